@@ -1,0 +1,53 @@
+# `make demo` and `make test` work on a fresh machine with Python 3.11+, make and a package index.
+
+ifneq ($(shell command -v uv 2>/dev/null),)
+UV := uv
+else
+UV := .tools/bin/uv
+endif
+PYTHON ?= python3
+RUN := .venv/bin
+SYNCED := .venv/.synced
+WORKERS ?= auto
+
+.DEFAULT_GOAL := help
+.PHONY: help sync gen lint type test demo bench clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  \033[1mmake %-7s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# uv as a program of this folder, where the machine has none.
+.tools/bin/uv:
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --target .tools uv
+
+$(SYNCED): pyproject.toml uv.lock $(wildcard libs/*/pyproject.toml services/*/pyproject.toml) $(filter .tools/%,$(UV))
+	@echo "Installing the locked workspace into .venv (once)"
+	$(UV) sync --locked --all-packages --quiet
+	@touch $@
+
+sync: $(SYNCED) ## Install the locked workspace into .venv
+
+gen: $(SYNCED) ## Generate the Python code of protos/
+	$(RUN)/python libs/api/generate.py
+
+lint: $(SYNCED) ## Check style, imports between packages, and protos
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/lint-imports --no-cache
+	$(RUN)/buf lint
+	$(RUN)/python libs/api/generate.py --check
+
+type: $(SYNCED) ## Check types
+	$(RUN)/pyright
+
+test: $(SYNCED) ## Run all tests
+	OMP_NUM_THREADS=1 $(RUN)/pytest -n $(WORKERS) --dist loadgroup
+
+demo: $(SYNCED) ## Train and serve a real scene (TARGET=HOST:PORT drives a server that runs already)
+	$(RUN)/python -m examples.demo $(if $(TARGET),--target $(TARGET))
+
+bench: $(SYNCED) ## Measure against floors and peers
+	$(RUN)/python -m benchmarks
+
+clean: ## Remove what was installed and made here
+	rm -rf .venv .tools outputs demo-output

@@ -1,0 +1,148 @@
+"""Makes the Python code of protos/ in this library, or checks that it is up to date.
+
+    python libs/api/generate.py           write
+    python libs/api/generate.py --check   exit 1 and name the files that differ
+
+Two things are unusual, both explained in docs/adr/0002: cuvis_ai.v1 is compiled under the file name that other packages
+register it by, with JSON names in its descriptor as theirs has them; and its Python package is swath.cuvis_ai.v1, since
+PyPI's cuvis-ai owns the name cuvis_ai.
+"""
+
+from __future__ import annotations
+
+import argparse
+import filecmp
+import re
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from google.protobuf import descriptor_pb2
+from grpc_tools import protoc
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PROTOS = REPOSITORY / "protos"
+TARGET = REPOSITORY / "libs" / "api" / "src"
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """A proto file whose Python code lives elsewhere than its name says.
+
+    Attributes:
+        source: Path below protos/.
+        name: File name that it is compiled and registered under.
+        package: Python package that its code goes to.
+        json_names: Whether its descriptor carries JSON names, as that of the other package which registers it does.
+    """
+
+    source: str
+    name: str
+    package: str
+    json_names: bool
+
+
+ADOPTED = (
+    Adopted(
+        "cuvis_ai/v1/cuvis_ai.proto", "cuvis_ai_schemas/grpc/v1/cuvis_ai.proto", "swath.cuvis_ai.v1", json_names=True
+    ),
+    Adopted(
+        "grpc/reflection/v1/reflection.proto",
+        "grpc/reflection/v1/reflection.proto",
+        "swath.reflection.v1",
+        json_names=False,
+    ),
+)
+
+_SERIALIZED = re.compile(r"""AddSerializedFile\(b(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\)""")
+_OFFSETS = re.compile(r"^\s*_globals\['[^']+'\]\._serialized_(?:start|end)=\d+\n", re.MULTILINE)
+
+
+def compile_all(out: Path) -> None:
+    """Compile every proto into `out`, as packages below swath."""
+    sources = sorted(str(path.relative_to(PROTOS)) for path in PROTOS.glob("swath/**/*.proto"))
+    virtual = [f"-I{Path(adopted.name).parent}={PROTOS / Path(adopted.source).parent}" for adopted in ADOPTED]
+    includes = [*virtual, f"-I{PROTOS}", f"-I{resources.files('grpc_tools') / '_proto'}"]
+    names = [adopted.name for adopted in ADOPTED]
+    _protoc([*includes, f"--python_out={out}", f"--pyi_out={out}", f"--grpc_python_out={out}", *names, *sources])
+    for adopted in ADOPTED:
+        _adopt(adopted, out, _descriptor(adopted, includes, out) if adopted.json_names else None)
+    for folder in {path.parent for path in out.glob("swath/**/*.py")}:
+        (folder / "__init__.py").touch()
+
+
+def _protoc(arguments: list[str]) -> None:
+    if protoc.main(["protoc", *arguments]) != 0:
+        raise SystemExit("protoc failed")
+
+
+def _descriptor(adopted: Adopted, includes: list[str], out: Path) -> bytes:
+    """Return the file's descriptor with JSON names; protoc writes them into descriptor sets, not into Python code."""
+    written = out / "descriptors.bin"
+    _protoc([*includes, f"--descriptor_set_out={written}", adopted.name])
+    file = descriptor_pb2.FileDescriptorSet.FromString(written.read_bytes()).file[0]
+    written.unlink()
+    return file.SerializeToString()
+
+
+def _adopt(adopted: Adopted, out: Path, descriptor: bytes | None) -> None:
+    """Move compiled code to its package below swath."""
+    source, target = out / Path(adopted.name).parent, out / adopted.package.replace(".", "/")
+    target.mkdir(parents=True)
+    module = ".".join(Path(adopted.name).parent.parts)
+    for path in source.iterdir():
+        text = path.read_text().replace(f"from {module} import", f"from {adopted.package} import")
+        if descriptor is not None and path.name.endswith("_pb2.py"):
+            text = _with_descriptor(text, descriptor)
+        (target / path.name).write_text(text)
+    shutil.rmtree(out / Path(adopted.name).parts[0])
+
+
+def _with_descriptor(text: str, descriptor: bytes) -> str:
+    """Put another serialization of the same descriptor into generated code.
+
+    The byte offsets that follow it serve the pure-Python runtime only, and would no longer fit: they go.
+    """
+    replaced, count = _SERIALIZED.subn(lambda _: f"AddSerializedFile({descriptor!r})", text)
+    if count != 1:
+        raise SystemExit("the generated code has another form than expected: no serialized descriptor found")
+    return _OFFSETS.sub("", replaced)
+
+
+def differences(fresh: Path) -> list[str]:
+    """Return generated files that differ from those in the tree, are missing there, or should no longer be there."""
+    wanted = {path.relative_to(fresh) for path in fresh.rglob("*.py*")}
+    present = {
+        path.relative_to(TARGET)
+        for pattern in ("*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py")
+        for path in TARGET.rglob(pattern)
+    }
+    changed = {path for path in wanted & present if not filecmp.cmp(fresh / path, TARGET / path, shallow=False)}
+    missing = {path for path in wanted - present if path.name != "__init__.py"}
+    return sorted(str(path) for path in changed | missing | (present - wanted))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the tree is out of date")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        fresh = Path(folder)
+        compile_all(fresh)
+        outdated = differences(fresh)
+        if arguments.check:
+            for path in outdated:
+                print(f"out of date: {path} (run `make gen`)", file=sys.stderr)
+            return 1 if outdated else 0
+        for path in outdated:
+            (TARGET / path).unlink(missing_ok=True)
+        shutil.copytree(fresh, TARGET, dirs_exist_ok=True)
+    print(f"{len(outdated)} files changed")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

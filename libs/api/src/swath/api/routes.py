@@ -1,0 +1,59 @@
+"""Which service owns which method.
+
+The one table behind the composition of standalone, the slices that services register and the names that health
+answers to. A test holds it against the proto files: every method has exactly one owner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+CUVIS = "cuvis_ai.v1.CuvisAIService"
+WORKSPACE = "swath.workspace.v1.WorkspaceService"
+
+_METHODS: dict[str, dict[str, tuple[str, ...]]] = {
+    CUVIS: {
+        "session": ("CreateSession", "SetSessionSearchPaths", "CloseSession"),
+        "config": ("ResolveConfig", "GetParameterSchema", "ValidateConfig"),
+        "pipeline": (
+            "ListAvailablePipelines",
+            "GetPipelineInfo",
+            "LoadPipeline",
+            "LoadPipelineWeights",
+            "SavePipeline",
+            "SaveTrainRun",
+            "RestoreTrainRun",
+            "GetPipelineInputs",
+            "GetPipelineOutputs",
+            "GetPipelineVisualization",
+            "LoadPlugin",
+            "ListLoadedPlugins",
+            "GetPluginInfo",
+            "ListAvailableNodes",
+        ),
+        "training": ("SetTrainRunConfig", "Train", "StopTrain", "GetTrainStatus", "GetTrainingCapabilities"),
+        "inference": ("Inference", "SetProfiling", "GetProfilingSummary"),
+    },
+    WORKSPACE: {"session": ("Put", "ResumePut", "Get", "Stat", "List", "Delete")},
+}
+
+ROUTES: Mapping[str, str] = MappingProxyType(
+    {
+        f"/{service}/{method}": part
+        for service, parts in _METHODS.items()
+        for part, methods in parts.items()
+        for method in methods
+    }
+)
+"""Full method path, such as "/cuvis_ai.v1.CuvisAIService/Train", to the name of its service, such as "training"."""
+
+
+def owner(method: str) -> str | None:
+    """Return the service that owns a full method path, None if nobody does."""
+    return ROUTES.get(method)
+
+
+def services(name: str) -> tuple[str, ...]:
+    """Return the services that own part of a gRPC service, in the order of the table; empty for an unknown one."""
+    return tuple(_METHODS.get(name, {}))

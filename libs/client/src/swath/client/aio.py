@@ -1,0 +1,286 @@
+"""The asyncio client: `swath.client.sync` with ``await``. What a method does is said there once.
+
+async with AsyncClient("localhost:50051") as client, client.session() as session:
+    await session.set_run_config(await session.resolve("trainrun", "rx_statistical"))
+    async for progress in session.train("statistical"):
+        print(format_progress(progress))
+    scores = (await session.infer(cube=cube, wavelengths=wavelengths)).only("scores")
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import grpc
+
+from swath.client import calls, channel
+from swath.client.calls import Call, Outputs, Saved, SearchPaths
+from swath.client.config import ClientConfig
+from swath.client.errors import (
+    CallError,
+    NotFoundError,
+    TransferError,
+    UnavailableError,
+    call_error,
+    trailers,
+    translated,
+)
+from swath.client.runs import Position
+from swath.client.transfer import Download, Entry, Progress, Upload
+from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
+from swath.cuvis_ai.v1.cuvis_ai_pb2_grpc import CuvisAIServiceStub
+from swath.workspace.v1 import workspace_pb2 as wpb
+from swath.workspace.v1.workspace_pb2_grpc import WorkspaceServiceStub
+
+R = TypeVar("R")
+
+
+class AsyncClient:
+    """As `swath.client.Client`. Make it where an event loop runs; use it as an async context manager, or await `close`.
+
+    Attributes:
+        config: As given.
+        stub: The generated stub, for what has no method here; its calls are to be awaited.
+        workspace: The server's files.
+    """
+
+    def __init__(self, config: ClientConfig | str | None = None) -> None:
+        self.config = ClientConfig.of(config)
+        self._channel = channel.open_aio_channel(self.config)
+        # The generated classes serve both kinds of channel, and are typed for the blocking one.
+        any_channel: Any = self._channel
+        self.stub: Any = CuvisAIServiceStub(any_channel)
+        self.workspace = AsyncWorkspace(self.config, WorkspaceServiceStub(any_channel))
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """As `Client.close`."""
+        await self._channel.close()
+
+    async def ready(self, timeout_s: float = 10.0) -> None:
+        """As `Client.ready`."""
+        try:
+            await asyncio.wait_for(self._channel.channel_ready(), timeout_s)
+        except TimeoutError:
+            raise UnavailableError("UNAVAILABLE", f"no server answers at {self.config.target}") from None
+
+    async def call(self, call: Call[R]) -> R:
+        """As `Client.call`."""
+        method = getattr(self.stub, call.method)
+        with translated(call.method, self.config.target):
+            reply = await method(call.request, timeout=self.config.timeout_s, metadata=self.config.call_metadata())
+        return call.read(reply)
+
+    async def open_session(self, search_paths: Sequence[str] | None = None) -> AsyncSession:
+        """As `Client.open_session`."""
+        session = AsyncSession(self, await self.call(calls.create_session()))
+        await session.search(search_paths, append=False)
+        return session
+
+    @asynccontextmanager
+    async def session(self, search_paths: Sequence[str] | None = None) -> AsyncIterator[AsyncSession]:
+        """As `Client.session`."""
+        async with await self.open_session(search_paths) as session:
+            yield session
+
+    def attach(self, session_id: str) -> AsyncSession:
+        """As `Client.attach`."""
+        return AsyncSession(self, session_id)
+
+    async def restore(
+        self, trainrun_path: str, weights_path: str | None = None, *, strict: bool = True, session_id: str = ""
+    ) -> AsyncSession:
+        """As `Client.restore`."""
+        found, config = await self.call(calls.restore(trainrun_path, weights_path, strict, session_id))
+        return AsyncSession(self, found, config)
+
+    async def pipelines(self, tag: str = "") -> list[pb.PipelineInfo]:
+        """As `Client.pipelines`."""
+        return await self.call(calls.list_pipelines(tag))
+
+
+class AsyncSession:
+    """As `swath.client.Session`."""
+
+    def __init__(self, client: AsyncClient, session_id: str, run_config: dict[str, Any] | None = None) -> None:
+        self._client = client
+        self.id = session_id
+        self.run_config = run_config or {}
+
+    async def __aenter__(self) -> AsyncSession:
+        return self
+
+    async def __aexit__(self, kind: object, error: object, at: object) -> None:
+        with suppress(*([CallError] if error else [NotFoundError])):
+            await self.close()
+
+    async def close(self) -> None:
+        """As `Session.close`."""
+        await self._client.call(calls.close_session(self.id))
+
+    async def search(self, paths: Sequence[str] | None, *, append: bool = True) -> SearchPaths:
+        """As `Session.search`."""
+        return await self._client.call(calls.search_paths(self.id, paths, append))
+
+    async def resolve(self, kind: str, path: str, overrides: Iterable[str] = ()) -> dict[str, Any]:
+        """As `Session.resolve`."""
+        return await self._client.call(calls.resolve(self.id, kind, path, overrides))
+
+    async def set_run_config(self, config: Mapping[str, Any] | bytes) -> bool:
+        """As `Session.set_run_config`."""
+        return await self._client.call(calls.set_run_config(self.id, config))
+
+    async def load_pipeline(self, config: Mapping[str, Any] | bytes, data_module: str = "") -> pb.PipelineMetadata:
+        """As `Session.load_pipeline`."""
+        return await self._client.call(calls.load_pipeline(self.id, config, data_module))
+
+    async def load_weights(self, weights: str | bytes, *, strict: bool = True) -> str:
+        """As `Session.load_weights`."""
+        return await self._client.call(calls.load_weights(self.id, weights, strict))
+
+    async def train(
+        self,
+        phase: str = "statistical",
+        *,
+        data: Mapping[str, Any] | None = None,
+        training: Mapping[str, Any] | None = None,
+    ) -> AsyncIterator[pb.TrainResponse]:
+        """As `Session.train`, for ``async for``."""
+        config, request = self._client.config, calls.train(self.id, phase, data, training)
+        position = Position(config.retry)
+        while True:
+            stream = self._client.stub.Train(request, metadata=config.call_metadata() + position.metadata())
+            try:
+                position.opened(await stream.initial_metadata() or ())
+                async for progress in stream:
+                    position.received()
+                    yield progress
+                return
+            except grpc.RpcError as error:
+                failure = call_error(error, method="Train", target=config.target)
+                pause = position.cut(failure, trailers(error))
+            finally:
+                stream.cancel()
+            await asyncio.sleep(pause)
+
+    async def stop(self) -> str:
+        """As `Session.stop`."""
+        return await self._client.call(calls.stop_train(self.id))
+
+    async def status(self) -> pb.TrainResponse:
+        """As `Session.status`."""
+        return await self._client.call(calls.train_status(self.id))
+
+    async def infer(self, *, outputs: Iterable[str] = (), text_prompt: str = "", **inputs: Any) -> Outputs:
+        """As `Session.infer`."""
+        return await self._client.call(calls.infer(self.id, inputs, outputs, text_prompt))
+
+    async def inputs(self) -> dict[str, pb.TensorSpec]:
+        """As `Session.inputs`."""
+        return await self._client.call(calls.inputs(self.id))
+
+    async def outputs(self) -> dict[str, pb.TensorSpec]:
+        """As `Session.outputs`."""
+        return await self._client.call(calls.outputs(self.id))
+
+    async def save_pipeline(self, path: str, metadata: pb.PipelineMetadata | None = None) -> Saved:
+        """As `Session.save_pipeline`."""
+        return await self._client.call(calls.save_pipeline(self.id, path, metadata))
+
+    async def save_trainrun(self, path: str, *, weights: bool = True) -> Saved:
+        """As `Session.save_trainrun`."""
+        return await self._client.call(calls.save_trainrun(self.id, path, weights))
+
+
+class AsyncWorkspace:
+    """As `swath.client.Workspace`."""
+
+    def __init__(self, config: ClientConfig, stub: Any) -> None:
+        self._config = config
+        self._stub = stub
+
+    async def put(self, source: str | Path | bytes, path: str, progress: Progress | None = None) -> Entry:
+        """As `Workspace.put`."""
+        upload, failures = await asyncio.to_thread(Upload, source, path, progress), 0
+        while True:
+            try:
+                return await self._put(upload)
+            except UnavailableError as error:
+                failures += 1
+                await self._pause(failures, error)
+
+    async def _put(self, upload: Upload) -> Entry:
+        known = await self._call("ResumePut", upload.resume_request())
+        if known.complete:
+            upload.already_there()
+            return Entry.of((await self._call("Stat", upload.stat_request())).entry)
+        with translated("Put", self._config.target):
+            reply = await self._stub.Put(upload.messages(known.offset), metadata=self._config.call_metadata())
+        return Entry.of(reply.entry)
+
+    async def get(self, path: str, to: str | Path, progress: Progress | None = None) -> Entry:
+        """As `Workspace.get`."""
+        failures = 0
+        with Download(path, to, progress) as download:
+            while True:
+                resumed = download.request().offset > 0
+                try:
+                    await self._get(download)
+                    return await asyncio.to_thread(download.finish)
+                except UnavailableError as error:
+                    failures += 1
+                    await self._pause(failures, error)
+                except (TransferError, CallError):
+                    if not resumed:
+                        raise
+                    download.restart()
+
+    async def _get(self, download: Download) -> None:
+        with translated("Get", self._config.target):
+            async for message in self._stub.Get(download.request(), metadata=self._config.call_metadata()):
+                download.receive(message)
+
+    async def read(self, path: str) -> bytes:
+        """As `Workspace.read`."""
+        with translated("Get", self._config.target):
+            replies = self._stub.Get(wpb.GetRequest(path=path), metadata=self._config.call_metadata())
+            return b"".join([reply.chunk async for reply in replies])
+
+    async def stat(self, path: str, *, sha256: bool = False) -> Entry:
+        """As `Workspace.stat`."""
+        return Entry.of((await self._call("Stat", wpb.StatRequest(path=path, with_sha256=sha256))).entry)
+
+    async def list(self, path: str = "", *, recursive: bool = False, sha256: bool = False) -> AsyncIterator[Entry]:
+        """As `Workspace.list`, for ``async for``."""
+        request = wpb.ListRequest(path=path, recursive=recursive, with_sha256=sha256)
+        while True:
+            page = await self._call("List", request)
+            for entry in page.entries:
+                yield Entry.of(entry)
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    async def delete(self, path: str, *, recursive: bool = False) -> int:
+        """As `Workspace.delete`."""
+        return (await self._call("Delete", wpb.DeleteRequest(path=path, recursive=recursive))).removed
+
+    async def _call(self, method: str, request: Any) -> Any:
+        with translated(method, self._config.target):
+            return await getattr(self._stub, method)(
+                request, timeout=self._config.timeout_s, metadata=self._config.call_metadata()
+            )
+
+    async def _pause(self, failures: int, error: UnavailableError) -> None:
+        if failures >= self._config.retry.attempts:
+            raise error
+        await asyncio.sleep(error.retry_after_s or self._config.retry.pause_s(failures))

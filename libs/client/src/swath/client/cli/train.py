@@ -1,0 +1,112 @@
+"""``swath train``: a trainrun from its config to saved weights."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from swath.client.cli.connection import connects
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from swath.client.runs import RunSummary
+    from swath.client.sync import Session
+
+
+class Phase(StrEnum):
+    """What to run; auto adds the gradient phase where the trainrun names losses."""
+
+    AUTO = "auto"
+    STATISTICAL = "statistical"
+    GRADIENT = "gradient"
+    BOTH = "both"
+    CALIBRATION = "calibration"
+
+
+@connects
+def train(
+    client: Any,
+    trainrun: Annotated[str, typer.Argument(help="Trainrun below the server's configs/trainrun, without .yaml.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="Hydra overrides, such as training.max_epochs=5.", show_default=False)
+    ] = None,
+    phase: Annotated[Phase, typer.Option(help="Which training to run.")] = Phase.AUTO,
+    upload: Annotated[
+        list[str] | None,
+        typer.Option("--upload", "-u", metavar="LOCAL[:PATH]", help="Send a file or folder to the server first."),
+    ] = None,
+    save: Annotated[
+        str, typer.Option(help="Save the trainrun, its pipeline and weights under this path on the server.")
+    ] = "",
+    save_pipeline: Annotated[
+        str, typer.Option(help="Save pipeline and weights below the server's configs/pipeline.")
+    ] = "",
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the session open and print its id.")] = False,
+) -> None:
+    """Train a pipeline and watch it."""
+    from rich.console import Console
+
+    from swath.client.cli.files import upload as send
+
+    console = Console()
+    for item in upload or ():
+        local, _, remote = item.partition(":")
+        send(client, local, remote)
+    session = client.open_session()
+    try:
+        config = session.resolve("trainrun", trainrun, overrides or ())
+        session.set_run_config(config)
+        for name in phases(phase, config):
+            run_phase(session, name, console)
+        if save_pipeline:
+            saved = session.save_pipeline(save_pipeline)
+            console.print(f"pipeline  swath:{saved.pipeline}\nweights   swath:{saved.weights}", highlight=False)
+        if save:
+            saved = session.save_trainrun(save)
+            console.print(f"trainrun  swath:{saved.trainrun}\nweights   swath:{saved.weights}", highlight=False)
+    finally:
+        if keep:
+            console.print(f"session   {session.id}", highlight=False)
+        else:
+            session.close()
+
+
+def phases(phase: Phase, config: dict[str, Any]) -> list[str]:
+    """The phases to run, in order."""
+    if phase is Phase.AUTO:
+        phase = Phase.BOTH if config.get("loss_nodes") else Phase.STATISTICAL
+    return ["statistical", "gradient"] if phase is Phase.BOTH else [phase.value]
+
+
+def run_phase(session: Session, phase: str, console: Console) -> RunSummary:
+    """Run one phase with progress bars and print what it came to.
+
+    Raises:
+        LocalError: It ended without being complete.
+    """
+    from time import perf_counter
+
+    from swath.client.errors import LocalError
+    from swath.client.progress import TrainView, note
+
+    started = perf_counter()
+    try:
+        with TrainView(phase, console) as view:
+            summary = view.follow(session.train(phase))
+    except KeyboardInterrupt:
+        session.stop()
+        raise
+    if not summary.complete:
+        raise LocalError(f"{phase} training ended as {summary.status}: {summary.message}")
+    console.print(
+        f"[green]✓[/] {phase}  [dim]{perf_counter() - started:.1f} s[/]  {summary.message}  [dim]{note(summary)}[/]",
+        highlight=False,
+    )
+    for split, evaluation in summary.evaluations.items():
+        numbers = "  ".join(f"{name} {value:.4f}" for name, value in sorted(evaluation.metrics.items()))
+        if numbers:
+            console.print(f"  {split}: {numbers}", highlight=False)
+    return summary

@@ -1,0 +1,116 @@
+"""How a client reaches a server: one frozen object, no hidden state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+MIB = 1024 * 1024
+DEFAULT_TARGET = "localhost:50051"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsConfig:
+    """Files for an encrypted connection; all PEM.
+
+    Attributes:
+        root: Certificates of the authorities that the server's certificate must lead to; None takes the system's.
+        cert: The client's own certificate chain, for mutual TLS.
+        key: The private key that belongs to `cert`.
+        server_name: Name expected in the server's certificate where it differs from the target's host.
+    """
+
+    root: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    server_name: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("mutual TLS needs both files: cert and key")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryConfig:
+    """When a call that failed with UNAVAILABLE is made again.
+
+    Only calls that may safely be repeated are (see `swath.client.channel.IDEMPOTENT`); a Train stream goes on where it
+    broke off instead of being repeated.
+
+    Attributes:
+        attempts: Tries in all, the first included; 1 switches retries off. gRPC allows 5 at most.
+        initial_s: Pause before the second try, in seconds; each pause is `multiplier` times the one before.
+        max_s: Longest pause, in seconds.
+        multiplier: Growth of the pause.
+        attach_s: How long a broken Train stream tries to find its run again, in seconds.
+    """
+
+    attempts: int = 5
+    initial_s: float = 0.2
+    max_s: float = 5.0
+    multiplier: float = 3.0
+    attach_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.attempts <= 5:
+            raise ValueError(f"attempts must be 1 to 5, got {self.attempts}")
+        if min(self.initial_s, self.max_s, self.multiplier) <= 0:
+            raise ValueError("initial_s, max_s and multiplier must be positive")
+
+    def pause_s(self, failures: int) -> float:
+        """Seconds to wait after so many failures in a row (1, 2, ...)."""
+        return min(self.max_s, self.initial_s * self.multiplier ** (failures - 1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientConfig:
+    """Everything that a client needs to know about its server.
+
+    Attributes:
+        target: HOST:PORT, or any gRPC target (``dns:///...``, ``unix:...``). A plain HOST:PORT is resolved by DNS to
+            all of its addresses and calls go round them.
+        tls: Encryption; None for plain text.
+        retry: When calls are made again.
+        max_message_bytes: Largest message either way; the server has a limit of its own.
+        token: Sent as ``authorization: Bearer <token>`` with each call.
+        timeout_s: Deadline of each unary call in seconds; None for none.
+        keepalive_s: Interval of pings on an idle connection that has calls open, in seconds.
+        health_service: Service name whose health decides which addresses get calls; "" is the whole suite, None
+            switches health checking off.
+        metadata: Further metadata sent with each call.
+    """
+
+    target: str = DEFAULT_TARGET
+    tls: TlsConfig | None = None
+    retry: RetryConfig = field(default_factory=RetryConfig)
+    max_message_bytes: int = 300 * MIB
+    token: str | None = None
+    timeout_s: float | None = None
+    keepalive_s: float = 30.0
+    health_service: str | None = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.target:
+            raise ValueError("target must name a server, such as localhost:50051")
+        if not 0 < self.max_message_bytes < 2**31:
+            raise ValueError(f"max_message_bytes must be 1 to 2147483647, got {self.max_message_bytes}")
+
+    @classmethod
+    def of(cls, config: ClientConfig | str | None) -> ClientConfig:
+        """Take a config as it is, or make one from a target."""
+        if config is None:
+            return cls()
+        return cls(target=config) if isinstance(config, str) else config
+
+    def with_(self, **changes: object) -> ClientConfig:
+        """A copy with some fields changed."""
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+    def call_metadata(self) -> list[tuple[str, str]]:
+        """Metadata that goes with each call."""
+        pairs = list(self.metadata.items())
+        if self.token:
+            pairs.append(("authorization", f"Bearer {self.token}"))
+        return pairs

@@ -1,0 +1,216 @@
+"""What the client raises.
+
+ClientError
+├── LocalError                 something on this side: a file, a format, an array
+│   ├── CodecError               an array that the wire has no place for, or a tensor that is not what it says
+│   ├── SceneError               a scene file that cannot be read or written
+│   ├── MissingPackageError      an optional package that this needs is not installed
+│   └── TransferError            an upload or download that did not arrive as it was sent
+└── CallError                  the server's answer: status code, reason, message
+    ├── InvalidArgumentError     INVALID_ARGUMENT
+    ├── NotFoundError            NOT_FOUND
+    ├── AlreadyExistsError       ALREADY_EXISTS
+    ├── PreconditionError        FAILED_PRECONDITION
+    ├── PermissionDeniedError    PERMISSION_DENIED
+    ├── UnauthenticatedError     UNAUTHENTICATED
+    ├── ExhaustedError           RESOURCE_EXHAUSTED
+    ├── ConflictError            ABORTED
+    ├── UnavailableError         UNAVAILABLE
+    ├── DeadlineError            DEADLINE_EXCEEDED
+    ├── CancelledError           CANCELLED
+    └── UnsupportedError         UNIMPLEMENTED
+
+Codes without a class of their own (INTERNAL, UNKNOWN, ...) come as plain CallError.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+
+_DETAILS_KEY = "grpc-status-details-bin"
+_REFUSED = re.compile(r"connect|refused|no address|dns|resolve|unreachable|handshak", re.IGNORECASE)
+
+
+class ClientError(Exception):
+    """Anything that goes wrong in a client for a reason that it can name."""
+
+
+class LocalError(ClientError):
+    """Something on this side of the wire."""
+
+
+class CodecError(LocalError, ValueError):
+    """An array that has no form on the wire, or a tensor whose bytes are not what it says."""
+
+
+class SceneError(LocalError):
+    """A scene file that cannot be read or written."""
+
+
+class MissingPackageError(LocalError):
+    """An optional package is not installed."""
+
+
+class TransferError(LocalError):
+    """A file did not arrive as it was sent."""
+
+
+class CallError(ClientError):
+    """A call that the server, or the way to it, refused.
+
+    Attributes:
+        code: gRPC status name, such as ``NOT_FOUND``.
+        reason: Machine-readable word from google.rpc.ErrorInfo, such as ``SESSION_NOT_FOUND``; the code where none
+        came.
+        message: The server's sentence.
+        metadata: Facts from ErrorInfo, such as node and port.
+        retry_after_s: Seconds after which the same call may succeed, where the server says so.
+        method: Name of the RPC.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        reason: str = "",
+        metadata: Mapping[str, str] | None = None,
+        retry_after_s: float | None = None,
+        method: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason or code
+        self.message = message
+        self.metadata = dict(metadata or {})
+        self.retry_after_s = retry_after_s
+        self.method = method
+
+    def __str__(self) -> str:
+        where = f"{self.method}: " if self.method else ""
+        return f"{where}{self.message} [{self.reason}]"
+
+
+class InvalidArgumentError(CallError):
+    """The request itself is wrong."""
+
+
+class NotFoundError(CallError):
+    """A session, config, file or run does not exist."""
+
+
+class AlreadyExistsError(CallError):
+    """It exists already."""
+
+
+class PreconditionError(CallError):
+    """Not in this state of the session."""
+
+
+class PermissionDeniedError(CallError):
+    """Not allowed, a path outside the allowed roots for one."""
+
+
+class UnauthenticatedError(CallError):
+    """No identity, or one that the server does not accept."""
+
+
+class ExhaustedError(CallError):
+    """A limit was met: message size, queue, memory."""
+
+
+class ConflictError(CallError):
+    """Somebody else wrote first; repeat the request."""
+
+
+class UnavailableError(CallError):
+    """The server cannot be reached, or is on its way down."""
+
+
+class DeadlineError(CallError):
+    """The answer did not come in time."""
+
+
+class CancelledError(CallError):
+    """The call was cancelled."""
+
+
+class UnsupportedError(CallError):
+    """The server does not have this method or feature."""
+
+
+_CLASSES: dict[str, type[CallError]] = {
+    "INVALID_ARGUMENT": InvalidArgumentError,
+    "OUT_OF_RANGE": InvalidArgumentError,
+    "NOT_FOUND": NotFoundError,
+    "ALREADY_EXISTS": AlreadyExistsError,
+    "FAILED_PRECONDITION": PreconditionError,
+    "PERMISSION_DENIED": PermissionDeniedError,
+    "UNAUTHENTICATED": UnauthenticatedError,
+    "RESOURCE_EXHAUSTED": ExhaustedError,
+    "ABORTED": ConflictError,
+    "UNAVAILABLE": UnavailableError,
+    "DEADLINE_EXCEEDED": DeadlineError,
+    "CANCELLED": CancelledError,
+    "UNIMPLEMENTED": UnsupportedError,
+}
+
+
+def call_error(error: Any, *, method: str = "", target: str = "") -> CallError:
+    """Translate a `grpc.RpcError` (blocking or asyncio) into one of ours.
+
+    Args:
+        error: What the call raised.
+        method: Name of the RPC, for the message.
+        target: Where the server was looked for, for the message when nothing answers there.
+    """
+    code = error.code().name
+    message = error.details() or code.replace("_", " ").lower()
+    info, retry_after_s = _details(trailers(error))
+    if code == "UNAVAILABLE" and not info.reason and _REFUSED.search(message):
+        message = f"no server answers at {target or 'the target'} ({_last_cause(message)})"
+    return _CLASSES.get(code, CallError)(
+        code, message, reason=info.reason, metadata=info.metadata, retry_after_s=retry_after_s, method=method
+    )
+
+
+@contextmanager
+def translated(method: str = "", target: str = "") -> Iterator[None]:
+    """Raise our errors for those of grpc within the block."""
+    try:
+        yield
+    except grpc.RpcError as error:
+        raise call_error(error, method=method, target=target) from None
+
+
+def trailers(error: Any) -> dict[str, str | bytes]:
+    """Trailing metadata of a failed call as a dict, empty where none came."""
+    return {str(key): value for key, value in (error.trailing_metadata() or ())}
+
+
+def _details(trailing: Mapping[str, str | bytes]) -> tuple[error_details_pb2.ErrorInfo, float | None]:
+    info, retry_after_s = error_details_pb2.ErrorInfo(), None
+    raw = trailing.get(_DETAILS_KEY)
+    if isinstance(raw, bytes):
+        for detail in status_pb2.Status.FromString(raw).details:
+            retry = error_details_pb2.RetryInfo()
+            if detail.Unpack(retry):
+                retry_after_s = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
+            else:
+                # Leaves `info` as it is when the detail is of another kind.
+                detail.Unpack(info)
+    return info, retry_after_s
+
+
+def _last_cause(message: str) -> str:
+    """The innermost cause of gRPC's chained connection errors, which is the part that a person can use."""
+    if "refused" in message.lower():
+        return "connection refused"
+    cause = message.rsplit("last error:", 1)[-1].strip(" ;")
+    return re.sub(r"^[A-Z_]+: ", "", cause)

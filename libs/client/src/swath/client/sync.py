@@ -1,0 +1,345 @@
+"""The blocking client.
+
+with Client("localhost:50051") as client, client.session() as session:
+    session.set_run_config(session.resolve("trainrun", "rx_statistical"))
+    for progress in session.train("statistical"):
+        print(format_progress(progress))
+    scores = session.infer(cube=cube, wavelengths=wavelengths).only("scores")
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import grpc
+
+from swath.client import calls, channel
+from swath.client.calls import Call, Outputs, Saved, SearchPaths
+from swath.client.config import ClientConfig
+from swath.client.errors import (
+    CallError,
+    NotFoundError,
+    TransferError,
+    UnavailableError,
+    call_error,
+    trailers,
+    translated,
+)
+from swath.client.runs import Position
+from swath.client.transfer import Download, Entry, Progress, Upload
+from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
+from swath.cuvis_ai.v1.cuvis_ai_pb2_grpc import CuvisAIServiceStub
+from swath.workspace.v1 import workspace_pb2 as wpb
+from swath.workspace.v1.workspace_pb2_grpc import WorkspaceServiceStub
+
+R = TypeVar("R")
+
+
+class Client:
+    """A connection to a Swath server (or a suite behind one address). Use it as a context manager, or call `close`.
+
+    Args:
+        config: Where and how; a string is a target.
+
+    Attributes:
+        config: As given.
+        stub: The generated stub, for what has no method here.
+        workspace: The server's files.
+    """
+
+    def __init__(self, config: ClientConfig | str | None = None) -> None:
+        self.config = ClientConfig.of(config)
+        self._channel = channel.open_channel(self.config)
+        self.stub = CuvisAIServiceStub(self._channel)
+        self.workspace = Workspace(self.config, WorkspaceServiceStub(self._channel))
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections. Sessions stay on the server until they are closed or expire."""
+        self._channel.close()
+
+    def ready(self, timeout_s: float = 10.0) -> None:
+        """Wait until the server can be reached.
+
+        Raises:
+            UnavailableError: It could not within the time.
+        """
+        try:
+            grpc.channel_ready_future(self._channel).result(timeout=timeout_s)
+        except grpc.FutureTimeoutError:
+            raise UnavailableError("UNAVAILABLE", f"no server answers at {self.config.target}") from None
+
+    def call(self, call: Call[R]) -> R:
+        """Make one call and read its answer.
+
+        Raises:
+            CallError: The server, or the way to it, refused.
+        """
+        method = getattr(self.stub, call.method)
+        with translated(call.method, self.config.target):
+            reply = method(call.request, timeout=self.config.timeout_s, metadata=self.config.call_metadata())
+        return call.read(reply)
+
+    def open_session(self, search_paths: Sequence[str] | None = None) -> Session:
+        """Make a session and leave closing it to the caller; see `session`."""
+        session = Session(self, self.call(calls.create_session()))
+        session.search(search_paths, append=False)
+        return session
+
+    @contextmanager
+    def session(self, search_paths: Sequence[str] | None = None) -> Iterator[Session]:
+        """A session for a ``with`` block, closed at its end.
+
+        Args:
+            search_paths: Where configs and weights are looked for; None takes all groups below the server's configs.
+        """
+        with _closing(self.open_session(search_paths)) as session:
+            yield session
+
+    def attach(self, session_id: str) -> Session:
+        """A handle to a session that is open already; no call is made."""
+        return Session(self, session_id)
+
+    def restore(
+        self, trainrun_path: str, weights_path: str | None = None, *, strict: bool = True, session_id: str = ""
+    ) -> Session:
+        """Open a saved trainrun in a new session, or in the one named; its config is in `Session.run_config`."""
+        found, config = self.call(calls.restore(trainrun_path, weights_path, strict, session_id))
+        return Session(self, found, config)
+
+    def pipelines(self, tag: str = "") -> list[pb.PipelineInfo]:
+        """Pipelines that the server has below ``configs/pipeline``, or those with a tag."""
+        return self.call(calls.list_pipelines(tag))
+
+
+class Session:
+    """One session on the server. It is durable: it outlives this object, the connection and a restart of the server.
+
+    Attributes:
+        id: Its id.
+        run_config: The trainrun that it was restored from; empty otherwise.
+    """
+
+    def __init__(self, client: Client, session_id: str, run_config: dict[str, Any] | None = None) -> None:
+        self._client = client
+        self.id = session_id
+        self.run_config = run_config or {}
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, kind: object, error: object, at: object) -> None:
+        # What went wrong inside the block is what the caller must see, not that closing failed after it.
+        with suppress(*([CallError] if error else [NotFoundError])):
+            self.close()
+
+    def close(self) -> None:
+        """End the session and free what it holds on the server."""
+        self._client.call(calls.close_session(self.id))
+
+    def search(self, paths: Sequence[str] | None, *, append: bool = True) -> SearchPaths:
+        """Add to the search paths, or replace them; None means all groups below the server's configs."""
+        return self._client.call(calls.search_paths(self.id, paths, append))
+
+    def resolve(self, kind: str, path: str, overrides: Iterable[str] = ()) -> dict[str, Any]:
+        """Have the server compose a config with Hydra.
+
+        Args:
+            kind: training, optimizer, scheduler, callbacks, data, pipeline or trainrun.
+            path: Name below a search path; a trainrun may leave out ``trainrun/``.
+            overrides: Hydra overrides, such as ``training.max_epochs=2``.
+        """
+        return self._client.call(calls.resolve(self.id, kind, path, overrides))
+
+    def set_run_config(self, config: Mapping[str, Any] | bytes) -> bool:
+        """Set the trainrun; returns whether the pipeline came with it."""
+        return self._client.call(calls.set_run_config(self.id, config))
+
+    def load_pipeline(self, config: Mapping[str, Any] | bytes, data_module: str = "") -> pb.PipelineMetadata:
+        """Load a pipeline document in place of the session's pipeline."""
+        return self._client.call(calls.load_pipeline(self.id, config, data_module))
+
+    def load_weights(self, weights: str | bytes, *, strict: bool = True) -> str:
+        """Load weights by a path on the server, or send them; returns the path that was found."""
+        return self._client.call(calls.load_weights(self.id, weights, strict))
+
+    def train(
+        self,
+        phase: str = "statistical",
+        *,
+        data: Mapping[str, Any] | None = None,
+        training: Mapping[str, Any] | None = None,
+    ) -> Iterator[pb.TrainResponse]:
+        """Train and follow it, message by message.
+
+        The stream goes on by itself when the connection breaks or the server is restarted. Leaving the loop early lets
+        the run go on for the server's grace time; `stop` ends it at once.
+
+        Args:
+            phase: "statistical", "gradient" or "calibration".
+            data: Replaces the data section of the trainrun.
+            training: Replaces its training section.
+
+        Raises:
+            CallError: The run failed, or could not be found again.
+        """
+        config, request = self._client.config, calls.train(self.id, phase, data, training)
+        position = Position(config.retry)
+        while True:
+            stream: Any = self._client.stub.Train(request, metadata=config.call_metadata() + position.metadata())
+            try:
+                position.opened(stream.initial_metadata() or ())
+                for progress in stream:
+                    position.received()
+                    yield progress
+                return
+            except grpc.RpcError as error:
+                failure = call_error(error, method="Train", target=config.target)
+                pause = position.cut(failure, trailers(error))
+            finally:
+                stream.cancel()
+            time.sleep(pause)
+
+    def stop(self) -> str:
+        """Stop the session's run at the next batch; returns what the server says."""
+        return self._client.call(calls.stop_train(self.id))
+
+    def status(self) -> pb.TrainResponse:
+        """The last message of the session's training."""
+        return self._client.call(calls.train_status(self.id))
+
+    def infer(self, *, outputs: Iterable[str] = (), text_prompt: str = "", **inputs: Any) -> Outputs:
+        """Run the pipeline once.
+
+        Args:
+            outputs: ``node.port`` or bare port names to compute; empty means all.
+            text_prompt: For pipelines that take one.
+            inputs: Arrays or torch tensors by input name: cube [B, H, W, C], wavelengths [B, C], mask [B, H, W], ...
+                None leaves an input out.
+        """
+        return self._client.call(calls.infer(self.id, inputs, outputs, text_prompt))
+
+    def inputs(self) -> dict[str, pb.TensorSpec]:
+        """Inputs that the pipeline takes from a batch."""
+        return self._client.call(calls.inputs(self.id))
+
+    def outputs(self) -> dict[str, pb.TensorSpec]:
+        """Outputs of the pipeline that no other node takes."""
+        return self._client.call(calls.outputs(self.id))
+
+    def save_pipeline(self, path: str, metadata: pb.PipelineMetadata | None = None) -> Saved:
+        """Save pipeline and weights on the server; relative paths lie below ``configs/pipeline``."""
+        return self._client.call(calls.save_pipeline(self.id, path, metadata))
+
+    def save_trainrun(self, path: str, *, weights: bool = True) -> Saved:
+        """Save the trainrun on the server, with its pipeline and weights beside it; paths as in the workspace."""
+        return self._client.call(calls.save_trainrun(self.id, path, weights))
+
+
+class Workspace:
+    """The server's files: data and configs on their way up, results on their way down."""
+
+    def __init__(self, config: ClientConfig, stub: WorkspaceServiceStub) -> None:
+        self._config = config
+        self._stub = stub
+
+    def put(self, source: str | Path | bytes, path: str, progress: Progress | None = None) -> Entry:
+        """Store a file, or bytes. What the server has of it already is not sent again.
+
+        Raises:
+            LocalError: The file cannot be read.
+            CallError: The server refuses it.
+        """
+        upload, failures = Upload(source, path, progress), 0
+        while True:
+            try:
+                return self._put(upload)
+            except UnavailableError as error:
+                failures += 1
+                self._pause(failures, error)
+
+    def _put(self, upload: Upload) -> Entry:
+        known = self._call("ResumePut", upload.resume_request())
+        if known.complete:
+            upload.already_there()
+            return Entry.of(self._call("Stat", upload.stat_request()).entry)
+        with translated("Put", self._config.target):
+            reply = self._stub.Put(upload.messages(known.offset), metadata=self._config.call_metadata())
+        return Entry.of(reply.entry)
+
+    def get(self, path: str, to: str | Path, progress: Progress | None = None) -> Entry:
+        """Fetch a file; a broken download is gone on with.
+
+        Raises:
+            TransferError: What arrived is not what the server has.
+        """
+        failures = 0
+        with Download(path, to, progress) as download:
+            while True:
+                resumed = download.request().offset > 0
+                try:
+                    self._get(download)
+                    return download.finish()
+                except UnavailableError as error:
+                    failures += 1
+                    self._pause(failures, error)
+                except (TransferError, CallError):
+                    # The rest of another version of the file does not fit a part file from before.
+                    if not resumed:
+                        raise
+                    download.restart()
+
+    def _get(self, download: Download) -> None:
+        with translated("Get", self._config.target):
+            for message in self._stub.Get(download.request(), metadata=self._config.call_metadata()):
+                download.receive(message)
+
+    def read(self, path: str) -> bytes:
+        """The bytes of a small file."""
+        with translated("Get", self._config.target):
+            replies = self._stub.Get(wpb.GetRequest(path=path), metadata=self._config.call_metadata())
+            return b"".join(reply.chunk for reply in replies)
+
+    def stat(self, path: str, *, sha256: bool = False) -> Entry:
+        """What lies under a path."""
+        return Entry.of(self._call("Stat", wpb.StatRequest(path=path, with_sha256=sha256)).entry)
+
+    def list(self, path: str = "", *, recursive: bool = False, sha256: bool = False) -> Iterator[Entry]:
+        """Entries of a folder, in order."""
+        request = wpb.ListRequest(path=path, recursive=recursive, with_sha256=sha256)
+        while True:
+            page = self._call("List", request)
+            yield from map(Entry.of, page.entries)
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    def delete(self, path: str, *, recursive: bool = False) -> int:
+        """Remove a file or folder; returns how many files and folders went."""
+        return self._call("Delete", wpb.DeleteRequest(path=path, recursive=recursive)).removed
+
+    def _call(self, method: str, request: Any) -> Any:
+        with translated(method, self._config.target):
+            return getattr(self._stub, method)(
+                request, timeout=self._config.timeout_s, metadata=self._config.call_metadata()
+            )
+
+    def _pause(self, failures: int, error: UnavailableError) -> None:
+        if failures >= self._config.retry.attempts:
+            raise error
+        time.sleep(error.retry_after_s or self._config.retry.pause_s(failures))
+
+
+@contextmanager
+def _closing(session: Session) -> Iterator[Session]:
+    with session:
+        yield session

@@ -1,0 +1,58 @@
+"""Checks of constructor arguments; a ValueError here becomes a `GraphInvalid` that names the node."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+
+def number(name: str, value: Any, *, above: float | None = None, at_least: float | None = None) -> float:
+    """Return a finite number as float.
+
+    Raises:
+        ValueError: It is none, or not within the bounds.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{name} must be a finite number, got {value!r}")
+    if above is not None and value <= above:
+        raise ValueError(f"{name} must be above {above:g}, got {value!r}")
+    if at_least is not None and value < at_least:
+        raise ValueError(f"{name} must be at least {at_least:g}, got {value!r}")
+    return float(value)
+
+
+def fraction(name: str, value: Any) -> float:
+    """Return a number of 0 to 1 as float.
+
+    Raises:
+        ValueError: It is none.
+    """
+    checked = number(name, value)
+    if not 0 <= checked <= 1:
+        raise ValueError(f"{name} must be within 0 and 1, got {value!r}")
+    return checked
+
+
+def whole(name: str, value: Any, *, at_least: int) -> int:
+    """Return a whole number as int.
+
+    Raises:
+        ValueError: It is none, or below the bound.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or int(value) != value:
+        raise ValueError(f"{name} must be a whole number, got {value!r}")
+    if value < at_least:
+        raise ValueError(f"{name} must be at least {at_least}, got {value!r}")
+    return int(value)
+
+
+def choice(name: str, value: Any, options: Sequence[str]) -> str:
+    """Return a value that is one of the options.
+
+    Raises:
+        ValueError: It is none of them.
+    """
+    if value not in options:
+        raise ValueError(f"{name} must be one of {', '.join(options)}, got {value!r}")
+    return str(value)

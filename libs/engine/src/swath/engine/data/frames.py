@@ -1,0 +1,53 @@
+"""Frames as they are batched."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from swath.engine.data.collection import Extent, Frame, Sample
+from swath.engine.data.readers import Scene
+
+
+def frame_of(scene: Scene, sample: Sample, *, scale: float | None = None, blank_labels: bool = False) -> Frame:
+    """Cut one frame out of a scene.
+
+    Args:
+        scene: Where it comes from.
+        sample: Which frame; its extent, if it has one, is cut out.
+        scale: Overrides the scene's own.
+        blank_labels: Whether a scene without mask or class_mask gives zeros for it; otherwise the key is left out.
+
+    Returns:
+        cube float32 [h, w, C]; mask int32 and class_mask uint8 [h, w]; wavelengths int32 [C], rounded to whole nm as
+        the data nodes' ports want them, if the scene has any; mesu_index and frame_id.
+    """
+    frame: Frame = {"cube": scene.crop(sample.extent, scale=scale)}
+    for key, plane, dtype in (("mask", scene.mask, np.int32), ("class_mask", scene.class_mask, np.uint8)):
+        if plane is not None:
+            frame[key] = np.array(cut(plane, sample.extent), dtype=dtype)
+        elif blank_labels:
+            frame[key] = np.zeros(frame["cube"].shape[:2], dtype)
+    if scene.wavelengths is not None:
+        frame["wavelengths"] = np.rint(scene.wavelengths).astype(np.int32)
+    return frame | numbers_of(sample)
+
+
+def numbers_of(sample: Sample) -> Frame:
+    """Return the numbers that every frame carries: its index in its source, and its place in the data set."""
+    return {"mesu_index": sample.index or 0, "frame_id": sample.position}
+
+
+def cut(plane: np.ndarray, extent: Extent | None) -> np.ndarray:
+    """Return the part of [H, W] that an extent names; all of it for None."""
+    if extent is None:
+        return plane
+    top, bottom, left, right = extent
+    return plane[top:bottom, left:right]
+
+
+def label_ids(scene_mask: np.ndarray | None, class_mask: np.ndarray | None, extent: Extent | None) -> frozenset[int]:
+    """Return the category ids in a frame, by its class_mask or else its mask, without 0."""
+    plane = class_mask if class_mask is not None else scene_mask
+    if plane is None:
+        return frozenset()
+    return frozenset(int(value) for value in np.unique(cut(plane, extent))) - {0}

@@ -1,0 +1,99 @@
+"""The data module that runs see: splits by name, batches in an order that can be repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Protocol
+
+from swath.engine.data.collection import Collection, Sample
+from swath.engine.data.loading import Loader, epoch_batches
+from swath.engine.data.params import LoaderParams
+from swath.errors import DataInvalid
+
+
+class DataModule(Protocol):
+    """Frames in splits, as batches."""
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits that hold frames, of train, val, test and predict."""
+        ...
+
+    def frames(self, split: str) -> int:
+        """Return how many frames one epoch of a split has.
+
+        Raises:
+            DataInvalid: There is no such split; the message names those that there are.
+        """
+        ...
+
+    def loader(self, split: str, *, epoch: int, start_batch: int = 0) -> Iterable[dict[str, Any]]:
+        """Return the batches of one epoch: dicts of tensors, BHWC.
+
+        The same seed, epoch and data give the same batches; the train split comes in another order each epoch, others
+        in canonical order. Starting at a later batch gives bit for bit the rest.
+
+        Raises:
+            DataInvalid: No such split, a start past its end, or a file that is not what it should be.
+            FileMissing: A file has gone.
+        """
+        ...
+
+
+class FrameModule:
+    """A data module over a collection of frames."""
+
+    def __init__(
+        self,
+        collection: Collection,
+        stages: Mapping[str, tuple[Sample, ...]],
+        options: LoaderParams,
+        *,
+        batch_size: int,
+        num_workers: int,
+        seed: int,
+    ) -> None:
+        self._collection = collection
+        self._stages = {name: samples for name, samples in stages.items() if samples}
+        self._options = options
+        self._batch_size = batch_size
+        self._num_workers = num_workers
+        self._seed = seed
+        self._loaders: dict[str, Loader] = {}
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        return tuple(self._stages)
+
+    def samples(self, split: str) -> tuple[Sample, ...]:
+        """Return the frames of a split in canonical order; raises DataInvalid where there is no such split."""
+        if split not in self._stages:
+            raise DataInvalid(
+                f"the data has no split '{split}'; it has: {', '.join(self._stages) or 'none'}",
+                metadata={"split": split, "splits": ",".join(self._stages)},
+            )
+        return self._stages[split]
+
+    def frames(self, split: str) -> int:
+        return len(self.samples(split)) * self._repeats(split)
+
+    def loader(self, split: str, *, epoch: int, start_batch: int = 0) -> Iterator[dict[str, Any]]:
+        batches = epoch_batches(
+            len(self.samples(split)),
+            self._batch_size,
+            repeats=self._repeats(split),
+            shuffle=(self._seed, epoch) if split == "train" else None,
+        )
+        if not 0 <= start_batch <= len(batches):
+            raise DataInvalid(
+                f"split '{split}' has {len(batches)} batches an epoch, so none can start at batch {start_batch}",
+                metadata={"split": split},
+            )
+        if split not in self._loaders:
+            self._loaders[split] = Loader(
+                self.samples(split), self._collection.read, self._options, num_workers=self._num_workers
+            )
+        return self._loaders[split].run(batches[start_batch:])
+
+    def _repeats(self, split: str) -> int:
+        return self._options.samples_per_frame if split == "train" else 1

@@ -1,0 +1,90 @@
+"""Parameters of data modules and the paths in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from swath.documents import DataDocument
+from swath.engine.data.collection import Resolve
+from swath.errors import DataInvalid, FileMissing
+
+
+def _listed(value: Any) -> Any:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+NameList = Annotated[list[str], BeforeValidator(_listed)]
+"""A list of texts, or one text with commas between them."""
+
+NumberList = Annotated[list[float], BeforeValidator(_listed)]
+"""A list of numbers, or one text with commas between them."""
+
+
+class LoaderParams(BaseModel):
+    """What every data module takes besides its own parameters.
+
+    Attributes:
+        samples_per_frame: How often each frame of the train split comes in one epoch.
+        pin_memory: Batches lie in page-locked memory, where there is a GPU.
+        persistent_workers: Loader processes live on between epochs.
+        worker_multiprocessing_context: How loader processes start; never by fork, which hangs under gRPC's threads.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    samples_per_frame: int = Field(default=1, ge=1)
+    pin_memory: bool = False
+    persistent_workers: bool = False
+    worker_multiprocessing_context: Literal["forkserver", "spawn"] = "forkserver"
+
+
+P = TypeVar("P", bound=LoaderParams)
+
+
+def parse_params(model: type[P], doc: DataDocument) -> P:
+    """Check a document's params against a module's own.
+
+    Raises:
+        DataInvalid: Naming each parameter that is unknown, missing or of the wrong kind, and those that there are.
+    """
+    try:
+        return model.model_validate(doc.params)
+    except ValidationError as error:
+        faults = [
+            f"params.{'.'.join(str(part) for part in item['loc'])}: {item['msg']}".replace("params.: ", "params: ")
+            for item in error.errors(include_url=False, include_input=False, include_context=False)
+        ]
+        known = ", ".join(sorted(model.model_fields))
+        raise DataInvalid(
+            f"data module '{doc.data_module}': {'; '.join(faults)} (parameters: {known})",
+            metadata={"data_module": doc.data_module},
+        ) from error
+
+
+def posix(path: str) -> str:
+    """Write a path with forward slashes."""
+    return path.replace("\\", "/")
+
+
+def existing_file(resolve: Resolve, path: str, what: str) -> Path:
+    """Resolve a path to a file that is there.
+
+    Raises:
+        FileMissing: It is not.
+        PathDenied: It lies outside the allowed folders.
+    """
+    real = resolve(path)
+    if not real.is_file():
+        raise FileMissing(f"{what} '{path}' does not exist", metadata={"path": path})
+    return real
+
+
+def existing_folder(resolve: Resolve, path: str, what: str) -> Path:
+    """Resolve a path to a folder that is there; raises as `existing_file`."""
+    real = resolve(path)
+    if not real.is_dir():
+        raise FileMissing(f"{what} '{path}' is not a folder that exists", metadata={"path": path})
+    return real

@@ -1,0 +1,29 @@
+"""Readers of scene files: npz, ENVI, MAT, TIFF and cu3s. Nothing here needs torch.
+
+`read_scene` goes by the suffix. Every reader raises FileMissing for a file that is not there, DataInvalid (naming what,
+where, expected and got) for one that is not what it claims to be, and DependencyMissing where a format needs a package
+that is not installed. No file can run code: pickled arrays are refused.
+"""
+
+from swath.engine.data.readers.cu3s import PROCESSING_MODES, Recording
+from swath.engine.data.readers.envi import read_envi
+from swath.engine.data.readers.files import SUFFIXES, files_of, read_mask, read_scene
+from swath.engine.data.readers.mat import read_mat
+from swath.engine.data.readers.npz import read_npz
+from swath.engine.data.readers.scene import Scene, Variables
+from swath.engine.data.readers.tiff import read_tiff
+
+__all__ = [
+    "PROCESSING_MODES",
+    "SUFFIXES",
+    "Recording",
+    "Scene",
+    "Variables",
+    "files_of",
+    "read_envi",
+    "read_mask",
+    "read_mat",
+    "read_npz",
+    "read_scene",
+    "read_tiff",
+]

@@ -1,0 +1,113 @@
+"""Scene and mask files by suffix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from swath.engine.data.readers.cu3s import Recording
+from swath.engine.data.readers.envi import IMAGE_SUFFIXES, envi_files, read_envi
+from swath.engine.data.readers.mat import mat_contents, read_mat
+from swath.engine.data.readers.npz import npz_contents, read_npz
+from swath.engine.data.readers.scene import Scene, Variables, as_mask, existing, parsing
+from swath.engine.data.readers.tiff import read_tiff
+from swath.errors import DataInvalid
+
+_ENVI = (".hdr", *IMAGE_SUFFIXES)
+_TIFF = (".tif", ".tiff")
+
+SUFFIXES = (".npz", ".mat", *_TIFF, *_ENVI, ".cu3s")
+"""Suffixes of scene files; a file without one is taken for an ENVI image."""
+
+
+def files_of(path: Path) -> tuple[Path, ...]:
+    """Return all files that reading a scene or mask opens: the file, and its companion in an ENVI pair.
+
+    Raises:
+        FileMissing: One of them is not there.
+    """
+    return envi_files(path) if path.suffix.lower() in ("", *_ENVI) else (existing(path),)
+
+
+def read_scene(
+    path: Path,
+    variables: Variables | None = None,
+    *,
+    measurement: int = 0,
+    processing_mode: str = "Raw",
+    name: str | None = None,
+) -> Scene:
+    """Read a scene file by its suffix.
+
+    Args:
+        path: An npz, MAT, TIFF, ENVI (header or image) or cu3s file.
+        variables: Names of the arrays in npz and MAT files.
+        measurement: Which one of a cu3s recording.
+        processing_mode: How a cu3s recording is processed.
+        name: What messages call the file; its own name by default.
+
+    Raises:
+        FileMissing, DataInvalid, DependencyMissing: See `swath.engine.data.readers`.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".npz":
+        return read_npz(path, variables, name=name)
+    if suffix == ".mat":
+        return read_mat(path, variables, name=name)
+    if suffix in _TIFF:
+        return read_tiff(path, name=name)
+    if suffix in ("", *_ENVI):
+        return read_envi(path, name=name)
+    if suffix == ".cu3s":
+        recording = Recording(path, processing_mode, name=name)
+        try:
+            return recording.read(measurement)
+        finally:
+            recording.close()
+    raise DataInvalid(f"{name or path.name}: expected a scene file ({', '.join(SUFFIXES)}), got suffix '{path.suffix}'")
+
+
+def read_mask(path: Path, variable: str | None = None, *, name: str | None = None) -> np.ndarray:
+    """Read ground truth, int32 [H, W], from an npz, MAT, TIFF, ENVI or PNG file.
+
+    Args:
+        path: The file.
+        variable: Name of the array in npz and MAT files.
+        name: What messages call the file; its own name by default.
+
+    Raises:
+        FileMissing, DataInvalid, DependencyMissing: See `swath.engine.data.readers`.
+    """
+    shown = name or path.name
+    suffix = path.suffix.lower()
+    if suffix == ".npz":
+        return npz_contents(path, name=shown).plane(variable)
+    if suffix == ".mat":
+        return mat_contents(path, name=shown).plane(variable)
+    if suffix in _TIFF:
+        return as_mask(shown, "mask", read_tiff(path, name=shown).cube, np.int32)
+    if suffix in ("", *_ENVI):
+        return as_mask(shown, "mask", read_envi(path, name=shown).cube, np.int32)
+    if suffix == ".png":
+        return as_mask(shown, "mask", read_png(path, "L"), np.int32)
+    raise DataInvalid(f"{shown}: expected a mask file (.npz, .mat, .tif, .hdr, .png), got suffix '{path.suffix}'")
+
+
+def read_png(path: Path, mode: str, size: tuple[int, int] | None = None) -> np.ndarray:
+    """Read a picture as uint8: [H, W] in mode L, [H, W, 3] in mode RGB.
+
+    Args:
+        path: The file.
+        mode: L or RGB; other kinds of picture are converted.
+        size: Rows and columns to bring it to, by nearest neighbour, if it has others.
+    """
+    from PIL import Image
+
+    existing(path)
+    with parsing(path.name, "picture"), Image.open(path) as image:
+        # A palette's indices are the labels themselves; its colours are only for the eye.
+        picture = image if mode == "L" and image.mode == "P" else image.convert(mode)
+        if size is not None and picture.size != (size[1], size[0]):
+            picture = picture.resize((size[1], size[0]), Image.Resampling.NEAREST)
+        return np.array(picture, dtype=np.uint8)

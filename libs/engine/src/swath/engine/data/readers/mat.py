@@ -1,0 +1,74 @@
+"""MAT: MATLAB's files, up to version 7 by scipy, version 7.3 (HDF5) by h5py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from swath.engine.data.readers.scene import Contents, Scene, Variables, existing, parsing
+from swath.errors import DataInvalid, DependencyMissing
+
+
+def read_mat(path: Path, variables: Variables | None = None, *, name: str | None = None) -> Scene:
+    """Read a scene from a .mat file.
+
+    Raises:
+        FileMissing, DataInvalid, DependencyMissing: See `swath.engine.data.readers`; version 7.3 needs h5py.
+    """
+    return mat_contents(path, name=name).scene(variables or Variables())
+
+
+def mat_contents(path: Path, *, name: str | None = None) -> Contents:
+    """List the arrays of a .mat file."""
+    shown = name or path.name
+    existing(path)
+    with path.open("rb") as stream:
+        hdf5 = stream.read(19) == b"MATLAB 7.3 MAT-file"
+    return _hdf5_contents(shown, path) if hdf5 else _scipy_contents(shown, path)
+
+
+def _scipy_contents(shown: str, path: Path) -> Contents:
+    # Imported here: it takes a moment, and only MAT files need it.
+    from scipy.io import loadmat, whosmat
+
+    with parsing(shown, "MAT file"):
+        shapes = {key: tuple(shape) for key, shape, _ in whosmat(str(path))}
+
+    def load(key: str) -> np.ndarray:
+        with parsing(shown, "MAT file"):
+            return np.asarray(loadmat(str(path), variable_names=[key])[key])
+
+    return Contents(shown, shapes, load)
+
+
+def _hdf5_contents(shown: str, path: Path) -> Contents:
+    try:
+        import h5py  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise DependencyMissing(
+            f"{shown} is a MAT file of version 7.3 and needs the package h5py on the server "
+            "(pip install swath-engine[hdf5]), or save it with -v7"
+        ) from error
+
+    with parsing(shown, "MAT 7.3 file"), h5py.File(path, "r") as file:
+        shapes = {
+            key: tuple(reversed(file[key].shape)) for key in file if _is_plain(h5py, file, key) and file[key].shape
+        }
+
+    def load(key: str) -> np.ndarray:
+        with parsing(shown, "MAT 7.3 file"), h5py.File(path, "r") as file:
+            if not _is_plain(h5py, file, key):
+                raise DataInvalid(f"{shown}: {key}: expected an array of numbers in this file")
+            return np.asarray(file[key][()]).T  # MATLAB stores the first axis fastest
+
+    return Contents(shown, shapes, load)
+
+
+def _is_plain(h5py: Any, file: Any, key: str) -> bool:
+    """Whether a name is an array in this very file: links and external storage could name any file of the server."""
+    if not isinstance(file.get(key, getlink=True), h5py.HardLink):
+        return False
+    item = file[key]
+    return isinstance(item, h5py.Dataset) and not item.external and not item.is_virtual

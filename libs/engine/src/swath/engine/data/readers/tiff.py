@@ -1,0 +1,73 @@
+"""TIFF: one image with the bands as samples or pages."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from swath.engine.data.readers.scene import Scene, as_wavelengths, existing, parsing
+from swath.errors import DataInvalid, DependencyMissing
+
+_GDAL_WAVELENGTHS = re.compile(r'<Item name="wavelength"[^>]*>\s*\{?([^<}]*)\}?\s*<')
+
+
+def read_tiff(path: Path, *, name: str | None = None) -> Scene:
+    """Read a scene from a TIFF; uncompressed ones are mapped, not loaded.
+
+    Axes are YXS (bands as samples), or bands first (pages, SYX); YX is a cube of one band. Wavelengths come from GDAL's
+    metadata tag (ENVI's ``wavelength``, nm).
+
+    Raises:
+        FileMissing, DataInvalid, DependencyMissing: See `swath.engine.data.readers`; some compressions need the
+            package imagecodecs.
+    """
+    # Imported here: it takes a moment, and only TIFF files need it.
+    import tifffile
+
+    shown = name or path.name
+    existing(path)
+    # Without these flags such files may name other files, which would be read from wherever they point.
+    with (
+        parsing(shown, "TIFF file"),
+        tifffile.TiffFile(path, is_ome=False, is_mmstack=False, is_ndtiff=False) as file,
+    ):
+        series = file.series[0]
+        tag = file.pages.first.tags.get("GDAL_METADATA")
+        text = str(tag.value) if tag is not None else ""
+        if series.dataoffset is not None and series.keyframe.is_memmappable:
+            dtype = np.dtype(series.dtype).newbyteorder(file.byteorder)
+            stored: np.ndarray = np.memmap(path, dtype, mode="r", offset=series.dataoffset, shape=series.shape)
+        else:
+            stored = _decoded(shown, series)
+        axes = series.axes
+    return Scene(shown, _rows_columns_bands(shown, stored, axes), wavelengths=_wavelengths(shown, text))
+
+
+def _decoded(shown: str, series: object) -> np.ndarray:
+    try:
+        return np.asarray(series.asarray())  # type: ignore[attr-defined]
+    except ValueError as error:
+        if "imagecodecs" in str(error):
+            raise DependencyMissing(
+                f"{shown}: its compression needs the package imagecodecs on the server ({error})"
+            ) from error
+        raise
+
+
+def _rows_columns_bands(shown: str, stored: np.ndarray, axes: str) -> np.ndarray:
+    if stored.ndim == 2:
+        return stored[..., None]
+    if stored.ndim == 3 and axes == "YXS":
+        return stored
+    if stored.ndim == 3 and axes.endswith("YX"):
+        return stored.transpose(1, 2, 0)
+    raise DataInvalid(f"{shown}: expected axes YXS, bands before YX, or YX, got {axes} with shape {list(stored.shape)}")
+
+
+def _wavelengths(shown: str, metadata: str) -> np.ndarray | None:
+    match = _GDAL_WAVELENGTHS.search(metadata)
+    if not match:
+        return None
+    return as_wavelengths(shown, [part for part in match[1].split(",") if part.strip()])

@@ -1,0 +1,78 @@
+"""Data modules by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from swath.documents import DataDocument
+from swath.engine.data.collection import Collection, Resolve
+from swath.engine.data.cu3s import find_cu3s, find_cu3s_multi
+from swath.engine.data.module import DataModule, FrameModule
+from swath.engine.data.npz_multi import find_npz_multi
+from swath.engine.data.params import LoaderParams
+from swath.engine.data.scene import find_scene
+from swath.engine.data.splits import assign
+from swath.engine.data.tiff_paired import find_tiff_paired
+from swath.errors import FileMissing, InvalidInput
+
+Finder = Callable[[DataDocument, Resolve], tuple[Collection, LoaderParams]]
+"""Checks a document's parameters and lists the frames they name."""
+
+_FINDERS: dict[str, Finder] = {
+    "cu3s": find_cu3s,
+    "cu3s_multi": find_cu3s_multi,
+    "npz_multi": find_npz_multi,
+    "scene": find_scene,
+    "tiff_paired": find_tiff_paired,
+}
+
+
+def available() -> list[str]:
+    """Return the names of all data modules, sorted."""
+    return sorted(_FINDERS)
+
+
+def register(name: str, finder: Finder) -> None:
+    """Add a data module under a name.
+
+    Raises:
+        InvalidInput: The name is taken.
+    """
+    if name in _FINDERS:
+        raise InvalidInput(f"a data module '{name}' is there already")
+    _FINDERS[name] = finder
+
+
+def build(doc: DataDocument, resolve: Resolve, *, seed: int) -> DataModule:
+    """Make the data module that a document names, with its splits resolved and checked.
+
+    Args:
+        doc: What to read and how to split it.
+        resolve: Turns paths of the document into real ones; relative ones (``splits_path`` too, which cuvis_ai.v1
+            refuses) are thus relative to the workspace.
+        seed: Order of the train split, together with the epoch.
+
+    Raises:
+        InvalidInput: No such module, or parameters that it does not take.
+        DataInvalid: Files or splits that are not what they should be.
+        FileMissing: A file that a split needs is not there.
+        DependencyMissing: The module needs a package that is not on this server.
+    """
+    finder = _FINDERS.get(doc.data_module)
+    if finder is None:
+        raise InvalidInput(f"no plugin provides data module '{doc.data_module}'; available: {available()}")
+    collection, options = finder(doc, resolve)
+    stages = assign(doc.splits, collection, resolve)
+    for sample in {sample for samples in stages.values() for sample in samples}:
+        if not sample.file.is_file():
+            raise FileMissing(
+                f"data file '{sample.file.name}' of frame {sample.uid} does not exist", metadata={"frame": sample.uid}
+            )
+    return FrameModule(
+        collection,
+        stages,
+        options,
+        batch_size=doc.batch_size,
+        num_workers=doc.num_workers,
+        seed=seed,
+    )

@@ -1,0 +1,1 @@
+"""Detectors of pixels that do not look like the background."""

@@ -1,0 +1,143 @@
+"""Reed-Xiaoli detectors: how far a pixel's spectrum lies from the background, in Mahalanobis distance.
+
+Source: I. S. Reed, X. Yu, "Adaptive multiple-band CFAR detection of an optical pattern with unknown spectral
+distribution", IEEE Transactions on Acoustics, Speech, and Signal Processing 38(10), 1990.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from swath.engine.checks import number, whole
+from swath.engine.context import Context
+from swath.engine.node import Fittable, Node
+from swath.engine.ports import Port, ports
+from swath.engine.statistics import Moments
+
+_SCORES = Port(torch.float32, (-1, -1, -1, 1), description="Squared Mahalanobis distance of each pixel [B, H, W, 1]")
+_TAGS = ("hyperspectral", "anomaly", "learnable")
+
+
+class RXGlobal(Fittable):
+    """Squared Mahalanobis distance of each pixel to one background, learnt from all training pixels.
+
+    The statistics are kept in float64: with hundreds of correlated bands the inverse covariance spans more orders of
+    magnitude than float32 resolves.
+
+    Args:
+        num_channels: Bands C of the data.
+        eps: Added to the diagonal of the covariance S.
+        cache_inverse: Whether to score by the inverse of S (pseudo-inverse, taken at fit time) or to solve with S.
+    """
+
+    category = "model"
+    tags = _TAGS
+    inputs = ports(data=Port(torch.float32, (-1, -1, -1, "num_channels"), description="Cube [B, H, W, C]"))
+    outputs = ports(scores=_SCORES)
+    trainable_buffers = ("mu", "cov", "cov_inv")
+
+    mu: Tensor
+    cov: Tensor
+    cov_inv: Tensor
+
+    def __init__(self, num_channels: int, eps: float = 1e-6, cache_inverse: bool = True) -> None:
+        super().__init__()
+        self.num_channels = whole("num_channels", num_channels, at_least=1)
+        self.eps = number("eps", eps, at_least=0)
+        self.cache_inverse = bool(cache_inverse)
+        size = self.num_channels
+        inverse_size = size if self.cache_inverse else 0
+        self.register_buffer("mu", torch.zeros(size, dtype=torch.float64))
+        self.register_buffer("cov", torch.zeros(size, size, dtype=torch.float64))
+        self.register_buffer("cov_inv", torch.zeros(inverse_size, inverse_size, dtype=torch.float64))
+        self._moments = Moments(covariance=True)
+        self._whitening: Tensor | None = None
+        self._positive = True
+
+    def begin_fit(self) -> None:
+        self._moments = Moments(covariance=True)
+
+    def fit_batch(self, inputs: dict[str, Any]) -> None:
+        self._moments.add(inputs["data"].reshape(-1, self.num_channels))
+
+    @torch.no_grad()
+    def end_fit(self) -> None:
+        moments, self._moments = self._moments, Moments(covariance=True)
+        if moments.count < 2:
+            raise self._too_few("2 pixels", moments.count)
+        covariance = moments.covariance
+        covariance.diagonal().add_(self.eps)
+        self.mu.copy_(moments.mean)
+        self.cov.copy_(covariance)
+        if self.cache_inverse:
+            self.cov_inv.copy_(torch.linalg.pinv(covariance, hermitian=True))
+        self._done()
+
+    def state_changed(self) -> None:
+        self._whitening = None
+        self._positive = True
+
+    def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
+        self.require_fit()
+        data: Tensor = inputs["data"]
+        # Mixed precision would round what the inverse covariance is about to amplify.
+        with torch.autocast(data.device.type, enabled=False):
+            centred = data.reshape(-1, self.num_channels) - self.mu.to(data.dtype)
+            scores = self._distances(centred)
+        return {"scores": scores.reshape(*data.shape[:-1], 1)}
+
+    def _distances(self, centred: Tensor) -> Tensor:
+        if not self.cache_inverse:
+            solved = torch.linalg.solve(self.cov, centred.to(self.cov.dtype).T)
+            return (solved.T.to(centred.dtype) * centred).sum(dim=-1)
+        factor = self._factor(centred.dtype)
+        if factor is None:
+            return torch.linalg.vecdot(centred @ self.cov_inv.to(centred.dtype), centred)
+        whitened = centred @ factor
+        return torch.linalg.vecdot(whitened, whitened)
+
+    def _factor(self, dtype: torch.dtype) -> Tensor | None:
+        """Return W with ``cov_inv == W W^T``, kept until the state changes, or None where there is none to keep.
+
+        Rounding W to the data's dtype costs the square root of the error that rounding the inverse itself costs. While
+        the inverse is being trained it changes at every step, and a trained one need not be positive.
+        """
+        if isinstance(self.cov_inv, torch.nn.Parameter) or not self._positive:
+            return None
+        if self._whitening is None or self._whitening.dtype != dtype:
+            with torch.inference_mode(False), torch.no_grad():
+                values, vectors = torch.linalg.eigh((self.cov_inv + self.cov_inv.mT) / 2)
+                self._positive = bool(values[0] >= -1e-12 * values[-1])
+                self._whitening = (vectors * values.clamp_min(0).sqrt()).to(dtype)
+        return self._whitening if self._positive else None
+
+
+class RXPerBatch(Node):
+    """Squared Mahalanobis distance of each pixel to the background of its own image.
+
+    Args:
+        eps: Added to the diagonal of the covariance.
+    """
+
+    category = "model"
+    tags = _TAGS
+    inputs = ports(data=Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]"))
+    outputs = ports(scores=_SCORES)
+
+    def __init__(self, eps: float = 1e-6) -> None:
+        super().__init__()
+        self.eps = number("eps", eps, at_least=0)
+
+    def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
+        data: Tensor = inputs["data"]
+        frames, height, width, channels = data.shape
+        rows = data.reshape(frames, height * width, channels).to(torch.float64)
+        centred = rows - rows.mean(dim=1, keepdim=True)
+        covariance = centred.mT @ centred / max(height * width - 1, 1)
+        covariance = covariance + self.eps * torch.eye(channels, dtype=rows.dtype, device=rows.device)
+        solved = torch.linalg.solve(covariance, centred.mT)
+        scores = (solved * centred.mT).sum(dim=1)
+        return {"scores": scores.to(data.dtype).reshape(frames, height, width, 1)}

@@ -1,0 +1,57 @@
+"""From scores to logits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from swath.engine.checks import number
+from swath.engine.context import Context
+from swath.engine.node import Fittable
+from swath.engine.ports import Port, ports
+from swath.engine.statistics import Moments
+
+
+class ScoreToLogit(Fittable):
+    """``scale * (score - bias)``; the fit puts the bias at mean + 2 standard deviations (n - 1) of the scores.
+
+    Args:
+        init_scale: Scale before training.
+        init_bias: Bias before a fit.
+    """
+
+    category = "transform"
+    tags = ("anomaly", "learnable", "differentiable", "torch")
+    inputs = ports(scores=Port(torch.float32, (-1, -1, -1, 1), description="Scores [B, H, W, 1]"))
+    outputs = ports(logits=Port(torch.float32, (-1, -1, -1, 1), description="Logits [B, H, W, 1]"))
+    trainable_buffers = ("scale", "bias")
+    usable_unfitted = True
+
+    scale: Tensor
+    bias: Tensor
+
+    def __init__(self, init_scale: float = 1.0, init_bias: float = 0.0) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.tensor(number("init_scale", init_scale), dtype=torch.float32))
+        self.register_buffer("bias", torch.tensor(number("init_bias", init_bias), dtype=torch.float32))
+        self._moments = Moments()
+
+    def begin_fit(self) -> None:
+        self._moments = Moments()
+
+    def fit_batch(self, inputs: dict[str, Any]) -> None:
+        self._moments.add(inputs["scores"].reshape(-1, 1))
+
+    @torch.no_grad()
+    def end_fit(self) -> None:
+        moments, self._moments = self._moments, Moments()
+        if moments.count < 2:
+            raise self._too_few("2 scores", moments.count)
+        self.bias.copy_((moments.mean + 2 * moments.variance.sqrt()).squeeze())
+        self._done()
+
+    def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
+        scores: Tensor = inputs["scores"]
+        return {"logits": self.scale * (scores - self.bias)}

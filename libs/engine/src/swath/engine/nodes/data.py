@@ -1,0 +1,92 @@
+"""Nodes that batches enter a pipeline by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from swath.engine.context import Context
+from swath.engine.node import Node
+from swath.engine.ports import ANY, Port, ports
+from swath.engine.spectra import FRAME_WAVELENGTHS, WAVELENGTHS
+
+_MASK = Port(torch.int32, (-1, -1, -1), optional=True, description="Class of each pixel [B, H, W]")
+_INDEX = Port(torch.int64, (-1,), optional=True, description="Index of each frame [B]")
+_INPUTS = ports(
+    cube=Port(ANY, (-1, -1, -1, -1), description="Cube of any number type [B, H, W, C]"),
+    mask=_MASK,
+    wavelengths=FRAME_WAVELENGTHS,
+    mesu_index=_INDEX,
+)
+_OUTPUTS = ports(
+    cube=Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]"),
+    mask=_MASK,
+    wavelengths=replace(WAVELENGTHS, optional=True),
+    mesu_index=_INDEX,
+)
+
+
+class CU3SDataNode(Node):
+    """Takes the cube to float32 and the first frame's wavelengths to the host; hands mask and frame indices on."""
+
+    category = "source"
+    tags = ("hyperspectral", "metadata")
+    inputs = _INPUTS
+    outputs = _OUTPUTS
+
+    def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
+        wavelengths: Tensor = inputs["wavelengths"]
+        if wavelengths.shape[0] == 0:
+            raise self.refuse("wavelengths", "at least one row", wavelengths)
+        outputs = ports(cube=inputs["cube"].to(torch.float32), wavelengths=wavelengths[0].cpu())
+        return outputs | {key: inputs[key] for key in ("mask", "mesu_index") if key in inputs}
+
+
+class AnomalyDataNode(CU3SDataNode):
+    """As `CU3SDataNode`, and makes the classes of the mask into anomalous or not.
+
+    Args:
+        normal_class_ids: Classes that are normal; all others are anomalous.
+        anomaly_class_ids: Classes that are anomalous; all others are normal. Wins over the former.
+    """
+
+    inputs = ports(
+        _INPUTS,
+        class_mask=Port(ANY, (-1, -1, -1), optional=True, description="Class of each pixel [B, H, W]"),
+    )
+    outputs = ports(
+        _OUTPUTS,
+        mask=Port(torch.bool, (-1, -1, -1, 1), optional=True, description="Anomalous pixels [B, H, W, 1]"),
+        class_mask=Port(torch.int32, (-1, -1, -1, 1), optional=True, description="Class of each pixel [B, H, W, 1]"),
+    )
+
+    def __init__(self, normal_class_ids: Iterable[int], anomaly_class_ids: Iterable[int] | None = None) -> None:
+        super().__init__()
+        self.normal = [int(value) for value in normal_class_ids]
+        self.anomalous = None if anomaly_class_ids is None else [int(value) for value in anomaly_class_ids]
+        both = set(self.normal) & set(self.anomalous or ())
+        if both:
+            raise ValueError(f"classes {sorted(both)} are both in normal_class_ids and anomaly_class_ids")
+
+    def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
+        outputs = super().run(inputs, context)
+        if "mask" in inputs:
+            outputs["mask"] = self._anomalous(inputs["mask"]).unsqueeze(-1)
+        if "class_mask" in inputs:
+            outputs["class_mask"] = inputs["class_mask"].unsqueeze(-1).to(torch.int32)
+        return outputs
+
+    def _anomalous(self, classes: Tensor) -> Tensor:
+        listed = self.normal if self.anomalous is None else self.anomalous
+        found = torch.zeros_like(classes, dtype=torch.bool)
+        for value in listed:
+            found |= classes == value
+        return ~found if self.anomalous is None else found
+
+
+class LentilsAnomalyDataNode(AnomalyDataNode):
+    """The older name of `AnomalyDataNode`."""

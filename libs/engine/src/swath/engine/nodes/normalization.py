@@ -1,0 +1,118 @@
+"""Nodes that bring cubes to a common scale."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from swath.engine.checks import number, whole
+from swath.engine.context import Context
+from swath.engine.node import Fittable, Node
+from swath.engine.ports import Port, ports
+
+_INPUTS = ports(data=Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]"))
+_OUTPUTS = ports(normalized=Port(torch.float32, (-1, -1, -1, -1), description="Normalised cube [B, H, W, C]"))
+_TAGS = ("normalization", "preprocessing")
+
+
+class MinMaxNormalizer(Fittable):
+    """``(x - min) / max(max - min, eps)``.
+
+    Args:
+        eps: Least span that is divided by.
+        use_running_stats: Whether min and max are one pair of numbers learnt from the training data, or those of each
+            image and channel.
+        max_initialization_frames: Frames that the fit looks at; all when left out.
+    """
+
+    category = "transform"
+    tags = _TAGS
+    inputs = _INPUTS
+    outputs = _OUTPUTS
+    trainable_buffers = ("running_min", "running_max")
+
+    running_min: Tensor
+    running_max: Tensor
+
+    def __init__(
+        self, eps: float = 1e-6, use_running_stats: bool = True, max_initialization_frames: int | None = None
+    ) -> None:
+        super().__init__()
+        self.eps = number("eps", eps, above=0)
+        self.use_running_stats = bool(use_running_stats)
+        self.max_frames = (
+            None
+            if max_initialization_frames is None
+            else whole("max_initialization_frames", max_initialization_frames, at_least=1)
+        )
+        self.register_buffer("running_min", torch.tensor(torch.nan))
+        self.register_buffer("running_max", torch.tensor(torch.nan))
+        self.begin_fit()
+
+    def needs_fit(self) -> bool:
+        return self.use_running_stats
+
+    def begin_fit(self) -> None:
+        self._frames = 0
+        self._extremes: tuple[Tensor, Tensor] | None = None
+
+    def fit_batch(self, inputs: dict[str, Any]) -> None:
+        data: Tensor = inputs["data"].detach()
+        if self.max_frames is not None:
+            data = data[: self.max_frames - self._frames]
+        if data.numel() == 0:
+            return
+        self._frames += data.shape[0]
+        low, high = torch.aminmax(data)
+        if self._extremes is not None:
+            low, high = torch.minimum(low, self._extremes[0]), torch.maximum(high, self._extremes[1])
+        self._extremes = (low, high)
+
+    @torch.no_grad()
+    def end_fit(self) -> None:
+        extremes = self._extremes
+        self.begin_fit()
+        if extremes is None:
+            raise self._too_few("1 frame", 0)
+        self.running_min.copy_(extremes[0])
+        self.running_max.copy_(extremes[1])
+        self._done()
+
+    def restore(self, state: Any) -> None:
+        super().restore(state)
+        # What an unfitted node of the reference package saves.
+        self._fitted = self._fitted and not bool(torch.isnan(self.running_min))
+
+    def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
+        self.require_fit()
+        data: Tensor = inputs["data"]
+        if self.use_running_stats:
+            low, high = self.running_min, self.running_max
+        else:
+            low, high = data.amin(dim=(1, 2), keepdim=True), data.amax(dim=(1, 2), keepdim=True)
+        return {"normalized": (data - low).div_((high - low).clamp_min(self.eps))}
+
+
+class PerPixelUnitNorm(Node):
+    """Subtracts each pixel's mean over the channels and divides by the L2 norm of what is left.
+
+    Args:
+        eps: Least norm that is divided by.
+    """
+
+    category = "transform"
+    tags = _TAGS
+    inputs = _INPUTS
+    outputs = _OUTPUTS
+
+    def __init__(self, eps: float = 1e-8) -> None:
+        super().__init__()
+        self.eps = number("eps", eps, above=0)
+
+    def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
+        data: Tensor = inputs["data"]
+        centred = data - data.mean(dim=-1, keepdim=True)
+        norm = torch.linalg.vector_norm(centred, dim=-1, keepdim=True).clamp_min(self.eps)
+        return {"normalized": centred / norm}

@@ -1,0 +1,150 @@
+"""Nodes that write pictures to files."""
+
+from __future__ import annotations
+
+import weakref
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from swath.engine import pictures
+from swath.engine.checks import choice, number
+from swath.engine.context import Context
+from swath.engine.node import Node
+from swath.engine.ports import Port, ports
+from swath.errors import DependencyMissing
+
+_QUARTERS = {None: 0, 0: 0, 90: 1, -270: 1, 180: 2, -180: 2, -90: 3, 270: 3}
+_FLAGS = {"full": "+faststart", "partial": "+frag_keyframe+empty_moov+default_base_moof"}
+_UNITS = {"k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
+
+
+class ToVideoNode(Node):
+    """Appends pictures to a video file, which is complete once the pipeline is closed.
+
+    Needs the extra ``swath-engine[video]``.
+
+    Args:
+        output_video_path: The file; its ending chooses the container.
+        frame_rate: Frames a second.
+        frame_rotation: Degrees anticlockwise, in quarter turns.
+        video_codec: Name of an encoder of FFmpeg.
+        bitrate: Bits a second, such as ``12M`` or ``800k``.
+        overlay_title: Text at the top of each frame.
+        write_mode: ``full`` for a file that starts quickly once complete, ``partial`` for one that can be played
+            while it is written.
+    """
+
+    category = "sink"
+    tags = ("video",)
+    effect = True
+    stateful = True
+    inputs = ports(
+        rgb_image=Port(torch.float32, (-1, -1, -1, 3), description="Pictures of 0..1 [B, H, W, 3]"),
+        frame_id=Port(torch.int64, (-1,), optional=True, description="Number written on each frame [B]"),
+    )
+
+    def __init__(
+        self,
+        output_video_path: str,
+        frame_rate: float = 10.0,
+        frame_rotation: int | None = None,
+        video_codec: str = "libx264",
+        bitrate: str = "12M",
+        overlay_title: str | None = None,
+        write_mode: str = "full",
+    ) -> None:
+        super().__init__()
+        self.path = str(output_video_path)
+        self.rate = number("frame_rate", frame_rate, above=0)
+        if frame_rotation not in _QUARTERS:
+            raise ValueError(f"frame_rotation must be a multiple of 90 from -270 to 270, got {frame_rotation!r}")
+        self.quarters = _QUARTERS[frame_rotation]
+        self.codec = str(video_codec)
+        self.bits = _bits(bitrate)
+        self.title = overlay_title
+        self.flags = _FLAGS[choice("write_mode", write_mode, tuple(_FLAGS))]
+        self._video: _Video | None = None
+
+    def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
+        frames: Tensor = inputs["rgb_image"]
+        numbers: Tensor | None = inputs.get("frame_id")
+        if numbers is not None and numbers.shape[0] != frames.shape[0]:
+            raise self.refuse("frame_id", f"{frames.shape[0]} numbers, one per picture", numbers)
+        rendered = (frames.detach().clamp(0, 1) * 255).to(torch.uint8).cpu().numpy()
+        for index, pixels in enumerate(rendered):
+            if self.title:
+                pixels = pictures.write_on(pixels, self.title, left=-1, top=6)
+            if numbers is not None:
+                pixels = pictures.write_on(pixels, f"frame {int(numbers[index])}", left=8, top=8)
+            self._append(np.rot90(pixels, self.quarters), context)
+        return {}
+
+    def close(self) -> None:
+        if self._video is not None:
+            self._video.close()
+            self._video = None
+
+    def _append(self, pixels: NDArray[np.uint8], context: Context) -> None:
+        if self._video is None:
+            target = context.resolve(self.path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._video = _Video(str(target), self, *pixels.shape[:2])
+        if pixels.shape[:2] != self._video.size:
+            raise self.refuse(
+                "rgb_image", f"pictures of one size, {list(self._video.size)}", torch.as_tensor(pixels.copy())
+            )
+        self._video.append(pixels)
+
+
+class _Video:
+    """An open video file. It is closed with the last reference, so a pipeline that is dropped leaves a whole file."""
+
+    def __init__(self, path: str, node: ToVideoNode, height: int, width: int) -> None:
+        try:
+            import av
+        except ImportError as error:
+            raise DependencyMissing(
+                f"Node '{node.name}' writes video, which takes the package 'av': install swath-engine[video]",
+                metadata={"node": node.name, "extra": "video"},
+            ) from error
+        self._av = av
+        self.size = (height, width)
+        self._container = av.open(path, mode="w", options={"movflags": node.flags})
+        self._stream: Any = self._container.add_stream(node.codec, rate=Fraction(node.rate).limit_denominator(1001))
+        # Encoders of half-resolution colour take even sizes alone.
+        self._stream.height, self._stream.width = height + height % 2, width + width % 2
+        self._stream.pix_fmt = "yuv420p"
+        self._stream.bit_rate = node.bits
+        self._finish = weakref.finalize(self, _finish, self._container, self._stream)
+
+    def append(self, pixels: NDArray[np.uint8]) -> None:
+        height, width = self.size
+        padded = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)))
+        frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(padded), format="rgb24")
+        self._container.mux(self._stream.encode(frame))
+
+    def close(self) -> None:
+        self._finish()
+
+
+def _finish(container: Any, stream: Any) -> None:
+    container.mux(stream.encode())
+    container.close()
+
+
+def _bits(bitrate: Any) -> int:
+    text = str(bitrate).strip().lower()
+    unit = _UNITS.get(text[-1:], 1)
+    digits = text[:-1] if text[-1:] in _UNITS else text
+    try:
+        bits = round(float(digits) * unit)
+    except ValueError:
+        bits = 0
+    if bits <= 0:
+        raise ValueError(f"bitrate must be bits a second such as '12M' or '800k', got {bitrate!r}")
+    return bits

@@ -1,0 +1,19 @@
+"""Wavelengths and bands."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from swath.engine.ports import Port
+
+# The reference package knows whole nanometres alone; instruments and older clients give fractions.
+_ALSO = (torch.float32, torch.float64, torch.int64)
+
+WAVELENGTHS = Port(torch.int32, (-1,), also=_ALSO, description="Wavelength of each channel, nm, [C]")
+FRAME_WAVELENGTHS = Port(torch.int32, (-1, -1), also=_ALSO, description="Wavelengths of each frame, nm, [B, C]")
+
+
+def nearest_band(wavelengths: Tensor, target_nm: float) -> int:
+    """Return the index of the band whose wavelength is nearest to a target, the first of several."""
+    return int((wavelengths.to(torch.float64) - target_nm).abs().argmin())

@@ -1,0 +1,71 @@
+"""Means and covariances of data that never are in memory at once."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_ROWS = 65_536
+"""Rows that are taken to float64 at a time: bounds the memory that a large image needs on top of its own."""
+
+
+class Moments:
+    """Count, mean and second moments of rows, merged batch by batch in float64.
+
+    Each batch is centred on its own mean before it is merged, so nothing is lost where the mean is large against the
+    spread. Works on the device of the data.
+
+    Source: T. F. Chan, G. H. Golub, R. J. LeVeque, "Updating formulae and a pairwise algorithm for computing sample
+    variances", 1979.
+
+    Args:
+        covariance: Whether to keep second moments between columns, or those of each column alone.
+    """
+
+    def __init__(self, *, covariance: bool = False) -> None:
+        self.count = 0
+        self._covariance = covariance
+        self._mean: Tensor | None = None
+        self._scatter: Tensor | None = None
+
+    @torch.no_grad()
+    def add(self, rows: Tensor) -> None:
+        """Merge rows, shape ``[N, C]``, of any floating dtype."""
+        for chunk in rows.detach().split(_ROWS):
+            if chunk.shape[0]:
+                self._merge(chunk.to(torch.float64))
+
+    def _merge(self, rows: Tensor) -> None:
+        count = rows.shape[0]
+        mean = rows.mean(dim=0)
+        centred = rows - mean
+        scatter = centred.T @ centred if self._covariance else centred.square_().sum(dim=0)
+        if self._mean is None or self._scatter is None:
+            self.count, self._mean, self._scatter = count, mean, scatter
+            return
+        total = self.count + count
+        delta = mean - self._mean
+        between = torch.outer(delta, delta) if self._covariance else delta.square()
+        self._mean += delta * (count / total)
+        self._scatter += scatter + between * (self.count * (count / total))
+        self.count = total
+
+    @property
+    def mean(self) -> Tensor:
+        """Mean of each column, float64, shape ``[C]``."""
+        assert self._mean is not None
+        return self._mean
+
+    @property
+    def covariance(self) -> Tensor:
+        """Covariance of the columns (n - 1), float64, shape ``[C, C]``."""
+        assert self._scatter is not None
+        assert self._covariance
+        return self._scatter / (self.count - 1)
+
+    @property
+    def variance(self) -> Tensor:
+        """Variance of each column (n - 1), float64, shape ``[C]``."""
+        assert self._scatter is not None
+        scatter = self._scatter.diagonal() if self._covariance else self._scatter
+        return scatter / (self.count - 1)

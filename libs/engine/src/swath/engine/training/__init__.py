@@ -1,0 +1,53 @@
+"""Runs: statistical fits, gradient training, calibration and evaluation, with events, stops and resumption.
+
+`run` does a `Job` on a pipeline and data, reports each step as an `Event`, and returns an `Outcome`. Nothing here knows
+how events travel or where snapshots are kept.
+"""
+
+from swath.engine.training.control import Checkpointer, Control, StopFlag
+from swath.engine.training.events import (
+    CalibrationOutcome,
+    CheckpointRestored,
+    DeciderCalibration,
+    DeciderSkip,
+    DeciderStatus,
+    EpochProgress,
+    EvaluationOutcome,
+    EvaluationStatus,
+    Event,
+    FrameProgress,
+    Hook,
+    Lifecycle,
+    PhaseSkip,
+    Position,
+    Status,
+    ThresholdChange,
+)
+from swath.engine.training.job import Job, Trainer
+from swath.engine.training.runs import Outcome, run
+
+__all__ = [
+    "CalibrationOutcome",
+    "CheckpointRestored",
+    "Checkpointer",
+    "Control",
+    "DeciderCalibration",
+    "DeciderSkip",
+    "DeciderStatus",
+    "EpochProgress",
+    "EvaluationOutcome",
+    "EvaluationStatus",
+    "Event",
+    "FrameProgress",
+    "Hook",
+    "Job",
+    "Lifecycle",
+    "Outcome",
+    "PhaseSkip",
+    "Position",
+    "Status",
+    "StopFlag",
+    "ThresholdChange",
+    "Trainer",
+    "run",
+]

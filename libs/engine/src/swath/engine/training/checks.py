@@ -1,0 +1,166 @@
+"""What is refused before a run begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import torch
+
+from swath.documents import TrainRunDocument, review
+from swath.engine.data import DataModule
+from swath.engine.node import Decider, Node
+from swath.engine.pipeline import Pipeline
+from swath.engine.ports import LEARNING, Stage
+from swath.engine.training import checkpoints
+from swath.engine.training.cadence import cadence
+from swath.engine.training.device import device_of, precision_of
+from swath.engine.training.passes import Batches
+from swath.errors import DataInvalid, InvalidInput, NotFitted
+
+if TYPE_CHECKING:
+    from swath.engine.training.job import Job
+
+
+CHECKBODY
+
+def unplaced(pipeline: Pipeline) -> list[Decider]:
+    """Return the deciders that have no threshold yet."""
+    return [
+        node
+        for node in pipeline.nodes.values()
+        if isinstance(node, Decider) and node.hparams.get(node.threshold_name) is None
+    ]
+
+
+def refuse_unplaced(pipeline: Pipeline) -> None:
+    clauses = [
+        f"{edge.target} reads decisions from {decider.name}"
+        for decider in unplaced(pipeline)
+        for edge in pipeline.edges
+        if edge.source == decider.name
+        and edge.output == "decisions"
+        and _needs(pipeline.nodes[edge.target], edge.input)
+    ]
+    if clauses:
+        raise InvalidInput(
+            f"{', '.join(clauses)}, whose thresholds are not calibrated; set thresholds in the pipeline or take the node "
+            "out of the training graph"
+        )
+
+
+def _needs(node: Node, port: str) -> bool:
+    return bool(node.stages & LEARNING) and not node.inputs[port].optional
+
+
+def _require_weights(job: Job, pipeline: Pipeline) -> None:
+    if not job.has_weights:
+        raise NotFitted(
+            "The session holds no trained weights: restore a saved run with its weights, load weights, or train before a "
+            "calibration"
+        )
+    missing = pipeline.missing_fits()
+    if missing:
+        raise NotFitted(
+            f"Nodes {', '.join(missing)} need a statistical fit before a calibration; train or load weights first",
+            metadata={"nodes": ",".join(missing)},
+        )
+
+
+def _check_gradient(job: Job, pipeline: Pipeline, batches: Batches) -> None:
+    training, run = job.training, job.run
+    if training is None:
+        raise InvalidInput("Gradient training requires a training config, in the request or in the session's trainrun")
+    if not run.loss_nodes:
+        raise InvalidInput("loss_nodes must name at least one loss node for gradient training")
+    for kind, names in (("loss", run.loss_nodes), ("unfreeze", run.unfreeze_nodes), ("freeze", run.freeze_nodes)):
+        _named(kind, names, pipeline)
+    idle = [name for name in run.loss_nodes if Stage.TRAIN not in pipeline.nodes[name].stages]
+    if idle:
+        raise InvalidInput(f"loss_nodes: {', '.join(idle)} does not run in training")
+    _require_scalars(run.loss_nodes, pipeline)
+    both = sorted(set(run.unfreeze_nodes) & set(run.freeze_nodes))
+    if both:
+        raise InvalidInput(f"{', '.join(both)} is in unfreeze_nodes and in freeze_nodes")
+    errors, _ = review(training)
+    if errors:
+        raise InvalidInput("; ".join(errors))
+    precision_of(training)
+    cadence(training, batches)
+    if training.callbacks is not None and training.callbacks.checkpoint is not None:
+        checkpoints.check_document(training.callbacks.checkpoint)
+    job.checkpointing()
+    _check_monitors(job)
+    _check_trainable(run, pipeline)
+    missing = pipeline.missing_fits()
+    if missing:
+        raise NotFitted(
+            f"Nodes {', '.join(missing)} need a statistical fit before gradient training; train statistically or load "
+            "weights first",
+            metadata={"nodes": ",".join(missing)},
+        )
+
+
+def _named(kind: str, names: Iterable[str], pipeline: Pipeline) -> None:
+    for name in names:
+        if name not in pipeline.nodes:
+            raise InvalidInput(
+                f"{kind.capitalize()} node '{name}' not found in pipeline. Available nodes: "
+                f"{', '.join(sorted(pipeline.nodes))}",
+                metadata={"node": name},
+            )
+
+
+def _require_scalars(names: Iterable[str], pipeline: Pipeline) -> None:
+    for name in names:
+        ports = pipeline.nodes[name].outputs
+        scalar = all(
+            isinstance(port.dtype, torch.dtype) and port.dtype.is_floating_point and not port.shape
+            for port in ports.values()
+        )
+        if not ports or not scalar:
+            raise InvalidInput(
+                f"loss_nodes: '{name}' ({type(pipeline.nodes[name]).__name__}) does not give scalar losses"
+            )
+
+
+def _check_monitors(job: Job) -> None:
+    """Refuse a watched value that cannot come from this run, before an epoch is spent on it."""
+    assert job.training is not None
+    callbacks = job.training.callbacks
+    watched: list[tuple[str, str]] = []
+    if callbacks is not None:
+        watched += [("early_stopping", entry.monitor) for entry in callbacks.early_stopping if entry.strict]
+        if callbacks.checkpoint is not None:
+            watched.append(("checkpoint", callbacks.checkpoint.monitor))
+    scheduler = job.training.scheduler
+    if scheduler is not None and (scheduler.name or "").lower() in ("plateau", "reduce_on_plateau"):
+        watched.append(("scheduler", scheduler.monitor or "val_loss"))
+    known = {"train_loss", "val_loss"}
+    known |= {f"{stage}/{name}" for stage in ("train", "val") for name in job.run.loss_nodes}
+    for field, name in watched:
+        from_metric = name.partition("/")[0] in job.run.metric_nodes
+        from_loss = any(name.startswith((f"train/{loss}_", f"val/{loss}_")) for loss in job.run.loss_nodes)
+        if name not in known and not from_metric and not from_loss and not name.startswith("lr-"):
+            raise InvalidInput(
+                f"training {field}: monitor '{name}' is not a value of this run; there are {', '.join(sorted(known))} and "
+                "<metric node>/<metric> of the metric_nodes"
+            )
+
+
+def _check_trainable(run: TrainRunDocument, pipeline: Pipeline) -> None:
+    for name, node in pipeline.nodes.items():
+        if name in run.freeze_nodes:
+            continue
+        if any(parameter.requires_grad for parameter in node.parameters()):
+            return
+        if name in run.unfreeze_nodes and (node.trainable_buffers or any(True for _ in node.parameters())):
+            return
+    raise _nothing_to_train()
+
+
+def _nothing_to_train() -> InvalidInput:
+    return InvalidInput(
+        "No trainable parameters found after unfreezing. Configure unfreeze_nodes in trainrun config to include trainable "
+        "nodes."
+    )

@@ -1,0 +1,249 @@
+"""Running a job from its first event to its last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from swath.documents import PipelineDocument, TrainingDocument
+from swath.engine.data import DataModule
+from swath.engine.pipeline import Pipeline, State
+from swath.engine.training import randomness, statistical
+from swath.engine.training.control import Checkpointer, Control, StopFlag, StopRun
+from swath.engine.training.device import adapted, device_of, precision_of, switches
+from swath.engine.training.events import CalibrationOutcome, Event, Hook, Lifecycle, Position, Status
+from swath.engine.training.gradient import GradientPhase
+from swath.engine.training.job import Job, Trainer
+from swath.engine.training.passes import Batches
+from swath.engine.training.postfit import restore_best, run_post_fit
+from swath.engine.training.resume import Keeper, Phase, Snapshot, load
+from swath.engine.training.stream import Stream
+from swath.errors import InvalidInput, OutOfMemory, SwathError
+
+_NOT_STARTED = "Training run was cancelled; not starting this trainer phase"
+_CANCELLED = "Training cancelled; the pipeline holds the state of the last completed step"
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        status: COMPLETE, or CANCELLED when it was asked to stop.
+        state: The pipeline's weights, on the CPU, by node and key.
+        document: The pipeline with calibrated thresholds.
+        message: The line for people of the last event.
+        calibration: What calibration came to, where it ran.
+        snapshot: Where a stopped run can go on, if it had begun.
+        events: Number of events of the whole run.
+    """
+
+    status: Status
+    state: State
+    document: PipelineDocument
+    message: str
+    calibration: CalibrationOutcome | None = None
+    snapshot: bytes | None = None
+    events: int = 0
+
+
+def run(
+    job: Job,
+    data: DataModule,
+    pipeline: Pipeline,
+    emit: Callable[[Event], None],
+    control: Control | None = None,
+    *,
+    checkpointer: Checkpointer | None = None,
+    snapshot: bytes | None = None,
+) -> Outcome:
+    """Run a job to its end.
+
+    Args:
+        job: What to do.
+        data: The frames.
+        pipeline: As its document and weights make it; changed in place, and on the CPU again at the end.
+        emit: Takes each event, in order, on this thread.
+        control: Asked before each batch and node whether to stop.
+        checkpointer: Takes snapshots, at the end of each epoch and statistical pass, every `Job.snapshot_every_s`
+            seconds, and at a stop.
+        snapshot: Where to go on; the pipeline and data are made as for the first start. On the CPU the weights come out
+            bit-equal to those of a run that was never interrupted, and the same events follow.
+
+    Raises:
+        InvalidInput: A setting that cannot be, or data that a node cannot take.
+        NotFitted: Weights that are not there yet.
+        OutOfMemory: The device is too small.
+        SwathError: Of other kinds, from data and nodes.
+    """
+    job.check(pipeline, data)
+    control = control or StopFlag()
+    device = device_of(job.training)
+    stream = Stream(emit, control)
+    keeper = Keeper(checkpointer, job.identity, job.snapshot_every_s)
+    former = load(snapshot, job.identity) if snapshot is not None else None
+    if former is not None:
+        stream.count = former.events
+        keeper.latest = snapshot
+    with _errors_named(), randomness.isolated(device), switches(job.training or TrainingDocument()):
+        randomness.seed_all(job.seed)
+        if control.stop_requested():
+            stream.send(Position(), message=_NOT_STARTED, status=Status.CANCELLED)
+            return _outcome(Status.CANCELLED, _NOT_STARTED, pipeline, stream, keeper)
+        pipeline.to(device)
+        try:
+            message, calibration, last = _phases(job, data, pipeline, stream, keeper, device, former)
+        except StopRun:
+            stream.send(Position(), message=_CANCELLED, status=Status.CANCELLED)
+            return _outcome(Status.CANCELLED, _CANCELLED, pipeline, stream, keeper)
+        finally:
+            pipeline.eval().to("cpu")
+            pipeline.close()
+        stream.send(last, message=message, status=Status.COMPLETE)
+        return _outcome(Status.COMPLETE, message, pipeline, stream, keeper, calibration)
+
+
+def _phases(
+    job: Job,
+    data: DataModule,
+    pipeline: Pipeline,
+    stream: Stream,
+    keeper: Keeper,
+    device: torch.device,
+    former: Snapshot | None,
+) -> tuple[str, CalibrationOutcome | None, Position]:
+    """Do the work; returns the last message, what calibration came to, and where the run ended."""
+    batches = Batches(data, job.run.data.batch_size, device)
+    match job.trainer:
+        case Trainer.STATISTICAL:
+            return _statistical(job, pipeline, batches, stream, keeper, former)
+        case Trainer.GRADIENT:
+            return _gradient(job, pipeline, batches, stream, keeper, device, former)
+        case Trainer.CALIBRATION:
+            return _calibration(job, pipeline, batches, stream)
+
+
+def _statistical(
+    job: Job, pipeline: Pipeline, batches: Batches, stream: Stream, keeper: Keeper, former: Snapshot | None
+) -> tuple[str, CalibrationOutcome | None, Position]:
+    if not stream.count:
+        stream.send(Position(), message="Starting statistical training")
+    last = Position(epoch=1, global_step=1)
+    if former is None or former.phase is Phase.STATISTICAL:
+        statistical.fit(pipeline, batches, stream, keeper, job.resolve, former.content if former else None)
+    else:
+        pipeline.load_state(former.content["state"], strict=True)
+    message = "Statistical training complete"
+    if not job.does_post_fit:
+        return message, None, last
+    with _repeatable(keeper, stream, lambda: {"state": pipeline.state()}):
+        calibration = run_post_fit(job, pipeline, batches, stream, last)
+    return _with_summary(message, calibration), calibration, last
+
+
+def _gradient(
+    job: Job,
+    pipeline: Pipeline,
+    batches: Batches,
+    stream: Stream,
+    keeper: Keeper,
+    device: torch.device,
+    former: Snapshot | None,
+) -> tuple[str, CalibrationOutcome | None, Position]:
+    assert job.training is not None
+    parameters = job.trainable(pipeline)
+    mixed = precision_of(job.training) != "32-true"
+    phase = GradientPhase(job, pipeline, parameters, batches, device, stream, keeper)
+    if former is None or former.phase is Phase.GRADIENT:
+        with adapted(pipeline, frozen=job.run.freeze_nodes, mixed=mixed):
+            phase.run(former.content if former else None)
+    else:
+        phase.take_summary(former.content)
+    message = "Gradient training complete"
+    last = Position(epoch=job.training.max_epochs, global_step=phase.step)
+    if not job.does_post_fit:
+        return message, None, last
+    position = Position(epoch=phase.epoch, global_step=phase.step)
+    with _repeatable(keeper, stream, phase.summary):
+        restored = restore_best(phase.checkpoints, pipeline)
+        stream.send(position, Lifecycle(Hook.CHECKPOINT_RESTORED, checkpoint=restored))
+        calibration = run_post_fit(job, pipeline, batches, stream, position)
+    return _with_summary(message, calibration), calibration, last
+
+
+def _calibration(
+    job: Job, pipeline: Pipeline, batches: Batches, stream: Stream
+) -> tuple[str, CalibrationOutcome | None, Position]:
+    stream.send(Position(), message="Starting calibration")
+    calibration = run_post_fit(job, pipeline, batches, stream, Position())
+    summary = calibration.summary() if calibration.applicable else "no calibratable decider"
+    return f"Calibration complete; {summary}", calibration, Position()
+
+
+@contextmanager
+def _repeatable(keeper: Keeper, stream: Stream, content: Callable[[], dict[str, Any]]) -> Iterator[None]:
+    """Let the post-fit steps start over where they are interrupted: they are short, and change no weights."""
+    events = stream.count
+    if keeper.active:
+        keeper.keep(Phase.POST_FIT, events, content())
+    try:
+        yield
+    except StopRun:
+        if not keeper.active:
+            keeper.keep(Phase.POST_FIT, events, content())
+        raise
+
+
+def _with_summary(message: str, calibration: CalibrationOutcome) -> str:
+    return f"{message}; {calibration.summary()}" if calibration.applicable else message
+
+
+def _outcome(
+    status: Status,
+    message: str,
+    pipeline: Pipeline,
+    stream: Stream,
+    keeper: Keeper,
+    calibration: CalibrationOutcome | None = None,
+) -> Outcome:
+    return Outcome(
+        status=status,
+        state=pipeline.state(),
+        document=pipeline.document(),
+        message=message,
+        calibration=calibration,
+        snapshot=keeper.latest if status is Status.CANCELLED else None,
+        events=stream.count,
+    )
+
+
+@contextmanager
+def _errors_named() -> Iterator[None]:
+    """Turn what torch and Python raise for a client's mistake into the errors that say so."""
+    try:
+        yield
+    except SwathError:
+        raise
+    except torch.OutOfMemoryError as error:
+        raise _too_small(error) from error
+    except MemoryError as error:
+        raise _too_small(error) from error
+    except ValueError as error:
+        raise InvalidInput(str(error)) from error
+    except RuntimeError as error:
+        if any(words in str(error).lower() for words in _OUT_OF_MEMORY):
+            raise _too_small(error) from error
+        raise
+
+
+def _too_small(error: BaseException) -> OutOfMemory:
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return OutOfMemory(
+        f"The device ran out of memory; lower data.batch_size or the tile size, or raise "
+        f"training.accumulate_grad_batches instead ({first})"
+    )

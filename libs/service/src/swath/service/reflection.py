@@ -1,0 +1,44 @@
+"""Server reflection, v1 and v1alpha, over one lookup.
+
+The two versions differ in their package name only, so v1 questions are answered by the v1alpha servicer of
+grpcio-reflection and its answers are read back as v1 messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+import grpc
+from grpc_reflection.v1alpha import reflection as alpha
+from grpc_reflection.v1alpha import reflection_pb2 as alpha_pb2
+from grpc_reflection.v1alpha.reflection import aio
+
+from swath.reflection.v1 import reflection_pb2, reflection_pb2_grpc
+
+SERVICES = (alpha.SERVICE_NAME, reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"].full_name)
+
+
+class _Version1(reflection_pb2_grpc.ServerReflectionServicer):
+    def __init__(self, servicer: aio.ReflectionServicer) -> None:
+        self._servicer = servicer
+
+    async def ServerReflectionInfo(
+        self, request_iterator: AsyncIterator[reflection_pb2.ServerReflectionRequest], context: Any
+    ) -> AsyncIterator[reflection_pb2.ServerReflectionResponse]:
+        async def questions() -> AsyncIterator[alpha_pb2.ServerReflectionRequest]:
+            async for request in request_iterator:
+                yield alpha_pb2.ServerReflectionRequest.FromString(request.SerializeToString())
+
+        # The stub file calls it a coroutine; it is an async generator.
+        answers: Any = self._servicer.ServerReflectionInfo(questions(), context)
+        async for answer in answers:
+            yield reflection_pb2.ServerReflectionResponse.FromString(answer.SerializeToString())
+
+
+def add_reflection(server: grpc.aio.Server, names: Iterable[str]) -> None:
+    """Let clients find the services of these full names, and reflection itself."""
+    every = (*names, *SERVICES)
+    servicer = aio.ReflectionServicer(every)
+    alpha.enable_server_reflection(every, server)
+    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(_Version1(servicer), server)

@@ -1,0 +1,80 @@
+"""The part of a gRPC service that one Swath service answers.
+
+Every Swath service registers its own methods of cuvis_ai.v1.CuvisAIService under that very name. The generated
+`add_..._to_server` functions register all methods of a service at once, and the last caller would win; here the
+method -> service table says which ones belong to whom.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import grpc
+from google.protobuf import descriptor_pool, message_factory
+
+from swath.api import ROUTES, owner
+from swath.errors import Unsupported
+
+_MAKERS = {
+    (False, False): grpc.unary_unary_rpc_method_handler,
+    (False, True): grpc.unary_stream_rpc_method_handler,
+    (True, False): grpc.stream_unary_rpc_method_handler,
+    (True, True): grpc.stream_stream_rpc_method_handler,
+}
+
+
+def slice_handler(service: str, part: str, servicer: Any) -> grpc.GenericRpcHandler:
+    """Return the handler of the methods of a gRPC service that a Swath service owns.
+
+    Args:
+        service: Full name of the gRPC service, such as "cuvis_ai.v1.CuvisAIService". Its proto must be imported.
+        part: Name of the Swath service, such as "training".
+        servicer: Has an async method of each owned method's name.
+
+    Raises:
+        AttributeError: The servicer lacks a method that the table gives to its service.
+    """
+    owned = [
+        path.rsplit("/", 1)[1] for path, name in ROUTES.items() if name == part and path.startswith(f"/{service}/")
+    ]
+    return grpc.method_handlers_generic_handler(service, _handlers(service, owned, servicer))
+
+
+def whole_handler(service: str, servicer: Any) -> grpc.GenericRpcHandler:
+    """Return the handler of all methods of a gRPC service that is private to one Swath service."""
+    names = [method.name for method in descriptor_pool.Default().FindServiceByName(service).methods]
+    return grpc.method_handlers_generic_handler(service, _handlers(service, names, servicer))
+
+
+def _handlers(service: str, names: list[str], servicer: Any) -> dict[str, grpc.RpcMethodHandler]:
+    methods = descriptor_pool.Default().FindServiceByName(service).methods_by_name
+    handlers = {}
+    for name in names:
+        method = methods[name]
+        make = _MAKERS[method.client_streaming, method.server_streaming]
+        handlers[name] = make(
+            getattr(servicer, name),
+            request_deserializer=message_factory.GetMessageClass(method.input_type).FromString,
+            response_serializer=message_factory.GetMessageClass(method.output_type).SerializeToString,
+        )
+    return handlers
+
+
+class FallbackHandler(grpc.GenericRpcHandler):
+    """Answers what no slice does: UNIMPLEMENTED, with the name of the service that owns the method. Registered last."""
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+        return grpc.stream_stream_rpc_method_handler(_refusal(handler_call_details.method))
+
+
+def _refusal(method: str) -> Any:
+    async def refuse(requests: Any, context: grpc.aio.ServicerContext) -> NoReturn:
+        part = owner(method)
+        if part is None:
+            raise Unsupported(f"there is no method {method} in this suite", metadata={"method": method})
+        raise Unsupported(
+            f"{method} is answered by the service {part!r}, not by this one: call it through the gateway, or there",
+            metadata={"method": method, "service": part},
+        )
+
+    return refuse

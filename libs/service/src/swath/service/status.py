@@ -1,0 +1,48 @@
+"""Errors of Swath as gRPC statuses with google.rpc details."""
+
+from __future__ import annotations
+
+from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+from grpc import StatusCode
+
+from swath.errors import SwathError
+
+DOMAIN = "swath"
+
+MESSAGE_BYTES = 4096
+"""Bytes of a message that travel, as the wire encodes it. Clients take 8 KiB of trailers by default."""
+
+
+def code_of(error: SwathError) -> StatusCode:
+    """Return the status code of an error."""
+    return StatusCode[error.code]
+
+
+def short(message: str, limit: int = MESSAGE_BYTES) -> str:
+    """Return a message cut to what trailers carry: one byte for a printable ASCII character, three for other bytes."""
+    size = 0
+    for index, character in enumerate(message):
+        size += 1 if " " <= character <= "~" and character != "%" else 3 * len(character.encode(errors="replace"))
+        if size > limit:
+            return f"{message[:index]}... ({len(message)} characters in all)"
+    return message
+
+
+def details_of(error: SwathError) -> bytes:
+    """Return the serialized google.rpc.Status of an error: ErrorInfo, and RetryInfo where a retry may help."""
+    metadata = {key: short(value, 256) for key, value in list(error.metadata.items())[:16]}
+    details: list[Message] = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata)]
+    if error.retry_after is not None:
+        delay = duration_pb2.Duration()
+        delay.FromNanoseconds(int(error.retry_after * 1e9))
+        details.append(error_details_pb2.RetryInfo(retry_delay=delay))
+    packed = []
+    for detail in details:
+        box = any_pb2.Any()
+        box.Pack(detail)
+        packed.append(box)
+    # The text travels once already, as grpc-message; a second copy would only fill the trailers.
+    status = status_pb2.Status(code=code_of(error).value[0], message=short(error.message, 256), details=packed)
+    return status.SerializeToString()

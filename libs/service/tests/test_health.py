@@ -1,0 +1,78 @@
+"""Health tells the truth about every name."""
+
+import asyncio
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from swath.api import CUVIS, WORKSPACE
+from swath.service import HealthBoard
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+class _Any:
+    def __getattr__(self, name):
+        async def never(request, context): ...
+
+        return never
+
+
+@pytest.fixture
+async def suite(serve):
+    part = await serve({name: _Any() for name in ("session", "config", "pipeline", "training", "inference")})
+    part.check = lambda name: _status(part.channel, name)
+    return part
+
+
+async def _status(channel, name: str) -> int:
+    answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=name))
+    return answer.status
+
+
+async def test_nothing_serves_before_it_is_ready(suite):
+    assert [await suite.check(name) for name in ("", CUVIS, "swath.inference")] == [NOT_SERVING] * 3
+
+
+async def test_the_empty_name_is_session_and_config(suite):
+    await suite.health.set_ready("session")
+    assert await suite.check("") == NOT_SERVING
+    await suite.health.set_ready("config")
+    assert await suite.check("") == SERVING
+
+
+async def test_a_service_name_needs_all_its_owners(suite):
+    for name in ("session", "config", "pipeline", "training"):
+        await suite.health.set_ready(name)
+    assert await suite.check(WORKSPACE) == SERVING
+    assert await suite.check(CUVIS) == NOT_SERVING
+    await suite.health.set_ready("inference")
+    assert await suite.check(CUVIS) == SERVING
+
+
+async def test_an_unknown_name_is_not_found(suite):
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await suite.check("swath.nothing")
+    assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+async def test_watch_follows_changes(suite):
+    watch = health_pb2_grpc.HealthStub(suite.channel).Watch(health_pb2.HealthCheckRequest(service="swath.inference"))
+    assert (await watch.read()).status == NOT_SERVING
+    await suite.health.set_ready("inference")
+    assert (await watch.read()).status == SERVING
+    await suite.health.set_ready("inference", False)
+    assert (await asyncio.wait_for(watch.read(), 5)).status == NOT_SERVING
+    watch.cancel()
+
+
+async def test_draining_is_for_good():
+    board = HealthBoard(("session", "config"))
+    await board.set_ready("session")
+    await board.set_ready("config")
+    await board.drain()
+    await board.set_ready("session")
+    answer = await board.servicer.Check(health_pb2.HealthCheckRequest(service="swath.session"), None)
+    assert answer.status == NOT_SERVING

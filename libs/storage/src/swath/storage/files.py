@@ -1,0 +1,96 @@
+"""Writes to a file system that are whole or not there, and refusals in words."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from swath.errors import InvalidInput, PathDenied, StorageDenied, StorageRefused, SwathError
+
+HIDDEN = ".swath-"
+"""Files and folders whose names begin so are the server's own: unfinished writes, uploads under way."""
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_DENIED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
+
+
+def refusal(error: OSError, what: str) -> SwathError | None:
+    """Return the error that a client gets for a write that the system refused, or None for an error of another kind."""
+    match error.errno:
+        case int(number) if number in _FULL:
+            return StorageRefused(f"no room on the server for {what}: {os.strerror(number)}")
+        case int(number) if number in _DENIED:
+            return StorageDenied(f"the server cannot write {what}: {os.strerror(number)}")
+        case errno.ENAMETOOLONG:
+            return PathDenied(f"the name of {what} is too long")
+        case errno.EISDIR:
+            return InvalidInput(f"{what} is a folder")
+        case errno.ENOTDIR | errno.EEXIST:
+            return InvalidInput(f"{what} would lie below a file")
+    return None
+
+
+@contextmanager
+def refusals(what: str) -> Iterator[None]:
+    """Turn what the system says to a write into an error of the tree.
+
+    Args:
+        what: What is written, in words for the message.
+
+    Raises:
+        StorageRefused: No room.
+        StorageDenied: No permission, or a broken or read-only disk.
+        InvalidInput: A file where a folder is needed, or the other way round.
+    """
+    try:
+        yield
+    except OSError as error:
+        if (refused := refusal(error, what)) is None:
+            raise
+        raise refused from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder survive a loss of power."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_file(path: Path) -> None:
+    """Have a file and its name survive a loss of power."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    sync_folder(path.parent)
+
+
+def replace_file(target: Path, data: bytes | memoryview) -> None:
+    """Write a file whole: readers see the old content or the new one, also after a loss of power. Parents are made.
+
+    Raises:
+        StorageRefused: No room; the old file is still there.
+        StorageDenied: No permission; the old file is still there.
+    """
+    with refusals(target.name):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = target.parent / f"{HIDDEN}{secrets.token_hex(8)}"
+        try:
+            with unfinished.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(target)
+        except BaseException:
+            with suppress(OSError):
+                unfinished.unlink()
+            raise
+        sync_folder(target.parent)

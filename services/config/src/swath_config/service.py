@@ -1,0 +1,114 @@
+"""Configurations: resolved from files and overrides, described, and checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from swath.documents import model, parse, problems, review, schema
+from swath.errors import ConfigInvalid, ConfigNotFound, InvalidInput, TimedOut, TooLarge
+from swath.storage.workspace import Workspace
+from swath_config.pool import Pool
+from swath_config.request import Request, resolve
+from swath_config.settings import ConfigSettings
+
+
+@dataclass(frozen=True)
+class Validity:
+    """What ValidateConfig says.
+
+    Attributes:
+        valid: Whether the document is one of its kind.
+        errors: What is wrong, `dotted.path: message` where it has a place.
+        warnings: What is allowed but hardly meant.
+    """
+
+    valid: bool
+    errors: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class ConfigService:
+    """Resolves, describes and checks configurations. Keeps no state between calls.
+
+    Args:
+        workspace: Decides what paths mean.
+        settings: What a composition may cost.
+    """
+
+    def __init__(self, workspace: Workspace, settings: ConfigSettings | None = None) -> None:
+        settings = settings or ConfigSettings()
+        self._workspace = json.dumps(workspace.spec())
+        self._pool = Pool(
+            settings.workers,
+            time_limit_s=settings.time_limit_s,
+            result_limit=settings.result_limit_bytes,
+            memory_limit=settings.memory_limit_bytes,
+            queue_limit=settings.queue_limit,
+        )
+
+    async def resolve(
+        self, search_paths: Sequence[str], config_type: str, path: str, overrides: Sequence[str] = ()
+    ) -> bytes:
+        """Compose a configuration and return the validated document as JSON, every default filled in.
+
+        Args:
+            search_paths: The session's; none mean the configs root.
+            config_type: Kind of the document, a key of `swath.documents.KINDS`.
+            path: The file: absolute, or relative to a search path; `.yaml` may be left out.
+            overrides: Hydra's grammar, list items by number or name, and older spellings.
+
+        Raises:
+            ConfigNotFound: There is no such file in the search paths.
+            ConfigInvalid: Unknown kind, or files and overrides do not compose (with the line where there is one).
+            DocumentInvalid: The result is no document of its kind; pydantic's text.
+            PathDenied: A file outside of the allowed roots is asked for, by whatever way.
+            TimedOut, TooLarge, Exhausted: It costs more than it may.
+        """
+        request = Request(self._workspace, tuple(search_paths), config_type, path, tuple(overrides))
+        try:
+            return await self._pool.call(resolve, request)
+        except (TimedOut, TooLarge) as error:
+            raise type(error)(f"Config resolution failed: {error.message}", metadata={"path": path[:200]}) from error
+
+    def schema(self, config_type: str) -> str:
+        """Return the JSON Schema of a kind of document.
+
+        Raises:
+            ConfigNotFound: There is no such kind.
+        """
+        try:
+            return schema(config_type)
+        except ConfigInvalid as error:
+            raise ConfigNotFound(error.message) from error
+
+    def validate(self, config_type: str, data: bytes) -> Validity:
+        """Check a document given as JSON. Bad content is an answer, not an error.
+
+        Raises:
+            ConfigInvalid: There is no such kind.
+            InvalidInput: The bytes are no UTF-8.
+        """
+        model(config_type)
+        if not data:
+            return Validity(False, ("config_bytes cannot be empty",))
+        try:
+            content = json.loads(data.decode())
+        except UnicodeDecodeError as error:
+            raise InvalidInput(f"config_bytes is not UTF-8: {error}") from error
+        except json.JSONDecodeError as error:
+            return Validity(False, (f"Invalid JSON: {error.msg}",))
+        except RecursionError:
+            return Validity(False, ("Invalid JSON: nested too deeply",))
+        if errors := problems(config_type, content):
+            return Validity(False, tuple(errors))
+        document = parse(config_type, content)
+        if config_type != "training":
+            return Validity(True)
+        errors, warnings = review(document)
+        return Validity(not errors, tuple(errors), tuple(warnings))
+
+    async def close(self) -> None:
+        """End the processes that compose."""
+        await self._pool.close()

@@ -1,0 +1,160 @@
+"""Requests as batches and outputs as answers."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import stat
+from typing import Any
+
+from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
+from swath.errors import FileMissing, InputInvalid, Precondition
+
+_SHARED_MEMORY = "/dev/shm"
+_POINT_TYPES = {
+    pb.POINT_TYPE_POSITIVE: "positive",
+    pb.POINT_TYPE_NEGATIVE: "negative",
+    pb.POINT_TYPE_NEUTRAL: "neutral",
+    pb.POINT_TYPE_UNSPECIFIED: "neutral",
+}
+
+
+def read_batch(inputs: pb.InputBatch, *, shared_prefix: str | None) -> dict[str, Any]:
+    """Return the batch of a request.
+
+    Args:
+        inputs: What the client sent.
+        shared_prefix: Prefix that names of shared memory segments must have; None refuses shared memory.
+
+    Raises:
+        InputInvalid: A tensor whose payload does not fit its shape and type.
+        Precondition: Shared memory from a client that may not use it.
+        FileMissing: No such segment.
+    """
+    batch: dict[str, Any] = {}
+    for key in ("cube", "wavelengths", "mask", "rgb_image"):
+        if inputs.HasField(key):
+            batch[key] = read_tensor(getattr(inputs, key), name=key, shared_prefix=shared_prefix)
+    for key in ("frame_id", "mesu_index"):
+        if inputs.HasField(key):
+            tensor = read_tensor(getattr(inputs, key), name=key, shared_prefix=shared_prefix)
+            if tensor.numel():
+                batch[key] = tensor
+    if inputs.HasField("bboxes"):
+        batch["bboxes"] = [_box(box) for box in inputs.bboxes.boxes]
+    if inputs.HasField("points"):
+        batch["points"] = [
+            {"element_id": each.element_id, "x": each.x, "y": each.y, "type": _POINT_TYPES.get(each.type, "neutral")}
+            for each in inputs.points.points
+        ]
+    if inputs.text_prompt:
+        batch["text_prompt"] = inputs.text_prompt
+    for key, tensor in inputs.extra_inputs.items():
+        batch[key] = read_tensor(tensor, name=key, shared_prefix=shared_prefix)
+    return batch
+
+
+def _box(box: pb.BoundingBox) -> dict[str, float | int]:
+    fields: dict[str, float | int] = {
+        "element_id": box.element_id,
+        "x_min": box.x_min,
+        "y_min": box.y_min,
+        "x_max": box.x_max,
+        "y_max": box.y_max,
+    }
+    if box.HasField("object_id"):
+        fields["object_id"] = box.object_id
+    return fields
+
+
+def read_tensor(tensor: pb.Tensor, *, name: str, shared_prefix: str | None) -> Any:
+    """Return a torch tensor over the payload of a message, without a copy."""
+    from swath.engine.codec import decode
+
+    shared = tensor.HasField("shm_ref")
+    data = _shared(tensor, name=name, prefix=shared_prefix) if shared else tensor.raw_data
+    return decode(tensor.shape, tensor.dtype, data, name=name)
+
+
+def _shared(tensor: pb.Tensor, *, name: str, prefix: str | None) -> memoryview:
+    """Map a segment of shared memory read-only."""
+    reference = tensor.shm_ref
+    segment = reference.name.removeprefix("/")
+    if prefix is None:
+        raise Precondition(f"{name}: shared memory is taken only from clients on the same host")
+    if not segment or "/" in segment or ".." in segment:
+        raise InputInvalid(f"{name}: {reference.name!r} is not the name of a shared memory segment")
+    if not segment.startswith(prefix):
+        raise Precondition(f"{name}: shared memory segments of this session have names that begin with {prefix!r}")
+    item = _item_size(tensor, name)
+    if reference.byte_offset % item or reference.byte_size % item:
+        raise InputInvalid(f"{name}: offset and size of shared memory must be multiples of the item size {item}")
+    try:
+        handle = os.open(f"{_SHARED_MEMORY}/{segment}", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise FileMissing(f"{name}: [Errno {error.errno}] {error.strerror}: {reference.name!r}") from error
+    try:
+        found = os.fstat(handle)
+        end = reference.byte_offset + reference.byte_size
+        if not stat.S_ISREG(found.st_mode) or found.st_size < end:
+            raise InputInvalid(f"{name}: the segment {reference.name!r} has {found.st_size} bytes, expected {end}")
+        if reference.byte_size == 0:
+            return memoryview(b"")
+        view = memoryview(mmap.mmap(handle, end, prot=mmap.PROT_READ))
+    finally:
+        os.close(handle)
+    return view[reference.byte_offset : end]
+
+
+def _item_size(tensor: pb.Tensor, name: str) -> int:
+    from swath.engine.codec import DTYPES
+
+    if tensor.dtype not in DTYPES:
+        raise InputInvalid(f"{name}: Unsupported dtype: {tensor.dtype}")
+    return DTYPES[tensor.dtype].itemsize
+
+
+def write_outputs(outputs: dict[str, Any], wanted: frozenset[str]) -> pb.InferenceResponse:
+    """Return the answer of outputs by `node.port`.
+
+    Numbers go to metrics. Lists of numbers become tensors; what has no form on the wire is left out, unless it was
+    asked for by name.
+
+    Raises:
+        InputInvalid: An output that was asked for has an element type that cannot be sent.
+    """
+    import torch
+
+    from swath.engine.codec import CODES, encode
+
+    answer = pb.InferenceResponse()
+    for key, value in outputs.items():
+        if isinstance(value, bool):
+            continue
+        if isinstance(value, int | float):
+            answer.metrics[key] = value
+            continue
+        tensor = value if isinstance(value, torch.Tensor) else _listed(value)
+        if tensor is None:
+            continue
+        asked = key in wanted or key.rsplit(".", 1)[-1] in wanted
+        if tensor.dtype not in CODES and not asked:
+            continue
+        shape, code, data = encode(tensor, name=key)
+        message: Any = answer.outputs[key]
+        message.shape.extend(shape)
+        message.dtype = code
+        message.raw_data = data
+    return answer
+
+
+def _listed(value: Any) -> Any:
+    """Return a list of numbers as a tensor, None for anything else."""
+    import torch
+
+    if not isinstance(value, list | tuple) or not value:
+        return None
+    try:
+        return torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError):
+        return None

@@ -1,0 +1,76 @@
+"""The one thread that computes, and the queue before it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from swath.errors import Exhausted, OutOfMemory
+
+T = TypeVar("T")
+
+
+def pick_device(wanted: str) -> str:
+    """Return the torch device that a setting means; imports torch."""
+    import torch
+
+    if wanted != "auto":
+        return str(torch.device(wanted))
+    return "cuda:0" if torch.cuda.is_available() else "cpu"
+
+
+class DeviceThread:
+    """Runs work on one device, one piece at a time, in the order of arrival.
+
+    A call that is cancelled or out of time while it waits is never started.
+
+    Args:
+        limit: Pieces of work that may wait.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._waiting = 0
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="device")
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Run `work` on the device's thread and return what it returns.
+
+        Raises:
+            Exhausted: Too much waits already.
+            OutOfMemory: The device has not enough memory for it.
+        """
+        if self._waiting >= self._limit:
+            raise Exhausted(f"{self._waiting} calls wait for the device already; try again later", retry_after=1.0)
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._executor, _guarded, work)
+        finally:
+            self._waiting -= 1
+
+    def close(self) -> None:
+        """End the thread after what runs now; what waits is dropped."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _guarded(work: Callable[[], T]) -> T:
+    with memory_errors():
+        return work()
+
+
+@contextlib.contextmanager
+def memory_errors() -> Iterator[None]:
+    """Turn the device's out-of-memory errors into `OutOfMemory` with what to do about it."""
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        torch.cuda.empty_cache()
+        raise OutOfMemory(
+            "the device has not enough memory for this call: send a smaller batch or tiles of the cube, "
+            "or ask for fewer outputs with output_specs"
+        ) from error

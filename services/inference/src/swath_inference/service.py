@@ -1,0 +1,189 @@
+"""Runs the pipelines of sessions over batches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from swath.errors import InvalidInput
+from swath.service import Profiling, Session, Sessions, pipeline_of
+from swath.storage import ArtifactStore, Workspace
+from swath_inference.device import DeviceThread, pick_device
+from swath_inference.models import ModelCache
+from swath_inference.profiling import NodeTimes, Profiler
+from swath_inference.settings import InferenceSettings
+
+_STAGE = "inference"
+
+Batch = dict[str, Any]
+"""Inputs by port name: tensors, lists, text."""
+
+
+class InferenceService:
+    """Inference and profiling of sessions.
+
+    Args:
+        settings: Device and limits.
+        sessions: The sessions' authority.
+        artifacts: Where pipelines and weights are.
+        workspace: Where nodes that write files may write.
+    """
+
+    def __init__(
+        self, settings: InferenceSettings, sessions: Sessions, artifacts: ArtifactStore, workspace: Workspace
+    ) -> None:
+        self._settings = settings
+        self._workspace = workspace
+        self._sessions = sessions
+        self._artifacts = artifacts
+        self._thread = DeviceThread(settings.queue_limit)
+        self._profiler = Profiler()
+        self._cache: ModelCache | None = None
+        self._device = ""
+        self._warm = asyncio.Event()
+
+    async def warm_up(self) -> None:
+        """Import torch, initialise the device and run a first forward; calls wait until this is done."""
+        self._device = await self._thread.run(lambda: _first_forward(self._settings.device))
+        self._cache = ModelCache(self._artifacts, self._device, self._settings.cache_bytes)
+        self._warm.set()
+
+    async def infer(
+        self,
+        session_id: str,
+        read: Callable[[], Batch],
+        only: Sequence[str],
+        write: Callable[[dict[str, Any]], Any],
+    ) -> Any:
+        """Run the session's pipeline over one batch.
+
+        Args:
+            session_id: The session.
+            read: Makes the batch; called on the device's thread, so that a call which nobody waits for costs nothing.
+            only: Outputs wanted, as `node.port` or as port name; empty means all.
+            write: Makes the answer of outputs by `node.port`; called on the device's thread.
+
+        Returns:
+            What `write` returned.
+
+        Raises:
+            SessionNotFound: No such session.
+            PipelineMissing: It has no pipeline.
+            NotFitted: A node has no statistics or weights yet.
+            InputInvalid: The batch does not fit the pipeline.
+            OutOfMemory: The device has not enough memory.
+            Exhausted: Too many calls wait.
+        """
+        session = await self._sessions.get(session_id)
+        key = (pipeline_of(session), session.weights_digest)
+        await self._warm.wait()
+        assert self._cache is not None
+        pipeline = await self._cache.get(key, session_id)
+        observe = self._profiler.observer(session_id, session.profiling, _STAGE)
+
+        def work() -> Any:
+            return self._forward(pipeline, read, only, write, observe, session.profiling.synchronize_device)
+
+        return await self._thread.run(work)
+
+    def _forward(
+        self,
+        pipeline: Any,
+        read: Callable[[], Batch],
+        only: Sequence[str],
+        write: Callable[[dict[str, Any]], Any],
+        observe: Callable[[str, float], None] | None,
+        synchronize: bool,
+    ) -> Any:
+        import torch
+
+        from swath.engine.context import Context
+        from swath.engine.ports import Stage
+
+        with torch.inference_mode():
+            batch = read()
+            if self._device != "cpu":
+                batch = {
+                    key: value.to(self._device, non_blocking=True) if isinstance(value, torch.Tensor) else value
+                    for key, value in batch.items()
+                }
+            if pipeline.stateful:
+                pipeline.forget()
+            context = Context(
+                stage=Stage.INFERENCE, resolve=self._workspace.resolve_output, observe=observe, synchronize=synchronize
+            )
+            return write(pipeline(batch, context, only=list(only) or None))
+
+    async def set_profiling(
+        self, session_id: str, *, enabled: bool, synchronize: bool | None, reset: bool | None, skip_first: int | None
+    ) -> bool:
+        """Replace the session's profiling switches; what is None goes back to its default.
+
+        Raises:
+            SessionNotFound: No such session.
+            PipelineMissing: It has no pipeline.
+            InvalidInput: A negative skip.
+        """
+        if skip_first is not None and skip_first < 0:
+            raise InvalidInput(f"skip_first_n must not be negative, got {skip_first}")
+
+        def decide(session: Session) -> dict[str, Any]:
+            pipeline_of(session)
+            generation = session.profiling.generation + (1 if reset else 0)
+            return {
+                "profiling": Profiling(
+                    enabled=enabled,
+                    synchronize_device=bool(synchronize),
+                    skip_first=skip_first or 0,
+                    generation=generation,
+                )
+            }
+
+        return (await self._sessions.change(session_id, decide)).profiling.enabled
+
+    async def profiling_summary(self, session_id: str, stage: str | None) -> list[NodeTimes]:
+        """Return the recorded times of the session's nodes, of one stage or all.
+
+        Raises:
+            SessionNotFound: No such session.
+            PipelineMissing: It has no pipeline.
+        """
+        session = await self._sessions.get(session_id)
+        pipeline_of(session)
+        return self._profiler.summary(session_id, session.profiling, stage)
+
+    async def forget(self, session: Session) -> None:
+        """Free what only this session used, device memory included."""
+        self._profiler.forget(session.id)
+        if self._cache is not None and self._cache.release(session.id):
+            await self._thread.run(lambda: _free(self._device))
+
+    def close(self) -> None:
+        """Free everything."""
+        if self._cache is not None:
+            self._cache.clear()
+        self._thread.close()
+
+
+def _first_forward(wanted: str) -> str:
+    import torch
+
+    # Names that the first call needs; their import is part of being warm.
+    import swath.engine.codec
+    import swath.engine.pipeline
+    import swath.engine.registry
+
+    device = pick_device(wanted)
+    swath.engine.registry.catalogue()
+    with torch.inference_mode():
+        sample = swath.engine.codec.decode([64, 64], 1, bytes(64 * 64 * 4)).to(device)
+        (sample @ sample).sum().item()
+    return device
+
+
+def _free(device: str) -> None:
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.empty_cache()

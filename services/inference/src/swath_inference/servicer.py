@@ -1,0 +1,73 @@
+"""Inference and profiling calls of cuvis_ai.v1, translated."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+
+from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
+from swath_inference.adapters.tensors import read_batch, write_outputs
+from swath_inference.service import InferenceService
+
+_STAGES = {
+    pb.EXECUTION_STAGE_TRAIN: "train",
+    pb.EXECUTION_STAGE_VAL: "val",
+    pb.EXECUTION_STAGE_TEST: "test",
+    pb.EXECUTION_STAGE_INFERENCE: "inference",
+}
+_CODES = {name: code for code, name in _STAGES.items()}
+
+_LOCAL_PEERS = ("unix:", "ipv4:127.", "ipv6:[::1]", "ipv6:%5B::1%5D")
+
+
+class InferenceServicer:
+    """The methods of CuvisAIService that the inference service owns."""
+
+    def __init__(self, service: InferenceService) -> None:
+        self._service = service
+
+    async def Inference(self, request: pb.InferenceRequest, context: grpc.aio.ServicerContext) -> pb.InferenceResponse:
+        local = context.peer().startswith(_LOCAL_PEERS)
+        prefix = f"swath-{request.session_id}" if local else None
+        wanted = frozenset(request.output_specs)
+
+        def read() -> dict[str, Any]:
+            return read_batch(request.inputs, shared_prefix=prefix)
+
+        return await self._service.infer(
+            request.session_id, read, request.output_specs, lambda outputs: write_outputs(outputs, wanted)
+        )
+
+    async def SetProfiling(self, request: pb.SetProfilingRequest, context: Any) -> pb.SetProfilingResponse:
+        enabled = await self._service.set_profiling(
+            request.session_id,
+            enabled=request.enabled,
+            synchronize=request.synchronize_cuda if request.HasField("synchronize_cuda") else None,
+            reset=request.reset if request.HasField("reset") else None,
+            skip_first=request.skip_first_n if request.HasField("skip_first_n") else None,
+        )
+        return pb.SetProfilingResponse(profiling_enabled=enabled)
+
+    async def GetProfilingSummary(
+        self, request: pb.GetProfilingSummaryRequest, context: Any
+    ) -> pb.GetProfilingSummaryResponse:
+        stage = _STAGES.get(request.stage) if request.HasField("stage") else None
+        times = await self._service.profiling_summary(request.session_id, stage)
+        return pb.GetProfilingSummaryResponse(
+            node_stats=[
+                pb.NodeProfilingStats(
+                    node_name=entry.node,
+                    stage=_CODES[entry.stage],
+                    count=entry.count,
+                    mean_ms=entry.mean,
+                    median_ms=entry.median,
+                    std_ms=entry.std,
+                    min_ms=entry.minimum,
+                    max_ms=entry.maximum,
+                    total_ms=entry.total,
+                    last_ms=entry.last,
+                )
+                for entry in times
+            ]
+        )

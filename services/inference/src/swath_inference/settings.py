@@ -1,0 +1,21 @@
+"""Settings of the inference service."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class InferenceSettings(BaseSettings):
+    """What the inference service holds and takes. Each field is also a variable `SWATH_INFERENCE_<FIELD>`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SWATH_INFERENCE_", frozen=True, extra="ignore", use_attribute_docstrings=True
+    )
+
+    device: str = "auto"
+    """Torch device that models run on, such as cpu or cuda:0; auto takes the first GPU there is, else the CPU."""
+    cache_bytes: int = Field(default=4 * 1024**3, ge=0)
+    """Parameters and buffers of models kept loaded, in bytes; the least recently used goes first."""
+    queue_limit: int = Field(default=256, ge=1)
+    """Calls that may wait for the device; more are refused with RESOURCE_EXHAUSTED."""

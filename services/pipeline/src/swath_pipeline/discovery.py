@@ -1,0 +1,113 @@
+"""Finds pipeline documents below configs/pipeline."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from swath.documents import PipelineMetadata, load_yaml
+from swath.errors import FileMissing, InvalidInput, SwathError
+from swath.storage import Workspace
+
+_FOLDER = "pipeline"
+
+
+@dataclass(frozen=True)
+class Found:
+    """One pipeline document.
+
+    Attributes:
+        path: Relative to configs/pipeline, with its extension.
+        file: Where it is.
+        metadata: Its metadata; the name falls back to the file's stem.
+        weights: The .pt file beside it, if there is one.
+        text: Its text.
+    """
+
+    path: str
+    file: Path
+    metadata: PipelineMetadata
+    weights: Path | None
+    text: str
+
+
+class Discovery:
+    """ListAvailablePipelines and GetPipelineInfo.
+
+    Args:
+        workspace: Its configs root is looked through; the own layer hides shipped files of the same path.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    async def all(self, tag: str | None = None) -> list[Found]:
+        """Return all pipelines by path, those with a tag if one is given; case does not matter.
+
+        Raises:
+            FileMissing: There is no such folder.
+        """
+        return await asyncio.to_thread(self._all, tag)
+
+    async def one(self, path: str) -> Found:
+        """Return one pipeline.
+
+        Args:
+            path: Relative, forward slashes, ending in .yaml.
+
+        Raises:
+            InvalidInput: It is no such path.
+            FileMissing: No such pipeline.
+        """
+        return await asyncio.to_thread(self._one, path)
+
+    def _roots(self) -> list[Path]:
+        return [root / _FOLDER for root in self._workspace.config_roots if (root / _FOLDER).is_dir()]
+
+    def _all(self, tag: str | None) -> list[Found]:
+        roots = self._roots()
+        if not roots:
+            raise FileMissing(f"there is no folder {_FOLDER} in {[str(root) for root in self._workspace.config_roots]}")
+        files: dict[str, Path] = {}
+        for root in roots:
+            for file in root.rglob("*.yaml"):
+                files.setdefault(file.relative_to(root).as_posix(), file)
+        found = [_read(path, file) for path, file in sorted(files.items())]
+        if not tag:
+            return found
+        return [each for each in found if tag.lower() in (own.lower() for own in each.metadata.tags)]
+
+    def _one(self, path: str) -> Found:
+        parts = path.split("/")
+        if (
+            PurePosixPath(path).is_absolute()
+            or "\\" in path
+            or not path.endswith(".yaml")
+            or any(part in ("", ".", "..") for part in parts)
+        ):
+            raise InvalidInput(
+                f"pipeline_path {path!r} must be relative to configs/{_FOLDER}, with forward slashes, "
+                "without empty, '.' or '..' parts, and end in .yaml"
+            )
+        for root in self._roots():
+            if (file := root / path).is_file():
+                return _read(path, self._workspace.resolve(str(file)))
+        raise FileMissing(f"Pipeline '{path}' not found in {[str(root) for root in self._roots()]}")
+
+
+def _read(path: str, file: Path) -> Found:
+    text = file.read_text(encoding="utf-8", errors="replace")
+    weights = file.with_suffix(".pt")
+    return Found(path, file, _metadata(text, file.stem), weights if weights.is_file() else None, text)
+
+
+def _metadata(text: str, stem: str) -> PipelineMetadata:
+    """Return the metadata of a document, as much as can be made out: a broken file must not hide all others."""
+    try:
+        content: Any = load_yaml(text)
+        given = content.get("metadata") if isinstance(content, dict) else None
+        return PipelineMetadata.model_validate({"name": stem, **(given if isinstance(given, dict) else {})})
+    except (SwathError, ValueError):
+        return PipelineMetadata(name=stem)

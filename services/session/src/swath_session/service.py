@@ -1,0 +1,227 @@
+"""Sessions: the authority that every other service asks."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from swath.errors import Exhausted, InvalidInput, PathDenied, RevisionConflict, SessionNotFound
+from swath.service.ports import Session
+from swath.storage.workspace import Workspace
+from swath_session.coalesce import NextRead
+from swath_session.settings import SessionSettings
+from swath_session.store import SessionStore
+
+_log = structlog.get_logger()
+
+_MOST_SEARCH_PATHS = 256
+_TOUCH_EVERY_S = 60.0
+_SWEEP_AT_ONCE = 200
+
+
+class SessionService:
+    """Creates, reads, guards, expires and closes sessions. Fulfils `swath.service.ports.Sessions`.
+
+    Args:
+        store: The tables.
+        workspace: What search paths mean.
+        settings: Times.
+    """
+
+    def __init__(self, store: SessionStore, workspace: Workspace, settings: SessionSettings) -> None:
+        self._store = store
+        self._workspace = workspace
+        self._settings = settings
+        self._reads = NextRead(store.read)
+        self._listeners: list[Callable[[Session], Awaitable[None]]] = []
+        self._touching: set[str] = set()
+        self._closing: set[asyncio.Task[Session]] = set()
+        self._sweeper: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Open the store and begin to remove expired sessions."""
+        await self._store.open()
+        self._sweeper = asyncio.create_task(self._keep_sweeping())
+
+    async def stop(self) -> None:
+        """Stop sweeping, let closes under way end, and let go of the store. Sessions stay."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.wait([self._sweeper])
+            self._sweeper = None
+        if self._closing:
+            await asyncio.wait(self._closing)
+        await self._store.close()
+
+    def on_close(self, listener: Callable[[Session], Awaitable[None]]) -> None:
+        """Have `listener` called after a session was closed or has expired; listeners are called in turn."""
+        self._listeners.append(listener)
+
+    async def create(self, owner: str = "") -> Session:
+        """Make a session; it is durable when this returns.
+
+        Raises:
+            StorageRefused: No room for it.
+        """
+        return await self._store.add(str(uuid.uuid4()), owner, self._settings.session_ttl_s)
+
+    async def get(self, session_id: str) -> Session:
+        """Return the session as of a read that began after this call did, and count the call as a use.
+
+        Raises:
+            SessionNotFound: No such session, or it has expired or was closed.
+        """
+        reading = await self._reads.get(session_id)
+        if reading is None:
+            raise _not_found(session_id)
+        session = reading.session
+        every = min(_TOUCH_EVERY_S, session.ttl_s / 4)
+        if reading.at - session.last_used_at >= every and session_id not in self._touching:
+            self._touching.add(session_id)
+            try:
+                await self._store.touch(session_id, reading.at)
+            except Exception as error:
+                # A full disk must not keep anybody from reading.
+                _log.warning("last use not written", session_id=session_id, error=str(error))
+            finally:
+                self._touching.discard(session_id)
+        return session
+
+    async def update(self, session_id: str, revision: int, **changes: Any) -> Session:
+        """Write fields of a session if its revision is still the given one; counts as a use.
+
+        Raises:
+            SessionNotFound: No such session, or it has expired or was closed.
+            RevisionConflict: Somebody wrote first.
+            StorageRefused: No room; nothing was written.
+        """
+        written, present = await self._store.write(session_id, revision, changes)
+        if written is not None:
+            return written
+        if not present:
+            raise _not_found(session_id)
+        raise RevisionConflict(f"Session {session_id} was changed by another call meanwhile; repeat the request")
+
+    async def change(self, session_id: str, decide: Callable[[Session], dict[str, Any]]) -> Session:
+        """Read, decide, compare and set, again until nobody came between.
+
+        Args:
+            decide: Given the session as it is, returns the fields to write; may raise to refuse. Called once a try.
+                Nothing is written where it returns nothing.
+
+        Raises:
+            SessionNotFound: No such session, or it has expired or was closed.
+        """
+        while True:
+            session = await self.get(session_id)
+            changes = decide(session)
+            if not changes:
+                return session
+            try:
+                return await self.update(session_id, session.revision, **changes)
+            except RevisionConflict:
+                continue
+
+    async def close(self, session_id: str) -> Session:
+        """Remove a session, tell those who registered with `on_close`, return what it was.
+
+        Once removed, the listeners are told even if whoever called has left.
+
+        Raises:
+            SessionNotFound: No such session, or it has expired or was closed.
+        """
+        # Shielded from here on: a call that is cancelled between the removal and the telling would leak a model.
+        closing = asyncio.create_task(self._close(session_id))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+        return await asyncio.shield(closing)
+
+    async def set_search_paths(
+        self, session_id: str, paths: Sequence[str], append: bool | None = None
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Append or replace the search paths of a session.
+
+        Args:
+            session_id: The session.
+            paths: Folders, as in `Workspace.search_dirs`.
+            append: Whether to keep the present ones, in front. None means yes.
+
+        Returns:
+            All search paths now, absolute, in order, each once, the configs root where none is set; and those of
+            `paths`, verbatim, that are no folders or lie outside the allowed ones.
+
+        Raises:
+            SessionNotFound: No such session.
+            Exhausted: More paths than a session holds.
+        """
+        found, rejected = await asyncio.to_thread(self._sort_out, paths)
+        root = str(self._workspace.configs)
+
+        def decide(session: Session) -> dict[str, Any]:
+            kept = (session.search_paths or (root,)) if append is not False else ()
+            wanted = tuple(dict.fromkeys((*kept, *found)))
+            if len(wanted) > _MOST_SEARCH_PATHS:
+                raise Exhausted(f"a session holds {_MOST_SEARCH_PATHS} search paths at most, not {len(wanted)}")
+            return {} if wanted == session.search_paths else {"search_paths": wanted}
+
+        session = await self.change(session_id, decide)
+        return session.search_paths or (root,), rejected
+
+    async def sweep(self) -> int:
+        """Remove all expired sessions, tell the listeners, return how many there were."""
+        removed = 0
+        while expired := await self._store.remove_expired(_SWEEP_AT_ONCE):
+            for session in expired:
+                await self._tell(session)
+            removed += len(expired)
+        if removed:
+            _log.info("sessions expired", count=removed)
+        return removed
+
+    def _sort_out(self, paths: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        found, rejected = [], []
+        for path in paths:
+            try:
+                dirs = self._workspace.search_dirs(path)
+            except (PathDenied, InvalidInput):
+                dirs = ()
+            if not dirs:
+                rejected.append(path)
+            else:
+                # What an absolute path names is kept as it was named; the shipped layer stands for both.
+                real = Path(os.path.realpath(path))
+                found.append(str(real if real in dirs else dirs[-1]))
+        return tuple(found), tuple(rejected)
+
+    async def _close(self, session_id: str) -> Session:
+        session = await self._store.remove(session_id)
+        if session is None:
+            raise _not_found(session_id)
+        await self._tell(session)
+        return session
+
+    async def _tell(self, session: Session) -> None:
+        for listener in self._listeners:
+            try:
+                await listener(session)
+            except Exception:
+                _log.exception("a listener failed after a session was closed", session_id=session.id)
+
+    async def _keep_sweeping(self) -> None:
+        while True:
+            try:
+                await self.sweep()
+            except Exception:
+                _log.exception("expired sessions could not be removed; trying again")
+            await asyncio.sleep(self._settings.session_sweep_s)
+
+
+def _not_found(session_id: str) -> SessionNotFound:
+    shown = session_id if len(session_id) <= 64 else f"{session_id[:64]}…"
+    return SessionNotFound(f"Session {shown} not found: it was closed, has expired, or never was")

@@ -1,0 +1,208 @@
+"""The tables of the session service."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    Column,
+    ColumnElement,
+    Connection,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    Row,
+    String,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from swath.service.ports import Profiling, Session
+from swath.storage.sql import GroupWriter, create_tables, now, run
+
+_metadata = MetaData()
+
+_sessions = Table(
+    "sessions",
+    _metadata,
+    Column("id", String, primary_key=True),
+    Column("owner", String, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("search_paths", JSON, nullable=False),
+    Column("pipeline_digest", String),
+    Column("weights_digest", String),
+    Column("run_config_digest", String),
+    Column("plugins", JSON, nullable=False),
+    Column("profiling", JSON, nullable=False),
+    Column("active_run", String),
+    Column("created_at", Float, nullable=False),
+    Column("last_used_at", Float, nullable=False),
+    Column("ttl_s", Float, nullable=False),
+)
+_s = _sessions.c
+_expires_at = _s.last_used_at + _s.ttl_s
+Index("sessions_by_expiry", _expires_at, sqlite_where=_s.active_run.is_(None))
+
+_CHANGEABLE = frozenset(
+    ("search_paths", "pipeline_digest", "weights_digest", "run_config_digest", "plugins", "profiling", "active_run")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A session as the table held it, and what the database's clock said then (Unix time, seconds)."""
+
+    session: Session
+    at: float
+
+
+class SessionStore:
+    """Sessions in SQL. Ages go by the database's clock; an expired session is as good as none.
+
+    Args:
+        engine: The session service's own database.
+        clock: The present, Unix time in seconds, as an expression.
+    """
+
+    def __init__(self, engine: AsyncEngine, *, clock: ColumnElement[float] | None = None) -> None:
+        self._engine = engine
+        self._writer = GroupWriter(engine)
+        self._clock = now() if clock is None else clock
+        self._alive = or_(_s.active_run.is_not(None), _expires_at > self._clock)
+        # Built once: building them costs more than running them.
+        read = select(_sessions, self._clock.label("at")).where(self._alive)
+        self._read_one = read.where(_s.id == bindparam("key"))
+        self._read_many = read.where(_s.id.in_(bindparam("keys", expanding=True)))
+        self._add = insert(_sessions).values(created_at=self._clock, last_used_at=self._clock).returning(_sessions)
+        self._touch = (
+            update(_sessions)
+            .where(_s.id == bindparam("key"), _s.last_used_at < bindparam("at"))
+            .values(last_used_at=bindparam("at"))
+        )
+        self._remove = delete(_sessions).where(_s.id == bindparam("key"), self._alive).returning(_sessions)
+
+    async def open(self) -> None:
+        """Make the tables that are missing."""
+        await create_tables(self._engine, _metadata)
+
+    async def close(self) -> None:
+        """Wait for writes under way and let go of the database."""
+        await self._writer.close()
+        await self._engine.dispose()
+
+    async def add(self, session_id: str, owner: str, ttl_s: float) -> Session:
+        """Write a new session and return it."""
+        values = {
+            "id": session_id,
+            "owner": owner,
+            "revision": 1,
+            "search_paths": [],
+            "plugins": [],
+            "profiling": dataclasses.asdict(Profiling()),
+            "ttl_s": ttl_s,
+        }
+        return _session(await self._writer.write(lambda connection: connection.execute(self._add, values).one()))
+
+    async def read(self, session_ids: Collection[str]) -> dict[str, Reading]:
+        """Return those of the sessions that exist and have not expired."""
+        keys = list(session_ids)
+        if len(keys) == 1:
+            statement, values = self._read_one, {"key": keys[0]}
+        else:
+            statement, values = self._read_many, {"keys": keys}
+        rows = await run(self._engine, lambda connection: connection.execute(statement, values).all())
+        return {row.id: Reading(_session(row), row.at) for row in rows}
+
+    async def write(self, session_id: str, revision: int, changes: dict[str, Any]) -> tuple[Session | None, bool]:
+        """Write fields where the revision is still the given one, and count the write as a use.
+
+        Returns:
+            The session as written, or None; and whether there is such a session at all.
+
+        Raises:
+            TypeError: A field that is not to be changed.
+        """
+        if unknown := set(changes) - _CHANGEABLE:
+            raise TypeError(f"these fields of a session are not to be changed: {', '.join(sorted(unknown))}")
+        here = and_(_s.id == session_id, self._alive)
+        values = {name: _column_value(value) for name, value in changes.items()}
+        guarded = (
+            update(_sessions)
+            .where(here, _s.revision == revision)
+            .values(**values, revision=revision + 1, last_used_at=self._clock)
+            .returning(_sessions)
+        )
+        present = select(_s.id).where(here)
+
+        def work(connection: Connection) -> tuple[Session | None, bool]:
+            if (row := connection.execute(guarded).one_or_none()) is not None:
+                return _session(row), True
+            return None, connection.execute(present).one_or_none() is not None
+
+        return await self._writer.write(work)
+
+    async def touch(self, session_id: str, at: float) -> None:
+        """Write the last use, without a new revision: writers elsewhere must not fail because a session is in use."""
+        values = {"key": session_id, "at": at}
+        await self._writer.write(lambda connection: connection.execute(self._touch, values).rowcount)
+
+    async def remove(self, session_id: str) -> Session | None:
+        """Remove a session and return what it was; None where there is none, or it has expired."""
+        values = {"key": session_id}
+        row = await self._writer.write(lambda connection: connection.execute(self._remove, values).one_or_none())
+        return None if row is None else _session(row)
+
+    async def remove_expired(self, most: int) -> list[Session]:
+        """Remove `most` expired sessions at most and return what they were; no other replica gets the same."""
+        expired = select(_s.id).where(_s.active_run.is_(None), _expires_at <= self._clock).limit(most)
+        statement = delete(_sessions).where(_s.id.in_(expired)).returning(_sessions)
+        rows = await self._writer.write(lambda connection: connection.execute(statement).all())
+        return [_session(row) for row in rows]
+
+    async def count(self) -> int:
+        """Return how many sessions there are, expired ones that were not removed yet included."""
+        statement = select(func.count()).select_from(_sessions)
+        return await run(self._engine, lambda connection: connection.execute(statement).scalar_one())
+
+    async def digests(self) -> set[str]:
+        """Return the digests of all artifacts that sessions point at."""
+        statement = select(_s.pipeline_digest, _s.weights_digest, _s.run_config_digest)
+        rows = await run(self._engine, lambda connection: connection.execute(statement).all())
+        return {digest for row in rows for digest in row if digest is not None}
+
+
+def _column_value(value: Any) -> Any:
+    if isinstance(value, Profiling):
+        return dataclasses.asdict(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _session(row: Row[Any]) -> Session:
+    return Session(
+        id=row.id,
+        owner=row.owner,
+        revision=row.revision,
+        search_paths=tuple(row.search_paths),
+        pipeline_digest=row.pipeline_digest,
+        weights_digest=row.weights_digest,
+        run_config_digest=row.run_config_digest,
+        plugins=tuple(row.plugins),
+        profiling=Profiling(**row.profiling),
+        active_run=row.active_run,
+        created_at=row.created_at,
+        last_used_at=row.last_used_at,
+        ttl_s=row.ttl_s,
+    )

@@ -1,0 +1,191 @@
+"""The workspace over the network: files in, files out, without ever blocking the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from functools import partial
+from typing import Any, TypeVar
+
+import structlog
+
+from swath.errors import InvalidInput, StorageDenied, StorageRefused, TimedOut, TooLarge
+from swath.storage.workspace import Workspace
+from swath_session.catalogue import Catalogue, Entry, OpenFile
+from swath_session.settings import SessionSettings
+from swath_session.uploads import UploadHeader, Uploads, check_sha256
+
+T = TypeVar("T")
+
+_log = structlog.get_logger()
+
+_BLOCK = 1 << 20
+_MOST_ENTRIES = 1000
+_SWEEP_EVERY_S = 3600.0
+_THREADS = 4
+
+
+class WorkspaceService:
+    """Puts, gets, lists and removes files of a workspace.
+
+    Args:
+        workspace: The workspace.
+        settings: Limits of uploads.
+    """
+
+    def __init__(self, workspace: Workspace, settings: SessionSettings) -> None:
+        self._settings = settings
+        self._catalogue = Catalogue(workspace)
+        self._uploads = Uploads(workspace, settings.upload_max_bytes)
+        # Its own threads: hashing a large file must not hold up others who use the loop's.
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="swath-workspace")
+        self._sweeper: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to remove what is left of forgotten uploads."""
+        self._sweeper = asyncio.create_task(self._keep_sweeping())
+
+    async def stop(self) -> None:
+        """Let go of the threads once their work is done."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.wait([self._sweeper])
+            self._sweeper = None
+        await asyncio.to_thread(self._threads.shutdown)
+
+    async def put(self, header: UploadHeader, chunks: AsyncIterator[bytes]) -> Entry:
+        """Store a file and describe it; it is whole and durable when this returns.
+
+        What has arrived when the chunks break off (an exception, a cancelled call, silence) is kept for `resume` if
+        the header holds a sha256.
+
+        Raises:
+            As `Uploads.open`, and:
+            ContentMismatch: Size or sha256 is not that of the header.
+            TimedOut: No chunk for `upload_idle_s`.
+        """
+        upload = await self._opened(partial(self._uploads.open, header), lambda upload: upload.abandon(keep=True))
+        keep = True
+        try:
+            async with aclosing(self._grouped(chunks, header.path)) as groups:
+                async for group in groups:
+                    await self._run(upload.write, group)
+            digest, status = await self._run(upload.finish)
+            return self._catalogue.remember(upload.target, status, digest)
+        except (StorageRefused, StorageDenied, TooLarge):
+            keep = False
+            raise
+        finally:
+            await self._run(upload.abandon, keep=keep)
+
+    async def resume(self, path: str, sha256: str) -> tuple[int, bool]:
+        """Return how many bytes of an upload have arrived, and whether the path holds that content already.
+
+        Raises:
+            PathDenied, InvalidInput: As in `put`.
+        """
+        check_sha256(sha256)
+
+        def look() -> tuple[int, bool]:
+            target = self._uploads.target(path)
+            if target.is_file() and self._catalogue.stat(str(target), with_sha256=True).sha256 == sha256:
+                return target.stat().st_size, True
+            return self._uploads.arrived(target, sha256), False
+
+        return await self._run(look)
+
+    async def get(self, path: str, offset: int = 0, length: int | None = None) -> AsyncGenerator[Entry | bytes, None]:
+        """Give a file: first its description, then its bytes from `offset` on, `length` of them at most.
+
+        Raises:
+            FileMissing: No such file.
+            PathDenied: Not in the workspace.
+            InvalidInput: A folder, or an offset beyond its end.
+            FileChanged: Somebody wrote into it meanwhile.
+        """
+        file = await self._opened(partial(self._catalogue.open, path), OpenFile.close)
+        try:
+            size = file.entry.size
+            if offset > size:
+                raise InvalidInput(f"{path!r} has {size} bytes, so there is nothing at {offset}")
+            end = size if length is None else min(size, offset + length)
+            yield file.entry
+            while offset < end:
+                data = await self._run(file.read, offset, min(_BLOCK, end - offset))
+                offset += len(data)
+                yield data
+        finally:
+            await self._run(file.close)
+
+    async def stat(self, path: str, with_sha256: bool = False) -> Entry:
+        """Describe a file or folder.
+
+        Raises:
+            FileMissing: Nothing there.
+            PathDenied: Not in the workspace.
+        """
+        return await self._run(self._catalogue.stat, path, with_sha256=with_sha256)
+
+    async def page(
+        self, path: str = "", *, recursive: bool = False, with_sha256: bool = False, most: int = 0, after: str = ""
+    ) -> tuple[list[Entry], str]:
+        """List a folder, a page at a time; see `Catalogue.page`. `most` 0 means 1000, which is also the limit."""
+        most = min(most or _MOST_ENTRIES, _MOST_ENTRIES)
+        return await self._run(
+            self._catalogue.page, path, recursive=recursive, with_sha256=with_sha256, most=most, after=after
+        )
+
+    async def delete(self, path: str, *, recursive: bool = False) -> int:
+        """Remove a file or folder; see `Catalogue.delete`."""
+        return await self._run(self._catalogue.delete, path, recursive=recursive)
+
+    async def sweep(self) -> int:
+        """Remove what is left of uploads that nobody went on with; return how many."""
+        return await self._run(self._uploads.sweep, self._settings.upload_keep_s)
+
+    async def _opened(self, work: Callable[[], T], release: Callable[[T], None]) -> T:
+        """Open something in a thread. A cancelled call does not stop the thread, so what it opens is let go of then."""
+        opening = asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+        def let_go(opened: asyncio.Future[T]) -> None:
+            if opened.exception() is None:
+                release(opened.result())
+
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(let_go)
+            raise
+
+    async def _grouped(self, chunks: AsyncIterator[bytes], path: str) -> AsyncGenerator[list[bytes], None]:
+        """Gather small chunks: a thread is asked once a mebibyte."""
+        group: list[bytes] = []
+        gathered = 0
+        while True:
+            try:
+                async with asyncio.timeout(self._settings.upload_idle_s):
+                    chunk = await anext(chunks)
+            except StopAsyncIteration:
+                break
+            except TimeoutError as error:
+                raise TimedOut(f"nothing of {path!r} arrived for {self._settings.upload_idle_s:g} s") from error
+            group.append(chunk)
+            gathered += len(chunk)
+            if gathered >= _BLOCK:
+                yield group
+                group, gathered = [], 0
+        if group:
+            yield group
+
+    async def _run(self, work: Callable[..., T], *arguments: Any, **options: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(work, *arguments, **options))
+
+    async def _keep_sweeping(self) -> None:
+        while True:
+            try:
+                await self.sweep()
+            except Exception:
+                _log.exception("forgotten uploads could not be removed; trying again")
+            await asyncio.sleep(_SWEEP_EVERY_S)

@@ -1,0 +1,136 @@
+"""All services in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import structlog
+
+from swath.api import CUVIS, WORKSPACE
+from swath.errors import Unavailable
+from swath.service import HealthBoard, Server, slice_handler
+from swath.storage import ArtifactStore, Workspace
+from swath.storage.sql import open_engine
+from swath_config import ConfigService, ConfigServicer, ConfigSettings
+from swath_inference import InferenceService, InferenceServicer, InferenceSettings
+from swath_pipeline import compose as compose_pipeline
+from swath_session import (
+    SessionService,
+    SessionServicer,
+    SessionSettings,
+    SessionStore,
+    WorkspaceService,
+    WorkspaceServicer,
+)
+from swath_standalone.settings import StandaloneSettings
+from swath_standalone.training import TrainingPart
+from swath_training import ForkLauncher
+
+PARTS = ("session", "config", "pipeline", "training", "inference")
+
+_log = structlog.get_logger("swath.standalone")
+
+
+class Standalone:
+    """The suite in one process: the same servicers as apart, on SQLite and a local folder.
+
+    Args:
+        settings: Where to listen and where to keep things.
+        launcher: Starts training workers; prepared before any gRPC object exists.
+    """
+
+    def __init__(self, settings: StandaloneSettings, launcher: ForkLauncher) -> None:
+        self._settings = settings
+        state = settings.state
+        self.health = HealthBoard(PARTS)
+        artifacts = ArtifactStore.folder(state / "artifacts")
+        workspace = Workspace(state / "workspace", settings.configs, settings.allow_root)
+        session_settings = SessionSettings()
+        self._session_store = SessionStore(open_engine(state / "session.sqlite"))
+        self._sessions = SessionService(self._session_store, workspace, session_settings)
+        self._files = WorkspaceService(workspace, session_settings)
+        self._config = ConfigService(ConfigSettings(), self._sessions, workspace)
+        self._inference = InferenceService(InferenceSettings(), self._sessions, artifacts, workspace)
+        self._training = TrainingPart(state, launcher, self._sessions, artifacts, workspace)
+        self._sessions.on_close(self._inference.forget)
+        cuvis = {
+            "session": SessionServicer(self._sessions),
+            "config": ConfigServicer(self._config),
+            "pipeline": compose_pipeline(self._sessions, artifacts, workspace),
+            "training": self._training.servicer,
+            "inference": InferenceServicer(self._inference),
+        }
+        handlers = [slice_handler(CUVIS, part, cuvis[part]) for part in PARTS]
+        handlers.append(slice_handler(WORKSPACE, "session", WorkspaceServicer(self._files)))
+        self._server = Server(settings, handlers, (CUVIS, WORKSPACE), self.health)
+        self._warming: asyncio.Task[None] | None = None
+
+    @property
+    def port(self) -> int:
+        """Port that the server listens on."""
+        return self._server.port
+
+    async def start(self) -> None:
+        """Open the stores, listen, and go on getting ready behind that.
+
+        Raises:
+            Unavailable: The address is taken.
+        """
+        await self._session_store.open()
+        await self._sessions.start()
+        await self._files.start()
+        await self._training.start()
+        await self._server.start()
+        await self.health.set_ready("session")
+        self._warming = asyncio.create_task(self._warm_up())
+
+    async def _warm_up(self) -> None:
+        """Bring the parts up that take a while. torch takes seconds to import; the server listens meanwhile."""
+        try:
+            await self._config.start()
+            await self.health.set_ready("config")
+            await self._inference.warm_up()
+            for part in ("inference", "pipeline", "training"):
+                await self.health.set_ready(part)
+        except Exception:
+            _log.exception("a part of the server did not come up; its health stays NOT_SERVING")
+
+    async def stop(self) -> None:
+        """Drain: health off, lag, no new calls, calls in flight end, runs checkpoint, the device is freed."""
+        if self._warming is not None:
+            self._warming.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._warming
+        await self._server.drain(self._training.send_away)
+        await self._training.stop()
+        self._inference.close()
+        await self._config.stop()
+        await self._files.stop()
+        await self._sessions.stop()
+        await self._session_store.close()
+
+
+@contextlib.contextmanager
+def locked(state: Path) -> Iterator[None]:
+    """Hold a state folder for this process alone; the lock goes with the process, however it ends.
+
+    Raises:
+        Unavailable: Another server holds it.
+    """
+    state.mkdir(parents=True, exist_ok=True)
+    handle = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Unavailable(
+                f"another server uses the state folder {state}: stop it, or choose another --state"
+            ) from error
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,70 @@
+"""`swath serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on. [127.0.0.1]", show_default=False)] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one. [50051]")] = None,
+    configs: Annotated[Path | None, typer.Option(help="Folder of Hydra configs. [the shipped ones]")] = None,
+    state: Annotated[Path | None, typer.Option(help="Folder for sessions, runs and files. [user data folder]")] = None,
+    allow_root: Annotated[
+        list[Path] | None, typer.Option(help="Folder that absolute paths in calls may lead to; may be repeated.")
+    ] = None,
+) -> None:
+    """Run the whole suite in one process.
+
+    Every option is also an environment variable: SWATH_HOST, SWATH_PORT, SWATH_CONFIGS, SWATH_STATE, SWATH_ALLOW_ROOT.
+    """
+    from pydantic import ValidationError
+
+    from swath.errors import SwathError
+    from swath.service import configure_logs
+    from swath_standalone.settings import StandaloneSettings
+
+    given = {"host": host, "port": port, "configs": configs, "state": state, "allow_root": allow_root or None}
+    try:
+        settings = StandaloneSettings(**{key: value for key, value in given.items() if value is not None})
+    except ValidationError as error:
+        for problem in error.errors():
+            place = ".".join(str(part) for part in problem["loc"])
+            print(f"swath serve: setting {place}: {problem['msg']}, got {problem['input']!r}", file=sys.stderr)
+        raise typer.Exit(2) from None
+    if not settings.configs.is_dir():
+        print(f"swath serve: the configs folder {settings.configs} does not exist", file=sys.stderr)
+        raise typer.Exit(2)
+    configure_logs(settings)
+
+    from swath_standalone.app import Standalone, locked
+    from swath_training import ForkLauncher
+
+    try:
+        with locked(settings.state):
+            # The forkserver must be there before any gRPC object: forking a process with gRPC's threads can hang.
+            launcher = ForkLauncher(settings.state / "logs")
+            launcher.prepare()
+            asyncio.run(_run(Standalone, settings, launcher))
+    except SwathError as error:
+        print(f"swath serve: {error.message}", file=sys.stderr)
+        raise typer.Exit(1) from None
+
+
+async def _run(make, settings, launcher) -> None:  # noqa: ANN001 (types come with imports that must wait)
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    app = make(settings, launcher)
+    await app.start()
+    print(f"swath: listening on {settings.host}:{app.port}, state in {settings.state}", flush=True)
+    await stopping.wait()
+    print("swath: draining", flush=True)
+    await app.stop()

@@ -1,0 +1,42 @@
+"""Settings of the standalone server."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator
+from pydantic_settings import NoDecode
+
+from swath.service import ServerSettings
+
+
+def shipped_configs() -> Path:
+    """Return the configs that ship with Swath: beside this package where it is installed, in the repository otherwise."""
+    installed = Path(__file__).parent / "configs"
+    return installed if installed.is_dir() else Path(__file__).resolve().parents[4] / "configs"
+
+
+def user_data() -> Path:
+    """Return the folder where this user's programs keep data."""
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+
+
+class StandaloneSettings(ServerSettings):
+    """What `swath serve` takes beside the settings of each service. Each field is also a variable `SWATH_<FIELD>`."""
+
+    configs: Path = Field(default_factory=shipped_configs)
+    """Folder of the shipped Hydra configs. The workspace's own configs/ lies over it; it is never written."""
+    state: Path = Field(default_factory=lambda: user_data() / "swath")
+    """Folder for everything that must outlive the process: sessions, runs, artifacts, the workspace."""
+    allow_root: Annotated[tuple[Path, ...], NoDecode] = ()
+    """More folders that absolute paths in calls may lead to; as a variable, separated like PATH."""
+
+    @field_validator("allow_root", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(part for part in value.split(os.pathsep) if part) if isinstance(value, str) else value

@@ -1,0 +1,131 @@
+"""The service's end of workers' links."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any
+
+import grpc
+from swath.errors import SwathError
+from swath.service.slices import whole_handler
+from swath.training.v1 import worker_pb2 as pb
+from swath_training.adapters.messages import command_message, hello_of, item_of, welcome_message
+from swath_training.items import Ack, Command, Hello, Item
+from swath_training.settings import TrainingSettings
+from swath_training.supervisor import Supervisor
+
+SERVICE = "swath.training.v1.WorkerLink"
+_HELLO_S = 10.0
+_MESSAGES_AHEAD = 64
+
+
+class WorkerLinkServicer:
+    """Answers WorkerLink.
+
+    Args:
+        settings: Times of the link.
+        supervisor: Knows the runs.
+        artifacts: What a worker opens the artifact store by.
+        workspace: What a worker opens the workspace by.
+    """
+
+    def __init__(
+        self,
+        settings: TrainingSettings,
+        supervisor: Supervisor,
+        artifacts: dict[str, Any],
+        workspace: dict[str, Any],
+    ) -> None:
+        self._settings = settings
+        self._supervisor = supervisor
+        self._artifacts = artifacts
+        self._workspace = workspace
+
+    async def Connect(  # noqa: N802
+        self, requests: AsyncIterator[pb.ConnectRequest], context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[pb.ConnectResponse]:
+        """Serve one link until either end leaves."""
+        first = await asyncio.wait_for(anext(requests), _HELLO_S)
+        hello = hello_of(first)
+        line = _Line()
+        welcome = await self._supervisor.welcome(hello, line)
+        reader = asyncio.create_task(self._read(requests, hello, line))
+        try:
+            yield welcome_message(
+                welcome,
+                self._artifacts,
+                self._workspace,
+                self._settings.heartbeat_s,
+                self._settings.worker_lost_s,
+            )
+            while (command := await line.next()) is not None:
+                yield command_message(command)
+        finally:
+            reader.cancel()
+            with suppress(asyncio.CancelledError):
+                await reader
+            self._supervisor.hung_up(hello.run_id, line)
+
+    async def _read(self, requests: AsyncIterator[pb.ConnectRequest], hello: Hello, line: _Line) -> None:
+        """Take in what the worker says; a full queue holds the worker back through the stream's flow control."""
+        arrived: asyncio.Queue[list[Item] | None] = asyncio.Queue(_MESSAGES_AHEAD)
+        writer = asyncio.create_task(self._write(arrived, hello, line))
+        try:
+            async for message in requests:
+                self._supervisor.heard(hello.run_id, hello.attempt)
+                if message.WhichOneof("message") == "items":
+                    await arrived.put([item_of(item) for item in message.items.items])
+            await arrived.put(None)
+            await writer
+            line.hang_up(None)
+        except SwathError as error:
+            line.hang_up(error)
+        finally:
+            writer.cancel()
+
+    async def _write(self, arrived: asyncio.Queue[list[Item] | None], hello: Hello, line: _Line) -> None:
+        """Bring to disk what has arrived while the last commit was under way, then acknowledge it."""
+        try:
+            while (items := await arrived.get()) is not None:
+                ended = False
+                while not ended and not arrived.empty():
+                    more = arrived.get_nowait()
+                    ended = more is None
+                    items += more or []
+                await self._supervisor.receive(hello.run_id, hello.attempt, items)
+                line.send(Ack(items[-1].seq))
+                if ended:
+                    return
+        except SwathError as error:
+            line.hang_up(error)
+
+
+class _Line:
+    """Commands on their way to one worker."""
+
+    def __init__(self) -> None:
+        self._commands: asyncio.Queue[Command | SwathError | None] = asyncio.Queue()
+
+    def send(self, command: Command) -> None:
+        self._commands.put_nowait(command)
+
+    def hang_up(self, error: SwathError | None) -> None:
+        self._commands.put_nowait(error)
+
+    async def next(self) -> Command | None:
+        """Return the next command, None when the link ends well.
+
+        Raises:
+            SwathError: The link ends for a reason.
+        """
+        command = await self._commands.get()
+        if isinstance(command, SwathError):
+            raise command
+        return command
+
+
+def worker_handler(servicer: WorkerLinkServicer) -> grpc.GenericRpcHandler:
+    """Return what a server registers to answer WorkerLink."""
+    return whole_handler(SERVICE, servicer)

@@ -1,0 +1,192 @@
+"""swath.training.v1 to plain Python and back, for both ends of a worker's link."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, assert_never
+
+from swath.errors import InvalidInput
+from swath.training.v1 import worker_pb2 as pb
+from swath_training.items import (
+    Ack,
+    Checkpoint,
+    Command,
+    Event,
+    Failure,
+    Hello,
+    Item,
+    Release,
+    Result,
+    Stop,
+    Stopped,
+    Welcome,
+)
+from swath_training.runs import StopCause, Trainer
+
+_CAUSES = {
+    StopCause.CLIENT: pb.STOP_CAUSE_CLIENT,
+    StopCause.ABANDONED: pb.STOP_CAUSE_ABANDONED,
+    StopCause.SESSION_CLOSED: pb.STOP_CAUSE_SESSION_CLOSED,
+    StopCause.DRAIN: pb.STOP_CAUSE_DRAIN,
+}
+_CAUSES_BACK = {number: cause for cause, number in _CAUSES.items()}
+
+
+# Down: what the service says
+
+
+def command_message(command: Command) -> pb.ConnectResponse:
+    """Return a command as a message."""
+    match command:
+        case Ack(seq=seq):
+            return pb.ConnectResponse(ack=pb.Ack(seq=seq))
+        case Stop(cause=cause):
+            return pb.ConnectResponse(stop=pb.Stop(cause=_CAUSES[cause]))
+        case Release():
+            return pb.ConnectResponse(release=pb.Release())
+        case other:
+            assert_never(other)
+
+
+def command_of(message: pb.ConnectResponse) -> Command | None:
+    """Return a message as a command, None for one of a newer service that this worker does not know."""
+    match message.WhichOneof("message"):
+        case "ack":
+            return Ack(message.ack.seq)
+        case "stop":
+            return Stop(_CAUSES_BACK.get(message.stop.cause, StopCause.CLIENT))
+        case "release":
+            return Release()
+        case _:
+            return None
+
+
+def welcome_message(
+    welcome: Welcome, artifacts: dict[str, Any], workspace: dict[str, Any], heartbeat_s: float, lost_after_s: float
+) -> pb.ConnectResponse:
+    """Return a Welcome as a message, with what the worker opens storage by and the link's times."""
+    spec = pb.Spec(
+        trainer=welcome.trainer,
+        trainrun=welcome.trainrun,
+        pipeline_digest=welcome.pipeline_digest,
+        weights_digest=welcome.weights_digest or "",
+        checkpoint_digest=welcome.checkpoint_digest or "",
+        device=welcome.device,
+        artifacts=json.dumps(artifacts).encode(),
+        workspace=json.dumps(workspace).encode(),
+    )
+    stop = pb.STOP_CAUSE_UNSPECIFIED if welcome.stop is None else _CAUSES[welcome.stop]
+    return pb.ConnectResponse(
+        welcome=pb.Welcome(
+            spec=spec, acked_seq=welcome.acked_seq, heartbeat_s=heartbeat_s, lost_after_s=lost_after_s, stop=stop
+        )
+    )
+
+
+def welcome_of(message: pb.Welcome) -> Welcome:
+    """Return a Welcome."""
+    spec = message.spec
+    return Welcome(
+        trainer=Trainer(spec.trainer),
+        trainrun=spec.trainrun,
+        pipeline_digest=spec.pipeline_digest,
+        weights_digest=spec.weights_digest or None,
+        checkpoint_digest=spec.checkpoint_digest or None,
+        device=spec.device,
+        acked_seq=message.acked_seq,
+        stop=_CAUSES_BACK.get(message.stop),
+    )
+
+
+# Up: what a worker says
+
+
+def hello_of(message: pb.ConnectRequest) -> Hello:
+    """Return the first message of a link.
+
+    Raises:
+        InvalidInput: It is no Hello.
+    """
+    if message.WhichOneof("message") != "hello":
+        raise InvalidInput("a worker's first message must be a Hello")
+    hello = message.hello
+    return Hello(hello.run_id, hello.attempt, hello.token, hello.pid)
+
+
+def item_message(item: Item) -> pb.Item:
+    """Return an item as a message."""
+    match item.body:
+        case Event() as event:
+            return pb.Item(seq=item.seq, event=_event_message(event))
+        case Checkpoint(digest=digest, position=position):
+            return pb.Item(seq=item.seq, checkpoint=pb.Checkpoint(digest=digest, position=position))
+        case Result() as result:
+            return pb.Item(
+                seq=item.seq,
+                result=pb.Result(
+                    weights_digest=result.weights_digest,
+                    pipeline_digest=result.pipeline_digest,
+                    final=_event_message(result.final),
+                ),
+            )
+        case Failure() as failure:
+            return pb.Item(
+                seq=item.seq,
+                failure=pb.Failure(
+                    code=failure.code, reason=failure.reason, message=failure.message, metadata=failure.metadata
+                ),
+            )
+        case Stopped() as stopped:
+            return pb.Item(
+                seq=item.seq,
+                stopped=pb.Stopped(
+                    weights_digest=stopped.weights_digest or "",
+                    pipeline_digest=stopped.pipeline_digest or "",
+                    cause=_CAUSES[stopped.cause],
+                    final=_event_message(stopped.final) if stopped.final else None,
+                ),
+            )
+        case other:
+            assert_never(other)
+
+
+def item_of(message: pb.Item) -> Item:
+    """Return a message as an item.
+
+    Raises:
+        InvalidInput: It holds nothing that this service knows.
+    """
+    match message.WhichOneof("item"):
+        case "event":
+            return Item(message.seq, _event(message.event))
+        case "checkpoint":
+            return Item(message.seq, Checkpoint(message.checkpoint.digest, message.checkpoint.position))
+        case "result":
+            result = message.result
+            return Item(message.seq, Result(result.weights_digest, result.pipeline_digest, _event(result.final)))
+        case "failure":
+            failure = message.failure
+            return Item(
+                message.seq, Failure(failure.code, failure.reason, failure.message, dict(failure.metadata))
+            )
+        case "stopped":
+            stopped = message.stopped
+            return Item(
+                message.seq,
+                Stopped(
+                    _CAUSES_BACK.get(stopped.cause, StopCause.CLIENT),
+                    stopped.weights_digest or None,
+                    stopped.pipeline_digest or None,
+                    _event(stopped.final) if stopped.HasField("final") else None,
+                ),
+            )
+        case _:
+            raise InvalidInput(f"item {message.seq} holds nothing that this server knows")
+
+
+def _event_message(event: Event) -> pb.Event:
+    return pb.Event(position=event.position, response=event.payload)
+
+
+def _event(message: pb.Event) -> Event:
+    return Event(message.position, message.response)

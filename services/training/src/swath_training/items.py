@@ -1,0 +1,110 @@
+"""What a worker reports and is told, without the wire: swath.training.v1 in plain Python."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from swath_training.runs import StopCause, Trainer
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A step of progress: its place in the undisturbed sequence, from 1, and a serialized TrainResponse."""
+
+    position: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A snapshot that is safe in the artifact store, and the place of the last event before it."""
+
+    digest: str
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The run came to its end."""
+
+    weights_digest: str
+    pipeline_digest: str
+    final: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The run cannot go on, and another attempt would end the same way."""
+
+    code: str
+    reason: str
+    message: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The run stopped because it was asked to; after a drain it goes on from its checkpoint later."""
+
+    cause: StopCause
+    weights_digest: str | None = None
+    pipeline_digest: str | None = None
+    final: Event | None = None
+
+
+Body = Event | Checkpoint | Result | Failure | Stopped
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One numbered item of an attempt, from 1."""
+
+    seq: int
+    body: Body
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """Who dials: run, attempt and the token that proves it."""
+
+    run_id: str
+    attempt: int
+    token: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """What a worker needs to know; fields as in swath.training.v1.Welcome and Spec."""
+
+    trainer: Trainer
+    trainrun: bytes
+    pipeline_digest: str
+    weights_digest: str | None
+    checkpoint_digest: str | None
+    device: str
+    acked_seq: int
+    stop: StopCause | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """Items up to this one are on disk."""
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Write a checkpoint at the next batch and come to an end."""
+
+    cause: StopCause
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The run's end is on disk; the worker may exit."""
+
+
+Command = Ack | Stop | Release

@@ -1,0 +1,189 @@
+"""How workers come to be: as forks of a process that has everything imported and has never used any of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+import shutil
+import signal
+import sys
+import traceback
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import forkserver
+from pathlib import Path
+from typing import Protocol
+
+from swath.errors import Unavailable
+from swath_training.processes import Handle, readable
+
+PRELOAD = ("swath_training.worker",)
+"""Modules that a worker finds imported. They may import grpc, but nothing may open a channel or run a tensor operation."""
+
+_NUMBER_BYTES = 8
+_WORDS_BYTES = 2000
+
+
+class Launcher(Protocol):
+    """Starts workers and knows how they ended."""
+
+    def prepare(self) -> None:
+        """Get ready to start workers fast. Called before any gRPC object exists."""
+        ...
+
+    async def start(self, run_id: str, attempt: int, address: str, token: str) -> Handle:
+        """Start the worker of an attempt.
+
+        Args:
+            run_id: The run.
+            attempt: Its attempt.
+            address: Where the worker dials.
+            token: By which it proves who it is.
+
+        Raises:
+            Unavailable: It cannot be started now.
+        """
+        ...
+
+    async def exited(self, handle: Handle) -> int | None:
+        """Wait until a worker is gone; return its exit code (negative: the signal), None if nobody can know it."""
+        ...
+
+    def words(self, run_id: str, attempt: int) -> str:
+        """Return the last of what an attempt's worker wrote to its standard error."""
+        ...
+
+    def forget(self, run_ids: Iterable[str]) -> None:
+        """Remove what workers of these runs wrote."""
+        ...
+
+    async def close(self) -> None:
+        """Watch workers no more; they go on."""
+        ...
+
+
+class ForkLauncher:
+    """Starts workers on this machine from multiprocessing's fork server.
+
+    The fork server is asked by its own two-pipe protocol (`forkserver.connect_to_new_process`) and not through
+    `multiprocessing.Process`, which would import the server's main module again in each worker.
+
+    Args:
+        logs: Folder for what workers write to standard output and error.
+    """
+
+    def __init__(self, logs: Path) -> None:
+        self._logs = logs
+        self._exits: dict[Handle, asyncio.Task[int | None]] = {}
+
+    def prepare(self) -> None:
+        """Start the fork server; it goes on importing in the background."""
+        forkserver.set_forkserver_preload(list(PRELOAD))
+        forkserver.ensure_running()
+
+    async def start(self, run_id: str, attempt: int, address: str, token: str) -> Handle:
+        log = self._log(run_id, attempt)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        errand = _Errand(str(log), address, run_id, attempt, token)
+        status, data = forkserver.connect_to_new_process([])
+        try:
+            with open(data, "wb") as pipe:
+                # The preparation is empty: no main module to import, no path to set.
+                pipe.write(pickle.dumps({}) + pickle.dumps(errand))
+            pid = await _number(status)
+        except OSError:
+            pid = None
+        except BaseException:
+            os.close(status)
+            raise
+        if pid is None:
+            os.close(status)
+            raise Unavailable("the process that starts workers has died; it is started again with the next one")
+        handle = Handle.of(pid)
+        self._exits[handle] = asyncio.create_task(_exit_code(status))
+        return handle
+
+    async def exited(self, handle: Handle) -> int | None:
+        if handle in self._exits:
+            code = await asyncio.shield(self._exits[handle])
+            if code is not None:
+                self._exits.pop(handle, None)
+                return code
+        await handle.gone()
+        self._exits.pop(handle, None)
+        return None
+
+    def words(self, run_id: str, attempt: int) -> str:
+        try:
+            with self._log(run_id, attempt).open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - _WORDS_BYTES))
+                return file.read().decode(errors="replace").strip()
+        except OSError:
+            return ""
+
+    def forget(self, run_ids: Iterable[str]) -> None:
+        for run_id in run_ids:
+            shutil.rmtree(self._logs / run_id, ignore_errors=True)
+
+    async def close(self) -> None:
+        watches = list(self._exits.values())
+        for watch in watches:
+            watch.cancel()
+        await asyncio.gather(*watches, return_exceptions=True)
+        self._exits.clear()
+
+    def _log(self, run_id: str, attempt: int) -> Path:
+        return self._logs / run_id / f"{attempt}.log"
+
+
+@dataclass(frozen=True)
+class _Errand:
+    """What the fork server's child unpickles and runs: the part of multiprocessing's protocol that `Process` plays."""
+
+    log: str
+    address: str
+    run_id: str
+    attempt: int
+    token: str
+
+    def _bootstrap(self, parent_sentinel: int | None = None) -> int:
+        # A session of its own: an interrupt from the terminal is for the server, which then asks workers to stop.
+        os.setsid()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        os.close(log)
+        with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+            file.write("500")  # when memory runs out, a worker goes before its server
+        try:
+            from swath_training import worker
+
+            return worker.main(self.address, self.run_id, self.attempt, self.token)
+        except BaseException:
+            traceback.print_exc()
+            return 1
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+
+
+async def _number(descriptor: int) -> int | None:
+    """Read one number that the fork server wrote, None if it is gone."""
+    data = b""
+    while len(data) < _NUMBER_BYTES:
+        await readable(descriptor)
+        chunk = os.read(descriptor, _NUMBER_BYTES - len(data))
+        if not chunk:
+            return None
+        data += chunk
+    return int.from_bytes(data, sys.byteorder, signed=True)
+
+
+async def _exit_code(status: int) -> int | None:
+    try:
+        return await _number(status)
+    finally:
+        os.close(status)

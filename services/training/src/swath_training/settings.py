@@ -1,0 +1,37 @@
+"""Settings of the training service."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class TrainingSettings(BaseSettings):
+    """How runs are followed, resumed and stopped. Each field is also an environment variable `SWATH_TRAINING_<FIELD>`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SWATH_TRAINING_", frozen=True, extra="ignore", use_attribute_docstrings=True
+    )
+
+    attach_window_s: float = Field(default=60.0, ge=0)
+    """A run that no stream follows goes on for this time, and a Train with the same arguments attaches to it; then it stops with a checkpoint."""
+    worker_lost_s: float = Field(default=10.0, gt=0)
+    """A worker that has been without its server for this time exits; a server that starts again waits so long for the workers it left."""
+    worker_silent_s: float = Field(default=30.0, gt=0)
+    """A worker that has not been heard of for this time is taken for hung: it is killed and the run resumes."""
+    worker_start_s: float = Field(default=120.0, gt=0)
+    """Time that a new worker has to report; the first one after a start may still wait for torch to be imported."""
+    heartbeat_s: float = Field(default=2.0, gt=0)
+    """Time between two signs of life of a worker."""
+    stop_grace_s: float = Field(default=30.0, ge=0)
+    """Time that a worker has to come to a stop at its next batch before it is killed; the run keeps its last checkpoint."""
+    drain_s: float = Field(default=15.0, ge=0)
+    """Time that workers have to write their checkpoints when the server goes away."""
+    fruitless_attempts: int = Field(default=3, ge=1)
+    """A run whose worker dies so many times in a row without any progress fails with the worker's last words."""
+    max_attempts: int = Field(default=100, ge=1)
+    """A run whose worker has died so many times in all fails, progress or not."""
+    queue_patience_s: float = Field(default=0.25, ge=0)
+    """A run that waits longer than this for its device says its position in the queue on its stream."""
+    retention_s: float = Field(default=30 * 24 * 3600.0, gt=0)
+    """Runs that ended longer ago are forgotten, with their events."""

@@ -1,0 +1,418 @@
+"""Runs, their event logs and checkpoints on disk.
+
+Every write is one function that runs inside a group commit, and every write on behalf of a worker names its attempt: what
+an older attempt sends is refused here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncEngine
+from swath.errors import AttemptFenced, InvalidInput, RunNotFound
+from swath.storage.sql import GroupWriter, create_tables, now, reading
+from swath_training.items import Checkpoint, Event, Failure, Item, Result, Stopped
+from swath_training.runs import OVER, WORKING, Entry, Run, RunState, StopCause
+from swath_training.tables import CHECKPOINTS, EVENTS, METADATA, RUNS, STOPS, run_of
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A run after a write, and what the write added to its log."""
+
+    run: Run
+    entries: tuple[Entry, ...] = ()
+
+
+class RunStore:
+    """The training service's own database.
+
+    Args:
+        engine: An engine of `swath.storage.sql` over a file that nobody else writes.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._writer = GroupWriter(engine)
+
+    async def prepare(self) -> None:
+        """Make the tables that are missing."""
+        await create_tables(self._engine, METADATA)
+
+    async def close(self) -> None:
+        """Finish the writes under way and close the file."""
+        await self._writer.close()
+        await self._engine.dispose()
+
+    # Reads
+
+    async def get(self, run_id: str) -> Run:
+        """Return a run.
+
+        Raises:
+            RunNotFound: No such run, or it is forgotten.
+        """
+        async with reading(self._engine) as connection:
+            return await connection.run_sync(_run, run_id)
+
+    async def latest(self, session_id: str) -> Run | None:
+        """Return the session's last run, if it ever had one."""
+        found = await self._runs(RUNS.c.session_id == session_id, newest=True)
+        return found[0] if found else None
+
+    async def unfinished(self) -> list[Run]:
+        """Return the runs that are not over, in the order in which they were asked for."""
+        return await self._runs(RUNS.c.state.not_in(OVER))
+
+    async def unheard(self, session_id: str, arguments_digest: str, window_s: float) -> Run | None:
+        """Return the session's last run if it had these arguments and ended within the window with nobody there."""
+        latest = await self.latest(session_id)
+        recent = await self._runs(
+            RUNS.c.id == (latest.id if latest else None),
+            RUNS.c.arguments_digest == arguments_digest,
+            RUNS.c.state.in_(OVER),
+            RUNS.c.end_delivered.is_(False),
+            RUNS.c.finished_at >= now() - window_s,
+        )
+        return recent[0] if recent else None
+
+    async def entries(self, run_id: str, after_seq: int, limit: int = 500) -> list[Entry]:
+        """Return events of a run's log after a sequence number, in order."""
+        query = (
+            select(EVENTS.c.seq, EVENTS.c.payload)
+            .where(EVENTS.c.run_id == run_id, EVENTS.c.seq > after_seq)
+            .order_by(EVENTS.c.seq)
+            .limit(limit)
+        )
+        async with reading(self._engine) as connection:
+            return [Entry(seq, payload) for seq, payload in await connection.execute(query)]
+
+    async def checkpoint(self, run_id: str) -> Checkpoint | None:
+        """Return the run's last checkpoint, if it has one."""
+        query = (
+            select(CHECKPOINTS.c.digest, CHECKPOINTS.c.position)
+            .where(CHECKPOINTS.c.run_id == run_id)
+            .order_by(CHECKPOINTS.c.position.desc())
+            .limit(1)
+        )
+        async with reading(self._engine) as connection:
+            row = (await connection.execute(query)).first()
+        return Checkpoint(row.digest, row.position) if row else None
+
+    async def stop_flag(self, session_id: str) -> bool:
+        """Whether StopTrain was called on the session since its last SetTrainRunConfig."""
+        async with reading(self._engine) as connection:
+            query = select(STOPS.c.session_id).where(STOPS.c.session_id == session_id)
+            return (await connection.execute(query)).first() is not None
+
+    async def artifacts(self) -> set[str]:
+        """Return the digests of all artifacts that runs refer to."""
+        columns = (RUNS.c.spec_digest, RUNS.c.pipeline_digest, RUNS.c.weights_digest)
+        results = (RUNS.c.result_pipeline, RUNS.c.result_weights)
+        async with reading(self._engine) as connection:
+            rows = [*await connection.execute(select(*columns, *results))]
+            rows += [*await connection.execute(select(CHECKPOINTS.c.digest))]
+        return {digest for row in rows for digest in row if digest}
+
+    async def _runs(self, *where: Any, newest: bool = False) -> list[Run]:
+        order = RUNS.c.number.desc() if newest else RUNS.c.number
+        query = select(RUNS).where(*where).order_by(order)
+        async with reading(self._engine) as connection:
+            return [run_of(row) for row in (await connection.execute(query.limit(1) if newest else query)).mappings()]
+
+    # Writes of the service
+
+    async def create(self, run: Run, first: Sequence[bytes] = ()) -> Written:
+        """Add a run, with the first events of its log; a run that is over already is one that never started."""
+
+        def work(connection: Connection) -> Written:
+            connection.execute(
+                insert(RUNS).values(
+                    id=run.id,
+                    session_id=run.session_id,
+                    owner=run.owner,
+                    state=run.state,
+                    trainer=run.trainer,
+                    arguments_digest=run.arguments_digest,
+                    spec_digest=run.spec_digest,
+                    pipeline_digest=run.pipeline_digest,
+                    weights_digest=run.weights_digest,
+                    device=run.device,
+                    created_at=now(),
+                    finished_at=now() if run.state.over else None,
+                )
+            )
+            return _append(connection, _run(connection, run.id), [(None, payload) for payload in first])
+
+        return await self._writer.write(work)
+
+    async def discard(self, run_id: str) -> None:
+        """Remove a run that never began."""
+        await self._writer.write(lambda connection: connection.execute(delete(RUNS).where(RUNS.c.id == run_id)))
+
+    async def begin(self, run_id: str, token_digest: str) -> Run:
+        """Begin the next attempt of a run; from now on the one before is fenced off."""
+
+        def work(connection: Connection) -> Run:
+            run = _run(connection, run_id)
+            state = RunState.STOPPING if run.stop else RunState.RUNNING
+            return _change(
+                connection,
+                run,
+                state=state,
+                attempt=run.attempt + 1,
+                token_digest=token_digest,
+                worker_pid=None,
+                worker_started="",
+                item_seq=0,
+                progressed=False,
+                started_at=RUNS.c.started_at if run.attempt else now(),
+            )
+
+        return await self._writer.write(work)
+
+    async def worker(self, run_id: str, attempt: int, pid: int, started: str) -> None:
+        """Note the process that runs an attempt."""
+        await self._writer.write(
+            lambda connection: connection.execute(
+                update(RUNS)
+                .where(RUNS.c.id == run_id, RUNS.c.attempt == attempt)
+                .values(worker_pid=pid, worker_started=started)
+            )
+        )
+
+    async def died(self, run_id: str) -> Run:
+        """Count the death of the present attempt's worker."""
+
+        def work(connection: Connection) -> Run:
+            run = _run(connection, run_id)
+            return _change(connection, run, fruitless=0 if run.progressed else run.fruitless + 1, progressed=False)
+
+        return await self._writer.write(work)
+
+    async def ask_stop(self, run_id: str, cause: StopCause) -> Run:
+        """Write down that a run shall stop; a run that is over or ending is left as it is."""
+
+        def work(connection: Connection) -> Run:
+            run = _run(connection, run_id)
+            if run.state.over or run.state is RunState.ENDING:
+                return run
+            state = RunState.STOPPING if run.state is RunState.RUNNING else run.state
+            return _change(connection, run, state=state, stop=cause)
+
+        return await self._writer.write(work)
+
+    async def note(self, run_id: str, payload: bytes) -> Written:
+        """Append what the service itself has to say to a run's log."""
+
+        def work(connection: Connection) -> Written:
+            run = _run(connection, run_id)
+            return Written(run) if run.state.over else _append(connection, run, [(None, payload)])
+
+        return await self._writer.write(work)
+
+    async def give_up(self, run_id: str, **facts: Any) -> Run:
+        """Write down the end of a run that has no worker to say it: why it was stopped, or how it failed.
+
+        Args:
+            run_id: The run; one that has an end already is left as it is.
+            facts: Columns: stop, or code, reason, message and details.
+        """
+
+        def work(connection: Connection) -> Run:
+            run = _run(connection, run_id)
+            if run.state.over or run.state is RunState.ENDING:
+                return run
+            return _change(connection, run, state=RunState.ENDING, **facts)
+
+        return await self._writer.write(work)
+
+    async def end(self, run_id: str, state: RunState, final: bytes | None = None) -> Written:
+        """End a run, once, in a state in which it is over; with it the last event goes into the log."""
+
+        def work(connection: Connection) -> Written:
+            run = _run(connection, run_id)
+            if run.state.over:
+                return Written(run)
+            written = _append(connection, run, [(None, final)] if final else [])
+            return Written(_change(connection, run, state=state, finished_at=now(), final=None), written.entries)
+
+        return await self._writer.write(work)
+
+    async def delivered(self, run_id: str, seq: int, *, end: bool = False) -> None:
+        """Note what streams were given."""
+
+        def work(connection: Connection) -> None:
+            query = update(RUNS).where(RUNS.c.id == run_id)
+            connection.execute(query.where(RUNS.c.delivered_seq < seq).values(delivered_seq=seq))
+            if end:
+                connection.execute(query.values(end_delivered=True))
+
+        await self._writer.write(work)
+
+    async def set_stop_flag(self, session_id: str, stop: bool) -> None:
+        """Set or clear the flag that `stop_flag` reads."""
+
+        def work(connection: Connection) -> None:
+            if stop:
+                row = upsert(STOPS).values(session_id=session_id, created_at=now())
+                connection.execute(row.on_conflict_do_nothing())
+            else:
+                connection.execute(delete(STOPS).where(STOPS.c.session_id == session_id))
+
+        await self._writer.write(work)
+
+    async def forget(self, age_s: float) -> list[str]:
+        """Remove runs that ended longer ago than `age_s` seconds and return their ids."""
+
+        def work(connection: Connection) -> list[str]:
+            old = RUNS.c.state.in_(OVER) & (RUNS.c.finished_at < now() - age_s)
+            gone = list(connection.execute(select(RUNS.c.id).where(old)).scalars())
+            connection.execute(delete(RUNS).where(RUNS.c.id.in_(gone)))
+            return gone
+
+        return await self._writer.write(work)
+
+    # Writes of workers
+
+    async def record(self, run_id: str, attempt: int, items: Sequence[Item]) -> Written:
+        """Write down what a worker reports: events into the log, checkpoints, and the end.
+
+        Items that were written before and events whose place the log already holds are passed over.
+
+        Raises:
+            RunNotFound: No such run.
+            AttemptFenced: A newer attempt has begun, or the run is over.
+            InvalidInput: Items are missing in between.
+        """
+
+        def work(connection: Connection) -> Written:
+            run = _run(connection, run_id)
+            if run.attempt != attempt or run.state not in WORKING:
+                raise fenced(run, attempt)
+            return _record(connection, run, [item for item in items if item.seq > run.item_seq])
+
+        return await self._writer.write(work)
+
+
+def fenced(run: Run, attempt: int) -> AttemptFenced:
+    """Return the error for a worker whose attempt is not the present one."""
+    return AttemptFenced(
+        f"attempt {attempt} of run {run.id} is over: the run is {run.state} in attempt {run.attempt}",
+        metadata={"run": run.id, "attempt": str(attempt)},
+    )
+
+
+def _run(connection: Connection, run_id: str) -> Run:
+    row = connection.execute(select(RUNS).where(RUNS.c.id == run_id)).mappings().first()
+    if row is None:
+        raise RunNotFound(f"Run {run_id} not found", metadata={"run": run_id[:64]})
+    return run_of(row)
+
+
+def _change(connection: Connection, run: Run, **values: Any) -> Run:
+    row = connection.execute(update(RUNS).where(RUNS.c.id == run.id).values(**values).returning(RUNS)).mappings().one()
+    return run_of(row)
+
+
+def _append(connection: Connection, run: Run, events: Sequence[tuple[int | None, bytes]]) -> Written:
+    """Append events with their places to a run's log."""
+    if not events:
+        return Written(run)
+    entries = tuple(Entry(run.last_seq + index, payload) for index, (_, payload) in enumerate(events, start=1))
+    created = connection.execute(select(now())).scalar_one()
+    connection.execute(
+        insert(EVENTS),
+        [
+            {
+                "run_id": run.id,
+                "seq": entry.seq,
+                "attempt": run.attempt,
+                "position": position,
+                "payload": entry.payload,
+                "created_at": created,
+            }
+            for entry, (position, _) in zip(entries, events, strict=True)
+        ],
+    )
+    return Written(_change(connection, run, last_seq=entries[-1].seq), entries)
+
+
+def _record(connection: Connection, run: Run, items: Sequence[Item]) -> Written:
+    position, progressed = run.position, run.progressed
+    events: list[tuple[int | None, bytes]] = []
+    end: dict[str, Any] = {}
+    for expected, item in enumerate(items, start=run.item_seq + 1):
+        if item.seq != expected:
+            raise InvalidInput(f"run {run.id}: item {item.seq} came where {expected} was expected")
+        match item.body:
+            case Event() as event:
+                if event.position > position:
+                    events.append((event.position, event.payload))
+                    position, progressed = event.position, True
+            case Checkpoint() as checkpoint:
+                progressed = _keep(connection, run, checkpoint) or progressed
+            case Result() | Stopped() | Failure() as body:
+                end = _end(body)
+    if not items:
+        return Written(run)
+    written = _append(connection, run, events)
+    changes = {"item_seq": items[-1].seq, "position": position, "progressed": progressed, **end}
+    return Written(_change(connection, written.run, **changes), written.entries)
+
+
+def _keep(connection: Connection, run: Run, checkpoint: Checkpoint) -> bool:
+    """Keep a checkpoint in place of older ones and say whether it is further on than they were."""
+    best = connection.execute(
+        select(CHECKPOINTS.c.position)
+        .where(CHECKPOINTS.c.run_id == run.id)
+        .order_by(CHECKPOINTS.c.position.desc())
+        .limit(1)
+    ).scalar()
+    if best is not None and best > checkpoint.position:
+        return False
+    connection.execute(delete(CHECKPOINTS).where(CHECKPOINTS.c.run_id == run.id))
+    connection.execute(
+        insert(CHECKPOINTS).values(
+            run_id=run.id,
+            position=checkpoint.position,
+            attempt=run.attempt,
+            digest=checkpoint.digest,
+            created_at=now(),
+        )
+    )
+    return best is None or best < checkpoint.position
+
+
+def _end(body: Result | Stopped | Failure) -> dict[str, Any]:
+    match body:
+        case Result():
+            return {
+                "state": RunState.ENDING,
+                "result_weights": body.weights_digest,
+                "result_pipeline": body.pipeline_digest,
+                "final": body.final.payload,
+                "stop": None,
+            }
+        case Stopped(cause=StopCause.DRAIN):
+            return {"state": RunState.QUEUED}
+        case Stopped():
+            return {
+                "state": RunState.ENDING,
+                "result_weights": body.weights_digest,
+                "result_pipeline": body.pipeline_digest,
+                "final": body.final.payload if body.final else None,
+                "stop": body.cause,
+            }
+        case Failure():
+            return {
+                "state": RunState.ENDING,
+                "code": body.code,
+                "reason": body.reason,
+                "message": body.message,
+                "details": dict(body.metadata),
+            }

@@ -1,0 +1,408 @@
+"""Brings every run to its end: through the queue, from attempt to attempt, past dying workers and restarts."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import structlog
+from swath.errors import Denied, SessionNotFound, SwathError, Unavailable, WorkerDied
+from swath.service.ports import Session, Sessions
+from swath.storage import ArtifactStore
+from swath_training.deaths import obituary
+from swath_training.items import Command, Hello, Item, Release, Stop, Welcome
+from swath_training.launcher import Launcher
+from swath_training.log import EventLog
+from swath_training.processes import Handle
+from swath_training.queue import DeviceQueue, Place
+from swath_training.runs import WORKING, Run, RunState, StopCause
+from swath_training.settings import TrainingSettings
+from swath_training.store import RunStore, fenced
+
+_log = structlog.get_logger("swath.training")
+
+CANCELLED_TEXT = "Training cancelled; the pipeline holds the state of the last completed step"
+_EXIT_S = 5.0
+_LAST_ITEMS_S = 2.0
+
+
+class WorkerLine(Protocol):
+    """The way down to a worker that has dialled."""
+
+    def send(self, command: Command) -> None:
+        """Send a command, in order, without waiting."""
+        ...
+
+    def hang_up(self, error: SwathError | None) -> None:
+        """End the link."""
+        ...
+
+
+@dataclass(eq=False)
+class _Ward:
+    """A run that is not over, and what is known of its worker in this process."""
+
+    run_id: str
+    session_id: str
+    attempt: int
+    state: RunState
+    stop: StopCause | None
+    stop_at: float = 0.0
+    line: WorkerLine | None = None
+    dialled: bool = False
+    heard_at: float = 0.0
+    # Set when there is something to look at: a stop, the worker's end, or the worker's line.
+    stirred: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+
+class Supervisor:
+    """Drives runs, one task each.
+
+    Args:
+        settings: Times and limits.
+        store: Runs.
+        log: Their event logs.
+        sessions: The authority over sessions; a run's result goes there.
+        artifacts: Where specifications of runs are.
+        launcher: Starts workers.
+        note: Makes a serialized TrainResponse of a status name (RUNNING, CANCELLED) and a text.
+    """
+
+    def __init__(
+        self,
+        settings: TrainingSettings,
+        store: RunStore,
+        log: EventLog,
+        sessions: Sessions,
+        artifacts: ArtifactStore,
+        launcher: Launcher,
+        note: Callable[[str, str], bytes],
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._log = log
+        self._sessions = sessions
+        self._artifacts = artifacts
+        self._launcher = launcher
+        self._note = note
+        self._queue = DeviceQueue()
+        self._wards: dict[str, _Ward] = {}
+        self._draining = False
+        self._drained_at = 0.0
+        self.address = ""
+
+    # What the service asks for
+
+    def begin(self, run: Run) -> None:
+        """Take charge of a run that is queued, or that an earlier process of this service had in charge."""
+        ward = _Ward(run.id, run.session_id, run.attempt, run.state, run.stop, stop_at=_now())
+        self._wards[run.id] = ward
+        place = self._queue.enter(run.id, run.device)
+        ward.task = asyncio.create_task(self._drive(ward, run, place), name=f"run {run.id}")
+
+    async def stop(self, run_id: str, cause: StopCause) -> None:
+        """Ask a run to stop; what is over stays as it is. The first cause counts."""
+        ward = self._wards.get(run_id)
+        if ward is None or ward.stop is not None:
+            return
+        run = await self._store.ask_stop(run_id, cause)
+        if run.state.over or run.state is RunState.ENDING:
+            return
+        ward.stop = cause
+        ward.stop_at = _now()
+        if ward.line is not None:
+            ward.line.send(Stop(cause))
+        ward.stirred.set()
+
+    async def close_session(self, session: Session) -> None:
+        """End the session's run at once; its memory is free when this returns."""
+        wards = [ward for ward in self._wards.values() if ward.session_id == session.id]
+        for ward in wards:
+            ward.stop = ward.stop or StopCause.SESSION_CLOSED
+            ward.stop_at = -self._settings.stop_grace_s  # nobody needs its checkpoint: no grace
+            ward.stirred.set()
+        await _wait([ward.task for ward in wards if ward.task], _EXIT_S)
+
+    async def drain(self) -> None:
+        """Have workers write checkpoints and exit; their runs stay queued for the next start."""
+        self._draining = True
+        self._drained_at = _now()
+        for ward in self._wards.values():
+            if ward.line is not None:
+                ward.line.send(Stop(StopCause.DRAIN))
+            ward.stirred.set()
+        tasks = [ward.task for ward in self._wards.values() if ward.task]
+        await _wait(tasks, self._settings.drain_s + _EXIT_S)
+
+    async def close(self) -> None:
+        """Let go of all runs and workers as they are, as a process that dies does."""
+        self._draining = True
+        wards = list(self._wards.values())
+        for ward in wards:
+            if ward.task is not None:
+                ward.task.cancel()
+            if ward.line is not None:
+                ward.line.hang_up(Unavailable("the server goes away"))
+        await _wait([ward.task for ward in wards if ward.task], _EXIT_S)
+
+    # What workers ask for
+
+    async def welcome(self, hello: Hello, line: WorkerLine) -> Welcome:
+        """Take the link of a worker.
+
+        Raises:
+            RunNotFound: No such run.
+            Denied: The token is not that of the attempt.
+            AttemptFenced: The attempt is over.
+        """
+        run = await self._store.get(hello.run_id)
+        ward = self._wards.get(run.id)
+        if ward is None or run.attempt != hello.attempt or run.state not in WORKING:
+            raise fenced(run, hello.attempt)
+        if not hmac.compare_digest(_digest(hello.token), run.token_digest):
+            raise Denied(f"the token is not that of attempt {hello.attempt} of run {run.id}")
+        spec = await self._artifacts.get(run.spec_digest)
+        checkpoint = await self._store.checkpoint(run.id)
+        if ward.attempt != hello.attempt:
+            raise fenced(run, hello.attempt)
+        if ward.line is not None:
+            ward.line.hang_up(None)
+        ward.line, ward.dialled = line, True
+        ward.heard_at = _now()
+        ward.stirred.set()
+        # Without a wait from here on: a stop that comes now finds the line, one that came before is in the Welcome.
+        return Welcome(
+            trainer=run.trainer,
+            trainrun=spec,
+            pipeline_digest=run.pipeline_digest,
+            weights_digest=run.weights_digest,
+            checkpoint_digest=checkpoint.digest if checkpoint else None,
+            device=run.device,
+            acked_seq=run.item_seq,
+            stop=StopCause.DRAIN if self._draining else ward.stop,
+        )
+
+    async def receive(self, run_id: str, attempt: int, items: Sequence[Item]) -> None:
+        """Write down items; they are on disk when this returns.
+
+        Raises:
+            AttemptFenced: The attempt is over.
+        """
+        run = await self._log.record(run_id, attempt, items)
+        ward = self._wards.get(run_id)
+        if ward is not None:
+            ward.state = run.state
+            if run.state not in WORKING:
+                ward.stirred.set()
+
+    def heard(self, run_id: str, attempt: int) -> None:
+        """Note a sign of life."""
+        ward = self._wards.get(run_id)
+        if ward is not None and ward.attempt == attempt:
+            ward.heard_at = _now()
+
+    def hung_up(self, run_id: str, line: WorkerLine) -> None:
+        """Note that a worker's link is gone."""
+        ward = self._wards.get(run_id)
+        if ward is not None and ward.line is line:
+            ward.line = None
+            ward.stirred.set()
+
+    # The life of a run
+
+    async def _drive(self, ward: _Ward, run: Run, place: Place) -> None:
+        try:
+            if run.state is RunState.ENDING:
+                await self._finish(run)
+            elif await self._turn(ward, run, place):
+                await self._attempts(ward, run)
+        except Exception as error:
+            _log.exception("run failed in the service", run=run.id)
+            await self._fail(run, SwathError(f"Training failed: the service could not drive the run ({type(error).__name__})"))
+        finally:
+            place.leave()
+            self._wards.pop(run.id, None)
+
+    async def _turn(self, ward: _Ward, run: Run, place: Place) -> bool:
+        """Wait for the device, telling the position; whether the run may begin."""
+        told = 0
+        while place.position and ward.stop is None and not self._draining:
+            place.moved.clear()
+            if place.position == told or not await _stirs(self._settings.queue_patience_s, ward.stirred, place.moved):
+                if place.position and place.position != told:
+                    told = place.position
+                    text = f"Queued at position {told} for device {run.device}"
+                    await self._log.note(run.id, self._note("RUNNING", text))
+                await _stirs(None, ward.stirred, place.moved)
+            ward.stirred.clear()
+        if ward.stop is not None and run.state is RunState.QUEUED:
+            await self._cancel(run)
+            return False
+        return not (self._draining and run.state is RunState.QUEUED)
+
+    async def _attempts(self, ward: _Ward, run: Run) -> None:
+        handle = Handle(run.worker_pid, run.worker_started) if run.worker_pid is not None else None
+        if run.state not in WORKING or handle is None or not handle.alive:
+            handle = None
+        ward.dialled = handle is not None  # a worker that an earlier process left dials again soon or never
+        while True:
+            if handle is None:
+                if ward.stop is not None:
+                    return await self._cancel(run)
+                if self._draining:
+                    return
+                run, handle = await self._launch(ward, run)
+            code = await self._watch(ward, handle) if handle is not None else None
+            run = await self._store.get(run.id)
+            if run.state is RunState.ENDING:
+                await self._finish(run)
+            if handle is not None:
+                await self._bury(ward, handle)
+            if run.state not in WORKING:
+                return
+            handle = None
+            if ward.stop is None and not self._draining and not await self._may_resume(ward, run, code):
+                return
+
+    async def _may_resume(self, ward: _Ward, run: Run, code: int | None) -> bool:
+        """Count a worker's death; fail a run whose workers die too often, else wait a little."""
+        run = await self._store.died(run.id)
+        words = obituary(code, self._launcher.words(run.id, run.attempt))
+        _log.warning("worker died", run=run.id, attempt=run.attempt, words=words)
+        if run.fruitless >= self._settings.fruitless_attempts or run.attempt >= self._settings.max_attempts:
+            times = f"{run.fruitless} times without progress" if run.fruitless else f"in each of {run.attempt} attempts"
+            await self._fail(run, WorkerDied(f"Training failed: the worker died {times}; {words}"))
+            return False
+        await self._log.note(run.id, self._note("RUNNING", f"Resuming after the worker died: {obituary(code, '')}"))
+        ward.stirred.clear()
+        await _stirs(0.1 * 2**run.fruitless - 0.1, ward.stirred)
+        return True
+
+    async def _launch(self, ward: _Ward, run: Run) -> tuple[Run, Handle | None]:
+        token = secrets.token_urlsafe(32)
+        run = await self._store.begin(run.id, _digest(token))
+        ward.attempt, ward.state, ward.line, ward.dialled = run.attempt, run.state, None, False
+        try:
+            handle = await self._launcher.start(run.id, run.attempt, self.address, token)
+        except SwathError as error:
+            _log.warning("worker not started", run=run.id, attempt=run.attempt, cause=error.message)
+            return run, None
+        await self._store.worker(run.id, run.attempt, handle.pid, handle.started)
+        return run, handle
+
+    async def _watch(self, ward: _Ward, handle: Handle) -> int | None:
+        """Wait until the worker has brought its end to disk, or is dead; return its exit code if it is known."""
+        exited = asyncio.create_task(self._launcher.exited(handle))
+        since = _now()
+        try:
+            while ward.state in WORKING:
+                ward.stirred.clear()
+                if exited.done():
+                    # What it said last may still be on its way to the disk.
+                    if ward.line is not None and await _stirs(_LAST_ITEMS_S, ward.stirred):
+                        continue
+                    return exited.result()
+                patience = self._patience(ward, since)
+                if patience <= 0:
+                    _log.warning("worker is silent or does not stop: killed", run=ward.run_id, pid=handle.pid)
+                    handle.kill()
+                    await exited
+                    continue
+                stirred = asyncio.create_task(ward.stirred.wait())
+                await asyncio.wait({exited, stirred}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+                stirred.cancel()
+            return None
+        finally:
+            exited.cancel()
+
+    def _patience(self, ward: _Ward, since: float) -> float:
+        """Return the seconds until the worker has to be killed if nothing changes."""
+        settings = self._settings
+        if ward.line is not None:
+            limits = [ward.heard_at + settings.worker_silent_s]
+        elif ward.dialled:
+            limits = [max(ward.heard_at, since) + settings.worker_lost_s + settings.heartbeat_s]
+        else:
+            limits = [since + settings.worker_start_s]
+        if ward.stop is not None:
+            limits.append(ward.stop_at + settings.stop_grace_s)
+        if self._draining:
+            limits.append(self._drained_at + settings.drain_s)
+        return min(limits) - _now()
+
+    async def _bury(self, ward: _Ward, handle: Handle) -> None:
+        """Have the worker exit, and wait until its device is free."""
+        if ward.line is not None:
+            ward.line.send(Release())
+        try:
+            await asyncio.wait_for(self._launcher.exited(handle), _EXIT_S)
+        except TimeoutError:
+            handle.kill()
+            await self._launcher.exited(handle)
+
+    # Ends
+
+    async def _cancel(self, run: Run) -> None:
+        await self._finish(await self._store.give_up(run.id, stop=run.stop or StopCause.SESSION_CLOSED))
+
+    async def _fail(self, run: Run, error: SwathError) -> None:
+        facts = {"code": error.code, "reason": error.reason, "message": error.message, "details": error.metadata}
+        await self._finish(await self._store.give_up(run.id, **facts))
+
+    async def _finish(self, run: Run) -> None:
+        """Give the session what the worker brought, then let everybody know.
+
+        The session comes first: a client that sees the last event finds the weights in place and the session free.
+        """
+        await self._settle(run)
+        if run.code:
+            await self._log.end(run.id, RunState.FAILED)
+        elif run.stop is not None:
+            final = run.final or self._note("CANCELLED", CANCELLED_TEXT)
+            await self._log.end(run.id, RunState.CANCELLED, final)
+        else:
+            await self._log.end(run.id, RunState.COMPLETE, run.final)
+
+    async def _settle(self, run: Run) -> None:
+        def decide(session: Session) -> dict[str, Any]:
+            if session.active_run != run.id:
+                return {}
+            changes: dict[str, Any] = {"active_run": None}
+            if run.result_weights and run.result_pipeline and session.pipeline_digest == run.pipeline_digest:
+                changes |= {"pipeline_digest": run.result_pipeline, "weights_digest": run.result_weights}
+            return changes
+
+        try:
+            await self._sessions.change(run.session_id, decide)
+        except SessionNotFound:
+            _log.info("the session of a run is gone", run=run.id, session=run.session_id)
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def _stirs(timeout_s: float | None, *events: asyncio.Event) -> bool:
+    """Wait for any of some events; whether one came in time."""
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        done, _ = await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+    return bool(done)
+
+
+async def _wait(tasks: Sequence[asyncio.Task[None]], timeout_s: float) -> None:
+    if tasks:
+        await asyncio.wait(tasks, timeout=timeout_s)

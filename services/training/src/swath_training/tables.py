@@ -1,0 +1,112 @@
+"""Tables of the training service, and rows of them as `Run`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    RowMapping,
+    String,
+    Table,
+    Text,
+)
+from swath_training.runs import Run, RunState, StopCause, Trainer
+
+METADATA = MetaData()
+
+RUNS = Table(
+    "runs",
+    METADATA,
+    # Runs queue in the order of this number.
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("id", String(36), nullable=False, unique=True),
+    Column("session_id", String(36), nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("trainer", Integer, nullable=False),
+    Column("arguments_digest", String(71), nullable=False),
+    Column("spec_digest", String(71), nullable=False),
+    Column("pipeline_digest", String(71), nullable=False),
+    Column("weights_digest", String(71)),
+    Column("device", Text, nullable=False),
+    Column("attempt", Integer, nullable=False, default=0),
+    Column("token_digest", String(64), nullable=False, default=""),
+    Column("worker_pid", Integer),
+    Column("worker_started", Text, nullable=False, default=""),
+    Column("item_seq", Integer, nullable=False, default=0),
+    Column("position", Integer, nullable=False, default=0),
+    Column("last_seq", Integer, nullable=False, default=0),
+    Column("delivered_seq", Integer, nullable=False, default=0),
+    Column("end_delivered", Boolean, nullable=False, default=False),
+    Column("progressed", Boolean, nullable=False, default=False),
+    Column("fruitless", Integer, nullable=False, default=0),
+    Column("stop", String(16)),
+    Column("code", Text, nullable=False, default=""),
+    Column("reason", Text, nullable=False, default=""),
+    Column("message", Text, nullable=False, default=""),
+    Column("details", JSON, nullable=False, default=dict),
+    Column("result_pipeline", String(71)),
+    Column("result_weights", String(71)),
+    Column("final", LargeBinary),
+    Column("created_at", Float, nullable=False),
+    Column("started_at", Float),
+    Column("finished_at", Float),
+    Index("runs_by_session", "session_id", "number"),
+    Index("runs_by_state", "state"),
+    sqlite_autoincrement=True,
+)
+
+EVENTS = Table(
+    "events",
+    METADATA,
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("attempt", Integer, nullable=False),
+    # Null for what the service itself says, such as a place in the queue.
+    Column("position", Integer),
+    Column("payload", LargeBinary, nullable=False),
+    Column("created_at", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+CHECKPOINTS = Table(
+    "checkpoints",
+    METADATA,
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("attempt", Integer, nullable=False),
+    Column("digest", String(71), nullable=False),
+    Column("created_at", Float, nullable=False),
+)
+
+STOPS = Table(
+    "stops",
+    METADATA,
+    # Sessions whose next Train answers CANCELLED, until SetTrainRunConfig.
+    Column("session_id", String(36), primary_key=True),
+    Column("created_at", Float, nullable=False),
+)
+
+
+def run_of(row: RowMapping) -> Run:
+    """Return a row of `RUNS` as a `Run`."""
+    values: dict[str, Any] = {
+        key: value
+        for key, value in row.items()
+        if key not in ("number", "created_at", "started_at", "finished_at", "state", "trainer", "stop")
+    }
+    return Run(
+        state=RunState(row["state"]),
+        trainer=Trainer(row["trainer"]),
+        stop=None if row["stop"] is None else StopCause(row["stop"]),
+        **values,
+    )
