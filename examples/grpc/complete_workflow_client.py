@@ -31,7 +31,7 @@ def main() -> None:
     add_scene_arguments(parser)
     parser.add_argument("--trainrun", default="san_diego_deep_svdd", help="trainrun below configs/trainrun")
     parser.add_argument("--max-epochs", type=int, default=2, help="epochs of the gradient phase")
-    parser.add_argument("--pipeline-out", default="outputs/demo_pipeline.yaml", help="where the server saves the pipeline")
+    parser.add_argument("--pipeline-out", default="outputs/demo_pipeline.yaml", help="where the server saves it")
     parser.add_argument("--trainrun-out", default="outputs/demo_trainrun.yaml", help="where it saves the trainrun")
     args = parser.parse_args()
 

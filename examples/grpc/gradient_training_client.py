@@ -1,6 +1,6 @@
 """Gradient training: Deep SVDD with its own learning rate and weight decay.
 
-    python examples/grpc/gradient_training_client.py --target localhost:50051
+python examples/grpc/gradient_training_client.py --target localhost:50051
 """
 
 from __future__ import annotations

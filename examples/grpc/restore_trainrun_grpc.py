@@ -22,6 +22,7 @@ PHASES = {
     "validate": (pb.TRAINER_TYPE_CALIBRATION,),
     "test": (pb.TRAINER_TYPE_CALIBRATION,),
 }
+SPLITS = {"validate": pb.EXECUTION_STAGE_VAL, "test": pb.EXECUTION_STAGE_TEST}
 
 
 def main() -> None:
@@ -31,7 +32,10 @@ def main() -> None:
     parser.add_argument("--weights-path", default=None, help="weights (.pt) on the server; none if left out")
     parser.add_argument("--target", "--server", default="localhost:50051", help="gRPC target, host:port")
     parser.add_argument("--override", action="append", default=[], help="such as data.batch_size=16; repeatable")
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="the server's to choose")
     args = parser.parse_args()
+    if args.device != "auto":
+        print(f"The server runs on the device that it was started with; --device {args.device} is not sent.")
 
     stub = build_stub(args.target)
     restored = stub.RestoreTrainRun(
@@ -73,13 +77,11 @@ def main() -> None:
             print(format_progress(progress))
             report = progress.event.evaluation
             if args.mode != "train" and report.metrics and report.split == SPLITS[args.mode]:
-                print(f"{args.mode}: " + ", ".join(f"{name} {value:.4f}" for name, value in sorted(report.metrics.items())))
+                numbers = ", ".join(f"{name} {value:.4f}" for name, value in sorted(report.metrics.items()))
+                print(f"{args.mode}: {numbers}")
 
     stub.CloseSession(pb.CloseSessionRequest(session_id=session_id))
     print("Session closed.")
-
-
-SPLITS = {"validate": pb.EXECUTION_STAGE_VAL, "test": pb.EXECUTION_STAGE_TEST}
 
 
 if __name__ == "__main__":

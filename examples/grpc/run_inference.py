@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--pipeline-path", required=True, help="pipeline on the server")
     parser.add_argument("--weights-path", required=True, help="weights (.pt) on the server")
     parser.add_argument(
-        "--cu3s-file-path", "--scene", required=True, type=Path, help="cu3s, ENVI, npz, MAT or TIFF file on this machine"
+        "--cu3s-file-path", "--scene", required=True, type=Path, help="cu3s, ENVI, npz, MAT or TIFF file here"
     )
     parser.add_argument("--target", "--server", default="localhost:50051", help="gRPC target, host:port")
     parser.add_argument("--override", action="append", default=[], help="such as nodes.rx.hparams.eps=1e-5; repeatable")
@@ -46,7 +46,10 @@ def main() -> None:
         choices=["Raw", "Reflectance", "DarkSubtract", "SpectralRadiance"],
         help="how cu3s measurements are processed",
     )
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"], help="the server's to choose")
     args = parser.parse_args()
+    if args.device != "auto":
+        print(f"The server runs on the device that it was started with; --device {args.device} is not sent.")
 
     stub = build_stub(args.target, max_msg_size=600 * 1024 * 1024)
     session_id = create_session_with_search_paths(stub, config_search_paths())
@@ -68,8 +71,11 @@ def main() -> None:
     print_specs("Output Specs", outputs.output_specs)
 
     for scene in read_scenes(args.cu3s_file_path, processing_mode=args.processing_mode):
-        tensors = {name: tensor_to_proto(array) for name, array in scene.inputs().items() if array is not None}
-        reply = stub.Inference(pb.InferenceRequest(session_id=session_id, inputs=pb.InputBatch(**tensors)))
+        arrays = scene.inputs()
+        batch = pb.InputBatch(cube=tensor_to_proto(arrays["cube"]))
+        if arrays["wavelengths"] is not None:
+            batch.wavelengths.CopyFrom(tensor_to_proto(arrays["wavelengths"]))
+        reply = stub.Inference(pb.InferenceRequest(session_id=session_id, inputs=batch))
         print(f"\n{scene.name}:")
         for name, tensor in sorted(reply.outputs.items()):
             array = proto_to_numpy(tensor)

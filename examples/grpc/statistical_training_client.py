@@ -1,6 +1,6 @@
 """Statistical training: global RX fits in one pass over the data, no gradients.
 
-    python examples/grpc/statistical_training_client.py --target localhost:50051
+python examples/grpc/statistical_training_client.py --target localhost:50051
 """
 
 from __future__ import annotations

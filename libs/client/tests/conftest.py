@@ -24,7 +24,7 @@ class Flaky(pb_grpc.CuvisAIServiceServicer):
         self.asked: list[dict[str, Any]] = []
         self.stumbles = 0
 
-    def Train(self, request: pb.TrainRequest, context: grpc.ServicerContext) -> Iterator[pb.TrainResponse]:  # noqa: N802
+    def Train(self, request: pb.TrainRequest, context: grpc.ServicerContext) -> Iterator[pb.TrainResponse]:
         asked = {key: value for key, value in context.invocation_metadata() if key.startswith("swath-")}
         self.asked.append(asked)
         context.send_initial_metadata((("swath-run-id", "run-1"),))
@@ -34,13 +34,13 @@ class Flaky(pb_grpc.CuvisAIServiceServicer):
                 self.cuts.remove(seq)
                 context.abort(grpc.StatusCode.UNAVAILABLE, "shutting down")
 
-    def GetTrainStatus(self, request: Any, context: grpc.ServicerContext) -> pb.GetTrainStatusResponse:  # noqa: N802
+    def GetTrainStatus(self, request: Any, context: grpc.ServicerContext) -> pb.GetTrainStatusResponse:
         if self.stumbles:
             self.stumbles -= 1
             context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
         return pb.GetTrainStatusResponse()
 
-    def CloseSession(self, request: Any, context: grpc.ServicerContext) -> pb.CloseSessionResponse:  # noqa: N802
+    def CloseSession(self, request: Any, context: grpc.ServicerContext) -> pb.CloseSessionResponse:
         info = error_details_pb2.ErrorInfo(reason="SESSION_NOT_FOUND", domain="swath", metadata={"session": "s1"})
         retry = error_details_pb2.RetryInfo()
         retry.retry_delay.FromMilliseconds(1500)

@@ -39,7 +39,7 @@ def test_version() -> None:
     ],
 )
 def test_errors_are_one_line_and_exit_with_1(arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("swath.client.cli.connection.READY_S", 0.5)
+    monkeypatch.setattr("swath.client.cli.connection.CONNECT_S", 0.5)
     result = runner.invoke(app, arguments)
     assert result.exit_code == 1
     assert said in result.stderr

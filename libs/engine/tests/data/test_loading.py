@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def equal(first: dict[str, Any], second: dict[str, Any]) -> bool:
 def test_train_comes_in_another_order_each_epoch_and_each_frame_once(tiled: Open) -> None:
     module = tiled()
 
-    first, second = (sum(order(module, epoch=epoch), []) for epoch in (0, 1))
+    first, second = (list(chain(*order(module, epoch=epoch))) for epoch in (0, 1))
 
     assert first != second
     assert sorted(first) == sorted(second) == list(range(12))
@@ -92,7 +93,7 @@ def test_train_frames_can_come_several_times_an_epoch(tiled: Open) -> None:
     module = tiled(params={"samples_per_frame": 3})
 
     assert (module.frames("train"), module.frames("predict")) == (36, 12)
-    assert sorted(sum(order(module), [])) == sorted([*range(12)] * 3)
+    assert sorted(chain(*order(module))) == sorted([*range(12)] * 3)
 
 
 def test_a_split_that_is_not_there_is_named_with_those_that_are(tiled: Open) -> None:

@@ -160,7 +160,8 @@ class _Loader(ConfigLoaderImpl):
 
 
 def _is_group(library: Library, primary: str, override: Any) -> bool:
-    if isinstance(override.value(), dict) or not library.group_exists(override.key_or_group):
+    choice = isinstance(override.value(), (str, list)) or override.is_delete()
+    if not choice or not library.group_exists(override.key_or_group):
         return False
     # `pipeline=...` of a trainrun that names its pipeline by a path means that path, although `pipeline` is a group.
     return override.is_add() or override.package is not None or not library.has(primary, override.key_or_group)
@@ -187,7 +188,7 @@ def _at(tree: Any, parts: Sequence[str]) -> Any:
 
 def _modernize(tree: dict[str, Any], package: Sequence[str], kind: str) -> None:
     document = _at(tree, package)
-    modern = modernize(kind, document)
+    modern = dict(modernize(kind, document))
     document.clear()
     document.update(modern)
 
@@ -250,13 +251,15 @@ def _literal(value: Any) -> Any:
 
 def _resolved(tree: dict[str, Any]) -> dict[str, Any]:
     config = OmegaConf.create(tree)
-    OmegaConf.resolve(config)
     return cast("dict[str, Any]", OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
 
 
 def _explained(error: Exception, opened: Sequence[Opened]) -> ConfigInvalid:
     """Say what is wrong with a configuration, and on which line of which file."""
-    message = str(error).split("\nConfig search path:")[0].strip() or type(error).__name__
+    message = _text(error) or type(error).__name__
+    cause = _text(error.__cause__ or error.__context__)
+    if cause and cause not in message:
+        message = f"{message}: {cause}"
     if isinstance(error, RecursionError):
         message = "nested or referenced too deeply"
     elif not isinstance(error, (HydraException, OmegaConfBaseException, ValueError)):
@@ -265,6 +268,12 @@ def _explained(error: Exception, opened: Sequence[Opened]) -> ConfigInvalid:
     prefix = f"{where[0].name}.yaml, line {where[1]}: " if where else ""
     metadata = {"file": f"{where[0].name}.yaml", "line": str(where[1])} if where else {}
     return ConfigInvalid(f"Config resolution failed: {prefix}{message}", metadata=metadata)
+
+
+def _text(error: BaseException | None) -> str:
+    """Return an error's words without the internals that Hydra and OmegaConf add."""
+    text = "" if error is None else str(error)
+    return text.split("\nConfig search path:")[0].split("\n    full_key:")[0].strip()
 
 
 def _where(error: BaseException | None, opened: Sequence[Opened]) -> tuple[Opened, int] | None:
@@ -279,7 +288,13 @@ def _where(error: BaseException | None, opened: Sequence[Opened]) -> tuple[Opene
             # A file's content may stand below a package: the longest end of the key that a file has is the place.
             for start in range(len(parts)):
                 for file in reversed(opened):
-                    if (line := file.line(parts[start:])) is not None:
+                    line = file.line(parts[start:])
+                    if line is not None and _to_blame(file.text.splitlines()[line - 1]):
                         return file, line
         error = error.__cause__ or error.__context__
     return None
+
+
+def _to_blame(line: str) -> bool:
+    """Tell whether a line may be what could not be resolved; an override may have put that elsewhere."""
+    return "${" in line or "???" in line

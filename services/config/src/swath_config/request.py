@@ -29,3 +29,10 @@ def resolve(request: Request) -> bytes:
     from swath_config import compose
 
     return compose.resolve(request)
+
+
+def warm() -> None:
+    """Have this process of a pool ready to compose."""
+    from swath_config import compose
+
+    assert compose.resolve

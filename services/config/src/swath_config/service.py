@@ -10,7 +10,7 @@ from swath.documents import model, parse, problems, review, schema
 from swath.errors import ConfigInvalid, ConfigNotFound, InvalidInput, TimedOut, TooLarge
 from swath.storage.workspace import Workspace
 from swath_config.pool import Pool
-from swath_config.request import Request, resolve
+from swath_config.request import Request, resolve, warm
 from swath_config.settings import ConfigSettings
 
 
@@ -108,6 +108,10 @@ class ConfigService:
             return Validity(True)
         errors, warnings = review(document)
         return Validity(not errors, tuple(errors), tuple(warnings))
+
+    async def warm_up(self) -> None:
+        """Have a process ready to compose."""
+        await self._pool.call(warm)
 
     async def close(self) -> None:
         """End the processes that compose."""

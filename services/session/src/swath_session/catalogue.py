@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -290,17 +292,23 @@ def _missing(path: str) -> FileMissing:
 
 def _remove_folder(folder: Path, path: str, recursive: bool) -> int:
     if not recursive:
-        if any(os.scandir(folder)):
+        if os.listdir(folder):
             raise FolderNotEmpty(f"{path!r} is a folder that is not empty; set recursive to remove all that it holds")
         folder.rmdir()
         return 1
     removed = 0
-    for here, folders, files in os.walk(folder, topdown=False):
-        for name in files:
-            os.unlink(os.path.join(here, name))
-        for name in folders:
-            place = os.path.join(here, name)
-            (os.unlink if os.path.islink(place) else os.rmdir)(place)
-        removed += len(files) + len(folders)
-    folder.rmdir()
-    return removed + 1
+    try:
+        for here, folders, files in os.walk(folder, topdown=False):
+            for place in (os.path.join(here, name) for name in (*files, *folders)):
+                # Another call may be removing the same.
+                with suppress(FileNotFoundError):
+                    (os.rmdir if os.path.isdir(place) and not os.path.islink(place) else os.unlink)(place)
+                    removed += 1
+        with suppress(FileNotFoundError):
+            folder.rmdir()
+            removed += 1
+    except OSError as error:
+        if error.errno != errno.ENOTEMPTY:
+            raise
+        raise FolderNotEmpty(f"something was put into {path!r} while it was removed; repeat the request") from error
+    return removed

@@ -57,7 +57,7 @@ class WorkspaceServicer:
             sha256=said.sha256 if said.HasField("sha256") else None,
             offset=said.offset,
         )
-        async with aclosing(_chunks(requests)) as chunks:
+        async with aclosing(_chunks(requests, sized=header.size is not None)) as chunks:
             return ws.PutResponse(entry=_entry(await self._service.put(header, chunks)))
 
     async def ResumePut(self, request: ws.ResumePutRequest, context: Context) -> ws.ResumePutResponse:
@@ -90,11 +90,16 @@ class WorkspaceServicer:
         return ws.DeleteResponse(removed=await self._service.delete(request.path, recursive=request.recursive))
 
 
-async def _chunks(requests: AsyncIterator[ws.PutRequest]) -> AsyncGenerator[bytes, None]:
+async def _chunks(requests: AsyncIterator[ws.PutRequest], *, sized: bool) -> AsyncGenerator[bytes, None]:
+    ended = False
     async for request in requests:
-        if request.WhichOneof("part") == "header":
-            raise InvalidInput("only the first message of a Put holds the header")
+        if ended or request.WhichOneof("part") == "header":
+            raise InvalidInput("a Put is one header, then chunks, then at most one end")
+        ended = request.WhichOneof("part") == "end"
         yield request.chunk
+    # grpc ends the iteration quietly when a client is cut off, so silence alone does not mean that a file is whole.
+    if not (sized or ended):
+        raise InvalidInput("the stream stopped without an end, and the header gave no size: the file may not be whole")
 
 
 def _entry(entry: Entry) -> ws.Entry:

@@ -29,6 +29,7 @@ from swath.storage.workspace import Workspace
 
 _FOLDER = f"{HIDDEN}uploads"
 _BLOCK = 1 << 20
+_TRIES = 5
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -119,17 +120,14 @@ class Uploads:
         """Remove what is left of uploads that nobody went on with for `older_s` seconds; return how many."""
         removed = 0
         with suppress(FileNotFoundError):
-            for entry in os.scandir(self._folder):
+            for partial in list(self._folder.iterdir()):
                 with suppress(FileNotFoundError, UploadActive):
-                    if time.time() - entry.stat().st_mtime < older_s:
+                    if time.time() - partial.stat().st_mtime < older_s:
                         continue
-                    descriptor = os.open(entry.path, os.O_RDWR)
-                    try:
-                        _lock(descriptor, entry.name)
-                        os.unlink(entry.path)
+                    with partial.open("r+b") as file:
+                        _lock(file.fileno(), partial.name)
+                        partial.unlink()
                         removed += 1
-                    finally:
-                        os.close(descriptor)
         return removed
 
     def _partial(self, target: Path, sha256: str) -> Path:
@@ -140,7 +138,11 @@ class Uploads:
         while True:
             unique = header.sha256 or secrets.token_hex(16)
             partial = self._partial(target, unique)
-            descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            try:
+                create = 0 if header.offset else os.O_CREAT
+                descriptor = os.open(partial, os.O_RDWR | os.O_CLOEXEC | create, 0o666)
+            except FileNotFoundError as error:
+                raise _behind(header, 0) from error
             try:
                 _lock(descriptor, header.path)
                 with suppress(FileNotFoundError):
@@ -159,10 +161,7 @@ class Upload:
     def __init__(self, descriptor: int, partial: Path, target: Path, header: UploadHeader, most_bytes: int) -> None:
         arrived = os.fstat(descriptor).st_size
         if header.offset > arrived:
-            raise OffsetMismatch(
-                f"{arrived} bytes of {header.path!r} have arrived, so the upload cannot go on at {header.offset}",
-                metadata={"path": header.path[:256], "offset": str(arrived)},
-            )
+            raise _behind(header, arrived)
         self._most_bytes = most_bytes
         self._header = header
         self._partial = partial
@@ -215,8 +214,7 @@ class Upload:
                 self._partial.unlink()
                 raise ContentMismatch(f"{header.path!r} has the sha256 {digest}; expected {header.sha256}")
             os.fsync(self._file.fileno())
-            self._target.parent.mkdir(parents=True, exist_ok=True)
-            self._partial.replace(self._target)
+            self._take_place()
             sync_folder(self._target.parent)
             # By the open file: the path may be somebody else's file by now.
             status = os.fstat(self._file.fileno())
@@ -236,6 +234,15 @@ class Upload:
                 with suppress(FileNotFoundError):
                     self._partial.unlink()
             self._file.close()
+
+    def _take_place(self) -> None:
+        # A folder that was just made may be removed at once by somebody else.
+        for _ in range(_TRIES):
+            self._target.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):
+                self._partial.replace(self._target)
+                return
+        raise UploadActive(f"the folder of {self._header.path!r} is being removed; repeat the request", retry_after=1.0)
 
     def _check_size(self) -> None:
         path, size = self._header.path, self._header.size
@@ -263,6 +270,13 @@ def _check(header: UploadHeader) -> None:
         raise InvalidInput(f"{header.path!r} cannot go on at {header.offset}: only uploads with a sha256 can")
     if header.size is not None and header.offset > header.size:
         raise InvalidInput(f"{header.path!r} has {header.size} bytes, so nothing can go on at {header.offset}")
+
+
+def _behind(header: UploadHeader, arrived: int) -> OffsetMismatch:
+    return OffsetMismatch(
+        f"{arrived} bytes of {header.path!r} have arrived, so the upload cannot go on at {header.offset}",
+        metadata={"path": header.path[:256], "offset": str(arrived)},
+    )
 
 
 def _lock(descriptor: int, path: str) -> None:

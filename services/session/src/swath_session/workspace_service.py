@@ -78,7 +78,7 @@ class WorkspaceService:
             keep = False
             raise
         finally:
-            await self._run(upload.abandon, keep=keep)
+            await self._surely(partial(upload.abandon, keep=keep))
 
     async def resume(self, path: str, sha256: str) -> tuple[int, bool]:
         """Return how many bytes of an upload have arrived, and whether the path holds that content already.
@@ -117,7 +117,7 @@ class WorkspaceService:
                 offset += len(data)
                 yield data
         finally:
-            await self._run(file.close)
+            await self._surely(file.close)
 
     async def stat(self, path: str, with_sha256: bool = False) -> Entry:
         """Describe a file or folder.
@@ -181,6 +181,10 @@ class WorkspaceService:
 
     async def _run(self, work: Callable[..., T], *arguments: Any, **options: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, partial(work, *arguments, **options))
+
+    async def _surely(self, work: Callable[[], None]) -> None:
+        """Run what must be done, also in a call that is cancelled before a thread has got to it."""
+        await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._threads, work))
 
     async def _keep_sweeping(self) -> None:
         while True:

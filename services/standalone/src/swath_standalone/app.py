@@ -28,8 +28,7 @@ from swath_session import (
     WorkspaceServicer,
 )
 from swath_standalone.settings import StandaloneSettings
-from swath_standalone.training import TrainingPart
-from swath_training import ForkLauncher
+from swath_training import Launcher, Training
 
 PARTS = ("session", "config", "pipeline", "training", "inference")
 
@@ -44,7 +43,7 @@ class Standalone:
         launcher: Starts training workers; prepared before any gRPC object exists.
     """
 
-    def __init__(self, settings: StandaloneSettings, launcher: ForkLauncher) -> None:
+    def __init__(self, settings: StandaloneSettings, launcher: Launcher) -> None:
         self._settings = settings
         state = settings.state
         self.health = HealthBoard(PARTS)
@@ -54,13 +53,15 @@ class Standalone:
         self._session_store = SessionStore(open_engine(state / "session.sqlite"))
         self._sessions = SessionService(self._session_store, workspace, session_settings)
         self._files = WorkspaceService(workspace, session_settings)
-        self._config = ConfigService(ConfigSettings(), self._sessions, workspace)
+        self._config = ConfigService(workspace, ConfigSettings())
         self._inference = InferenceService(InferenceSettings(), self._sessions, artifacts, workspace)
-        self._training = TrainingPart(state, launcher, self._sessions, artifacts, workspace)
+        self._training = Training(
+            state / "training", self._sessions, artifacts, state / "artifacts", workspace, launcher=launcher
+        )
         self._sessions.on_close(self._inference.forget)
         cuvis = {
             "session": SessionServicer(self._sessions),
-            "config": ConfigServicer(self._config),
+            "config": ConfigServicer(self._config, self._sessions),
             "pipeline": compose_pipeline(self._sessions, artifacts, workspace),
             "training": self._training.servicer,
             "inference": InferenceServicer(self._inference),
@@ -92,7 +93,7 @@ class Standalone:
     async def _warm_up(self) -> None:
         """Bring the parts up that take a while. torch takes seconds to import; the server listens meanwhile."""
         try:
-            await self._config.start()
+            await self._config.warm_up()
             await self.health.set_ready("config")
             await self._inference.warm_up()
             for part in ("inference", "pipeline", "training"):
@@ -106,10 +107,10 @@ class Standalone:
             self._warming.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._warming
-        await self._server.drain(self._training.send_away)
-        await self._training.stop()
+        await self._server.drain(self._training.drain)
+        await self._training.close()
         self._inference.close()
-        await self._config.stop()
+        await self._config.close()
         await self._files.stop()
         await self._sessions.stop()
         await self._session_store.close()

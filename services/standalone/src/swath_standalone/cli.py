@@ -44,13 +44,12 @@ def serve(
     configure_logs(settings)
 
     from swath_standalone.app import Standalone, locked
-    from swath_training import ForkLauncher
+    from swath_training import prepare
 
     try:
         with locked(settings.state):
             # The forkserver must be there before any gRPC object: forking a process with gRPC's threads can hang.
-            launcher = ForkLauncher(settings.state / "logs")
-            launcher.prepare()
+            launcher = prepare(settings.state / "training")
             asyncio.run(_run(Standalone, settings, launcher))
     except SwathError as error:
         print(f"swath serve: {error.message}", file=sys.stderr)

@@ -18,10 +18,10 @@ class _Attention:
 
 
 class Audience:
-    """Counts followers, starts a run's window when the last one leaves, and writes down what was delivered a little late.
+    """Counts followers, starts a run's window when the last one leaves, and writes down what was delivered.
 
-    What is written lags behind what was given, never the other way round: after a crash of the server a follower may see
-    events twice, and misses none.
+    What is written lags behind what was given, never the other way round: after a crash of the server a follower may
+    see events twice, and misses none.
 
     Args:
         window_s: Seconds that a run goes on without a follower.

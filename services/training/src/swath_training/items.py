@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from swath_training.runs import StopCause, Trainer
 
@@ -76,7 +77,10 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """What a worker needs to know; fields as in swath.training.v1.Welcome and Spec."""
+    """What a worker needs to know; fields as in swath.training.v1.Welcome and Spec.
+
+    `artifacts` and `workspace`, by which it opens storage, are filled in by the link.
+    """
 
     trainer: Trainer
     trainrun: bytes
@@ -86,6 +90,8 @@ class Welcome:
     device: str
     acked_seq: int
     stop: StopCause | None
+    artifacts: Mapping[str, Any] = field(default_factory=dict)
+    workspace: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ from typing import Protocol
 from swath.errors import Unavailable
 from swath_training.processes import Handle, readable
 
-PRELOAD = ("swath_training.worker",)
-"""Modules that a worker finds imported. They may import grpc, but nothing may open a channel or run a tensor operation."""
+PRELOAD = ("swath_training.preload",)
+"""Modules that a worker finds imported."""
 
 _NUMBER_BYTES = 8
 _WORDS_BYTES = 2000
@@ -76,22 +76,22 @@ class ForkLauncher:
 
     def __init__(self, logs: Path) -> None:
         self._logs = logs
+        # A fork server of its own: what else forks in this process need not wait for torch, nor hold its memory.
+        self._server = forkserver.ForkServer()
         self._exits: dict[Handle, asyncio.Task[int | None]] = {}
 
     def prepare(self) -> None:
         """Start the fork server; it goes on importing in the background."""
-        forkserver.set_forkserver_preload(list(PRELOAD))
-        forkserver.ensure_running()
+        self._server.set_forkserver_preload(list(PRELOAD))
+        self._server.ensure_running()
 
     async def start(self, run_id: str, attempt: int, address: str, token: str) -> Handle:
         log = self._log(run_id, attempt)
         log.parent.mkdir(parents=True, exist_ok=True)
         errand = _Errand(str(log), address, run_id, attempt, token)
-        status, data = forkserver.connect_to_new_process([])
+        status, data = self._server.connect_to_new_process([])
         try:
-            with open(data, "wb") as pipe:
-                # The preparation is empty: no main module to import, no path to set.
-                pipe.write(pickle.dumps({}) + pickle.dumps(errand))
+            _hand_over(data, errand)
             pid = await _number(status)
         except OSError:
             pid = None
@@ -168,6 +168,12 @@ class _Errand:
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
+
+
+def _hand_over(descriptor: int, errand: _Errand) -> None:
+    with open(descriptor, "wb") as pipe:
+        # The preparation is empty: no main module to import, no path to set.
+        pipe.write(pickle.dumps({}) + pickle.dumps(errand))
 
 
 async def _number(descriptor: int) -> int | None:

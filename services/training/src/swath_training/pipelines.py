@@ -70,6 +70,6 @@ def find_pipeline(reference: str, workspace: Workspace, search_paths: Sequence[s
                 continue
             return parse("pipeline", load_yaml(path.read_bytes(), source=each))
     raise ConfigNotFound(
-        f"Pipeline file '{reference}' not found in search paths: {[*search_paths]}, nor in the configs or the workspace",
+        f"Pipeline file '{reference}' not found in search paths: {[*search_paths]}, nor in the configs or workspace",
         metadata={"path": reference[:256]},
     )

@@ -47,7 +47,7 @@ class Handle:
         except ProcessLookupError:
             return
         except (AttributeError, OSError):  # no such call on this system
-            while self.alive:
+            while self.alive:  # noqa: ASYNC110 - nothing tells of the end of somebody else's child there
                 await asyncio.sleep(_POLL_S)
             return
         try:

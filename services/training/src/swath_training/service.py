@@ -33,12 +33,11 @@ from swath_training.settings import TrainingSettings
 from swath_training.store import RunStore
 from swath_training.supervisor import Supervisor
 
-NO_PIPELINE = (
-    "No pipeline attached to the session. Call LoadPipeline (or RestoreTrainRun) before SetTrainRunConfig."
-)
+NO_PIPELINE = "No pipeline attached to the session. Call LoadPipeline (or RestoreTrainRun) before SetTrainRunConfig."
 NOT_STARTING = "Training run was cancelled; not starting this trainer phase"
 STOP_TEXT = (
-    "Stop requested; training stops at the next batch/node boundary and the Train stream ends with TRAIN_STATUS_CANCELLED"
+    "Stop requested; training stops at the next batch/node boundary "
+    "and the Train stream ends with TRAIN_STATUS_CANCELLED"
 )
 _FORGET_EVERY_S = 3600.0
 
@@ -148,7 +147,7 @@ class TrainingService:
             ConfigNotFound, PathDenied: It names a pipeline file that is not there, or may not be read.
         """
         session = await self._sessions.get(session_id)
-        await self._refuse_busy(session)
+        await self._refuse_active(session)
         document: TrainRunDocument = parse("trainrun", config)
         pipeline = document.pipeline
         if pipeline is None and session.pipeline_digest is None:
@@ -431,9 +430,7 @@ def _effective(config: TrainRunDocument | None, request: TrainRequest, trainer: 
     if request.training is not None:
         training = parse("training", request.training)
     if trainer is Trainer.GRADIENT and training is None:
-        raise InvalidInput(
-            "Gradient training requires training config either in request or loaded via RestoreTrainRun"
-        )
+        raise InvalidInput("Gradient training requires training config either in request or loaded via RestoreTrainRun")
     if config is None:
         return TrainRunDocument(name="trainrun", data=data, training=training)
     return config.model_copy(update={"data": data, "training": training})

@@ -7,16 +7,22 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class TrainingSettings(BaseSettings):
-    """How runs are followed, resumed and stopped. Each field is also an environment variable `SWATH_TRAINING_<FIELD>`."""
+    """How runs are followed, resumed and stopped. Fields are environment variables too: `SWATH_TRAINING_<FIELD>`."""
 
     model_config = SettingsConfigDict(
         env_prefix="SWATH_TRAINING_", frozen=True, extra="ignore", use_attribute_docstrings=True
     )
 
     attach_window_s: float = Field(default=60.0, ge=0)
-    """A run that no stream follows goes on for this time, and a Train with the same arguments attaches to it; then it stops with a checkpoint."""
+    """A run that no stream follows goes on for this time, and stops with a checkpoint then.
+
+    Until then a Train with the same arguments attaches to it.
+    """
     worker_lost_s: float = Field(default=10.0, gt=0)
-    """A worker that has been without its server for this time exits; a server that starts again waits so long for the workers it left."""
+    """A worker that has been without its server for this time exits.
+
+    A server that starts again waits as long for the workers that an earlier one left.
+    """
     worker_silent_s: float = Field(default=30.0, gt=0)
     """A worker that has not been heard of for this time is taken for hung: it is killed and the run resumes."""
     worker_start_s: float = Field(default=120.0, gt=0)
@@ -24,7 +30,7 @@ class TrainingSettings(BaseSettings):
     heartbeat_s: float = Field(default=2.0, gt=0)
     """Time between two signs of life of a worker."""
     stop_grace_s: float = Field(default=30.0, ge=0)
-    """Time that a worker has to come to a stop at its next batch before it is killed; the run keeps its last checkpoint."""
+    """Time that a worker has to stop at its next batch before it is killed; the run keeps its last checkpoint."""
     drain_s: float = Field(default=15.0, ge=0)
     """Time that workers have to write their checkpoints when the server goes away."""
     fruitless_attempts: int = Field(default=3, ge=1)

@@ -1,7 +1,7 @@
 """Runs, their event logs and checkpoints on disk.
 
-Every write is one function that runs inside a group commit, and every write on behalf of a worker names its attempt: what
-an older attempt sends is refused here and nowhere else.
+Every write is one function that runs inside a group commit, and every write on behalf of a worker names its attempt:
+what an older attempt sends is refused here and nowhere else.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncEngine
+
 from swath.errors import AttemptFenced, InvalidInput, RunNotFound
 from swath.storage.sql import GroupWriter, create_tables, now, reading
 from swath_training.items import Checkpoint, Event, Failure, Item, Result, Stopped

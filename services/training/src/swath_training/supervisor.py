@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import structlog
+
 from swath.errors import Denied, SessionNotFound, SwathError, Unavailable, WorkerDied
 from swath.service.ports import Session, Sessions
 from swath.storage import ArtifactStore
@@ -224,7 +225,8 @@ class Supervisor:
                 await self._attempts(ward, run)
         except Exception as error:
             _log.exception("run failed in the service", run=run.id)
-            await self._fail(run, SwathError(f"Training failed: the service could not drive the run ({type(error).__name__})"))
+            text = f"Training failed: the service could not drive the run ({type(error).__name__})"
+            await self._fail(run, SwathError(text))
         finally:
             place.leave()
             self._wards.pop(run.id, None)
@@ -256,7 +258,7 @@ class Supervisor:
                 if ward.stop is not None:
                     return await self._cancel(run)
                 if self._draining:
-                    return
+                    return None
                 run, handle = await self._launch(ward, run)
             code = await self._watch(ward, handle) if handle is not None else None
             run = await self._store.get(run.id)
@@ -264,11 +266,13 @@ class Supervisor:
                 await self._finish(run)
             if handle is not None:
                 await self._bury(ward, handle)
-            if run.state not in WORKING:
-                return
             handle = None
+            if run.state is RunState.QUEUED and not self._draining:
+                continue  # drained by an earlier process of this service, as it went away
+            if run.state not in WORKING:
+                return None
             if ward.stop is None and not self._draining and not await self._may_resume(ward, run, code):
-                return
+                return None
 
     async def _may_resume(self, ward: _Ward, run: Run, code: int | None) -> bool:
         """Count a worker's death; fail a run whose workers die too often, else wait a little."""

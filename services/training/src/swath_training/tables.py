@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
 )
+
 from swath_training.runs import Run, RunState, StopCause, Trainer
 
 METADATA = MetaData()

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
+import grpc.aio
 
 from swath.client import calls, channel
 from swath.client.calls import Call, Outputs, Saved, SearchPaths
@@ -66,12 +67,17 @@ class AsyncClient:
         """As `Client.close`."""
         await self._channel.close()
 
-    async def ready(self, timeout_s: float = 10.0) -> None:
+    async def ready(self, timeout_s: float = 30.0, connect_s: float = 5.0) -> None:
         """As `Client.ready`."""
+        async with channel.open_aio_channel(self.config.with_(health_service=None)) as plain:
+            await self._await(plain, connect_s, "no server answers at {}")
+        await self._await(self._channel, timeout_s, "the server at {} does not serve yet")
+
+    async def _await(self, waited_for: grpc.aio.Channel, timeout_s: float, complaint: str) -> None:
         try:
-            await asyncio.wait_for(self._channel.channel_ready(), timeout_s)
+            await asyncio.wait_for(waited_for.channel_ready(), timeout_s)
         except TimeoutError:
-            raise UnavailableError("UNAVAILABLE", f"no server answers at {self.config.target}") from None
+            raise UnavailableError("UNAVAILABLE", complaint.format(self.config.target)) from None
 
     async def call(self, call: Call[R]) -> R:
         """As `Client.call`."""

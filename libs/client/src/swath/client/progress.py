@@ -24,7 +24,7 @@ _BARLESS = {pb.TRAIN_HOOK_FIT_START, pb.TRAIN_HOOK_FIT_END, pb.TRAIN_HOOK_POST_F
 
 
 def bars(console: Console) -> Progress:
-    """Bars in the house style; they vanish where the output is no terminal."""
+    """Bars in the house style; none where the output is no terminal."""
     return Progress(
         SpinnerColumn(style="cyan"),
         TextColumn("{task.description}"),
@@ -34,6 +34,7 @@ def bars(console: Console) -> Progress:
         TextColumn("[dim]{task.fields[note]}"),
         console=console,
         transient=True,
+        disable=not console.is_terminal,
     )
 
 

@@ -67,16 +67,26 @@ class Client:
         """Close the connections. Sessions stay on the server until they are closed or expire."""
         self._channel.close()
 
-    def ready(self, timeout_s: float = 10.0) -> None:
-        """Wait until the server can be reached.
+    def ready(self, timeout_s: float = 30.0, connect_s: float = 5.0) -> None:
+        """Wait until the server takes calls.
+
+        Args:
+            timeout_s: For a server that is there, but does not serve yet.
+            connect_s: For one that cannot be reached at all.
 
         Raises:
-            UnavailableError: It could not within the time.
+            UnavailableError: It did not within the time; the message says which of the two it was.
         """
+        # A channel that checks health looks the same whether nobody is there or somebody is not ready.
+        with channel.open_channel(self.config.with_(health_service=None)) as plain:
+            self._await(plain, connect_s, "no server answers at {}")
+        self._await(self._channel, timeout_s, "the server at {} does not serve yet")
+
+    def _await(self, waited_for: grpc.Channel, timeout_s: float, complaint: str) -> None:
         try:
-            grpc.channel_ready_future(self._channel).result(timeout=timeout_s)
+            grpc.channel_ready_future(waited_for).result(timeout=timeout_s)
         except grpc.FutureTimeoutError:
-            raise UnavailableError("UNAVAILABLE", f"no server answers at {self.config.target}") from None
+            raise UnavailableError("UNAVAILABLE", complaint.format(self.config.target)) from None
 
     def call(self, call: Call[R]) -> R:
         """Make one call and read its answer.

@@ -11,4 +11,5 @@ class Document(BaseModel):
     Titles are those of the cuvis_ai.v1 schemas, because clients see them in error texts and JSON Schemas.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Infinities would be written as null in silence; as they are, whoever writes JSON can refuse them.
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")

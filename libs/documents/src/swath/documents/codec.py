@@ -10,15 +10,16 @@ from typing import Any, Final
 import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError
-from swath.errors import DocumentInvalid
 from yaml.composer import ComposerError
 from yaml.constructor import ConstructorError
 from yaml.cyaml import CSafeLoader
 
-MAX_YAML_BYTES: Final = 4 * 1024 * 1024
+from swath.errors import DocumentInvalid
+
+MAX_YAML_BYTES: Final = 1024 * 1024
 """Largest YAML text that `load_yaml` reads."""
 
-MAX_YAML_NODES: Final = 200_000
+MAX_YAML_NODES: Final = 100_000
 """Most values that a YAML text may hold once its aliases are written out."""
 
 MAX_YAML_DEPTH: Final = 100
@@ -162,6 +163,15 @@ class _Dumper(yaml.SafeDumper):
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    # Unicode's own line breaks are kept only where they are escaped.
+    quoted = any(mark in value for mark in "\x85\u2028\u2029\ufeff")
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style='"' if quoted else None)
+
+
+_Dumper.add_representer(str, _text)
 
 
 def dump_yaml(document: BaseModel | dict[str, Any]) -> str:

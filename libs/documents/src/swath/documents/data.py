@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
+
 from swath.documents.base import Document
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from pydantic import ValidationError
+
 from swath.documents.base import Document
 from swath.documents.data import DataDocument
 from swath.documents.pipeline import PipelineDocument

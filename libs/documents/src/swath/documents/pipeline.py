@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, Field
+
 from swath.documents.base import Document
 
 SCHEMAS_VERSION = "0.14.2"

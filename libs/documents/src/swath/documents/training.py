@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
+
 from swath.documents.base import Document
 
 OPTIMIZERS = ("adam", "adamw", "sgd")

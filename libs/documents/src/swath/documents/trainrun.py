@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Discriminator, Field, Tag
+
 from swath.documents.base import Document
 from swath.documents.data import DataDocument
 from swath.documents.pipeline import PipelineDocument

@@ -32,6 +32,7 @@ class Pipeline:
         metadata: What a catalogue shows of it, if anything.
         plugins: Plugin names of the document.
         stateful: Whether any node's outputs depend on earlier calls.
+        effect: Whether any node that runs at inference writes outside of the process.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Pipeline:
         self.metadata = metadata
         self.plugins = plugins
         self.stateful = any(node.stateful for node in self.nodes.values())
+        self.effect = any(node.effect and Stage.INFERENCE in node.stages for node in self.nodes.values())
         self._class_names = dict(class_names or {})
         self._plans: dict[tuple[Any, ...], Plan] = {}
 
@@ -115,8 +117,6 @@ class Pipeline:
         self, nodes: Collection[str], batch: Mapping[str, Any], context: Context | None = None
     ) -> dict[str, dict[str, Any]]:
         """Return what would reach the inputs of some nodes, by name and port, without running those nodes.
-
-        None of the nodes may depend on another of them.
 
         Raises:
             InputInvalid: A value does not fit its port, or a required one is missing.

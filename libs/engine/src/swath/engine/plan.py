@@ -63,7 +63,7 @@ class Plan:
         stage: Nodes of other stages are left out.
         targets: Names of the nodes that must run, with all they depend on.
         wanted: Keys ``node.port`` that a forward returns.
-        taps: Names of nodes that must not run but whose inputs are asked for (`feeds`).
+        taps: Names of nodes whose inputs are asked for (`collect`); they run only where another node depends on them.
     """
 
     def __init__(
@@ -79,7 +79,9 @@ class Plan:
     ) -> None:
         live = [name for name in order if stage in nodes[name].stages]
         live_edges = [edge for edge in edges if edge.source in live]
-        needed = ancestors(targets, live_edges) | (ancestors(taps, live_edges) - set(taps))
+        needed = ancestors(targets, live_edges)
+        for tap in taps:
+            needed |= ancestors([tap], live_edges) - {tap}
         steps = [name for name in live if name in needed]
         self.wanted = frozenset(wanted)
         self.taps = {name: _feeds(name, nodes, live_edges, steps) for name in taps}

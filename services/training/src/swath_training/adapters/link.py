@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import grpc
+
 from swath.errors import SwathError
-from swath.service.slices import whole_handler
+from swath.service import CallInterceptor, whole_handler
 from swath.training.v1 import worker_pb2 as pb
 from swath_training.adapters.messages import command_message, hello_of, item_of, welcome_message
 from swath_training.items import Ack, Command, Hello, Item
@@ -53,13 +55,8 @@ class WorkerLinkServicer:
         welcome = await self._supervisor.welcome(hello, line)
         reader = asyncio.create_task(self._read(requests, hello, line))
         try:
-            yield welcome_message(
-                welcome,
-                self._artifacts,
-                self._workspace,
-                self._settings.heartbeat_s,
-                self._settings.worker_lost_s,
-            )
+            welcome = replace(welcome, artifacts=self._artifacts, workspace=self._workspace)
+            yield welcome_message(welcome, self._settings.heartbeat_s, self._settings.worker_lost_s)
             while (command := await line.next()) is not None:
                 yield command_message(command)
         finally:
@@ -124,6 +121,28 @@ class _Line:
         if isinstance(command, SwathError):
             raise command
         return command
+
+
+class WorkerServer:
+    """A server of its own for the workers of this machine: it outlives the public one while that drains.
+
+    Args:
+        address: Where it listens, as gRPC writes it.
+        servicer: Answers.
+    """
+
+    def __init__(self, address: str, servicer: WorkerLinkServicer) -> None:
+        self._server = grpc.aio.server(interceptors=(CallInterceptor(),), options=[("grpc.so_reuseport", 0)])
+        self._server.add_generic_rpc_handlers((worker_handler(servicer),))
+        self._server.add_insecure_port(address)
+
+    async def start(self) -> None:
+        """Answer."""
+        await self._server.start()
+
+    async def stop(self) -> None:
+        """Cut all links."""
+        await self._server.stop(None)
 
 
 def worker_handler(servicer: WorkerLinkServicer) -> grpc.GenericRpcHandler:

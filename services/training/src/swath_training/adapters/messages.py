@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, assert_never
+from typing import assert_never
 
 from swath.errors import InvalidInput
 from swath.training.v1 import worker_pb2 as pb
@@ -61,10 +61,8 @@ def command_of(message: pb.ConnectResponse) -> Command | None:
             return None
 
 
-def welcome_message(
-    welcome: Welcome, artifacts: dict[str, Any], workspace: dict[str, Any], heartbeat_s: float, lost_after_s: float
-) -> pb.ConnectResponse:
-    """Return a Welcome as a message, with what the worker opens storage by and the link's times."""
+def welcome_message(welcome: Welcome, heartbeat_s: float, lost_after_s: float) -> pb.ConnectResponse:
+    """Return a Welcome as a message, with the link's times."""
     spec = pb.Spec(
         trainer=welcome.trainer,
         trainrun=welcome.trainrun,
@@ -72,8 +70,8 @@ def welcome_message(
         weights_digest=welcome.weights_digest or "",
         checkpoint_digest=welcome.checkpoint_digest or "",
         device=welcome.device,
-        artifacts=json.dumps(artifacts).encode(),
-        workspace=json.dumps(workspace).encode(),
+        artifacts=json.dumps(dict(welcome.artifacts)).encode(),
+        workspace=json.dumps(dict(welcome.workspace)).encode(),
     )
     stop = pb.STOP_CAUSE_UNSPECIFIED if welcome.stop is None else _CAUSES[welcome.stop]
     return pb.ConnectResponse(
@@ -95,6 +93,8 @@ def welcome_of(message: pb.Welcome) -> Welcome:
         device=spec.device,
         acked_seq=message.acked_seq,
         stop=_CAUSES_BACK.get(message.stop),
+        artifacts=json.loads(spec.artifacts),
+        workspace=json.loads(spec.workspace),
     )
 
 
@@ -166,9 +166,7 @@ def item_of(message: pb.Item) -> Item:
             return Item(message.seq, Result(result.weights_digest, result.pipeline_digest, _event(result.final)))
         case "failure":
             failure = message.failure
-            return Item(
-                message.seq, Failure(failure.code, failure.reason, failure.message, dict(failure.metadata))
-            )
+            return Item(message.seq, Failure(failure.code, failure.reason, failure.message, dict(failure.metadata)))
         case "stopped":
             stopped = message.stopped
             return Item(

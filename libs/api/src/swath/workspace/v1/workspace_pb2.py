@@ -25,45 +25,45 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"swath/workspace/v1/workspace.proto\x12\x12swath.workspace.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"V\n\nPutRequest\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1d.swath.workspace.v1.PutHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"e\n\tPutHeader\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x11\n\x04size\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12\x13\n\x06sha256\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x0e\n\x06offset\x18\x04 \x01(\x04\x42\x07\n\x05_sizeB\t\n\x07_sha256\"7\n\x0bPutResponse\x12(\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x19.swath.workspace.v1.Entry\"0\n\x10ResumePutRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\t\"5\n\x11ResumePutResponse\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12\x10\n\x08\x63omplete\x18\x02 \x01(\x08\"J\n\nGetRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x04\x12\x13\n\x06length\x18\x03 \x01(\x04H\x00\x88\x01\x01\x42\t\n\x07_length\"W\n\x0bGetResponse\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1d.swath.workspace.v1.GetHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"E\n\tGetHeader\x12(\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x19.swath.workspace.v1.Entry\x12\x0e\n\x06offset\x18\x02 \x01(\x04\"0\n\x0bStatRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x13\n\x0bwith_sha256\x18\x02 \x01(\x08\"8\n\x0cStatResponse\x12(\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x19.swath.workspace.v1.Entry\"j\n\x0bListRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x11\n\trecursive\x18\x02 \x01(\x08\x12\x13\n\x0bwith_sha256\x18\x03 \x01(\x08\x12\x11\n\tpage_size\x18\x04 \x01(\r\x12\x12\n\npage_token\x18\x05 \x01(\t\"S\n\x0cListResponse\x12*\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x19.swath.workspace.v1.Entry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"0\n\rDeleteRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x11\n\trecursive\x18\x02 \x01(\x08\"!\n\x0e\x44\x65leteResponse\x12\x0f\n\x07removed\x18\x01 \x01(\x04\"\xaa\x01\n\x05\x45ntry\x12\x0c\n\x04path\x18\x01 \x01(\t\x12&\n\x04kind\x18\x02 \x01(\x0e\x32\x18.swath.workspace.v1.Kind\x12\x0c\n\x04size\x18\x03 \x01(\x04\x12\x13\n\x06sha256\x18\x04 \x01(\tH\x00\x88\x01\x01\x12,\n\x08modified\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07shipped\x18\x06 \x01(\x08\x42\t\n\x07_sha256*<\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\r\n\tKIND_FILE\x10\x01\x12\x0f\n\x0bKIND_FOLDER\x10\x02\x32\xe7\x03\n\x10WorkspaceService\x12H\n\x03Put\x12\x1e.swath.workspace.v1.PutRequest\x1a\x1f.swath.workspace.v1.PutResponse(\x01\x12X\n\tResumePut\x12$.swath.workspace.v1.ResumePutRequest\x1a%.swath.workspace.v1.ResumePutResponse\x12H\n\x03Get\x12\x1e.swath.workspace.v1.GetRequest\x1a\x1f.swath.workspace.v1.GetResponse0\x01\x12I\n\x04Stat\x12\x1f.swath.workspace.v1.StatRequest\x1a .swath.workspace.v1.StatResponse\x12I\n\x04List\x12\x1f.swath.workspace.v1.ListRequest\x1a .swath.workspace.v1.ListResponse\x12O\n\x06\x44\x65lete\x12!.swath.workspace.v1.DeleteRequest\x1a\".swath.workspace.v1.DeleteResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"swath/workspace/v1/workspace.proto\x12\x12swath.workspace.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"e\n\nPutRequest\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1d.swath.workspace.v1.PutHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x12\r\n\x03\x65nd\x18\x03 \x01(\x08H\x00\x42\x06\n\x04part\"e\n\tPutHeader\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x11\n\x04size\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12\x13\n\x06sha256\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x0e\n\x06offset\x18\x04 \x01(\x04\x42\x07\n\x05_sizeB\t\n\x07_sha256\"7\n\x0bPutResponse\x12(\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x19.swath.workspace.v1.Entry\"0\n\x10ResumePutRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\t\"5\n\x11ResumePutResponse\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12\x10\n\x08\x63omplete\x18\x02 \x01(\x08\"J\n\nGetRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x04\x12\x13\n\x06length\x18\x03 \x01(\x04H\x00\x88\x01\x01\x42\t\n\x07_length\"W\n\x0bGetResponse\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1d.swath.workspace.v1.GetHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"E\n\tGetHeader\x12(\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x19.swath.workspace.v1.Entry\x12\x0e\n\x06offset\x18\x02 \x01(\x04\"0\n\x0bStatRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x13\n\x0bwith_sha256\x18\x02 \x01(\x08\"8\n\x0cStatResponse\x12(\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x19.swath.workspace.v1.Entry\"j\n\x0bListRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x11\n\trecursive\x18\x02 \x01(\x08\x12\x13\n\x0bwith_sha256\x18\x03 \x01(\x08\x12\x11\n\tpage_size\x18\x04 \x01(\r\x12\x12\n\npage_token\x18\x05 \x01(\t\"S\n\x0cListResponse\x12*\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x19.swath.workspace.v1.Entry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"0\n\rDeleteRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x11\n\trecursive\x18\x02 \x01(\x08\"!\n\x0e\x44\x65leteResponse\x12\x0f\n\x07removed\x18\x01 \x01(\x04\"\xaa\x01\n\x05\x45ntry\x12\x0c\n\x04path\x18\x01 \x01(\t\x12&\n\x04kind\x18\x02 \x01(\x0e\x32\x18.swath.workspace.v1.Kind\x12\x0c\n\x04size\x18\x03 \x01(\x04\x12\x13\n\x06sha256\x18\x04 \x01(\tH\x00\x88\x01\x01\x12,\n\x08modified\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07shipped\x18\x06 \x01(\x08\x42\t\n\x07_sha256*<\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\r\n\tKIND_FILE\x10\x01\x12\x0f\n\x0bKIND_FOLDER\x10\x02\x32\xe7\x03\n\x10WorkspaceService\x12H\n\x03Put\x12\x1e.swath.workspace.v1.PutRequest\x1a\x1f.swath.workspace.v1.PutResponse(\x01\x12X\n\tResumePut\x12$.swath.workspace.v1.ResumePutRequest\x1a%.swath.workspace.v1.ResumePutResponse\x12H\n\x03Get\x12\x1e.swath.workspace.v1.GetRequest\x1a\x1f.swath.workspace.v1.GetResponse0\x01\x12I\n\x04Stat\x12\x1f.swath.workspace.v1.StatRequest\x1a .swath.workspace.v1.StatResponse\x12I\n\x04List\x12\x1f.swath.workspace.v1.ListRequest\x1a .swath.workspace.v1.ListResponse\x12O\n\x06\x44\x65lete\x12!.swath.workspace.v1.DeleteRequest\x1a\".swath.workspace.v1.DeleteResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'swath.workspace.v1.workspace_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_KIND']._serialized_start=1239
-  _globals['_KIND']._serialized_end=1299
+  _globals['_KIND']._serialized_start=1254
+  _globals['_KIND']._serialized_end=1314
   _globals['_PUTREQUEST']._serialized_start=91
-  _globals['_PUTREQUEST']._serialized_end=177
-  _globals['_PUTHEADER']._serialized_start=179
-  _globals['_PUTHEADER']._serialized_end=280
-  _globals['_PUTRESPONSE']._serialized_start=282
-  _globals['_PUTRESPONSE']._serialized_end=337
-  _globals['_RESUMEPUTREQUEST']._serialized_start=339
-  _globals['_RESUMEPUTREQUEST']._serialized_end=387
-  _globals['_RESUMEPUTRESPONSE']._serialized_start=389
-  _globals['_RESUMEPUTRESPONSE']._serialized_end=442
-  _globals['_GETREQUEST']._serialized_start=444
-  _globals['_GETREQUEST']._serialized_end=518
-  _globals['_GETRESPONSE']._serialized_start=520
-  _globals['_GETRESPONSE']._serialized_end=607
-  _globals['_GETHEADER']._serialized_start=609
-  _globals['_GETHEADER']._serialized_end=678
-  _globals['_STATREQUEST']._serialized_start=680
-  _globals['_STATREQUEST']._serialized_end=728
-  _globals['_STATRESPONSE']._serialized_start=730
-  _globals['_STATRESPONSE']._serialized_end=786
-  _globals['_LISTREQUEST']._serialized_start=788
-  _globals['_LISTREQUEST']._serialized_end=894
-  _globals['_LISTRESPONSE']._serialized_start=896
-  _globals['_LISTRESPONSE']._serialized_end=979
-  _globals['_DELETEREQUEST']._serialized_start=981
-  _globals['_DELETEREQUEST']._serialized_end=1029
-  _globals['_DELETERESPONSE']._serialized_start=1031
-  _globals['_DELETERESPONSE']._serialized_end=1064
-  _globals['_ENTRY']._serialized_start=1067
-  _globals['_ENTRY']._serialized_end=1237
-  _globals['_WORKSPACESERVICE']._serialized_start=1302
-  _globals['_WORKSPACESERVICE']._serialized_end=1789
+  _globals['_PUTREQUEST']._serialized_end=192
+  _globals['_PUTHEADER']._serialized_start=194
+  _globals['_PUTHEADER']._serialized_end=295
+  _globals['_PUTRESPONSE']._serialized_start=297
+  _globals['_PUTRESPONSE']._serialized_end=352
+  _globals['_RESUMEPUTREQUEST']._serialized_start=354
+  _globals['_RESUMEPUTREQUEST']._serialized_end=402
+  _globals['_RESUMEPUTRESPONSE']._serialized_start=404
+  _globals['_RESUMEPUTRESPONSE']._serialized_end=457
+  _globals['_GETREQUEST']._serialized_start=459
+  _globals['_GETREQUEST']._serialized_end=533
+  _globals['_GETRESPONSE']._serialized_start=535
+  _globals['_GETRESPONSE']._serialized_end=622
+  _globals['_GETHEADER']._serialized_start=624
+  _globals['_GETHEADER']._serialized_end=693
+  _globals['_STATREQUEST']._serialized_start=695
+  _globals['_STATREQUEST']._serialized_end=743
+  _globals['_STATRESPONSE']._serialized_start=745
+  _globals['_STATRESPONSE']._serialized_end=801
+  _globals['_LISTREQUEST']._serialized_start=803
+  _globals['_LISTREQUEST']._serialized_end=909
+  _globals['_LISTRESPONSE']._serialized_start=911
+  _globals['_LISTRESPONSE']._serialized_end=994
+  _globals['_DELETEREQUEST']._serialized_start=996
+  _globals['_DELETEREQUEST']._serialized_end=1044
+  _globals['_DELETERESPONSE']._serialized_start=1046
+  _globals['_DELETERESPONSE']._serialized_end=1079
+  _globals['_ENTRY']._serialized_start=1082
+  _globals['_ENTRY']._serialized_end=1252
+  _globals['_WORKSPACESERVICE']._serialized_start=1317
+  _globals['_WORKSPACESERVICE']._serialized_end=1804
 # @@protoc_insertion_point(module_scope)

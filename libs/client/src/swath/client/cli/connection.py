@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from swath.client.sync import Client
 
 PANEL = "Connection"
-READY_S = 5.0
+CONNECT_S = 3.0
+READY_S = 60.0
 
 T = TypeVar("T")
 
@@ -54,10 +55,11 @@ def _connection(
     )
     client = Client(config)
     try:
-        client.ready(READY_S)
+        client.ready(READY_S, CONNECT_S)
     except UnavailableError as error:
         client.close()
-        raise LocalError(f"{error.message}; start one with: swath serve") from None
+        hint = "; start one with: swath serve" if error.message.startswith("no server") else ""
+        raise LocalError(error.message + hint) from None
     return client
 
 

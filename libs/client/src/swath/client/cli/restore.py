@@ -64,6 +64,6 @@ def _specs(title: str, specs: dict[str, Any]) -> Table:
 
     table = Table(title, "dtype", "shape", "required", box=None, pad_edge=False)
     for name, spec in sorted(specs.items()):
-        dtype = pb.DType.Name(spec.dtype).removeprefix("D_TYPE_").lower()
+        dtype = pb.DType.Name(spec.dtype).removeprefix("D_TYPE_").lower() if spec.dtype else "any"
         table.add_row(name, dtype, str(list(spec.shape)), "yes" if spec.required else "")
     return table

@@ -9,6 +9,9 @@ from swath.engine.data.collection import Extent
 from swath.engine.data.constraints import overlap
 from swath.errors import DataInvalid
 
+MAX_TILES = 1_000_000
+"""Most tiles that one scene is cut into."""
+
 Edge = Literal["shift", "drop"]
 
 
@@ -25,7 +28,7 @@ def tile_extents(
             that all pixels are covered and those tiles overlap their neighbours; ``drop`` leaves the rest out.
 
     Raises:
-        DataInvalid: A tile is larger than the scene.
+        DataInvalid: A tile is larger than the scene, or there would be more than `MAX_TILES`.
     """
     if tile[0] > size[0] or tile[1] > size[1]:
         raise DataInvalid(
@@ -33,6 +36,8 @@ def tile_extents(
         )
     steps = stride or tile
     rows, columns = (_starts(size[axis], tile[axis], steps[axis], edge) for axis in (0, 1))
+    if len(rows) * len(columns) > MAX_TILES:
+        raise DataInvalid(f"params.tile: {len(rows)} x {len(columns)} tiles are more than {MAX_TILES}")
     return [(row, row + tile[0], column, column + tile[1]) for row in rows for column in columns]
 
 

@@ -42,7 +42,7 @@ class CU3SDataNode(Node):
         wavelengths: Tensor = inputs["wavelengths"]
         if wavelengths.shape[0] == 0:
             raise self.refuse("wavelengths", "at least one row", wavelengths)
-        outputs = ports(cube=inputs["cube"].to(torch.float32), wavelengths=wavelengths[0].cpu())
+        outputs = {"cube": inputs["cube"].to(torch.float32), "wavelengths": wavelengths[0].cpu()}
         return outputs | {key: inputs[key] for key in ("mask", "mesu_index") if key in inputs}
 
 

@@ -15,7 +15,7 @@ from swath.engine.ports import Port, ports
 
 
 class DecisionFusion(Node):
-    """Joins masks of one shape: pixels in ``any`` or ``all`` of them, or per frame the ``first`` mask with a pixel in it.
+    """Joins masks of one shape: pixels in any or all of them, or per frame the first mask with a pixel in it.
 
     Args:
         mode: ``any``, ``all`` or ``first``.

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 from torch import Tensor
 
 from swath.engine.checks import whole
@@ -48,6 +47,8 @@ class MaskMinArea(Node):
         return {"decisions": torch.from_numpy(kept).to(mask.device)}
 
     def _large_blobs(self, pixels: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        from scipy import ndimage  # slow to import, and few pipelines label blobs
+
         height, width = pixels.shape
         rows, columns = -(-height // self.cell), -(-width // self.cell)
         padded = np.zeros((rows * self.cell, columns * self.cell), dtype=bool)

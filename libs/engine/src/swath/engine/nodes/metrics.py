@@ -18,8 +18,8 @@ class AnomalyDetectionMetrics(Metric):
     """How well decisions, or scores, find the anomalous pixels.
 
     Of pixels: precision, recall, f1_score, iou. Of frames, which count as anomalous when any pixel is: image_precision,
-    image_recall, image_f1. Of logits: average_precision over thresholds on ``sigmoid(logits)``. Without decisions only the
-    last is given. The output holds the numbers of all batches so far; a new stage or epoch starts anew.
+    image_recall, image_f1. Of logits: average_precision over thresholds on ``sigmoid(logits)``. Without decisions only
+    the last is given. The output holds the numbers of all batches so far; a new stage or epoch starts anew.
 
     Args:
         ap_thresholds: Equally spaced thresholds of 0 to 1 for average_precision.
@@ -62,7 +62,9 @@ class AnomalyDetectionMetrics(Metric):
             self._pixels = _add(self._pixels, decisions[:, :: self.stride, :: self.stride], sampled)
         if "logits" in inputs:
             logits: Tensor = inputs["logits"].detach()[:, :: self.stride, :: self.stride]
-            histogram = _histogram(torch.sigmoid(logits.float()), sampled, self.thresholds)
+            # A score that is no number is below every threshold.
+            probabilities = torch.sigmoid(logits.float()).nan_to_num(nan=-1.0)
+            histogram = _histogram(probabilities, sampled, self.thresholds)
             self._histogram = histogram if self._histogram is None else self._histogram + histogram
         return {"metrics": [Measurement(name, value) for name, value in self.compute().items()]}
 

@@ -20,8 +20,8 @@ class TensorBoardMonitorNode(Node):
 
     Args:
         output_dir: Folder of the runs.
-        run_name: Folder of this run below it, or ``<name>_v2`` and so on where it exists; ``run_01`` and so on when left
-            out.
+        run_name: Folder of this run below it, or ``<name>_v2`` and so on where it exists; ``run_01`` and so on when
+            left out.
         comment: Takes no part: it is a suffix of folder names that TensorBoard makes up itself.
         flush_secs: Seconds after which events are written out at the latest.
     """

@@ -75,13 +75,7 @@ class SpectralValidity(Node):
     tags = ("hyperspectral", "mask", "torch")
     inputs = ports(
         cube=_CUBE,
-        wavelengths=Port(
-            WAVELENGTHS.dtype,
-            WAVELENGTHS.shape,
-            optional=True,
-            also=WAVELENGTHS.also,
-            description=WAVELENGTHS.description,
-        ),
+        wavelengths=replace(WAVELENGTHS, optional=True),
     )
     outputs = ports(
         valid_mask=Port(torch.bool, (-1, -1, -1, 1), description="Valid pixels [B, H, W, 1]"),

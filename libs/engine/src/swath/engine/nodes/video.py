@@ -42,7 +42,6 @@ class ToVideoNode(Node):
     category = "sink"
     tags = ("video",)
     effect = True
-    stateful = True
     inputs = ports(
         rgb_image=Port(torch.float32, (-1, -1, -1, 3), description="Pictures of 0..1 [B, H, W, 3]"),
         frame_id=Port(torch.int64, (-1,), optional=True, description="Number written on each frame [B]"),

@@ -79,3 +79,8 @@ def _validate_every(training: TrainingDocument, train: int) -> int:
             f"training.val_check_interval {interval} is more than an epoch (1.0); give an int to count batches"
         )
     return max(1, int(train * interval))
+
+
+def takes_all(limit: float | None) -> bool:
+    """Whether a limit or an interval means a whole epoch: none, or the fraction 1.0 (not the count 1)."""
+    return limit is None or (isinstance(limit, float) and limit >= 1.0)

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import torch
 
-from swath.documents import TrainRunDocument, review
-from swath.engine.data import DataModule
+from swath.documents import TrainingDocument, TrainRunDocument, review
 from swath.engine.node import Decider, Node
 from swath.engine.pipeline import Pipeline
 from swath.engine.ports import LEARNING, Stage
 from swath.engine.training import checkpoints
 from swath.engine.training.cadence import cadence
-from swath.engine.training.device import device_of, precision_of
+from swath.engine.training.device import precision_of
 from swath.engine.training.passes import Batches
-from swath.errors import DataInvalid, InvalidInput, NotFitted
+from swath.errors import InvalidInput, NotFitted
 
-if TYPE_CHECKING:
-    from swath.engine.training.job import Job
-
-
-CHECKBODY
 
 def unplaced(pipeline: Pipeline) -> list[Decider]:
     """Return the deciders that have no threshold yet."""
@@ -34,6 +27,7 @@ def unplaced(pipeline: Pipeline) -> list[Decider]:
 
 
 def refuse_unplaced(pipeline: Pipeline) -> None:
+    """Refuse a graph in which a node cannot do without the decisions of a decider that has no threshold."""
     clauses = [
         f"{edge.target} reads decisions from {decider.name}"
         for decider in unplaced(pipeline)
@@ -44,8 +38,8 @@ def refuse_unplaced(pipeline: Pipeline) -> None:
     ]
     if clauses:
         raise InvalidInput(
-            f"{', '.join(clauses)}, whose thresholds are not calibrated; set thresholds in the pipeline or take the node "
-            "out of the training graph"
+            f"{', '.join(clauses)}, whose thresholds are not calibrated; set thresholds in the pipeline or take the "
+            "node out of the training graph"
         )
 
 
@@ -53,11 +47,12 @@ def _needs(node: Node, port: str) -> bool:
     return bool(node.stages & LEARNING) and not node.inputs[port].optional
 
 
-def _require_weights(job: Job, pipeline: Pipeline) -> None:
-    if not job.has_weights:
+def require_weights(pipeline: Pipeline, *, has_weights: bool) -> None:
+    """Refuse to calibrate what was neither fitted nor trained."""
+    if not has_weights:
         raise NotFitted(
-            "The session holds no trained weights: restore a saved run with its weights, load weights, or train before a "
-            "calibration"
+            "The session holds no trained weights: restore a saved run with its weights, load weights, or train before "
+            "a calibration"
         )
     missing = pipeline.missing_fits()
     if missing:
@@ -67,14 +62,12 @@ def _require_weights(job: Job, pipeline: Pipeline) -> None:
         )
 
 
-def _check_gradient(job: Job, pipeline: Pipeline, batches: Batches) -> None:
-    training, run = job.training, job.run
-    if training is None:
-        raise InvalidInput("Gradient training requires a training config, in the request or in the session's trainrun")
+def require_gradient(run: TrainRunDocument, training: TrainingDocument, pipeline: Pipeline, batches: Batches) -> None:
+    """Refuse settings and nodes that a gradient phase cannot work with."""
     if not run.loss_nodes:
         raise InvalidInput("loss_nodes must name at least one loss node for gradient training")
     for kind, names in (("loss", run.loss_nodes), ("unfreeze", run.unfreeze_nodes), ("freeze", run.freeze_nodes)):
-        _named(kind, names, pipeline)
+        require_named(kind, names, pipeline)
     idle = [name for name in run.loss_nodes if Stage.TRAIN not in pipeline.nodes[name].stages]
     if idle:
         raise InvalidInput(f"loss_nodes: {', '.join(idle)} does not run in training")
@@ -89,8 +82,7 @@ def _check_gradient(job: Job, pipeline: Pipeline, batches: Batches) -> None:
     cadence(training, batches)
     if training.callbacks is not None and training.callbacks.checkpoint is not None:
         checkpoints.check_document(training.callbacks.checkpoint)
-    job.checkpointing()
-    _check_monitors(job)
+    _check_monitors(run, training)
     _check_trainable(run, pipeline)
     missing = pipeline.missing_fits()
     if missing:
@@ -101,7 +93,8 @@ def _check_gradient(job: Job, pipeline: Pipeline, batches: Batches) -> None:
         )
 
 
-def _named(kind: str, names: Iterable[str], pipeline: Pipeline) -> None:
+def require_named(kind: str, names: Iterable[str], pipeline: Pipeline) -> None:
+    """Refuse names that no node has."""
     for name in names:
         if name not in pipeline.nodes:
             raise InvalidInput(
@@ -124,27 +117,26 @@ def _require_scalars(names: Iterable[str], pipeline: Pipeline) -> None:
             )
 
 
-def _check_monitors(job: Job) -> None:
+def _check_monitors(run: TrainRunDocument, training: TrainingDocument) -> None:
     """Refuse a watched value that cannot come from this run, before an epoch is spent on it."""
-    assert job.training is not None
-    callbacks = job.training.callbacks
+    callbacks = training.callbacks
     watched: list[tuple[str, str]] = []
     if callbacks is not None:
         watched += [("early_stopping", entry.monitor) for entry in callbacks.early_stopping if entry.strict]
         if callbacks.checkpoint is not None:
             watched.append(("checkpoint", callbacks.checkpoint.monitor))
-    scheduler = job.training.scheduler
+    scheduler = training.scheduler
     if scheduler is not None and (scheduler.name or "").lower() in ("plateau", "reduce_on_plateau"):
         watched.append(("scheduler", scheduler.monitor or "val_loss"))
     known = {"train_loss", "val_loss"}
-    known |= {f"{stage}/{name}" for stage in ("train", "val") for name in job.run.loss_nodes}
+    known |= {f"{stage}/{name}" for stage in ("train", "val") for name in run.loss_nodes}
     for field, name in watched:
-        from_metric = name.partition("/")[0] in job.run.metric_nodes
-        from_loss = any(name.startswith((f"train/{loss}_", f"val/{loss}_")) for loss in job.run.loss_nodes)
+        from_metric = name.partition("/")[0] in run.metric_nodes
+        from_loss = any(name.startswith((f"train/{loss}_", f"val/{loss}_")) for loss in run.loss_nodes)
         if name not in known and not from_metric and not from_loss and not name.startswith("lr-"):
             raise InvalidInput(
-                f"training {field}: monitor '{name}' is not a value of this run; there are {', '.join(sorted(known))} and "
-                "<metric node>/<metric> of the metric_nodes"
+                f"training {field}: monitor '{name}' is not a value of this run; there are "
+                f"{', '.join(sorted(known))} and <metric node>/<metric> of the metric_nodes"
             )
 
 
@@ -156,11 +148,12 @@ def _check_trainable(run: TrainRunDocument, pipeline: Pipeline) -> None:
             return
         if name in run.unfreeze_nodes and (node.trainable_buffers or any(True for _ in node.parameters())):
             return
-    raise _nothing_to_train()
+    raise nothing_to_train()
 
 
-def _nothing_to_train() -> InvalidInput:
+def nothing_to_train() -> InvalidInput:
+    """Return the error for a run without trainable parameters."""
     return InvalidInput(
-        "No trainable parameters found after unfreezing. Configure unfreeze_nodes in trainrun config to include trainable "
-        "nodes."
+        "No trainable parameters found after unfreezing. Configure unfreeze_nodes in trainrun config to include "
+        "trainable nodes."
     )

@@ -12,11 +12,13 @@ from swath.engine.context import Context
 from swath.engine.pipeline import Pipeline
 from swath.engine.ports import Stage
 from swath.engine.training import randomness
+from swath.engine.training.cadence import cadence, takes_all
 from swath.engine.training.checkpoints import Checkpoints, Place
+from swath.engine.training.checks import unplaced
 from swath.engine.training.control import StopRun
 from swath.engine.training.device import make_fabric
 from swath.engine.training.events import EpochProgress, FrameProgress, Hook, Lifecycle, Position
-from swath.engine.training.job import Job, cadence, unplaced
+from swath.engine.training.job import Job
 from swath.engine.training.losses import Losses
 from swath.engine.training.optimizers import Schedule, make_optimizer, measure_rates
 from swath.engine.training.passes import Batch, Batches, frames_of
@@ -73,7 +75,7 @@ class GradientPhase:
         self._losses = Losses(pipeline, job.run.loss_nodes)
         self._validation = Validation(job, pipeline, self._losses, batches, stream, self._precision.forward_context)
         self._values = Values()
-        once = self._training.val_check_interval in (1.0, None) and self._training.check_val_every_n_epoch == 1
+        once = takes_all(self._training.val_check_interval) and self._training.check_val_every_n_epoch == 1
         at_epoch_end = once or not self._cadence.val_batches
         callbacks = self._training.callbacks
         self._stoppers = [
@@ -83,7 +85,7 @@ class GradientPhase:
         self._rates = callbacks.learning_rate_monitor if callbacks else None
         kept = job.checkpointing()
         self.checkpoints = Checkpoints(*kept, at_epoch_end=at_epoch_end) if kept is not None else None
-        self._whole = self._training.limit_train_batches in (None, 1.0)
+        self._whole = takes_all(self._training.limit_train_batches)
         self.epoch = 0
         self.step = 0
         self._batch = 0

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 
-from swath.documents import CheckpointDocument, TrainingDocument, TrainRunDocument, canonical, digest, review
+from swath.documents import CheckpointDocument, TrainingDocument, TrainRunDocument, canonical, digest
 from swath.engine.data import DataModule
-from swath.engine.node import Decider, Node
 from swath.engine.pipeline import Pipeline
-from swath.engine.ports import LEARNING, Stage
-from swath.engine.training import checkpoints
-from swath.engine.training.device import device_of, precision_of
+from swath.engine.training import checks
+from swath.engine.training.device import device_of
 from swath.engine.training.passes import Batches
-from swath.errors import DataInvalid, InvalidInput, NotFitted
+from swath.errors import DataInvalid, InvalidInput
 
 
 class Trainer(StrEnum):
@@ -82,15 +79,21 @@ class Job:
         """
         device_of(self.training)
         batches = Batches(data, self.run.data.batch_size, torch.device("cpu"))
-        _named("metric", self.run.metric_nodes, pipeline)
-        _refuse_unplaced(pipeline)
+        checks.require_named("metric", self.run.metric_nodes, pipeline)
+        checks.refuse_unplaced(pipeline)
         if self.trainer is Trainer.CALIBRATION:
-            _require_weights(self, pipeline)
+            checks.require_weights(pipeline, has_weights=self.has_weights)
             return
         if not batches.has("train"):
             raise DataInvalid(f"Training needs a train split; the data has: {', '.join(data.splits) or 'none'}")
-        if self.trainer is Trainer.GRADIENT:
-            _check_gradient(self, pipeline, batches)
+        if self.trainer is Trainer.STATISTICAL:
+            return
+        if self.training is None:
+            raise InvalidInput(
+                "Gradient training requires a training config, in the request or in the session's trainrun"
+            )
+        checks.require_gradient(self.run, self.training, pipeline, batches)
+        self.checkpointing()
 
     def trainable(self, pipeline: Pipeline) -> list[torch.nn.Parameter]:
         """Unfreeze and freeze as the run asks, and return the parameters that gradients change.
@@ -104,7 +107,7 @@ class Job:
             pipeline.nodes[name].requires_grad_(False)
         parameters = [parameter for parameter in pipeline.parameters() if parameter.requires_grad]
         if not parameters:
-            raise _nothing_to_train()
+            raise checks.nothing_to_train()
         return parameters
 
     def checkpointing(self) -> tuple[CheckpointDocument, Path, str | None] | None:
@@ -118,5 +121,3 @@ class Job:
             root = self.training.default_root_dir or self.run.output_dir
             return CheckpointDocument(save_top_k=1), self.resolve(f"{root}/checkpoints"), None
         return None
-
-

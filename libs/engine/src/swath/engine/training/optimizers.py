@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -96,8 +97,8 @@ class Schedule:
                 main = ExponentialLR(optimizer, 0.99 if document.gamma is None else document.gamma)
             case _:
                 raise InvalidInput(
-                    f"Unsupported scheduler: {document.name}. Supported schedulers: reduce_on_plateau, plateau, cosine, "
-                    "step, exponential, none"
+                    f"Unsupported scheduler: {document.name}. Supported schedulers: reduce_on_plateau, plateau, "
+                    "cosine, step, exponential, none"
                 )
         if warmup:
             ramp = LinearLR(optimizer, 1.0 / (warmup + 1), 1.0, warmup)
@@ -123,7 +124,10 @@ class Schedule:
                 raise missing_value("training.scheduler.monitor", monitor, values)
             self._scheduler.step(values[monitor])
         else:
-            self._scheduler.step()
+            with warnings.catch_warnings():
+                # torch tells the order of calls from flags of this process, which a resumed run does not have.
+                warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step", UserWarning)
+                self._scheduler.step()
             if self._scheduler.last_epoch > self._warmup:
                 self._keep_above_floors()
         if self._verbose and before != self.rates():

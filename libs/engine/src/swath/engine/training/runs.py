@@ -141,7 +141,7 @@ def _statistical(
     message = "Statistical training complete"
     if not job.does_post_fit:
         return message, None, last
-    with _repeatable(keeper, stream, lambda: {"state": pipeline.state()}):
+    with _repeatable(keeper, stream, {"state": pipeline.state()}):
         calibration = run_post_fit(job, pipeline, batches, stream, last)
     return _with_summary(message, calibration), calibration, last
 
@@ -169,7 +169,7 @@ def _gradient(
     if not job.does_post_fit:
         return message, None, last
     position = Position(epoch=phase.epoch, global_step=phase.step)
-    with _repeatable(keeper, stream, phase.summary):
+    with _repeatable(keeper, stream, phase.summary()):
         restored = restore_best(phase.checkpoints, pipeline)
         stream.send(position, Lifecycle(Hook.CHECKPOINT_RESTORED, checkpoint=restored))
         calibration = run_post_fit(job, pipeline, batches, stream, position)
@@ -186,16 +186,16 @@ def _calibration(
 
 
 @contextmanager
-def _repeatable(keeper: Keeper, stream: Stream, content: Callable[[], dict[str, Any]]) -> Iterator[None]:
-    """Let the post-fit steps start over where they are interrupted: they are short, and change no weights."""
+def _repeatable(keeper: Keeper, stream: Stream, content: dict[str, Any]) -> Iterator[None]:
+    """Let the steps after a fit start over where they are interrupted; they are short."""
     events = stream.count
     if keeper.active:
-        keeper.keep(Phase.POST_FIT, events, content())
+        keeper.keep(Phase.POST_FIT, events, content)
     try:
         yield
     except StopRun:
         if not keeper.active:
-            keeper.keep(Phase.POST_FIT, events, content())
+            keeper.keep(Phase.POST_FIT, events, content)
         raise
 
 

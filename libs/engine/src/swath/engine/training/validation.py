@@ -10,6 +10,7 @@ import torch
 from swath.engine.context import Context
 from swath.engine.pipeline import Pipeline
 from swath.engine.ports import Stage
+from swath.engine.training.cadence import takes_all
 from swath.engine.training.evaluation import Measures
 from swath.engine.training.events import EpochProgress, FrameProgress, Hook, Lifecycle, Position
 from swath.engine.training.job import Job
@@ -47,7 +48,7 @@ class Validation:
         self._batches, self._stream, self._precision = batches, stream, precision
         self._measures = Measures(pipeline, job.run.metric_nodes)
         self._keys = losses.keys | self._measures.keys
-        self._whole = job.training.limit_val_batches in (None, 1.0)
+        self._whole = takes_all(job.training.limit_val_batches)
 
     @torch.no_grad()
     def run(self, count: int, values: Values, *, epoch: int, step: int, epochs: EpochProgress) -> dict[str, float]:

@@ -14,8 +14,8 @@ class Values:
     """Latest values by name.
 
     ``train_loss`` and ``train/<loss node>`` are those of the latest batch while an epoch goes on, and means over its
-    frames when it or a validation ends. ``val_loss``, ``val/<loss node>`` and ``<metric node>/<metric>`` are those of the
-    latest validation, ``lr-<Optimizer>`` those of the latest measurement.
+    frames when it or a validation ends. ``val_loss``, ``val/<loss node>`` and ``<metric node>/<metric>`` are those of
+    the latest validation, ``lr-<Optimizer>`` those of the latest measurement.
 
     Attributes:
         known: All of them.

@@ -48,9 +48,7 @@ def _header(shown: str, key: str, stream: IO[bytes]) -> tuple[tuple[int, ...], b
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, fortran, dtype = read(stream)
     if dtype.hasobject:
-        raise DataInvalid(
-            f"{shown}: {key}: expected an array of numbers, got pickled Python objects, which are refused"
-        )
+        raise DataInvalid(f"{shown}: {key}: expected an array of numbers, got pickled objects, which are refused")
     return shape, fortran, dtype
 
 

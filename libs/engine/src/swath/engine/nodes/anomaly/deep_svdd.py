@@ -117,9 +117,7 @@ class DeepSVDDProjection(Node):
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
         data: Tensor = inputs["data"]
         rows = data.reshape(-1, self.in_channels)
-        chunks = (
-            [self.net(chunk) for chunk in rows.split(self.chunk)] if len(rows) else [rows.new_zeros(0, self.rep_dim)]
-        )
+        chunks = [self.net(chunk) for chunk in rows.split(self.chunk)]
         embeddings = chunks[0] if len(chunks) == 1 else torch.cat(chunks)
         # Under mixed precision the network answers in half precision, which the port does not give.
         return {"embeddings": embeddings.to(data.dtype).reshape(*data.shape[:-1], self.rep_dim)}

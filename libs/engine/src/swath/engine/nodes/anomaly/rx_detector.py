@@ -6,7 +6,7 @@ distribution", IEEE Transactions on Acoustics, Speech, and Signal Processing 38(
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -54,7 +54,7 @@ class RXGlobal(Fittable):
         self.register_buffer("cov", torch.zeros(size, size, dtype=torch.float64))
         self.register_buffer("cov_inv", torch.zeros(inverse_size, inverse_size, dtype=torch.float64))
         self._moments = Moments(covariance=True)
-        self._whitening: Tensor | None = None
+        self._whitening: _Whitening | None = None
         self._positive = True
 
     def begin_fit(self) -> None:
@@ -85,34 +85,47 @@ class RXGlobal(Fittable):
         data: Tensor = inputs["data"]
         # Mixed precision would round what the inverse covariance is about to amplify.
         with torch.autocast(data.device.type, enabled=False):
-            centred = data.reshape(-1, self.num_channels) - self.mu.to(data.dtype)
-            scores = self._distances(centred)
+            scores = self._distances(data.reshape(-1, self.num_channels))
         return {"scores": scores.reshape(*data.shape[:-1], 1)}
 
-    def _distances(self, centred: Tensor) -> Tensor:
+    def _distances(self, rows: Tensor) -> Tensor:
         if not self.cache_inverse:
-            solved = torch.linalg.solve(self.cov, centred.to(self.cov.dtype).T)
-            return (solved.T.to(centred.dtype) * centred).sum(dim=-1)
-        factor = self._factor(centred.dtype)
-        if factor is None:
-            return torch.linalg.vecdot(centred @ self.cov_inv.to(centred.dtype), centred)
-        whitened = centred @ factor
+            centred = rows.to(self.mu.dtype) - self.mu
+            return torch.linalg.vecdot(torch.linalg.solve(self.cov, centred.T).T, centred).to(rows.dtype)
+        whitening = self._whitened_by(rows.dtype)
+        if whitening is None:
+            centred = rows - self.mu.to(rows.dtype)
+            return torch.linalg.vecdot(centred @ self.cov_inv.to(rows.dtype), centred)
+        whitened = torch.addmm(whitening.rest, rows - whitening.mean, whitening.factor)
         return torch.linalg.vecdot(whitened, whitened)
 
-    def _factor(self, dtype: torch.dtype) -> Tensor | None:
-        """Return W with ``cov_inv == W W^T``, kept until the state changes, or None where there is none to keep.
+    def _whitened_by(self, dtype: torch.dtype) -> _Whitening | None:
+        """Return the statistics as whitening, kept until the state changes, or None where they have no such form.
 
-        Rounding W to the data's dtype costs the square root of the error that rounding the inverse itself costs. While
-        the inverse is being trained it changes at every step, and a trained one need not be positive.
+        While the inverse is being trained it changes at every step, and a trained one need not be positive.
         """
         if isinstance(self.cov_inv, torch.nn.Parameter) or not self._positive:
             return None
-        if self._whitening is None or self._whitening.dtype != dtype:
+        if self._whitening is None or self._whitening.mean.dtype != dtype:
             with torch.inference_mode(False), torch.no_grad():
                 values, vectors = torch.linalg.eigh((self.cov_inv + self.cov_inv.mT) / 2)
                 self._positive = bool(values[0] >= -1e-12 * values[-1])
-                self._whitening = (vectors * values.clamp_min(0).sqrt()).to(dtype)
+                factor = vectors * values.clamp_min(0).sqrt()
+                mean = self.mu.to(dtype)
+                self._whitening = _Whitening(mean, factor.to(dtype), ((mean - self.mu) @ factor).to(dtype))
         return self._whitening if self._positive else None
+
+
+class _Whitening(NamedTuple):
+    """``|(x - mean) factor + rest|^2`` is the distance: the sum of squares cannot cancel.
+
+    Rounding a factor W of the inverse, with ``S^-1 == W W^T``, to the dtype of the data costs the square root of the
+    error that rounding the inverse itself costs; `rest` is what rounding the mean left over.
+    """
+
+    mean: Tensor
+    factor: Tensor
+    rest: Tensor
 
 
 class RXPerBatch(Node):

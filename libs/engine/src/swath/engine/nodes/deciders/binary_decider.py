@@ -14,6 +14,7 @@ from swath.engine.checks import choice, fraction, number
 from swath.engine.context import Context
 from swath.engine.node import Decider, Node
 from swath.engine.ports import Port, ports
+from swath.errors import DataInvalid
 
 _DECISIONS = Port(torch.bool, (-1, -1, -1, 1), description="Anomalous pixels [B, H, W, 1]")
 _TAGS = ("classification", "postprocessing")
@@ -111,19 +112,14 @@ class QuantileBinaryDecider(_Placed):
 
     def calibrate(self, scores: list[Tensor], masks: list[Tensor]) -> dict[str, float]:
         if not {1, 2} <= set(self.reduce_dims) or 0 in self.reduce_dims:
-            raise self._odd_dims()
+            raise DataInvalid(
+                f"Node '{self.name}' takes its quantile over dimensions {list(self.reduce_dims)}; only a quantile of "
+                "whole images can be calibrated",
+                metadata={"node": self.name},
+            )
         optimum = best_quantile(*frames(scores, masks))
         self._place(optimum.threshold)
         return optimum.metrics()
-
-    def _odd_dims(self) -> Exception:
-        from swath.errors import DataInvalid
-
-        return DataInvalid(
-            f"Node '{self.name}' takes its quantile over dimensions {list(self.reduce_dims)}; only a quantile of whole "
-            "images can be calibrated",
-            metadata={"node": self.name},
-        )
 
 
 class ScoreThreshold(Node):

@@ -1,0 +1,38 @@
+"""Streaming moments against those of the whole."""
+
+import pytest
+import torch
+
+from swath.engine import statistics
+from swath.engine.statistics import Moments
+
+
+@pytest.fixture
+def rows():
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(500, 6, generator=generator) * torch.arange(1.0, 7.0) + 1e4
+
+
+@pytest.mark.parametrize("sizes", [[500], [1, 499], [100, 0, 250, 150]])
+def test_batches_of_any_size_merge(rows, sizes):
+    moments = Moments(covariance=True)
+    for part in rows.split(sizes):
+        moments.add(part)
+    exact = rows.double()
+    assert moments.count == 500
+    torch.testing.assert_close(moments.mean, exact.mean(0), rtol=1e-14, atol=0)
+    torch.testing.assert_close(moments.covariance, exact.T.cov(), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(moments.variance, exact.var(0), rtol=1e-9, atol=0)
+
+
+def test_large_batches_are_taken_in_pieces(rows, monkeypatch):
+    monkeypatch.setattr(statistics, "_ROWS", 64)
+    moments = Moments()
+    moments.add(rows)
+    torch.testing.assert_close(moments.variance, rows.double().var(0), rtol=1e-9, atol=0)
+
+
+def test_the_data_stays_as_it_was(rows):
+    exact, before = rows.double(), rows.double()
+    Moments().add(exact)
+    assert torch.equal(exact, before)

@@ -1,0 +1,153 @@
+"""Outcomes of calibration and evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from swath.engine.pipeline import Pipeline
+from swath.engine.training import (
+    CalibrationOutcome,
+    DeciderSkip,
+    DeciderStatus,
+    EvaluationOutcome,
+    EvaluationStatus,
+    Event,
+    Job,
+    Outcome,
+    PhaseSkip,
+    Trainer,
+    run,
+)
+
+from .conftest import Frames, fit, make_pipeline, make_run, short
+
+
+def calibrate(pipeline: Pipeline, frames: Frames, **changes: Any) -> tuple[CalibrationOutcome, Outcome, list[Event]]:
+    events: list[Event] = []
+    outcome = run(Job(Trainer.CALIBRATION, make_run(**changes)), frames, pipeline, events.append)
+    assert outcome.calibration is not None
+    return outcome.calibration, outcome, events
+
+
+def evaluations(events: list[Event]) -> dict[str, EvaluationOutcome]:
+    return {
+        short(event): event.event.evaluation for event in events if event.event is not None and event.event.evaluation
+    }
+
+
+def test_a_threshold_is_placed_and_travels_with_the_document(fitted: Pipeline, frames: Frames) -> None:
+    calibration, outcome, _ = calibrate(fitted, frames)
+
+    (decider,) = calibration.deciders
+    change = decider.thresholds["threshold"]
+    assert (calibration.applicable, calibration.phase_skip) == (True, PhaseSkip.NONE)
+    assert (calibration.frames, calibration.anomalous_frames) == (5, 3)
+    assert (decider.name, decider.class_name, decider.status) == ("decider", "BinaryDecider", DeciderStatus.CALIBRATED)
+    assert change.before == 0.5
+    assert {"precision", "recall", "f1_score", "iou"} <= set(decider.metrics)
+    (node,) = [node for node in outcome.document.nodes if node.name == "decider"]
+    assert node.hparams["threshold"] == change.after
+
+
+def test_the_metrics_of_val_are_those_of_the_new_threshold(fitted: Pipeline, frames: Frames) -> None:
+    calibration, _, events = calibrate(fitted, frames)
+
+    measured = evaluations(events)["evaluation_end:val"]
+    assert measured.status is EvaluationStatus.EVALUATED
+    assert measured.frames == 5
+    assert measured.metrics["metrics/f1_score"] == pytest.approx(calibration.deciders[0].metrics["f1_score"])
+
+
+def test_without_val(fitted: Pipeline) -> None:
+    calibration, _, events = calibrate(fitted, Frames({"train": 4, "test": 4}))
+
+    assert calibration.phase_skip is PhaseSkip.NO_SPLIT
+    assert calibration.summary() == "thresholds not calibrated: no val split"
+    assert evaluations(events)["evaluation_end:val"].status is EvaluationStatus.NO_SPLIT
+
+
+def test_with_one_class_only(fitted: Pipeline) -> None:
+    calibration, _, _ = calibrate(fitted, Frames({"val": 4}, anomalous=False))
+
+    assert calibration.phase_skip is PhaseSkip.SINGLE_CLASS
+    assert calibration.summary() == "thresholds not calibrated: val split is single-class (0/4 frames anomalous)"
+    assert calibration.deciders[0].status is DeciderStatus.SKIPPED
+    assert calibration.deciders[0].thresholds_present
+
+
+class Unlabelled(Frames):
+    """Frames that come without masks."""
+
+    def loader(self, split: str, *, epoch: int, start_batch: int = 0) -> Iterator[dict[str, Any]]:
+        for batch in super().loader(split, epoch=epoch, start_batch=start_batch):
+            del batch["mask"]
+            yield batch
+
+
+def test_without_a_mask(frames: Frames) -> None:
+    pipeline = make_pipeline(without=("bce", "metrics"))
+    fit(pipeline, frames)
+
+    calibration, _, _ = calibrate(pipeline, Unlabelled({"val": 4}), metric_nodes=[])
+
+    assert calibration.phase_skip is PhaseSkip.AMBIGUOUS_MASK
+    assert calibration.summary() == "thresholds not calibrated: expected one ground-truth 'mask' output, found []"
+
+
+def test_when_inference_fails(fitted: Pipeline, frames: Frames, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(inputs: dict[str, Any], context: object) -> dict[str, Any]:
+        raise RuntimeError("no luck")
+
+    monkeypatch.setattr(fitted.nodes["scores"], "run", fail)
+
+    calibration, outcome, events = calibrate(fitted, frames)
+
+    assert calibration.phase_skip is PhaseSkip.INFERENCE_FAILED
+    assert calibration.phase_detail == "RuntimeError: no luck"
+    assert evaluations(events)["evaluation_end:test"].error == "RuntimeError: no luck"
+    assert outcome.message.startswith("Calibration complete; thresholds not calibrated: inference over val failed")
+
+
+def test_when_a_decider_fails(fitted: Pipeline, frames: Frames, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(scores: object, masks: object) -> dict[str, float]:
+        raise RuntimeError("no luck")
+
+    monkeypatch.setattr(fitted.nodes["decider"], "calibrate", fail)
+
+    calibration, _, _ = calibrate(fitted, frames)
+
+    assert calibration.phase_skip is PhaseSkip.NONE
+    assert calibration.deciders[0].skip is DeciderSkip.CALIBRATE_FAILED
+    assert calibration.summary() == "thresholds not calibrated: decider: RuntimeError: no luck"
+
+
+def test_a_decider_without_scores(frames: Frames) -> None:
+    pipeline = make_pipeline()
+    fit(pipeline, frames)
+    edges = [edge for edge in pipeline.edges if edge.target not in ("decider", "metrics")]
+    unwired = Pipeline({name: node for name, node in pipeline.nodes.items() if name != "metrics"}, edges)
+
+    calibration, _, _ = calibrate(unwired, frames, metric_nodes=[])
+
+    assert calibration.deciders[0].skip is DeciderSkip.NOTHING_WIRED
+    assert "nothing is wired into its score input" in calibration.summary()
+
+
+def test_a_pipeline_without_deciders(frames: Frames) -> None:
+    pipeline = make_pipeline(without=("decider", "metrics"))
+    fit(pipeline, frames)
+
+    calibration, outcome, events = calibrate(pipeline, frames, metric_nodes=[])
+
+    assert not calibration.applicable
+    assert [short(event) for event in events if "calibration" in short(event)] == ["calibration_end:val"]
+    assert outcome.message == "Calibration complete; no calibratable decider"
+
+
+def test_metrics_of_other_nodes_are_averaged(fitted: Pipeline, frames: Frames) -> None:
+    _, _, events = calibrate(fitted, frames, metric_nodes=[])
+
+    assert "center/deepsvdd_center/norm" in evaluations(events)["evaluation_end:val"].metrics

@@ -1,0 +1,151 @@
+"""A run that is interrupted and resumed ends as if nothing had happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from swath.engine.pipeline import Pipeline
+from swath.engine.training import Event, Job, Outcome, Status, Trainer, run
+from swath.errors import Precondition, WeightsInvalid
+
+from .conftest import Frames, Shelf, StopAfter, fit, make_pipeline, make_run, make_training, same_state, short
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "momentum, accumulation and warm-up": {
+        "optimizer": {"name": "sgd", "lr": 0.01, "momentum": 0.9},
+        "accumulate_grad_batches": 3,
+        "scheduler": {"name": "cosine", "warmup_epochs": 1},
+        "gradient_clip_val": 0.5,
+    },
+    "adamw, plateau, checkpoints and early stopping": {
+        "scheduler": {"name": "plateau", "patience": 0, "factor": 0.5},
+        "val_check_interval": 0.5,
+        "callbacks": {
+            "checkpoint": {"monitor": "metrics/iou", "mode": "max", "filename": "{epoch:02d}", "save_last": True},
+            "early_stopping": [{"monitor": "val_loss", "patience": 3}],
+            "learning_rate_monitor": {},
+        },
+    },
+}
+
+
+@pytest.fixture(params=SETTINGS)
+def job(request: pytest.FixtureRequest, gradient_job: Callable[..., Job]) -> Job:
+    run_part = {"unfreeze_nodes": ["zscore", "logit"], "loss_nodes": ["svdd_loss", "bce"]}
+    return replace(gradient_job(run_part, **SETTINGS[request.param], max_epochs=3), snapshot_every_s=0.0)
+
+
+def start(job: Job, frames: Frames, **more: Any) -> tuple[Outcome, list[Event]]:
+    pipeline = make_pipeline()
+    if job.trainer is Trainer.GRADIENT:
+        fit(pipeline, frames)
+    events: list[Event] = []
+    control = StopAfter(events, more.pop("stop_after")) if "stop_after" in more else None
+    return run(job, frames, pipeline, events.append, control, **more), events
+
+
+def in_folder(job: Job, folder: Path) -> Job:
+    return replace(job, resolve=lambda path: folder / path)
+
+
+def without_folder(events: list[Event], folder: Path) -> list[str]:
+    return [repr(event).replace(str(folder), "") for event in events]
+
+
+def test_from_every_snapshot_of_a_killed_run(job: Job, frames: Frames, tmp_path: Path) -> None:
+    whole = in_folder(job, tmp_path / "whole")
+    expected, all_events = start(whole, frames)
+    shelf = Shelf()
+    start(in_folder(job, tmp_path / "first"), frames, checkpointer=shelf)
+    assert len(shelf.kept) > 10
+
+    for number, (snapshot, seen) in enumerate(shelf.kept):
+        # The files of the attempt that died are of its past and of its future: both must do no harm.
+        outcome, events = start(in_folder(job, tmp_path / "first"), frames, snapshot=snapshot)
+        assert same_state(outcome.state, expected.state), number
+        assert without_folder(events, tmp_path / "first") == without_folder(all_events[seen:], tmp_path / "whole")
+        assert outcome.document == expected.document
+
+
+def test_after_a_stop_at_any_event(job: Job, frames: Frames, tmp_path: Path) -> None:
+    expected, all_events = start(in_folder(job, tmp_path / "whole"), frames)
+
+    for count in range(1, len(all_events) - 1, 7):
+        mine = in_folder(job, tmp_path / str(count))
+        stopped, events = start(mine, frames, stop_after=count)
+        if stopped.status is Status.COMPLETE:  # nothing was left to be asked at
+            continue
+        assert stopped.status is Status.CANCELLED
+        assert [short(event) for event in events].count("cancelled") == 1
+        outcome, rest = start(mine, frames, snapshot=stopped.snapshot)
+        assert same_state(outcome.state, expected.state), count
+        merged = {event.ordinal: event for event in [*events[:-1], *rest]}
+        assert without_folder([merged[key] for key in sorted(merged)], tmp_path / str(count)) == without_folder(
+            all_events, tmp_path / "whole"
+        )
+
+
+def test_a_statistical_run_goes_on_with_the_passes_that_are_left(frames: Frames) -> None:
+    job = Job(Trainer.STATISTICAL, make_run(), snapshot_every_s=0.0)
+    shelf = Shelf()
+    expected, all_events = start(job, frames, checkpointer=shelf)
+    assert len(shelf.kept) == 4  # one a pass, and one before the steps after the fit
+
+    for number, (snapshot, seen) in enumerate(shelf.kept):
+        frames.opened.clear()
+        outcome, events = start(job, frames, snapshot=snapshot)
+        assert same_state(outcome.state, expected.state)
+        assert events == all_events[seen:]
+        assert [split for split, _, _ in frames.opened].count("train") == max(2 - number, 0)
+
+
+def test_a_stop_during_a_pass_starts_the_pass_over(frames: Frames) -> None:
+    job = Job(Trainer.STATISTICAL, make_run(), make_training())
+    expected, all_events = start(job, frames)
+    stopped, _ = start(job, frames, stop_after=10)
+
+    outcome, events = start(job, frames, snapshot=stopped.snapshot)
+
+    assert same_state(outcome.state, expected.state)
+    assert events == all_events[events[0].ordinal :]
+
+
+def test_a_stop_before_the_start_does_nothing(
+    fitted: Pipeline, frames: Frames, gradient_job: Callable[..., Job]
+) -> None:
+    events: list[Event] = []
+    before = fitted.state()
+
+    outcome = run(gradient_job(), frames, fitted, events.append, StopAfter(events, 0))
+
+    assert [event.message for event in events] == ["Training run was cancelled; not starting this trainer phase"]
+    assert same_state(outcome.state, before)
+
+
+def test_a_run_leaves_the_random_state_of_the_process_alone(
+    fitted: Pipeline, frames: Frames, gradient_job: Callable[..., Job]
+) -> None:
+    before = torch.get_rng_state()
+
+    run(gradient_job(), frames, fitted, lambda event: None)
+
+    assert torch.get_rng_state().equal(before)
+
+
+def test_a_snapshot_of_another_configuration_is_refused(frames: Frames, gradient_job: Callable[..., Job]) -> None:
+    shelf = Shelf()
+    start(gradient_job(), frames, checkpointer=shelf)
+
+    with pytest.raises(Precondition, match="another configuration"):
+        start(gradient_job(seed=1), frames, snapshot=shelf.kept[0][0])
+
+
+def test_bytes_that_are_no_snapshot_are_refused(frames: Frames, gradient_job: Callable[..., Job]) -> None:
+    with pytest.raises(WeightsInvalid, match="cannot be read"):
+        start(gradient_job(), frames, snapshot=b"none")

@@ -1,0 +1,12 @@
+"""Imported once, in the fork server: everything that a worker would import, node classes included.
+
+Nothing here may start a thread, open a channel or run a tensor operation; workers are forks of the process that has
+imported this, and of none of that a copy would work.
+"""
+
+from swath.engine import registry
+from swath_training import worker
+
+registry.catalogue()
+
+__all__ = ["worker"]

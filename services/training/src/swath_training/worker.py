@@ -1,0 +1,115 @@
+"""The process that runs one attempt at a run. Everything that it imports is imported once, in the fork server."""
+
+from __future__ import annotations
+
+import faulthandler
+import sys
+import traceback
+from functools import partial
+from pathlib import Path
+
+from swath.documents import TrainRunDocument, canonical, parse
+from swath.engine import data, weights
+from swath.engine.pipeline import Pipeline
+from swath.engine.training import Event as EngineEvent
+from swath.engine.training import Job, Status, run
+from swath.engine.training import Trainer as EngineTrainer
+from swath.errors import SwathError
+from swath.storage import ArtifactStore, Workspace
+from swath_training.adapters.events import response
+from swath_training.items import Checkpoint, Event, Failure, Result, Stopped, Welcome
+from swath_training.runs import StopCause
+from swath_training.shelf import Shelf
+from swath_training.worker_link import WorkerLink
+
+
+def main(address: str, run_id: str, attempt: int, token: str) -> int:
+    """Run an attempt to its end and return the exit code.
+
+    Args:
+        address: Where the training service listens for workers.
+        run_id: The run.
+        attempt: Its attempt.
+        token: Proves to the service that this is the worker of that attempt.
+    """
+    faulthandler.enable()
+    link = WorkerLink(address, run_id, attempt, token)
+    welcome = link.connect()
+    try:
+        body = _Attempt(link, welcome).run()
+    except SwathError as error:
+        traceback.print_exc()
+        body = Failure(error.code, error.reason, error.message, error.metadata)
+    except Exception as error:
+        traceback.print_exc()
+        body = Failure("INTERNAL", "TRAINING_FAILED", f"Training failed: {type(error).__name__}: {error}")
+    sys.stderr.flush()
+    link.put(body)
+    link.finish()
+    return 0
+
+
+class _Attempt:
+    """One attempt: the engine's callbacks, on the link."""
+
+    def __init__(self, link: WorkerLink, welcome: Welcome) -> None:
+        self._link = link
+        self._welcome = welcome
+        self._artifacts = ArtifactStore.folder(Path(welcome.artifacts["folder"]))
+        self._workspace = Workspace.from_spec(dict(welcome.workspace))
+        self._final: Event | None = None
+        self._shelf = Shelf(self._keep)
+
+    def run(self) -> Result | Stopped:
+        welcome, artifacts = self._welcome, self._artifacts
+        document: TrainRunDocument = parse("trainrun", welcome.trainrun)
+        pipeline = Pipeline.from_document(parse("pipeline", artifacts.get_sync(welcome.pipeline_digest)))
+        if welcome.weights_digest is not None:
+            state, _ = weights.load(artifacts.get_sync(welcome.weights_digest))
+            pipeline.load_state(state, strict=True)
+        job = Job(
+            EngineTrainer[welcome.trainer.name],
+            document,
+            document.training,
+            has_weights=welcome.weights_digest is not None,
+            resolve=partial(self._workspace.resolve, write=True),
+        )
+        module = data.build(document.data, self._workspace.resolve, seed=job.seed)
+        checkpoint = welcome.checkpoint_digest
+        outcome = run(
+            job,
+            module,
+            pipeline,
+            self._emit,
+            self,
+            checkpointer=self._shelf,
+            snapshot=artifacts.get_sync(checkpoint) if checkpoint is not None else None,
+        )
+        self._shelf.flush()
+        cause = self._link.stop_cause or StopCause.CLIENT
+        if outcome.status is Status.CANCELLED:
+            if cause is StopCause.DRAIN:
+                return Stopped(cause)
+            if outcome.snapshot is None:  # stopped before it did anything
+                return Stopped(cause, final=self._final)
+        metadata = outcome.document.metadata.model_dump(mode="json") if outcome.document.metadata is not None else {}
+        weights_digest = artifacts.put_sync(weights.dump(outcome.state, metadata))
+        pipeline_digest = artifacts.put_sync(canonical(outcome.document))
+        if outcome.status is Status.CANCELLED:
+            return Stopped(cause, weights_digest, pipeline_digest, self._final)
+        assert self._final is not None
+        return Result(weights_digest, pipeline_digest, self._final)
+
+    def _emit(self, event: EngineEvent) -> None:
+        item = Event(event.ordinal + 1, response(event).SerializeToString())
+        if event.status is Status.RUNNING:
+            self._link.put(item)
+        else:
+            self._final = item  # it goes with the result
+
+    def stop_requested(self) -> bool:
+        """Whether the service has asked for a stop (the engine's `Control`)."""
+        return self._link.stop_cause is not None
+
+    def _keep(self, snapshot: bytes, events: int) -> None:
+        self._link.put(Checkpoint(self._artifacts.put_sync(snapshot), events))

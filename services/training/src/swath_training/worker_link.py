@@ -1,0 +1,245 @@
+"""A worker's end of its link: what must arrive is kept until the service has it on disk, whatever the link does."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from typing import NoReturn
+
+import grpc
+import grpc.aio
+
+from swath.training.v1 import worker_pb2 as pb
+from swath.training.v1 import worker_pb2_grpc
+from swath_training.adapters.messages import command_of, item_message, welcome_of
+from swath_training.items import Ack, Body, Item, Release, Stop, Welcome
+from swath_training.runs import StopCause
+
+LOST = 75
+"""Exit code of a worker that has lost its server."""
+REFUSED = 76
+"""Exit code of a worker that the server refused: a newer attempt has begun, or the run is over."""
+
+_FINAL_CODES = {
+    grpc.StatusCode.ABORTED,
+    grpc.StatusCode.PERMISSION_DENIED,
+    grpc.StatusCode.NOT_FOUND,
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.UNIMPLEMENTED,
+}
+_MESSAGE_BYTES = 1 << 20
+_RETRY_S = 0.1
+_PATIENCE_S = 60.0
+_CHANNEL_OPTIONS = [
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.keepalive_time_ms", 15_000),
+    ("grpc.max_receive_message_length", -1),
+]
+
+
+class WorkerLink:
+    """Connects to the service from a thread of its own and stays connected.
+
+    The run's thread puts items in and is held back while too many are unacknowledged. A worker that is refused, or that
+    has no link for too long, ends as a process: nothing that it could still compute would count.
+
+    Args:
+        address: Where the service listens, as gRPC writes it.
+        run_id: The run.
+        attempt: Its attempt.
+        token: Proves that this is the worker of that attempt.
+        most_items: Unacknowledged items that are kept at most.
+        most_bytes: Bytes of them at most.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        run_id: str,
+        attempt: int,
+        token: str,
+        *,
+        most_items: int = 4096,
+        most_bytes: int = 32 << 20,
+    ) -> None:
+        self._address = address
+        self._hello = pb.Hello(run_id=run_id, attempt=attempt, token=token, pid=os.getpid(), host=os.uname().nodename)
+        self._most_items = most_items
+        self._most_bytes = most_bytes
+        self._changed = threading.Condition()
+        self._kept: deque[pb.Item] = deque()
+        self._kept_bytes = 0
+        self._last_seq = 0
+        self._welcome: Welcome | None = None
+        self._stop: StopCause | None = None
+        self._released = False
+        self._lost_after_s = _PATIENCE_S
+        self._linked_at = time.monotonic()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._outgoing: asyncio.Event | None = None
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._stay_connected()), name="link", daemon=True)
+
+    # The run's thread
+
+    def connect(self) -> Welcome:
+        """Dial, and return what the service says."""
+        self._thread.start()
+        with self._changed:
+            self._changed.wait_for(lambda: self._welcome is not None)
+            assert self._welcome is not None
+            return self._welcome
+
+    def put(self, body: Body) -> None:
+        """Send a body as the next item, as soon as there is room for it."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._kept) < self._most_items and self._kept_bytes < self._most_bytes)
+            self._last_seq += 1
+            message = item_message(Item(self._last_seq, body))
+            self._kept.append(message)
+            self._kept_bytes += message.ByteSize()
+        self._wake()
+
+    @property
+    def stop_cause(self) -> StopCause | None:
+        """Why the run shall stop, if it shall."""
+        return self._stop
+
+    def finish(self) -> None:
+        """Wait until everything is on the service's disk and it has said so."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._released)
+        self._thread.join(_PATIENCE_S)
+
+    # The link's thread
+
+    async def _stay_connected(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        async with grpc.aio.insecure_channel(self._address, options=_CHANNEL_OPTIONS) as channel:
+            stub = worker_pb2_grpc.WorkerLinkStub(channel)
+            while not self._released:
+                call = stub.Connect()
+                try:
+                    await self._converse(call)
+                except grpc.aio.AioRpcError as error:
+                    if error.code() in _FINAL_CODES:
+                        _exit(REFUSED, f"the server refused the worker: {error.code().name}: {error.details()}")
+                except asyncio.InvalidStateError:
+                    pass  # a write on a link that had just ended
+                finally:
+                    self._outgoing = None
+                    call.cancel()
+                if not self._released:
+                    if time.monotonic() - self._linked_at > self._lost_after_s:
+                        _exit(LOST, f"the server has been away for {self._lost_after_s:g} s")
+                    await asyncio.sleep(_RETRY_S)
+
+    async def _converse(self, call: grpc.aio.StreamStreamCall) -> None:
+        await call.write(pb.ConnectRequest(hello=self._hello))
+        first = await _read(call)
+        if first is None:
+            raise await _ended(call)
+        self._take_welcome(first.welcome)
+        self._outgoing = asyncio.Event()
+        sender = asyncio.create_task(self._send(call, first.welcome, self._outgoing))
+        try:
+            while (message := await _read(call)) is not None:
+                self._linked_at = time.monotonic()
+                self._obey(message)
+                if self._released:
+                    return
+            self._linked_at = time.monotonic()
+            raise await _ended(call)
+        finally:
+            sender.cancel()
+            with suppress(asyncio.CancelledError, grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                await sender
+
+    def _take_welcome(self, message: pb.Welcome) -> None:
+        welcome = welcome_of(message)
+        self._lost_after_s = message.lost_after_s
+        self._linked_at = time.monotonic()
+        with self._changed:
+            self._forget(welcome.acked_seq)
+            self._stop = welcome.stop or self._stop
+            self._welcome = self._welcome or welcome
+            self._changed.notify_all()
+
+    async def _send(self, call: grpc.aio.StreamStreamCall, welcome: pb.Welcome, outgoing: asyncio.Event) -> None:
+        sent = welcome.acked_seq
+        while True:
+            outgoing.clear()
+            while batch := self._after(sent):
+                await call.write(pb.ConnectRequest(items=pb.Items(items=batch)))
+                sent = batch[-1].seq
+            try:
+                await asyncio.wait_for(outgoing.wait(), welcome.heartbeat_s)
+            except TimeoutError:
+                await call.write(pb.ConnectRequest(heartbeat=pb.Heartbeat()))
+
+    def _after(self, seq: int) -> list[pb.Item]:
+        """Return the next items to send, as many as make one message."""
+        batch: list[pb.Item] = []
+        size = 0
+        with self._changed:
+            skip = seq - self._kept[0].seq + 1 if self._kept else 0
+            for index in range(max(skip, 0), len(self._kept)):
+                batch.append(self._kept[index])
+                size += batch[-1].ByteSize()
+                if size >= _MESSAGE_BYTES:
+                    break
+        return batch
+
+    def _obey(self, message: pb.ConnectResponse) -> None:
+        match command_of(message):
+            case Ack(seq=seq):
+                with self._changed:
+                    self._forget(seq)
+                    self._changed.notify_all()
+            case Stop(cause=cause):
+                # A drain must not turn into an end, nor an end into a drain.
+                self._stop = self._stop or cause
+            case Release():
+                with self._changed:
+                    self._released = True
+                    self._changed.notify_all()
+            case None:
+                pass
+
+    def _forget(self, acked_seq: int) -> None:
+        while self._kept and self._kept[0].seq <= acked_seq:
+            self._kept_bytes -= self._kept.popleft().ByteSize()
+
+    def _wake(self) -> None:
+        loop, outgoing = self._loop, self._outgoing
+        if loop is not None and outgoing is not None:
+            with suppress(RuntimeError):  # the loop has ended: everything was released
+                loop.call_soon_threadsafe(outgoing.set)
+
+
+async def _read(call: grpc.aio.StreamStreamCall) -> pb.ConnectResponse | None:
+    """Return the next message, None at the end."""
+    message = await call.read()
+    return message if isinstance(message, pb.ConnectResponse) else None
+
+
+async def _ended(call: grpc.aio.StreamStreamCall) -> grpc.aio.AioRpcError:
+    """Return how a call ended as an error; a link that ends well before the release has merely ended."""
+    return grpc.aio.AioRpcError(
+        await call.code() or grpc.StatusCode.UNKNOWN,
+        await call.initial_metadata(),
+        await call.trailing_metadata(),
+        await call.details(),
+    )
+
+
+def _exit(code: int, text: str) -> NoReturn:
+    """End the process from the link's thread."""
+    print(text, file=sys.stderr, flush=True)
+    os._exit(code)
