@@ -44,7 +44,7 @@ test: $(SYNCED) ## Run all tests
 	OMP_NUM_THREADS=1 $(RUN)/pytest -n $(WORKERS) --dist loadgroup
 
 demo: $(SYNCED) ## Train and serve a real scene (TARGET=HOST:PORT drives a server that runs already)
-	$(RUN)/python -m examples.demo $(if $(TARGET),--target $(TARGET))
+	$(RUN)/python examples/demo $(if $(TARGET),--target $(TARGET))
 
 bench: $(SYNCED) ## Measure against floors and peers
 	$(RUN)/python -m benchmarks

@@ -19,26 +19,64 @@ SWATH = Path(sys.executable).with_name("swath")
 Run = Callable[..., str]
 
 
+class Server:
+    """A `swath serve` with a state folder of its own; killing it and starting it again keeps port and state."""
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+        self._process: subprocess.Popen[str] | None = None
+        self.target = "127.0.0.1:0"
+
+    def start(self) -> None:
+        port = self.target.rpartition(":")[2]
+        command = [str(SWATH), "serve", "--port", port, "--state", str(self._state)]
+        log = self._state / "server.log"
+        with log.open("ab") as errors:
+            process = self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        listening = re.search(r"listening on (\S+:\d+)", line)
+        if listening is None:
+            self.kill()
+            pytest.fail(f"the server did not start: {line}{log.read_text()}")
+        self.target = listening[1]
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._end(lambda process: process.kill())
+
+    def stop(self) -> None:
+        """SIGTERM."""
+        self._end(lambda process: process.terminate())
+
+    def _end(self, how: Callable[[subprocess.Popen[str]], None]) -> None:
+        process, self._process = self._process, None
+        if process is not None and process.stdout is not None:
+            how(process)
+            process.wait(30)
+            process.stdout.close()
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Target of a `swath serve` with a state folder of its own."""
-    state = tmp_path_factory.mktemp("state")
-    log = state / "server.log"
-    command = [str(SWATH), "serve", "--port", "0", "--state", str(state)]
-    with log.open("wb") as errors:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    listening = re.search(r"listening on (\S+:\d+)", line)
-    if listening is None:
-        process.kill()
-        pytest.fail(f"the server did not start: {line}{log.read_text()}")
-    with Client(listening[1]) as client:
+    """Target of a server that all tests of this worker share."""
+    shared = Server(tmp_path_factory.mktemp("state"))
+    shared.start()
+    with Client(shared.target) as client:
         client.ready(timeout_s=90)
-    yield listening[1]
-    process.terminate()
-    process.wait(30)
-    process.stdout.close()
+    yield shared.target
+    shared.stop()
+
+
+@pytest.fixture
+def mortal(tmp_path: Path) -> Iterator[Server]:
+    """A server that a test may kill."""
+    own = Server(tmp_path)
+    own.start()
+    with Client(own.target) as client:
+        client.ready(timeout_s=90)
+    yield own
+    own.stop()
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ def fitted(client):
 def test_global_rx_on_the_real_scene_reaches_the_published_figure(fitted, scene):
     from swath.client import roc_auc
 
-    scores = fitted.infer(cube=scene["cube"][None].astype(np.float32), wavelengths=scene["wavelengths"])
+    scores = fitted.infer(cube=scene["cube"][None].astype(np.float32), wavelengths=scene["wavelengths"][None])
     assert roc_auc(scene["mask"] > 0, scores.only("scores")) == pytest.approx(0.940, abs=0.001)
 
 
@@ -77,7 +77,7 @@ def test_float_wavelengths_are_taken(fitted, scene):
 def test_profiling_counts_forwards_of_each_node(stub, fitted, scene):
     stub.SetProfiling(pb.SetProfilingRequest(session_id=fitted.id, enabled=True, reset=True, skip_first_n=1))
     for _ in range(3):
-        fitted.infer(cube=scene["cube"][None].astype(np.float32), wavelengths=scene["wavelengths"])
+        fitted.infer(cube=scene["cube"][None].astype(np.float32), wavelengths=scene["wavelengths"][None])
     stats = stub.GetProfilingSummary(pb.GetProfilingSummaryRequest(session_id=fitted.id)).node_stats
     stub.SetProfiling(pb.SetProfilingRequest(session_id=fitted.id, enabled=False))
     assert {entry.count for entry in stats} == {2}

@@ -4,6 +4,8 @@ Nothing here may start a thread, open a channel or run a tensor operation; worke
 imported this, and of none of that a copy would work.
 """
 
+import torch._dynamo  # noqa: F401 - the first optimizer of a process imports it, which takes seconds
+
 from swath.engine import registry
 from swath_training import worker
 

@@ -32,7 +32,7 @@ def main(address: str, run_id: str, attempt: int, token: str) -> int:
         attempt: Its attempt.
         token: Proves to the service that this is the worker of that attempt.
     """
-    faulthandler.enable()
+    faulthandler.enable(); faulthandler.dump_traceback_later(4)
     link = WorkerLink(address, run_id, attempt, token)
     welcome = link.connect()
     try:

@@ -12,8 +12,8 @@ from swath.engine.pipeline import Pipeline
 from swath.engine.ports import LEARNING, Stage
 from swath.engine.training import checkpoints
 from swath.engine.training.cadence import cadence
-from swath.engine.training.device import precision_of
 from swath.engine.training.passes import Batches
+from swath.engine.training.precision import format_of
 from swath.errors import InvalidInput, NotFitted
 
 
@@ -78,7 +78,7 @@ def require_gradient(run: TrainRunDocument, training: TrainingDocument, pipeline
     errors, _ = review(training)
     if errors:
         raise InvalidInput("; ".join(errors))
-    precision_of(training)
+    format_of(training)
     cadence(training, batches)
     if training.callbacks is not None and training.callbacks.checkpoint is not None:
         checkpoints.check_document(training.callbacks.checkpoint)

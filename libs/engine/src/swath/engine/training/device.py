@@ -1,4 +1,4 @@
-"""The device of a run, its number format, and the switches of torch that a run sets."""
+"""The device of a run, and the switches of torch that a run sets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 
 from swath.documents import TrainingDocument
 from swath.engine.context import Context
@@ -19,32 +18,6 @@ from swath.engine.ports import Stage
 from swath.errors import DependencyMissing, InvalidInput
 
 Run = Callable[[dict[str, Any], Context], dict[str, Any]]
-
-_PRECISIONS = {
-    "32-true": "32-true",
-    "32": "32-true",
-    "16-mixed": "16-mixed",
-    "16": "16-mixed",
-    "bf16-mixed": "bf16-mixed",
-    "bf16": "bf16-mixed",
-}
-_ELSEWHERE = ("64", "64-true", "16-true", "bf16-true", "transformer-engine", "transformer-engine-float16")
-
-
-def precision_of(training: TrainingDocument) -> str:
-    """Return the number format that a document asks for, in lightning-fabric's words.
-
-    Raises:
-        InvalidInput: There is no such format, or pipelines cannot run in it.
-    """
-    given = str(training.precision)
-    if given in _PRECISIONS:
-        return _PRECISIONS[given]
-    if given in _ELSEWHERE:
-        raise InvalidInput(
-            f"training.precision '{given}' is not supported: ports carry float32; use 32-true, 16-mixed or bf16-mixed"
-        )
-    raise InvalidInput(f"training.precision '{given}' is not one of 32-true, 16-mixed, bf16-mixed")
 
 
 def device_of(training: TrainingDocument | None) -> torch.device:
@@ -87,15 +60,6 @@ def _index(devices: int | str | None, available: int) -> int:
     if count != 1:
         raise InvalidInput(f"training.devices '{devices}': a run uses exactly one device")
     return index
-
-
-def make_fabric(training: TrainingDocument, device: torch.device) -> Fabric:
-    """Return what knows how to scale, step and cast in the document's number format on a device."""
-    precision: Any = precision_of(training)
-    if device.type == "cpu":
-        # Half floats do not train on CPUs; bfloat16 is what torch offers there instead.
-        return Fabric(accelerator="cpu", devices=1, precision="bf16-mixed" if precision == "16-mixed" else precision)
-    return Fabric(accelerator="cuda", devices=[device.index or 0], precision=precision)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import torch
@@ -16,22 +15,19 @@ from swath.engine.training.cadence import cadence, takes_all
 from swath.engine.training.checkpoints import Checkpoints, Place
 from swath.engine.training.checks import unplaced
 from swath.engine.training.control import StopRun
-from swath.engine.training.device import make_fabric
-from swath.engine.training.events import EpochProgress, FrameProgress, Hook, Lifecycle, Position
+from swath.engine.training.events import Position
 from swath.engine.training.job import Job
 from swath.engine.training.losses import Losses
 from swath.engine.training.optimizers import Schedule, make_optimizer, measure_rates
 from swath.engine.training.passes import Batch, Batches, frames_of
+from swath.engine.training.precision import Precision
+from swath.engine.training.reports import Reports
 from swath.engine.training.resume import Keeper, Phase
 from swath.engine.training.stopping import EarlyStopping
 from swath.engine.training.stream import Stream
 from swath.engine.training.validation import Validation
 from swath.engine.training.values import Values
 from swath.errors import DataInvalid, InvalidInput
-
-log = logging.getLogger(__name__)
-
-_WORDS = "Gradient training"
 
 
 class GradientPhase:
@@ -67,8 +63,7 @@ class GradientPhase:
         self._pipeline, self._parameters = pipeline, parameters
         self._batches, self._device = batches, device
         self._stream, self._keeper = stream, keeper
-        self._fabric = make_fabric(self._training, device)
-        self._precision = self._fabric.strategy.precision
+        self._precision = Precision(self._training, device)
         self._cadence = cadence(self._training, batches)
         self._optimizer = make_optimizer(self._training.optimizer, parameters)
         self._schedule = Schedule(self._training.scheduler, self._optimizer, self._training.max_epochs)
@@ -85,7 +80,8 @@ class GradientPhase:
         self._rates = callbacks.learning_rate_monitor if callbacks else None
         kept = job.checkpointing()
         self.checkpoints = Checkpoints(*kept, at_epoch_end=at_epoch_end) if kept is not None else None
-        self._whole = takes_all(self._training.limit_train_batches)
+        whole = takes_all(self._training.limit_train_batches)
+        self._reports = Reports(self._training, stream, self._values, batches.frames("train") if whole else 0)
         self.epoch = 0
         self.step = 0
         self._batch = 0
@@ -121,7 +117,7 @@ class GradientPhase:
                 self.checkpoints.after_error(self._place, self._values.known, self._content)
             raise
         self.epoch = max(self._completed - 1, 0)
-        self._report(Lifecycle(Hook.FIT_END, epochs=EpochProgress(self._completed, self._training.max_epochs)))
+        self._reports.fit_end(self._at(), self._completed)
 
     def summary(self) -> dict[str, Any]:
         """Return what the steps after the fit need of it, for a snapshot."""
@@ -140,8 +136,7 @@ class GradientPhase:
         self.epoch, self.step = content["epoch"], content["step"]
 
     def _announce(self) -> None:
-        pending = bool(unplaced(self._pipeline))
-        self._report(Lifecycle(Hook.FIT_START, calibration_pending=pending, epochs=self._epochs))
+        self._reports.fit_start(calibration_pending=bool(unplaced(self._pipeline)))
         if self._cadence.sanity_batches:
             self._steady = self._hold()
             with randomness.isolated(self._device):
@@ -155,8 +150,7 @@ class GradientPhase:
             self._values.begin_epoch()
             if self._rates is not None and self._rates.logging_interval != "step":
                 self._values.known.update(self._measure_rates())
-            total = self._batches.frames("train") if self._whole else 0
-            self._report(Lifecycle(Hook.EPOCH_START, epochs=self._epochs, progress=FrameProgress(0, total)), bare=True)
+            self._reports.epoch_start(self._at())
         self._train_mode()
         if self._owes_validation:
             self._validate()
@@ -187,7 +181,7 @@ class GradientPhase:
             total, parts = self._losses.sum(outputs)
         if not total.requires_grad:
             raise InvalidInput("The loss depends on no trainable parameter; name its nodes in unfreeze_nodes")
-        self._precision.backward(total / every if every > 1 else total, None)
+        self._precision.backward(total / every if every > 1 else total)
         stepped = last or (index + 1) % every == 0
         if stepped:
             self._step_optimizer()
@@ -195,7 +189,7 @@ class GradientPhase:
         frames = frames_of(batch)
         self._frames += frames
         self._values.add_train(parts.tolist(), self._losses.names, frames)
-        self._report_batch(index)
+        self._reports.batch(self._at(), self._frames, log_line=self._logs_step)
         if stepped and self.checkpoints is not None:
             self.checkpoints.after_step(self._place, self._values.known, self._content)
         if self._cadence.validates(self.epoch, self._batch):
@@ -219,7 +213,11 @@ class GradientPhase:
         self._steady = self._hold()
         self._release()
         known = self._validation.run(
-            self._cadence.val_batches, self._values, epoch=self.epoch, step=self.step, epochs=self._epochs
+            self._cadence.val_batches,
+            self._values,
+            epoch=self.epoch,
+            step=self.step,
+            epochs=self._reports.epochs(self.epoch),
         )
         self._values.known.update(known)
         self._values.pool_train()
@@ -228,14 +226,7 @@ class GradientPhase:
         self._validated = True
         self._release()
         self._train_mode()
-        position = Position(Stage.VAL, self.epoch, max(self._batch - 1, 0), self.step)
-        self._stream.send(
-            position,
-            Lifecycle(Hook.VALIDATION_END, split=Stage.VAL, epochs=self._epochs),
-            losses=self._values.losses(),
-            metrics=self._values.metrics(Stage.VAL),
-            message=_WORDS,
-        )
+        self._reports.validation_end(self._at(Stage.VAL))
         self._check_stoppers(at_epoch_end=False)
         if self.checkpoints is not None:
             self.checkpoints.after_validation(self._place, self._values.known, self._content)
@@ -243,7 +234,7 @@ class GradientPhase:
     def _end_epoch(self) -> None:
         self._values.pool_train()
         self._completed = self.epoch + 1
-        self._report(Lifecycle(Hook.EPOCH_END, epochs=self._epochs), losses=self._values.losses())
+        self._reports.epoch_end(self._at())
         self._check_stoppers(at_epoch_end=True)
         if self.checkpoints is not None:
             self.checkpoints.after_epoch(
@@ -276,26 +267,8 @@ class GradientPhase:
         for node in self._pipeline.nodes.values():
             node.state_changed()
 
-    def _report_batch(self, index: int) -> None:
-        total = self._batches.frames("train") if self._whole else 0
-        loss = self._values.batch_loss
-        self._stream.send(
-            Position(Stage.TRAIN, self.epoch, index, self.step),
-            Lifecycle(Hook.TRAIN_PROGRESS, epochs=self._epochs, progress=FrameProgress(self._frames, total)),
-            losses={"total": loss},
-            metrics=self._values.metrics(Stage.TRAIN),
-        )
-        if self._training.enable_progress_bar and self._logs_step:
-            log.info("epoch %d/%d, step %d: loss %.6g", self.epoch + 1, self._training.max_epochs, self.step, loss)
-
-    def _report(self, event: Lifecycle, *, losses: dict[str, float] | None = None, bare: bool = False) -> None:
-        metrics = {} if bare or event.hook in (Hook.FIT_START, Hook.FIT_END) else self._values.metrics(Stage.TRAIN)
-        position = Position(Stage.TRAIN, self.epoch, max(self._batch - 1, 0), self.step)
-        self._stream.send(position, event, losses=losses, metrics=metrics, message=_WORDS)
-
-    @property
-    def _epochs(self) -> EpochProgress:
-        return EpochProgress(self.epoch + 1, self._training.max_epochs)
+    def _at(self, stage: Stage = Stage.TRAIN) -> Position:
+        return Position(stage, self.epoch, max(self._batch - 1, 0), self.step)
 
     @property
     def _place(self) -> Place:

@@ -14,12 +14,13 @@ from swath.engine.data import DataModule
 from swath.engine.pipeline import Pipeline, State
 from swath.engine.training import randomness, statistical
 from swath.engine.training.control import Checkpointer, Control, StopFlag, StopRun
-from swath.engine.training.device import adapted, device_of, precision_of, switches
+from swath.engine.training.device import adapted, device_of, switches
 from swath.engine.training.events import CalibrationOutcome, Event, Hook, Lifecycle, Position, Status
 from swath.engine.training.gradient import GradientPhase
 from swath.engine.training.job import Job, Trainer
 from swath.engine.training.passes import Batches
 from swath.engine.training.postfit import restore_best, run_post_fit
+from swath.engine.training.precision import format_of
 from swath.engine.training.resume import Keeper, Phase, Snapshot, load
 from swath.engine.training.stream import Stream
 from swath.errors import InvalidInput, OutOfMemory, SwathError
@@ -157,7 +158,7 @@ def _gradient(
 ) -> tuple[str, CalibrationOutcome | None, Position]:
     assert job.training is not None
     parameters = job.trainable(pipeline)
-    mixed = precision_of(job.training) != "32-true"
+    mixed = format_of(job.training) is not None
     phase = GradientPhase(job, pipeline, parameters, batches, device, stream, keeper)
     if former is None or former.phase is Phase.GRADIENT:
         with adapted(pipeline, frozen=job.run.freeze_nodes, mixed=mixed):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from swath.engine.ports import Stage
@@ -54,10 +55,8 @@ class Values:
         """Return all others without stage prefixes; where two stages have one name, the given stage's value."""
         found: dict[str, float] = {}
         for key, value in self.known.items():
-            if "loss" in key.lower():
-                continue
-            name = next((key[len(prefix) :] for prefix in _PREFIXES if key.startswith(prefix)), key)
-            if name not in found or key.startswith(f"{stage}/"):
+            own, name = _metric_name(key)
+            if name and (name not in found or own == stage):
                 found[name] = value
         return found
 
@@ -69,3 +68,12 @@ class Values:
         """Go on as the one that gave the state would."""
         self.known, self._sums = dict(state["known"]), dict(state["sums"])
         self.batch_loss, self._frames = state["batch"], state["frames"]
+
+
+@cache
+def _metric_name(key: str) -> tuple[str, str]:
+    """Stage and name of a metric without its stage prefix; no name where it is a loss."""
+    if "loss" in key.lower():
+        return "", ""
+    prefix = next((prefix for prefix in _PREFIXES if key.startswith(prefix)), "")
+    return prefix[:-1], key[len(prefix) :]
