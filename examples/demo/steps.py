@@ -108,7 +108,7 @@ def _told(summary: RunSummary) -> str:
     """What a phase came to, short enough for one line."""
     parts = [f"fitted {', '.join(summary.nodes)}"] if summary.nodes else []
     losses = {"loss": "train_loss", "val loss": "val_loss"}
-    parts += [f"{name} {summary.losses[key]:.3g}" for name, key in losses.items() if key in summary.losses]
+    parts += [f"{name} {summary.losses[key]:.2g}" for name, key in losses.items() if key in summary.losses]
     for split, evaluation in summary.evaluations.items():
         parts += [f"{split} F1 {value:.2f}" for name, value in evaluation.metrics.items() if name.endswith("f1_score")]
     return "  ".join(parts)

@@ -1,7 +1,7 @@
 """Load a saved pipeline with its weights and run it on a scene, frame by frame.
 
-    python examples/grpc/run_inference.py --pipeline-path outputs/demo_pipeline.yaml \\
-        --weights-path outputs/demo_pipeline.pt --cu3s-file-path examples/data/san_diego.npz
+    python examples/grpc/run_inference.py --pipeline-path pipeline/outputs/demo_pipeline \\
+        --weights-path pipeline/outputs/demo_pipeline.pt --cu3s-file-path examples/data/san_diego.npz
 
 Paths of pipeline and weights are the server's: absolute, or below its search paths. The scene is on this machine.
 """

@@ -87,6 +87,8 @@ def test_numbers_and_dates_are_what_configuration_files_mean() -> None:
         ("a: [1\nb: 2", "run.yaml is not valid YAML: line 2, column 2"),
         ("a: 1\na: 2", "line 2, column 1: found duplicate key 'a'"),
         ("a: !!python/object/apply:os.system ['true']", "could not determine a constructor for the tag"),
+        ("a: !!set {b, c}", "could not determine a constructor for the tag"),
+        ("a: !!timestamp 2024-01-01", "could not determine a constructor for the tag"),
         ("? [1]\n: 2", "found unhashable key"),
         ("a: *b", "found undefined alias"),
         ("a: &a [*a]", "found an alias inside of what it stands for"),

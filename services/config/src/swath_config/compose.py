@@ -14,10 +14,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from hydra import version
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.defaults_list import create_defaults_list
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import OmegaConf
@@ -30,6 +29,7 @@ from swath_config.guard import lock, metered
 from swath_config.library import Library, Opened
 from swath_config.overrides import Editor, read
 from swath_config.request import Request
+from swath_config.trees import literal, merge, resolved, wrap
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def compose(workspace: Workspace, place: Place, kind: str, overrides: Sequence[s
             raise
         except Exception as error:
             # All of it is about what a client wrote: Hydra answers that with every kind of exception.
-            raise _explained(error, library.opened) from error
+            raise _explained(error, list(library.opened.values())) from error
 
 
 def _composed(
@@ -138,11 +138,12 @@ def _composed(
 ) -> dict[str, Any]:
     parsed = read(overrides)
     groups = [each for each in parsed if _is_group(library, place.name, each)]
-    defaults = create_defaults_list(library, place.name, groups, prepend_hydra=False, skip_missing=False)
-    composed = _Loader(library)._compose_config_from_defaults_list(defaults.defaults, library)
-    tree = cast("dict[str, Any]", OmegaConf.to_container(composed, resolve=False))
+    defaults = create_defaults_list(library, place.name, groups, prepend_hydra=False, skip_missing=False).defaults
+    tree: dict[str, Any] = {}
+    for each in defaults:
+        tree = merge(tree, wrap(library.content(each.config_path or ""), each.package))
     tree.pop("hydra", None)
-    package = _package(tree, kind, next((each.package for each in defaults.defaults if each.primary), None))
+    package = _package(tree, kind, next((each.package for each in defaults if each.primary), None))
     _modernize(tree, package, kind)
 
     editor = Editor(kind, tree, package)
@@ -151,12 +152,7 @@ def _composed(
         if kind == "trainrun" and parts[0] == "pipeline" and len(parts) > 1:
             _inline(workspace, place, tree, package)
         editor.apply(override)
-    return _at(_resolved(tree), package)
-
-
-class _Loader(ConfigLoaderImpl):
-    def __init__(self, library: Library) -> None:
-        self.repository = library
+    return _at(resolved(tree), package)
 
 
 def _is_group(library: Library, primary: str, override: Any) -> bool:
@@ -164,7 +160,8 @@ def _is_group(library: Library, primary: str, override: Any) -> bool:
     if not choice or not library.group_exists(override.key_or_group):
         return False
     # `pipeline=...` of a trainrun that names its pipeline by a path means that path, although `pipeline` is a group.
-    return override.is_add() or override.package is not None or not library.has(primary, override.key_or_group)
+    named = isinstance(library.content(primary).get(override.key_or_group), str)
+    return override.is_add() or override.package is not None or not named
 
 
 def _package(tree: dict[str, Any], kind: str, package: str | None) -> tuple[str, ...]:
@@ -201,7 +198,7 @@ def _inline(workspace: Workspace, place: Place, tree: dict[str, Any], package: S
     path = OmegaConf.select(OmegaConf.create(tree), ".".join((*package, "pipeline")))
     if isinstance(path, str):
         pipeline = compose(workspace, find_pipeline(workspace, place, path), "pipeline")
-        trainrun["pipeline"] = _literal(modernize("pipeline", pipeline))
+        trainrun["pipeline"] = literal(modernize("pipeline", pipeline))
 
 
 def find_pipeline(workspace: Workspace, trainrun: Place, path: str) -> Place:
@@ -238,20 +235,6 @@ def _candidates(workspace: Workspace, trainrun: Place, path: str) -> Iterator[Pa
             for layer in workspace.config_roots:
                 if candidate.is_relative_to(layer):
                     yield from (other / candidate.relative_to(layer) for other in workspace.config_roots)
-
-
-def _literal(value: Any) -> Any:
-    """Write what looks like an interpolation so that it is none."""
-    if isinstance(value, dict):
-        return {key: _literal(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_literal(item) for item in value]
-    return value.replace("${", r"\${") if isinstance(value, str) else value
-
-
-def _resolved(tree: dict[str, Any]) -> dict[str, Any]:
-    config = OmegaConf.create(tree)
-    return cast("dict[str, Any]", OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
 
 
 def _explained(error: Exception, opened: Sequence[Opened]) -> ConfigInvalid:

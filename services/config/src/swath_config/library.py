@@ -35,12 +35,12 @@ class Opened:
     Attributes:
         name: Its name as Hydra has it, without suffix.
         text: Its text.
-        package: Where its `@package` line puts it, if it has one.
+        content: What it says, the defaults list left out.
     """
 
     name: str
     text: str
-    package: str | None
+    content: dict[Any, Any]
 
     def line(self, parts: Sequence[str]) -> int | None:
         """Return the line (from 1) of a value by its path in this file, if it is there."""
@@ -75,7 +75,7 @@ class Folder(ConfigSource):
         super().__init__(provider="swath", path=f"{self.scheme()}://{folder}")
         self._folder = folder
         self._workspace = workspace
-        self.opened: list[Opened] = []
+        self.opened: dict[str, Opened] = {}
 
     def __repr__(self) -> str:
         return str(self._folder)
@@ -102,8 +102,10 @@ class Folder(ConfigSource):
             header = self._get_header_dict(text)
         except ValueError as error:
             raise ConfigInvalid(f"Config resolution failed: {name}.yaml: {error}") from error
-        self.opened.append(Opened(name, text, header["package"]))
-        return ConfigResult(provider=self.provider, path=str(file), config=OmegaConf.create(content), header=header)
+        # Hydra is given the defaults list alone: what files say is merged by `swath_config.compose`.
+        listed = {"defaults": content.pop("defaults")} if "defaults" in content else {}
+        self.opened[config_path] = Opened(name, text, content)
+        return ConfigResult(provider=self.provider, path=str(file), config=OmegaConf.create(listed), header=header)
 
     def available(self) -> bool:
         return self._folder.is_dir()
@@ -159,7 +161,7 @@ class Library(ConfigRepository):
 
     def __init__(self, folders: Sequence[Path], primary: str, root: Path, workspace: Workspace) -> None:
         self.sources: list[ConfigSource] = []
-        self.opened: list[Opened] = []
+        self.opened: dict[str, Opened] = {}
         for folder in folders:
             source = Folder(folder, workspace)
             source.opened = self.opened
@@ -185,11 +187,9 @@ class Library(ConfigRepository):
             return self._root
         return super()._find_object_source(config_path, object_type)
 
-    def has(self, config_path: str, key: str) -> bool:
-        """Tell whether a file itself gives a key a plain value."""
-        loaded = self.load_config(config_path)
-        value = None if loaded is None else OmegaConf.to_container(loaded.config, resolve=False)
-        return isinstance(value, dict) and key in value and not isinstance(value[key], (dict, list))
+    def content(self, config_path: str) -> dict[Any, Any]:
+        """Return what a file says, its defaults list left out; nothing if there is no such file."""
+        return {} if self.load_config(config_path) is None else self.opened[config_path].content
 
 
 def read(file: Path, name: str) -> tuple[str, Any]:

@@ -22,6 +22,10 @@ from swath_training.processes import Handle, readable
 PRELOAD = ("swath_training.preload",)
 """Modules that a worker finds imported."""
 
+_FORK_SERVER = forkserver.ForkServer()
+"""Apart from multiprocessing's own, so that what else is forked in this process need not wait for torch, nor hold its
+memory. One a process: it takes seconds to start."""
+
 _NUMBER_BYTES = 8
 _WORDS_BYTES = 2000
 
@@ -76,20 +80,18 @@ class ForkLauncher:
 
     def __init__(self, logs: Path) -> None:
         self._logs = logs
-        # A fork server of its own: what else forks in this process need not wait for torch, nor hold its memory.
-        self._server = forkserver.ForkServer()
         self._exits: dict[Handle, asyncio.Task[int | None]] = {}
 
     def prepare(self) -> None:
         """Start the fork server; it goes on importing in the background."""
-        self._server.set_forkserver_preload(list(PRELOAD))
-        self._server.ensure_running()
+        _FORK_SERVER.set_forkserver_preload(list(PRELOAD))
+        _FORK_SERVER.ensure_running()
 
     async def start(self, run_id: str, attempt: int, address: str, token: str) -> Handle:
         log = self._log(run_id, attempt)
         log.parent.mkdir(parents=True, exist_ok=True)
         errand = _Errand(str(log), address, run_id, attempt, token)
-        status, data = self._server.connect_to_new_process([])
+        status, data = _FORK_SERVER.connect_to_new_process([])
         try:
             _hand_over(data, errand)
             pid = await _number(status)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import faulthandler
 import sys
 import traceback
-from functools import partial
 from pathlib import Path
 
 from swath.documents import TrainRunDocument, canonical, parse
@@ -32,7 +31,7 @@ def main(address: str, run_id: str, attempt: int, token: str) -> int:
         attempt: Its attempt.
         token: Proves to the service that this is the worker of that attempt.
     """
-    faulthandler.enable(); faulthandler.dump_traceback_later(4)
+    faulthandler.enable()
     link = WorkerLink(address, run_id, attempt, token)
     welcome = link.connect()
     try:
@@ -72,7 +71,7 @@ class _Attempt:
             document,
             document.training,
             has_weights=welcome.weights_digest is not None,
-            resolve=partial(self._workspace.resolve, write=True),
+            resolve=self._workspace.resolve_output,
         )
         module = data.build(document.data, self._workspace.resolve, seed=job.seed)
         checkpoint = welcome.checkpoint_digest

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from swath.client.aio import AsyncClient, AsyncSession, AsyncWorkspace
+    from swath.client.aio import AsyncClient, AsyncSession
     from swath.client.calls import Outputs, Saved, SearchPaths
     from swath.client.config import ClientConfig, RetryConfig, TlsConfig
     from swath.client.errors import (
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from swath.client.runs import RunSummary
     from swath.client.scenes import Scene, read_scenes
     from swath.client.scores import roc_auc, roc_curve
-    from swath.client.sync import Client, Session, Workspace
+    from swath.client.sync import Client, Session
     from swath.client.tensors import TensorArray, numpy_to_proto, proto_to_numpy, tensor_to_proto
     from swath.client.transfer import Entry
     from swath.client.workflow import (
@@ -52,9 +52,10 @@ if TYPE_CHECKING:
         format_progress,
         resolve_trainrun_config,
     )
+    from swath.client.workspace import AsyncWorkspace, Workspace
 
 _HOMES = {
-    "aio": ("AsyncClient", "AsyncSession", "AsyncWorkspace"),
+    "aio": ("AsyncClient", "AsyncSession"),
     "calls": ("Outputs", "Saved", "SearchPaths"),
     "config": ("ClientConfig", "RetryConfig", "TlsConfig"),
     "errors": (
@@ -84,7 +85,7 @@ _HOMES = {
     "runs": ("RunSummary",),
     "scenes": ("Scene", "read_scenes"),
     "scores": ("roc_auc", "roc_curve"),
-    "sync": ("Client", "Session", "Workspace"),
+    "sync": ("Client", "Session"),
     "tensors": ("TensorArray", "numpy_to_proto", "proto_to_numpy", "tensor_to_proto"),
     "transfer": ("Entry",),
     "workflow": (
@@ -95,6 +96,7 @@ _HOMES = {
         "format_progress",
         "resolve_trainrun_config",
     ),
+    "workspace": ("AsyncWorkspace", "Workspace"),
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
@@ -24,17 +23,15 @@ from swath.client.config import ClientConfig
 from swath.client.errors import (
     CallError,
     NotFoundError,
-    TransferError,
     UnavailableError,
     call_error,
     trailers,
     translated,
 )
 from swath.client.runs import Position
-from swath.client.transfer import Download, Entry, Progress, Upload
+from swath.client.workspace import AsyncWorkspace
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.cuvis_ai.v1.cuvis_ai_pb2_grpc import CuvisAIServiceStub
-from swath.workspace.v1 import workspace_pb2 as wpb
 from swath.workspace.v1.workspace_pb2_grpc import WorkspaceServiceStub
 
 R = TypeVar("R")
@@ -205,88 +202,3 @@ class AsyncSession:
     async def save_trainrun(self, path: str, *, weights: bool = True) -> Saved:
         """As `Session.save_trainrun`."""
         return await self._client.call(calls.save_trainrun(self.id, path, weights))
-
-
-class AsyncWorkspace:
-    """As `swath.client.Workspace`."""
-
-    def __init__(self, config: ClientConfig, stub: Any) -> None:
-        self._config = config
-        self._stub = stub
-
-    async def put(self, source: str | Path | bytes, path: str, progress: Progress | None = None) -> Entry:
-        """As `Workspace.put`."""
-        upload, failures = await asyncio.to_thread(Upload, source, path, progress), 0
-        while True:
-            try:
-                return await self._put(upload)
-            except UnavailableError as error:
-                failures += 1
-                await self._pause(failures, error)
-
-    async def _put(self, upload: Upload) -> Entry:
-        known = await self._call("ResumePut", upload.resume_request())
-        if known.complete:
-            upload.already_there()
-            return Entry.of((await self._call("Stat", upload.stat_request())).entry)
-        with translated("Put", self._config.target):
-            reply = await self._stub.Put(upload.messages(known.offset), metadata=self._config.call_metadata())
-        return Entry.of(reply.entry)
-
-    async def get(self, path: str, to: str | Path, progress: Progress | None = None) -> Entry:
-        """As `Workspace.get`."""
-        failures = 0
-        with Download(path, to, progress) as download:
-            while True:
-                resumed = download.request().offset > 0
-                try:
-                    await self._get(download)
-                    return await asyncio.to_thread(download.finish)
-                except UnavailableError as error:
-                    failures += 1
-                    await self._pause(failures, error)
-                except (TransferError, CallError):
-                    if not resumed:
-                        raise
-                    download.restart()
-
-    async def _get(self, download: Download) -> None:
-        with translated("Get", self._config.target):
-            async for message in self._stub.Get(download.request(), metadata=self._config.call_metadata()):
-                download.receive(message)
-
-    async def read(self, path: str) -> bytes:
-        """As `Workspace.read`."""
-        with translated("Get", self._config.target):
-            replies = self._stub.Get(wpb.GetRequest(path=path), metadata=self._config.call_metadata())
-            return b"".join([reply.chunk async for reply in replies])
-
-    async def stat(self, path: str, *, sha256: bool = False) -> Entry:
-        """As `Workspace.stat`."""
-        return Entry.of((await self._call("Stat", wpb.StatRequest(path=path, with_sha256=sha256))).entry)
-
-    async def list(self, path: str = "", *, recursive: bool = False, sha256: bool = False) -> AsyncIterator[Entry]:
-        """As `Workspace.list`, for ``async for``."""
-        request = wpb.ListRequest(path=path, recursive=recursive, with_sha256=sha256)
-        while True:
-            page = await self._call("List", request)
-            for entry in page.entries:
-                yield Entry.of(entry)
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
-
-    async def delete(self, path: str, *, recursive: bool = False) -> int:
-        """As `Workspace.delete`."""
-        return (await self._call("Delete", wpb.DeleteRequest(path=path, recursive=recursive))).removed
-
-    async def _call(self, method: str, request: Any) -> Any:
-        with translated(method, self._config.target):
-            return await getattr(self._stub, method)(
-                request, timeout=self._config.timeout_s, metadata=self._config.call_metadata()
-            )
-
-    async def _pause(self, failures: int, error: UnavailableError) -> None:
-        if failures >= self._config.retry.attempts:
-            raise error
-        await asyncio.sleep(error.retry_after_s or self._config.retry.pause_s(failures))

@@ -12,7 +12,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
@@ -23,17 +22,15 @@ from swath.client.config import ClientConfig
 from swath.client.errors import (
     CallError,
     NotFoundError,
-    TransferError,
     UnavailableError,
     call_error,
     trailers,
     translated,
 )
 from swath.client.runs import Position
-from swath.client.transfer import Download, Entry, Progress, Upload
+from swath.client.workspace import Workspace
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.cuvis_ai.v1.cuvis_ai_pb2_grpc import CuvisAIServiceStub
-from swath.workspace.v1 import workspace_pb2 as wpb
 from swath.workspace.v1.workspace_pb2_grpc import WorkspaceServiceStub
 
 R = TypeVar("R")
@@ -253,100 +250,6 @@ class Session:
     def save_trainrun(self, path: str, *, weights: bool = True) -> Saved:
         """Save the trainrun on the server, with its pipeline and weights beside it; paths as in the workspace."""
         return self._client.call(calls.save_trainrun(self.id, path, weights))
-
-
-class Workspace:
-    """The server's files: data and configs on their way up, results on their way down."""
-
-    def __init__(self, config: ClientConfig, stub: WorkspaceServiceStub) -> None:
-        self._config = config
-        self._stub = stub
-
-    def put(self, source: str | Path | bytes, path: str, progress: Progress | None = None) -> Entry:
-        """Store a file, or bytes. What the server has of it already is not sent again.
-
-        Raises:
-            LocalError: The file cannot be read.
-            CallError: The server refuses it.
-        """
-        upload, failures = Upload(source, path, progress), 0
-        while True:
-            try:
-                return self._put(upload)
-            except UnavailableError as error:
-                failures += 1
-                self._pause(failures, error)
-
-    def _put(self, upload: Upload) -> Entry:
-        known = self._call("ResumePut", upload.resume_request())
-        if known.complete:
-            upload.already_there()
-            return Entry.of(self._call("Stat", upload.stat_request()).entry)
-        with translated("Put", self._config.target):
-            reply = self._stub.Put(upload.messages(known.offset), metadata=self._config.call_metadata())
-        return Entry.of(reply.entry)
-
-    def get(self, path: str, to: str | Path, progress: Progress | None = None) -> Entry:
-        """Fetch a file; a broken download is gone on with.
-
-        Raises:
-            TransferError: What arrived is not what the server has.
-        """
-        failures = 0
-        with Download(path, to, progress) as download:
-            while True:
-                resumed = download.request().offset > 0
-                try:
-                    self._get(download)
-                    return download.finish()
-                except UnavailableError as error:
-                    failures += 1
-                    self._pause(failures, error)
-                except (TransferError, CallError):
-                    # The rest of another version of the file does not fit a part file from before.
-                    if not resumed:
-                        raise
-                    download.restart()
-
-    def _get(self, download: Download) -> None:
-        with translated("Get", self._config.target):
-            for message in self._stub.Get(download.request(), metadata=self._config.call_metadata()):
-                download.receive(message)
-
-    def read(self, path: str) -> bytes:
-        """The bytes of a small file."""
-        with translated("Get", self._config.target):
-            replies = self._stub.Get(wpb.GetRequest(path=path), metadata=self._config.call_metadata())
-            return b"".join(reply.chunk for reply in replies)
-
-    def stat(self, path: str, *, sha256: bool = False) -> Entry:
-        """What lies under a path."""
-        return Entry.of(self._call("Stat", wpb.StatRequest(path=path, with_sha256=sha256)).entry)
-
-    def list(self, path: str = "", *, recursive: bool = False, sha256: bool = False) -> Iterator[Entry]:
-        """Entries of a folder, in order."""
-        request = wpb.ListRequest(path=path, recursive=recursive, with_sha256=sha256)
-        while True:
-            page = self._call("List", request)
-            yield from map(Entry.of, page.entries)
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
-
-    def delete(self, path: str, *, recursive: bool = False) -> int:
-        """Remove a file or folder; returns how many files and folders went."""
-        return self._call("Delete", wpb.DeleteRequest(path=path, recursive=recursive)).removed
-
-    def _call(self, method: str, request: Any) -> Any:
-        with translated(method, self._config.target):
-            return getattr(self._stub, method)(
-                request, timeout=self._config.timeout_s, metadata=self._config.call_metadata()
-            )
-
-    def _pause(self, failures: int, error: UnavailableError) -> None:
-        if failures >= self._config.retry.attempts:
-            raise error
-        time.sleep(error.retry_after_s or self._config.retry.pause_s(failures))
 
 
 @contextmanager

@@ -65,21 +65,22 @@ def _index(devices: int | str | None, available: int) -> int:
 @contextmanager
 def switches(training: TrainingDocument) -> Iterator[None]:
     """Set ``deterministic`` and ``benchmark`` for as long as a run lasts."""
-    before = (
-        torch.are_deterministic_algorithms_enabled(),
-        torch.is_deterministic_algorithms_warn_only_enabled(),
-        torch.backends.cudnn.benchmark,
-    )
+    algorithms = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    benchmark = torch.backends.cudnn.benchmark
+    # Left alone where nothing changes: the call imports the compiler, which takes seconds.
+    changed = algorithms != (training.deterministic, False)
     if training.deterministic:
         # cuBLAS reads it when its first handle is made; it has no other switch.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(training.deterministic)
+    if changed:
+        torch.use_deterministic_algorithms(training.deterministic)
     torch.backends.cudnn.benchmark = training.benchmark and not training.deterministic
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
-        torch.backends.cudnn.benchmark = before[2]
+        if changed:
+            torch.use_deterministic_algorithms(algorithms[0], warn_only=algorithms[1])
+        torch.backends.cudnn.benchmark = benchmark
 
 
 @contextmanager
