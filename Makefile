@@ -22,7 +22,7 @@ help: ## List the targets
 
 $(SYNCED): pyproject.toml uv.lock $(wildcard libs/*/pyproject.toml services/*/pyproject.toml) $(filter .tools/%,$(UV))
 	@echo "Installing the locked workspace into .venv (once)"
-	$(UV) sync --locked --all-packages --quiet
+	UV_COMPILE_BYTECODE=1 $(UV) sync --locked --all-packages --quiet
 	@touch $@
 
 sync: $(SYNCED) ## Install the locked workspace into .venv

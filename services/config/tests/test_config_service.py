@@ -57,7 +57,7 @@ async def test_eight_clients_get_two_hundred_right_answers(service: ConfigServic
 async def test_errors_are_those_of_the_composition(service: ConfigService) -> None:
     with pytest.raises(ConfigNotFound, match=r"^Config file 'nope' not found in search paths: \["):
         await service.resolve([], "training", "nope")
-    with pytest.raises(ConfigInvalid, match="^Config resolution failed: "):
+    with pytest.raises(ConfigInvalid, match=r"^Config resolution failed: "):
         await service.resolve([], "training", "training/default", ["hydra.run.dir=x"])
     with pytest.raises(PathDenied):
         await service.resolve(["/etc"], "training", "passwd")
@@ -73,9 +73,9 @@ async def test_the_environment_is_not_seen(service: ConfigService, write: Write)
 async def test_a_composition_that_takes_too_long(workspace: Workspace, write: Write) -> None:
     values = "\n".join(f"  a{number}: [1, 2, 3, 4, 5, 6, 7, 8, 9]" for number in range(8_000))
     write("configs/data/mine.yaml", f"params:\n{values}")
-    service = ConfigService(workspace, ConfigSettings(workers=1, time_limit_s=0.5))
+    service = ConfigService(workspace, ConfigSettings(workers=1, time_limit_s=0.05))
 
-    with pytest.raises(TimedOut, match=r"^Config resolution failed: the call took longer than 0\.5 s"):
+    with pytest.raises(TimedOut, match=r"^Config resolution failed: the call took longer than 0\.05 s"):
         await service.resolve([], "data", "data/mine")
     await service.close()
 
@@ -84,7 +84,7 @@ async def test_a_composition_that_is_too_large(workspace: Workspace, write: Writ
     write("configs/data/mine.yaml", f"params: {{text: {'x' * 2_000}}}")
     service = ConfigService(workspace, ConfigSettings(workers=1, result_limit_bytes=1_024))
 
-    with pytest.raises(TooLarge, match="^Config resolution failed: the result has"):
+    with pytest.raises(TooLarge, match=r"^Config resolution failed: the result has"):
         await service.resolve([], "data", "data/mine")
     await service.close()
 

@@ -22,7 +22,11 @@ from swath_training.processes import Handle
 from swath_training.service import Following, TrainRequest
 
 CHANNELS = 5
-STATISTICAL, GRADIENT, CALIBRATION = 1, 2, 3
+STATISTICAL, GRADIENT, CALIBRATION = (
+    pb.TRAINER_TYPE_STATISTICAL,
+    pb.TRAINER_TYPE_GRADIENT,
+    pb.TRAINER_TYPE_CALIBRATION,
+)
 
 NODES = {
     "source": ("data.AnomalyDataNode", {"normal_class_ids": [0]}),

@@ -18,8 +18,8 @@ from swath.errors import Exhausted, SwathError, TimedOut, TooLarge, Unavailable
 
 Result = TypeVar("Result")
 
-PRELOAD: Final = ("swath_config.compose",)
-"""Modules that a forkserver may import once for all workers (`multiprocessing.set_forkserver_preload`)."""
+_PRELOAD: Final = ["swath_config.compose"]
+"""What the forkserver imports once for all processes, which takes most of a second."""
 
 
 class Pool:
@@ -173,6 +173,7 @@ class _Worker:
                 raise Unavailable("the call was given up")
             if self._pipe is None:
                 context = get_context("forkserver")
+                context.set_forkserver_preload(_PRELOAD)
                 self._pipe, theirs = context.Pipe()
                 self._process = context.Process(
                     target=_serve, args=(theirs, *self._limits), name="swath-pool", daemon=True

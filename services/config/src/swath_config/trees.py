@@ -29,24 +29,21 @@ def merge(tree: dict[str, Any], content: dict[str, Any]) -> dict[str, Any]:
     """
     try:
         return _merged(tree, content)
-    except _Reference:
+    except _ReferenceError:
         merged = OmegaConf.merge(OmegaConf.create(tree), OmegaConf.create(content))
         return cast("dict[str, Any]", OmegaConf.to_container(merged, resolve=False))
 
 
-class _Reference(Exception):
+class _ReferenceError(Exception):
     """A mapping is merged into an interpolation, which stands for a mapping elsewhere."""
 
 
 def _merged(old: Any, new: Any) -> Any:
     if isinstance(old, dict) and isinstance(new, dict):
-        result = {key: value for key, value in old.items() if key not in new}
-        merged = {key: _merged(old.get(key, MISSING), value) for key, value in new.items()}
-        # Keys keep their places: those of before first.
-        return {key: result[key] if key in result else merged[key] for key in (*old, *(k for k in new if k not in old))}
+        return {**old, **{key: _merged(old.get(key, MISSING), value) for key, value in new.items()}}
     if isinstance(new, dict):
         if isinstance(old, str) and "${" in old:
-            raise _Reference
+            raise _ReferenceError
         return {key: _merged(MISSING, value) for key, value in new.items()}
     if isinstance(new, list):
         return [_merged(MISSING, item) for item in new]

@@ -50,8 +50,7 @@ class Standalone:
         artifacts = ArtifactStore.folder(state / "artifacts")
         workspace = Workspace(state / "workspace", settings.configs, settings.allow_root)
         session_settings = SessionSettings()
-        self._session_store = SessionStore(open_engine(state / "session.sqlite"))
-        self._sessions = SessionService(self._session_store, workspace, session_settings)
+        self._sessions = SessionService(SessionStore(open_engine(state / "session.db")), workspace, session_settings)
         self._files = WorkspaceService(workspace, session_settings)
         self._config = ConfigService(workspace, ConfigSettings())
         self._inference = InferenceService(InferenceSettings(), self._sessions, artifacts, workspace)
@@ -82,7 +81,6 @@ class Standalone:
         Raises:
             Unavailable: The address is taken.
         """
-        await self._session_store.open()
         await self._sessions.start()
         await self._files.start()
         await self._training.start()
@@ -96,8 +94,10 @@ class Standalone:
             await self._config.warm_up()
             await self.health.set_ready("config")
             await self._inference.warm_up()
-            for part in ("inference", "pipeline", "training"):
-                await self.health.set_ready(part)
+            await self.health.set_ready("inference")
+            await self.health.set_ready("pipeline")
+            await self._training.warm_up()
+            await self.health.set_ready("training")
         except Exception:
             _log.exception("a part of the server did not come up; its health stays NOT_SERVING")
 
@@ -113,7 +113,6 @@ class Standalone:
         await self._config.close()
         await self._files.stop()
         await self._sessions.stop()
-        await self._session_store.close()
 
 
 @contextlib.contextmanager

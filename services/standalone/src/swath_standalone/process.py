@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -97,7 +97,8 @@ class ServerProcess:
         """
         deadline = time.monotonic() + timeout_s
         with grpc.insecure_channel(self.target) as channel:
-            watch = health_pb2_grpc.HealthStub(channel).Watch(
+            stub: Any = health_pb2_grpc.HealthStub(channel)
+            watch = stub.Watch(
                 health_pb2.HealthCheckRequest(service=service), timeout=timeout_s, wait_for_ready=True
             )
             try:

@@ -59,6 +59,7 @@ class Training:
     ) -> None:
         settings = settings or TrainingSettings()
         self._store = RunStore(open_engine(state / "training.db"))
+        self._launcher = launcher or prepare(state)
         self.service = TrainingService(
             settings,
             self._store,
@@ -66,7 +67,7 @@ class Training:
             artifacts,
             workspace,
             pipelines or EnginePipelines(artifacts),
-            launcher or prepare(state),
+            self._launcher,
             note,
         )
         self.servicer = TrainingServicer(self.service)
@@ -84,6 +85,10 @@ class Training:
         # Runs are known before a worker that was left alone can dial again.
         await self.service.start()
         await self._server.start()
+
+    async def warm_up(self) -> None:
+        """Wait until workers start without delay."""
+        await self._launcher.warm_up()
 
     async def drain(self) -> None:
         """Have runs write checkpoints and stop until the next start, then send their streams away."""

@@ -37,6 +37,14 @@ class Launcher(Protocol):
         """Get ready to start workers fast. Called before any gRPC object exists."""
         ...
 
+    async def warm_up(self) -> None:
+        """Wait until a worker can be started without delay.
+
+        Raises:
+            Unavailable: None can be started.
+        """
+        ...
+
     async def start(self, run_id: str, attempt: int, address: str, token: str) -> Handle:
         """Start the worker of an attempt.
 
@@ -87,10 +95,21 @@ class ForkLauncher:
         _FORK_SERVER.set_forkserver_preload(list(PRELOAD))
         _FORK_SERVER.ensure_running()
 
+    async def warm_up(self) -> None:
+        # The fork server answers once it has imported what it must.
+        _, status = await self._fork(_Nothing())
+        await _exit_code(status)
+
     async def start(self, run_id: str, attempt: int, address: str, token: str) -> Handle:
         log = self._log(run_id, attempt)
         log.parent.mkdir(parents=True, exist_ok=True)
-        errand = _Errand(str(log), address, run_id, attempt, token)
+        pid, status = await self._fork(_Errand(str(log), address, run_id, attempt, token))
+        handle = Handle.of(pid)
+        self._exits[handle] = asyncio.create_task(_exit_code(status))
+        return handle
+
+    async def _fork(self, errand: _Nothing | _Errand) -> tuple[int, int]:
+        """Have a process run an errand; return its id and the descriptor that its exit code comes through."""
         status, data = _FORK_SERVER.connect_to_new_process([])
         try:
             _hand_over(data, errand)
@@ -103,9 +122,7 @@ class ForkLauncher:
         if pid is None:
             os.close(status)
             raise Unavailable("the process that starts workers has died; it is started again with the next one")
-        handle = Handle.of(pid)
-        self._exits[handle] = asyncio.create_task(_exit_code(status))
-        return handle
+        return pid, status
 
     async def exited(self, handle: Handle) -> int | None:
         if handle in self._exits:
@@ -140,6 +157,13 @@ class ForkLauncher:
         return self._logs / run_id / f"{attempt}.log"
 
 
+class _Nothing:
+    """Shows that the fork server forks."""
+
+    def _bootstrap(self, parent_sentinel: int | None = None) -> int:
+        return 0
+
+
 @dataclass(frozen=True)
 class _Errand:
     """What the fork server's child unpickles and runs: the part of multiprocessing's protocol that `Process` plays."""
@@ -172,7 +196,7 @@ class _Errand:
             sys.stderr.flush()
 
 
-def _hand_over(descriptor: int, errand: _Errand) -> None:
+def _hand_over(descriptor: int, errand: _Nothing | _Errand) -> None:
     with open(descriptor, "wb") as pipe:
         # The preparation is empty: no main module to import, no path to set.
         pipe.write(pickle.dumps({}) + pickle.dumps(errand))

@@ -18,7 +18,7 @@ RUN_KEY = "swath-run-id"
 SEQ_KEY = "swath-seq"
 """Trailing metadata: last event that the stream was given."""
 AFTER_KEY = "swath-after-seq"
-"""Request metadata, beside `RUN_KEY`: last event that the client has."""
+"""Metadata beside `RUN_KEY`: in a request the last event that the client has, in an answer the one it goes on after."""
 
 
 class TrainingServicer:
@@ -53,7 +53,7 @@ class TrainingServicer:
                 after_seq=after_seq,
             )
         )
-        await context.send_initial_metadata(((RUN_KEY, following.run_id),))
+        await context.send_initial_metadata(((RUN_KEY, following.run_id), (AFTER_KEY, str(following.seq))))
         try:
             async with aclosing(following.events()) as events:
                 async for entry in events:

@@ -314,7 +314,8 @@ class Supervisor:
                     return exited.result()
                 patience = self._patience(ward, since)
                 if patience <= 0:
-                    _log.warning("worker is silent or does not stop: killed", run=ward.run_id, pid=handle.pid)
+                    if ward.stop is not StopCause.SESSION_CLOSED:
+                        _log.warning("worker is silent or does not stop: killed", run=ward.run_id, pid=handle.pid)
                     handle.kill()
                     await exited
                     continue

@@ -56,7 +56,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             )
         else:
             behaviour = handler.stream_unary if handler.request_streaming else handler.unary_unary
-            wrapped = self._single(method, behaviour)
+            wrapped = self._single(method, behaviour, watched=not handler.request_streaming)
             make = (
                 grpc.stream_unary_rpc_method_handler
                 if handler.request_streaming
@@ -64,7 +64,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             )
         return make(wrapped, **kwargs)
 
-    def _single(self, method: str, behaviour: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    def _single(
+        self, method: str, behaviour: Callable[..., Awaitable[Any]], *, watched: bool
+    ) -> Callable[..., Awaitable[Any]]:
+        # How long an upload takes is the client's affair; a unary call that takes long is ours.
         async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:
             started = time.monotonic()
             try:
@@ -72,7 +75,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             except BaseException as error:
                 await _end(method, error, context)
             finally:
-                if (elapsed := time.monotonic() - started) > self._slow_s:
+                if watched and (elapsed := time.monotonic() - started) > self._slow_s:
                     _log.warning("slow call", method=method, seconds=round(elapsed, 3), peer=context.peer())
 
         return call

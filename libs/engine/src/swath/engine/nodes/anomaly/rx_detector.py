@@ -108,12 +108,23 @@ class RXGlobal(Fittable):
             return None
         if self._whitening is None or self._whitening.mean.dtype != dtype:
             with torch.inference_mode(False), torch.no_grad():
-                values, vectors = torch.linalg.eigh((self.cov_inv + self.cov_inv.mT) / 2)
-                self._positive = bool(values[0] >= -1e-12 * values[-1])
-                factor = vectors * values.clamp_min(0).sqrt()
+                factor = _factor((self.cov_inv + self.cov_inv.mT) / 2)
+                self._positive = factor is not None
+                if factor is None:
+                    return None
                 mean = self.mu.to(dtype)
                 self._whitening = _Whitening(mean, factor.to(dtype), ((mean - self.mu) @ factor).to(dtype))
-        return self._whitening if self._positive else None
+        return self._whitening
+
+
+def _factor(inverse: Tensor) -> Tensor | None:
+    """Return W with ``W W^T == inverse``, None where the matrix is not positive."""
+    factor, failed = torch.linalg.cholesky_ex(inverse)
+    if not failed:
+        return factor
+    # A pseudo-inverse has directions without any weight, which Cholesky does not take. This costs a hundred times more.
+    values, vectors = torch.linalg.eigh(inverse)
+    return vectors * values.clamp_min(0).sqrt() if values[0] >= -1e-12 * values[-1] else None
 
 
 class _Whitening(NamedTuple):

@@ -1,0 +1,179 @@
+"""The link between a worker and the service, and how its items reach the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc
+import pytest
+from sqlalchemy import event
+
+from swath.cuvis_ai.v1 import cuvis_ai_pb2
+from swath.errors import AttemptFenced, InvalidInput
+from swath.service import whole_handler
+from swath.storage.sql import open_engine
+from swath.training.v1 import worker_pb2 as pb
+from swath_training.adapters.events import note
+from swath_training.items import Checkpoint, Event, Item, Result
+from swath_training.runs import Run, RunState, Trainer
+from swath_training.store import RunStore
+from swath_training.worker_link import WorkerLink
+
+EVENT = Event(1, note("RUNNING", "an event"))
+
+
+class Service:
+    """A service whose disk the test moves: it acknowledges one message each time `commits` is released."""
+
+    def __init__(self) -> None:
+        self.commits = asyncio.Semaphore(0)
+        self.received: list[int] = []
+        self.acked = 0
+        self.links = 0
+
+    async def Connect(
+        self, requests: AsyncIterator[pb.ConnectRequest], context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[pb.ConnectResponse]:
+        assert (await anext(requests)).hello.run_id == "run"
+        self.links += 1
+        yield pb.ConnectResponse(
+            welcome=pb.Welcome(
+                spec=pb.Spec(trainer=1, artifacts=b"{}", workspace=b"{}"),
+                acked_seq=self.acked,
+                heartbeat_s=60,
+                lost_after_s=60,
+            )
+        )
+        async for request in requests:
+            self.received += [item.seq for item in request.items.items]
+            await self.commits.acquire()
+            if self.links == 1 and self.acked:
+                return  # the second message is lost on the way to the disk
+            self.acked = request.items.items[-1].seq
+            yield pb.ConnectResponse(ack=pb.Ack(seq=self.acked))
+            if request.items.items[-1].HasField("result"):
+                yield pb.ConnectResponse(release=pb.Release())
+
+
+@pytest.fixture
+async def service(tmp_path: Path) -> AsyncIterator[Service]:
+    """A service at `tmp_path/link.sock`."""
+    service = Service()
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((whole_handler("swath.training.v1.WorkerLink", service),))
+    server.add_insecure_port(f"unix:{tmp_path}/link.sock")
+    await server.start()
+    yield service
+    service.commits.release()
+    await server.stop(None)
+
+
+async def test_a_run_waits_while_too_much_is_not_on_disk(service: Service, tmp_path: Path) -> None:
+    link = WorkerLink(f"unix:{tmp_path}/link.sock", "run", 1, "token", most_items=4)
+    put: list[int] = []
+
+    def work() -> None:
+        link.connect()
+        for number in range(1, 9):
+            link.put(EVENT)
+            put.append(number)
+        link.put(Result("weights", "pipeline", EVENT))
+        link.finish()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    await _until(lambda: len(put) == 4)
+    await asyncio.sleep(0.2)
+    held = list(put)
+    for _ in range(20):
+        service.commits.release()
+    await asyncio.to_thread(worker.join)
+
+    assert held == [1, 2, 3, 4]
+    assert service.links == 2  # one message was lost with its link
+    assert sorted(set(service.received)) == list(range(1, 10))
+
+
+async def test_events_are_on_disk_in_few_commits(store: RunStore, run: Run, commits: list[int]) -> None:
+    before = len(commits)
+
+    items = [[Item(seq, Event(seq, b"event"))] for seq in range(1, 201)]
+    await asyncio.gather(*[store.record(run.id, run.attempt, one) for one in items])
+
+    assert [entry.seq for entry in await store.entries(run.id, 0)] == list(range(1, 201))
+    assert len(commits) - before <= 3
+
+
+async def test_what_comes_again_is_passed_over(store: RunStore, run: Run) -> None:
+    await store.record(run.id, 1, _events(1, 2, 3))
+    again = await store.record(run.id, 1, _events(1, 2, 3, 4))
+
+    assert [entry.seq for entry in again.entries] == [4]
+
+
+async def test_a_new_attempt_adds_only_what_the_log_lacks(store: RunStore, run: Run) -> None:
+    await store.record(run.id, 1, [*_events(1, 2), Item(3, Checkpoint("sha256:two", 2)), *_events(3, 4, seq=4)])
+    await store.begin(run.id, "second")
+
+    # It goes on from the checkpoint after event 2, so events 3 and 4 come again.
+    written = await store.record(run.id, 2, _events(3, 4, 5))
+
+    assert [entry.payload for entry in written.entries] == [b"5"]
+    assert [entry.payload for entry in await store.entries(run.id, 0)] == [b"1", b"2", b"3", b"4", b"5"]
+
+
+async def test_a_gap_is_refused(store: RunStore, run: Run) -> None:
+    with pytest.raises(InvalidInput, match="item 2 came where 1 was expected"):
+        await store.record(run.id, 1, _events(2, seq=2))
+
+
+async def test_one_stale_worker_does_not_hold_up_the_others(store: RunStore, run: Run) -> None:
+    fresh, stale = await asyncio.gather(
+        store.record(run.id, 1, _events(1)), store.record(run.id, 0, _events(1)), return_exceptions=True
+    )
+
+    assert isinstance(stale, AttemptFenced)
+    assert not isinstance(fresh, BaseException)
+
+
+def test_an_event_of_the_service_is_a_train_response() -> None:
+    told = cuvis_ai_pb2.TrainResponse.FromString(note("CANCELLED", "over"))
+
+    assert (told.status, told.message) == (cuvis_ai_pb2.TRAIN_STATUS_CANCELLED, "over")
+
+
+def _events(*positions: int, seq: int = 1) -> list[Item]:
+    return [Item(seq + index, Event(position, b"%d" % position)) for index, position in enumerate(positions)]
+
+
+async def _until(condition) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - the condition changes on another thread
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def store(tmp_path: Path, commits: list[int]) -> AsyncIterator[RunStore]:
+    engine = open_engine(tmp_path / "training.db")
+    event.listen(engine.sync_engine, "commit", lambda connection: commits.append(1))
+    store = RunStore(engine)
+    await store.prepare()
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def commits() -> list[int]:
+    """Grows by one with each commit."""
+    return []
+
+
+@pytest.fixture
+async def run(store: RunStore) -> Run:
+    """A run in its first attempt."""
+    run = Run("run", "session", "", RunState.QUEUED, Trainer.STATISTICAL, "arguments", "spec", "pipeline", None, "cpu")
+    await store.create(run)
+    return await store.begin(run.id, "first")
