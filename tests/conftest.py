@@ -86,7 +86,7 @@ def universe(data_root: Path) -> Path:
             cube[8:14, 8:14] += 0.3 * np.linspace(-1, 1, 61)
             mask[8:14, 8:14] = 2
         np.savez(data_root / f"frame_{index}.npz", cube=cube.astype(np.float32), mask=mask, wavelengths=wavelengths)
-        rows.append(f"made,{index},{data_root / f'frame_{index}.npz'}")
+        rows.append(f"data/Lentils/Lentils_000.cu3s,{index},{data_root / f'frame_{index}.npz'}")
     path = data_root / "universe.csv"
     path.write_text("\n".join(rows) + "\n")
     return path

@@ -19,7 +19,8 @@ from swath.storage.sql import open_engine
 from swath_session import SessionService, SessionSettings, SessionStore
 from swath_training import Training, TrainingService, TrainingSettings
 from swath_training.processes import Handle
-from swath_training.service import Following, TrainRequest
+from swath_training.requests import TrainRequest
+from swath_training.streams import Following
 
 CHANNELS = 5
 STATISTICAL, GRADIENT, CALIBRATION = (
@@ -67,7 +68,7 @@ def config(*, epochs: int = 3, **changes: Any) -> dict[str, Any]:
             "batch_size": 2,
             "splits": {
                 split: [{"kind": "stems", "stems": [f"frame{index}" for index in indices]}]
-                for split, indices in {"train": range(5), "val": range(5, 8), "test": range(8, 10)}.items()
+                for split, indices in {"train": range(4), "val": range(4, 7), "test": range(7, 10)}.items()
             },
             "params": {"universe_csv": "frames/universe.csv"},
         },

@@ -10,7 +10,7 @@ from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import AttemptFenced, Unavailable, WorkerDied
 from swath_training.items import Event, Item
 from swath_training.processes import Handle
-from swath_training.service import TrainRequest
+from swath_training.requests import TrainRequest
 
 from .conftest import GRADIENT, STATISTICAL, World, Worlds, epoch_ended, epochs_of
 

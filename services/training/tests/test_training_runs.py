@@ -7,7 +7,8 @@ import pytest
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.documents import canonical
 from swath.errors import DocumentInvalid, InvalidInput, NotFitted, PipelineMissing, RunActive
-from swath_training.service import NOT_STARTING, TrainRequest
+from swath_training.requests import TrainRequest
+from swath_training.service import NOT_STARTING
 
 from .conftest import CALIBRATION, GRADIENT, PIPELINE, STATISTICAL, World, Worlds, config, epoch_ended
 
@@ -85,6 +86,17 @@ async def test_an_abandoned_run_stops_with_its_weights(worlds: Worlds) -> None:
 
     assert last.status == pb.TRAIN_STATUS_CANCELLED
     assert (await world.sessions.get(session.id)).active_run is None
+
+
+async def test_a_stream_that_was_never_read_does_not_hold_its_run(worlds: Worlds) -> None:
+    world = await worlds(attach_window_s=0.2)
+    session = await world.fitted(epochs=1000)
+
+    (await world.service.train(TrainRequest(session.id, GRADIENT))).close()
+
+    run = (await world.sessions.get(session.id)).active_run
+    assert run is not None
+    assert (await world.ended(run))[-1].status == pb.TRAIN_STATUS_CANCELLED
 
 
 async def test_closing_the_session_ends_its_worker(world: World) -> None:

@@ -57,12 +57,18 @@ def serve(
 
 
 async def _run(make, settings, launcher) -> None:  # noqa: ANN001 (types come with imports that must wait)
+    from swath.errors import SwathError
+
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     app = make(settings, launcher)
-    await app.start()
+    try:
+        await app.start()
+    except SwathError:
+        await app.stop()
+        raise
     print(f"swath: listening on {settings.host}:{app.port}, state in {settings.state}", flush=True)
     await stopping.wait()
     print("swath: draining", flush=True)

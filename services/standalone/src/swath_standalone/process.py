@@ -82,7 +82,7 @@ class ServerProcess:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if "listening on" not in line:
-            self._process.wait()
+            self._reap()
             raise Unavailable(f"the server did not start: {self.log.read_text()[-2000:].strip()}")
         self.port = int(line.split("listening on ")[1].split(",")[0].rsplit(":", 1)[1])
         if wait_for is not None:
@@ -98,9 +98,7 @@ class ServerProcess:
         deadline = time.monotonic() + timeout_s
         with grpc.insecure_channel(self.target) as channel:
             stub: Any = health_pb2_grpc.HealthStub(channel)
-            watch = stub.Watch(
-                health_pb2.HealthCheckRequest(service=service), timeout=timeout_s, wait_for_ready=True
-            )
+            watch = stub.Watch(health_pb2.HealthCheckRequest(service=service), timeout=timeout_s, wait_for_ready=True)
             try:
                 for answer in watch:
                     if answer.status == _SERVING:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from weakref import WeakValueDictionary
 
-from swath.documents import DataDocument, PipelineDocument, TrainingDocument, TrainRunDocument, canonical, digest, parse
+from swath.documents import PipelineDocument, TrainRunDocument, canonical, parse
 from swath.errors import (
-    InvalidInput,
-    NotFitted,
     PipelineMissing,
     RunActive,
     RunNotFound,
@@ -23,14 +20,14 @@ from swath.errors import (
 )
 from swath.service.ports import Session, Sessions
 from swath.storage import ArtifactStore, Workspace
-from swath_training.audience import Audience
-from swath_training.failures import restore
 from swath_training.launcher import Launcher
 from swath_training.log import EventLog
 from swath_training.pipelines import Pipelines, find_pipeline
-from swath_training.runs import Entry, Run, RunState, StopCause, Trainer
+from swath_training.requests import TrainRequest, arguments_of, check, device_of, effective, trainer_of
+from swath_training.runs import Run, RunState, StopCause
 from swath_training.settings import TrainingSettings
 from swath_training.store import RunStore
+from swath_training.streams import Following, Streams
 from swath_training.supervisor import Supervisor
 
 NO_PIPELINE = "No pipeline attached to the session. Call LoadPipeline (or RestoreTrainRun) before SetTrainRunConfig."
@@ -40,55 +37,6 @@ STOP_TEXT = (
     "and the Train stream ends with TRAIN_STATUS_CANCELLED"
 )
 _FORGET_EVERY_S = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class TrainRequest:
-    """What Train is called with.
-
-    Attributes:
-        session_id: The session.
-        trainer: Number of the phase.
-        data: Data configuration as JSON, None to take the session's.
-        training: Training configuration as JSON, None to take the session's.
-        run_id: Run to attach to, whatever the other arguments; for clients that know it.
-        after_seq: Last event of that run which the client has.
-    """
-
-    session_id: str
-    trainer: int
-    data: bytes | None = None
-    training: bytes | None = None
-    run_id: str | None = None
-    after_seq: int = 0
-
-
-class Following:
-    """One stream's view of a run.
-
-    Attributes:
-        run_id: The run.
-        seq: Last event that the stream was given.
-    """
-
-    def __init__(self, service: TrainingService, run_id: str, after_seq: int) -> None:
-        self._service = service
-        self.run_id = run_id
-        self.seq = after_seq
-
-    async def events(self) -> AsyncGenerator[Entry]:
-        """Yield events until the run is over.
-
-        Raises:
-            SwathError: The run failed; or the server goes away first (Unavailable).
-        """
-        async with aclosing(self._service.follow(self.run_id, self.seq)) as entries:
-            async for entry in entries:
-                yield entry
-                # The consumer came back for more: it has handed this one on.
-                self.seq = entry.seq
-                self._service.given(self.run_id, entry.seq)
-        await self._service.see_off(self.run_id, self.seq)
 
 
 class TrainingService:
@@ -126,7 +74,7 @@ class TrainingService:
         self._note = note
         self._log = EventLog(store)
         self.supervisor = Supervisor(settings, store, self._log, sessions, artifacts, launcher, note)
-        self._audience = Audience(settings.attach_window_s, self._abandoned, store.delivered)
+        self._streams = Streams(self._log, store, settings.attach_window_s, self._abandoned)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._draining = False
         self._forgetting: asyncio.Task[None] | None = None
@@ -195,22 +143,22 @@ class TrainingService:
         run = await self._store.get(run_id)
         if run.session_id != request.session_id:
             raise RunNotFound(f"Run {run_id} not found", metadata={"run": run_id[:64]})
-        return self._following(run, min(max(request.after_seq, 0), run.last_seq))
+        return self._streams.open(run, request.after_seq)
 
     async def _start_or_attach(self, request: TrainRequest) -> Following:
         session = await self._sessions.get(request.session_id)
-        trainer = _trainer(request.trainer)
+        trainer = trainer_of(request.trainer)
         config = await self._config(session)
-        document = _effective(config, request, trainer)
-        arguments = digest(canonical({"trainer": int(trainer), "trainrun": document.model_dump(mode="json")}))
+        document = effective(config, request, trainer)
+        arguments = arguments_of(trainer, document)
         active = await self._active(session)
         if active is not None:
             if active.arguments_digest != arguments or active.pipeline_digest != session.pipeline_digest:
                 raise _busy(session)
-            return self._following(active, max(active.delivered_seq, self._audience.delivered(active.id)))
+            return self._streams.open(active)
         unheard = await self._store.unheard(session.id, arguments, self._settings.attach_window_s)
         if unheard is not None and _is_what_session_has(unheard, session):
-            return self._following(unheard, max(unheard.delivered_seq, self._audience.delivered(unheard.id)))
+            return self._streams.open(unheard)
         if session.pipeline_digest is None:
             raise PipelineMissing(NO_PIPELINE.replace("SetTrainRunConfig", "Train"))
         run = Run(
@@ -230,15 +178,16 @@ class TrainingService:
     async def _start(
         self, run: Run, session: Session, document: TrainRunDocument, config: TrainRunDocument | None
     ) -> Following:
-        await self._check(run, document)
-        device = await asyncio.to_thread(_device, document.training)
+        pipeline = parse("pipeline", await self._artifacts.get(run.pipeline_digest))
+        check(run.trainer, document, pipeline, has_weights=run.weights_digest is not None)
+        device = await asyncio.to_thread(device_of, document.training)
         spec_digest = await self._artifacts.put(canonical(document))
         stopped = await self._store.stop_flag(session.id)
         run = replace(run, spec_digest=spec_digest, device=device)
         if stopped:
             run = replace(run, state=RunState.CANCELLED)
             await self._store.create(run, [self._note("CANCELLED", NOT_STARTING)])
-            return self._following(run, 0)
+            return self._streams.open(run)
         run = (await self._store.create(run)).run
 
         def take(current: Session) -> dict[str, Any]:
@@ -253,28 +202,7 @@ class TrainingService:
             await self._store.discard(run.id)
             raise
         self.supervisor.begin(run)
-        return self._following(run, 0)
-
-    async def _check(self, run: Run, document: TrainRunDocument) -> None:
-        """Refuse what can be seen to fail before a worker is started for it."""
-        if run.trainer is Trainer.CALIBRATION and run.weights_digest is None:
-            raise NotFitted(
-                "The session holds no trained weights: restore a saved run with its weights, load weights, or train "
-                "before a calibration"
-            )
-        if run.trainer is Trainer.GRADIENT and not document.loss_nodes:
-            raise InvalidInput(
-                "trainrun_config.loss_nodes must specify at least one loss node for gradient training. "
-                "Add loss node names to your trainrun config YAML."
-            )
-        pipeline: PipelineDocument = parse("pipeline", await self._artifacts.get(run.pipeline_digest))
-        names = {node.name for node in pipeline.nodes}
-        for field in ("loss_nodes", "metric_nodes", "freeze_nodes", "unfreeze_nodes"):
-            if unknown := [name for name in getattr(document, field) if name not in names]:
-                raise InvalidInput(
-                    f"{field}: no node {', '.join(unknown)} in the pipeline; it has {', '.join(sorted(names))}",
-                    metadata={"field": field},
-                )
+        return self._streams.open(run)
 
     async def _config(self, session: Session) -> TrainRunDocument | None:
         if session.run_config_digest is None:
@@ -306,43 +234,12 @@ class TrainingService:
         entries = await self._store.entries(run.id, run.last_seq - 1)
         return entries[-1].payload if entries else self._note("RUNNING", "Waiting for a worker")
 
-    # Streams
-
-    def _following(self, run: Run, after_seq: int) -> Following:
-        return Following(self, run.id, after_seq)
-
-    async def follow(self, run_id: str, after_seq: int) -> AsyncGenerator[Entry]:
-        """Yield a run's events after a sequence number; see `EventLog.follow`. The run goes on while anybody does."""
-        self._audience.enter(run_id)
-        try:
-            async with aclosing(self._log.follow(run_id, after_seq)) as entries:
-                async for entry in entries:
-                    yield entry
-        finally:
-            self._audience.leave(run_id)
-
-    def given(self, run_id: str, seq: int) -> None:
-        """Note that a stream has handed an event on."""
-        self._audience.given(run_id, seq)
-
-    async def see_off(self, run_id: str, seq: int) -> None:
-        """Note that a stream has handed on everything of a run that is over.
-
-        Raises:
-            SwathError: What the run failed with.
-        """
-        await self._store.delivered(run_id, seq, end=True)
-        self._audience.dismiss(run_id)
-        run = await self._store.get(run_id)
-        if run.code:
-            raise restore(run.code, run.reason, run.message, run.details)
-
     # Life
 
     async def start(self) -> None:
         """Take up the runs that an earlier process left."""
         for run in await self._store.unfinished():
-            self._audience.expect(run.id, run.delivered_seq)
+            self._streams.expect(run)
             self.supervisor.begin(await self._with_lease(run))
         self._forgetting = asyncio.create_task(self._forget())
 
@@ -359,8 +256,7 @@ class TrainingService:
             self._forgetting.cancel()
             await asyncio.wait([self._forgetting])
         await self.supervisor.close()
-        self._log.cut()
-        await self._audience.close()
+        await self._streams.close()
         await self._launcher.close()
         await self._store.close()
 
@@ -379,7 +275,6 @@ class TrainingService:
         return await self._store.ask_stop(run.id, StopCause.SESSION_CLOSED)
 
     async def _abandoned(self, run_id: str) -> None:
-        self._audience.dismiss(run_id)
         await self.supervisor.stop(run_id, StopCause.ABANDONED)
 
     def _turn(self, session_id: str) -> asyncio.Lock:
@@ -410,32 +305,6 @@ class TrainingService:
             await asyncio.sleep(_FORGET_EVERY_S)
 
 
-def _trainer(number: int) -> Trainer:
-    try:
-        return Trainer(number)
-    except ValueError:
-        raise InvalidInput(f"Unknown trainer type: {number}") from None
-
-
-def _effective(config: TrainRunDocument | None, request: TrainRequest, trainer: Trainer) -> TrainRunDocument:
-    """Return the session's configuration with what the request replaces."""
-    data: DataDocument | None = config.data if config else None
-    if request.data is not None:
-        data = parse("data", request.data)
-    if data is None:
-        raise InvalidInput(
-            "Training requires data config to be provided either in request or loaded via RestoreTrainRun"
-        )
-    training: TrainingDocument | None = config.training if config else None
-    if request.training is not None:
-        training = parse("training", request.training)
-    if trainer is Trainer.GRADIENT and training is None:
-        raise InvalidInput("Gradient training requires training config either in request or loaded via RestoreTrainRun")
-    if config is None:
-        return TrainRunDocument(name="trainrun", data=data, training=training)
-    return config.model_copy(update={"data": data, "training": training})
-
-
 def _is_what_session_has(run: Run, session: Session) -> bool:
     """Whether the session is still as the run left it."""
     pipeline, weights = run.result_pipeline or run.pipeline_digest, run.result_weights or run.weights_digest
@@ -447,9 +316,3 @@ def _busy(session: Session) -> RunActive:
         f"Session {session.id} is training (run {session.active_run}): wait for its end, or call StopTrain",
         metadata={"session": session.id, "run": session.active_run or ""},
     )
-
-
-def _device(training: TrainingDocument | None) -> str:
-    from swath.engine.training.device import device_of  # imports torch, which takes seconds: not at import
-
-    return str(device_of(training))

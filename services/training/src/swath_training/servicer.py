@@ -11,7 +11,9 @@ from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import InvalidInput
 from swath_training import capabilities
 from swath_training.capabilities import Parameter
-from swath_training.service import Following, TrainingService, TrainRequest
+from swath_training.requests import TrainRequest
+from swath_training.service import TrainingService
+from swath_training.streams import Following
 
 RUN_KEY = "swath-run-id"
 """Metadata: names the run, in both directions."""
@@ -53,13 +55,14 @@ class TrainingServicer:
                 after_seq=after_seq,
             )
         )
-        await context.send_initial_metadata(((RUN_KEY, following.run_id), (AFTER_KEY, str(following.seq))))
-        try:
-            async with aclosing(following.events()) as events:
-                async for entry in events:
-                    yield pb.TrainResponse.FromString(entry.payload)
-        finally:
-            context.set_trailing_metadata(_trailers(following))
+        async with following:
+            await context.send_initial_metadata(((RUN_KEY, following.run_id), (AFTER_KEY, str(following.seq))))
+            try:
+                async with aclosing(following.events()) as events:
+                    async for entry in events:
+                        yield pb.TrainResponse.FromString(entry.payload)
+            finally:
+                context.set_trailing_metadata(_trailers(following))
 
     async def StopTrain(self, request: pb.StopTrainRequest, context: grpc.aio.ServicerContext) -> pb.StopTrainResponse:
         """Ask the session's run to stop."""

@@ -7,26 +7,18 @@ what an older attempt sends is refused here and nowhere else.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from swath.errors import AttemptFenced, InvalidInput, RunNotFound
+from swath.errors import AttemptFenced
 from swath.storage.sql import GroupWriter, create_tables, now, reading
-from swath_training.items import Checkpoint, Event, Failure, Item, Result, Stopped
+from swath_training.items import Checkpoint, Item
+from swath_training.rows import Written, append, change, record, run_row
 from swath_training.runs import OVER, WORKING, Entry, Run, RunState, StopCause
 from swath_training.tables import CHECKPOINTS, EVENTS, METADATA, RUNS, STOPS, run_of
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A run after a write, and what the write added to its log."""
-
-    run: Run
-    entries: tuple[Entry, ...] = ()
 
 
 class RunStore:
@@ -58,7 +50,7 @@ class RunStore:
             RunNotFound: No such run, or it is forgotten.
         """
         async with reading(self._engine) as connection:
-            return await connection.run_sync(_run, run_id)
+            return await connection.run_sync(run_row, run_id)
 
     async def latest(self, session_id: str) -> Run | None:
         """Return the session's last run, if it ever had one."""
@@ -147,7 +139,7 @@ class RunStore:
                     finished_at=now() if run.state.over else None,
                 )
             )
-            return _append(connection, _run(connection, run.id), [(None, payload) for payload in first])
+            return append(connection, run_row(connection, run.id), [(None, payload) for payload in first])
 
         return await self._writer.write(work)
 
@@ -159,9 +151,9 @@ class RunStore:
         """Begin the next attempt of a run; from now on the one before is fenced off."""
 
         def work(connection: Connection) -> Run:
-            run = _run(connection, run_id)
+            run = run_row(connection, run_id)
             state = RunState.STOPPING if run.stop else RunState.RUNNING
-            return _change(
+            return change(
                 connection,
                 run,
                 state=state,
@@ -190,8 +182,8 @@ class RunStore:
         """Count the death of the present attempt's worker."""
 
         def work(connection: Connection) -> Run:
-            run = _run(connection, run_id)
-            return _change(connection, run, fruitless=0 if run.progressed else run.fruitless + 1, progressed=False)
+            run = run_row(connection, run_id)
+            return change(connection, run, fruitless=0 if run.progressed else run.fruitless + 1, progressed=False)
 
         return await self._writer.write(work)
 
@@ -199,11 +191,11 @@ class RunStore:
         """Write down that a run shall stop; a run that is over or ending is left as it is."""
 
         def work(connection: Connection) -> Run:
-            run = _run(connection, run_id)
+            run = run_row(connection, run_id)
             if run.state.over or run.state is RunState.ENDING:
                 return run
             state = RunState.STOPPING if run.state is RunState.RUNNING else run.state
-            return _change(connection, run, state=state, stop=cause)
+            return change(connection, run, state=state, stop=cause)
 
         return await self._writer.write(work)
 
@@ -211,8 +203,8 @@ class RunStore:
         """Append what the service itself has to say to a run's log."""
 
         def work(connection: Connection) -> Written:
-            run = _run(connection, run_id)
-            return Written(run) if run.state.over else _append(connection, run, [(None, payload)])
+            run = run_row(connection, run_id)
+            return Written(run) if run.state.over else append(connection, run, [(None, payload)])
 
         return await self._writer.write(work)
 
@@ -225,10 +217,10 @@ class RunStore:
         """
 
         def work(connection: Connection) -> Run:
-            run = _run(connection, run_id)
+            run = run_row(connection, run_id)
             if run.state.over or run.state is RunState.ENDING:
                 return run
-            return _change(connection, run, state=RunState.ENDING, **facts)
+            return change(connection, run, state=RunState.ENDING, **facts)
 
         return await self._writer.write(work)
 
@@ -236,11 +228,11 @@ class RunStore:
         """End a run, once, in a state in which it is over; with it the last event goes into the log."""
 
         def work(connection: Connection) -> Written:
-            run = _run(connection, run_id)
+            run = run_row(connection, run_id)
             if run.state.over:
                 return Written(run)
-            written = _append(connection, run, [(None, final)] if final else [])
-            return Written(_change(connection, run, state=state, finished_at=now(), final=None), written.entries)
+            written = append(connection, run, [(None, final)] if final else [])
+            return Written(change(connection, run, state=state, finished_at=now(), final=None), written.entries)
 
         return await self._writer.write(work)
 
@@ -292,10 +284,10 @@ class RunStore:
         """
 
         def work(connection: Connection) -> Written:
-            run = _run(connection, run_id)
+            run = run_row(connection, run_id)
             if run.attempt != attempt or run.state not in WORKING:
                 raise fenced(run, attempt)
-            return _record(connection, run, [item for item in items if item.seq > run.item_seq])
+            return record(connection, run, [item for item in items if item.seq > run.item_seq])
 
         return await self._writer.write(work)
 
@@ -306,114 +298,3 @@ def fenced(run: Run, attempt: int) -> AttemptFenced:
         f"attempt {attempt} of run {run.id} is over: the run is {run.state} in attempt {run.attempt}",
         metadata={"run": run.id, "attempt": str(attempt)},
     )
-
-
-def _run(connection: Connection, run_id: str) -> Run:
-    row = connection.execute(select(RUNS).where(RUNS.c.id == run_id)).mappings().first()
-    if row is None:
-        raise RunNotFound(f"Run {run_id} not found", metadata={"run": run_id[:64]})
-    return run_of(row)
-
-
-def _change(connection: Connection, run: Run, **values: Any) -> Run:
-    row = connection.execute(update(RUNS).where(RUNS.c.id == run.id).values(**values).returning(RUNS)).mappings().one()
-    return run_of(row)
-
-
-def _append(connection: Connection, run: Run, events: Sequence[tuple[int | None, bytes]]) -> Written:
-    """Append events with their places to a run's log."""
-    if not events:
-        return Written(run)
-    entries = tuple(Entry(run.last_seq + index, payload) for index, (_, payload) in enumerate(events, start=1))
-    created = connection.execute(select(now())).scalar_one()
-    connection.execute(
-        insert(EVENTS),
-        [
-            {
-                "run_id": run.id,
-                "seq": entry.seq,
-                "attempt": run.attempt,
-                "position": position,
-                "payload": entry.payload,
-                "created_at": created,
-            }
-            for entry, (position, _) in zip(entries, events, strict=True)
-        ],
-    )
-    return Written(_change(connection, run, last_seq=entries[-1].seq), entries)
-
-
-def _record(connection: Connection, run: Run, items: Sequence[Item]) -> Written:
-    position, progressed = run.position, run.progressed
-    events: list[tuple[int | None, bytes]] = []
-    end: dict[str, Any] = {}
-    for expected, item in enumerate(items, start=run.item_seq + 1):
-        if item.seq != expected:
-            raise InvalidInput(f"run {run.id}: item {item.seq} came where {expected} was expected")
-        match item.body:
-            case Event() as event:
-                if event.position > position:
-                    events.append((event.position, event.payload))
-                    position, progressed = event.position, True
-            case Checkpoint() as checkpoint:
-                progressed = _keep(connection, run, checkpoint) or progressed
-            case Result() | Stopped() | Failure() as body:
-                end = _end(body)
-    if not items:
-        return Written(run)
-    written = _append(connection, run, events)
-    changes = {"item_seq": items[-1].seq, "position": position, "progressed": progressed, **end}
-    return Written(_change(connection, written.run, **changes), written.entries)
-
-
-def _keep(connection: Connection, run: Run, checkpoint: Checkpoint) -> bool:
-    """Keep a checkpoint in place of older ones and say whether it is further on than they were."""
-    best = connection.execute(
-        select(CHECKPOINTS.c.position)
-        .where(CHECKPOINTS.c.run_id == run.id)
-        .order_by(CHECKPOINTS.c.position.desc())
-        .limit(1)
-    ).scalar()
-    if best is not None and best > checkpoint.position:
-        return False
-    connection.execute(delete(CHECKPOINTS).where(CHECKPOINTS.c.run_id == run.id))
-    connection.execute(
-        insert(CHECKPOINTS).values(
-            run_id=run.id,
-            position=checkpoint.position,
-            attempt=run.attempt,
-            digest=checkpoint.digest,
-            created_at=now(),
-        )
-    )
-    return best is None or best < checkpoint.position
-
-
-def _end(body: Result | Stopped | Failure) -> dict[str, Any]:
-    match body:
-        case Result():
-            return {
-                "state": RunState.ENDING,
-                "result_weights": body.weights_digest,
-                "result_pipeline": body.pipeline_digest,
-                "final": body.final.payload,
-                "stop": None,
-            }
-        case Stopped(cause=StopCause.DRAIN):
-            return {"state": RunState.QUEUED}
-        case Stopped():
-            return {
-                "state": RunState.ENDING,
-                "result_weights": body.weights_digest,
-                "result_pipeline": body.pipeline_digest,
-                "final": body.final.payload if body.final else None,
-                "stop": body.cause,
-            }
-        case Failure():
-            return {
-                "state": RunState.ENDING,
-                "code": body.code,
-                "reason": body.reason,
-                "message": body.message,
-                "details": dict(body.metadata),
-            }

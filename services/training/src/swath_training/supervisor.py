@@ -7,16 +7,15 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
 
 import structlog
 
-from swath.errors import Denied, SessionNotFound, SwathError, Unavailable, WorkerDied
+from swath.errors import Denied, SwathError, Unavailable, WorkerDied
 from swath.service.ports import Session, Sessions
 from swath.storage import ArtifactStore
 from swath_training.deaths import obituary
-from swath_training.items import Command, Hello, Item, Release, Stop, Welcome
+from swath_training.endings import Endings
+from swath_training.items import Hello, Item, Release, Stop, Welcome
 from swath_training.launcher import Launcher
 from swath_training.log import EventLog
 from swath_training.processes import Handle
@@ -24,42 +23,12 @@ from swath_training.queue import DeviceQueue, Place
 from swath_training.runs import WORKING, Run, RunState, StopCause
 from swath_training.settings import TrainingSettings
 from swath_training.store import RunStore, fenced
+from swath_training.ward import Ward, WorkerLine
 
 _log = structlog.get_logger("swath.training")
 
-CANCELLED_TEXT = "Training cancelled; the pipeline holds the state of the last completed step"
 _EXIT_S = 5.0
 _LAST_ITEMS_S = 2.0
-
-
-class WorkerLine(Protocol):
-    """The way down to a worker that has dialled."""
-
-    def send(self, command: Command) -> None:
-        """Send a command, in order, without waiting."""
-        ...
-
-    def hang_up(self, error: SwathError | None) -> None:
-        """End the link."""
-        ...
-
-
-@dataclass(eq=False)
-class _Ward:
-    """A run that is not over, and what is known of its worker in this process."""
-
-    run_id: str
-    session_id: str
-    attempt: int
-    state: RunState
-    stop: StopCause | None
-    stop_at: float = 0.0
-    line: WorkerLine | None = None
-    dialled: bool = False
-    heard_at: float = 0.0
-    # Set when there is something to look at: a stop, the worker's end, or the worker's line.
-    stirred: asyncio.Event = field(default_factory=asyncio.Event)
-    task: asyncio.Task[None] | None = None
 
 
 class Supervisor:
@@ -88,12 +57,12 @@ class Supervisor:
         self._settings = settings
         self._store = store
         self._log = log
-        self._sessions = sessions
         self._artifacts = artifacts
+        self._endings = Endings(store, log, sessions, note)
         self._launcher = launcher
         self._note = note
         self._queue = DeviceQueue()
-        self._wards: dict[str, _Ward] = {}
+        self._wards: dict[str, Ward] = {}
         self._draining = False
         self._drained_at = 0.0
         self.address = ""
@@ -102,7 +71,7 @@ class Supervisor:
 
     def begin(self, run: Run) -> None:
         """Take charge of a run that is queued, or that an earlier process of this service had in charge."""
-        ward = _Ward(run.id, run.session_id, run.attempt, run.state, run.stop, stop_at=_now())
+        ward = Ward(run.id, run.session_id, run.attempt, run.state, run.stop, stop_at=_now())
         self._wards[run.id] = ward
         place = self._queue.enter(run.id, run.device)
         ward.task = asyncio.create_task(self._drive(ward, run, place), name=f"run {run.id}")
@@ -217,21 +186,21 @@ class Supervisor:
 
     # The life of a run
 
-    async def _drive(self, ward: _Ward, run: Run, place: Place) -> None:
+    async def _drive(self, ward: Ward, run: Run, place: Place) -> None:
         try:
             if run.state is RunState.ENDING:
-                await self._finish(run)
+                await self._endings.finish(run)
             elif await self._turn(ward, run, place):
                 await self._attempts(ward, run)
         except Exception as error:
             _log.exception("run failed in the service", run=run.id)
             text = f"Training failed: the service could not drive the run ({type(error).__name__})"
-            await self._fail(run, SwathError(text))
+            await self._endings.fail(run, SwathError(text))
         finally:
             place.leave()
             self._wards.pop(run.id, None)
 
-    async def _turn(self, ward: _Ward, run: Run, place: Place) -> bool:
+    async def _turn(self, ward: Ward, run: Run, place: Place) -> bool:
         """Wait for the device, telling the position; whether the run may begin."""
         told = 0
         while place.position and ward.stop is None and not self._draining:
@@ -244,11 +213,11 @@ class Supervisor:
                 await _stirs(None, ward.stirred, place.moved)
             ward.stirred.clear()
         if ward.stop is not None and run.state is RunState.QUEUED:
-            await self._cancel(run)
+            await self._endings.cancel(run)
             return False
         return not (self._draining and run.state is RunState.QUEUED)
 
-    async def _attempts(self, ward: _Ward, run: Run) -> None:
+    async def _attempts(self, ward: Ward, run: Run) -> None:
         handle = Handle(run.worker_pid, run.worker_started) if run.worker_pid is not None else None
         if run.state not in WORKING or handle is None or not handle.alive:
             handle = None
@@ -256,14 +225,14 @@ class Supervisor:
         while True:
             if handle is None:
                 if ward.stop is not None:
-                    return await self._cancel(run)
+                    return await self._endings.cancel(run)
                 if self._draining:
                     return None
                 run, handle = await self._launch(ward, run)
             code = await self._watch(ward, handle) if handle is not None else None
             run = await self._store.get(run.id)
             if run.state is RunState.ENDING:
-                await self._finish(run)
+                await self._endings.finish(run)
             if handle is not None:
                 await self._bury(ward, handle)
             handle = None
@@ -274,21 +243,21 @@ class Supervisor:
             if ward.stop is None and not self._draining and not await self._may_resume(ward, run, code):
                 return None
 
-    async def _may_resume(self, ward: _Ward, run: Run, code: int | None) -> bool:
+    async def _may_resume(self, ward: Ward, run: Run, code: int | None) -> bool:
         """Count a worker's death; fail a run whose workers die too often, else wait a little."""
         run = await self._store.died(run.id)
         words = obituary(code, self._launcher.words(run.id, run.attempt))
         _log.warning("worker died", run=run.id, attempt=run.attempt, words=words)
         if run.fruitless >= self._settings.fruitless_attempts or run.attempt >= self._settings.max_attempts:
             times = f"{run.fruitless} times without progress" if run.fruitless else f"in each of {run.attempt} attempts"
-            await self._fail(run, WorkerDied(f"Training failed: the worker died {times}; {words}"))
+            await self._endings.fail(run, WorkerDied(f"Training failed: the worker died {times}; {words}"))
             return False
         await self._log.note(run.id, self._note("RUNNING", f"Resuming after the worker died: {obituary(code, '')}"))
         ward.stirred.clear()
         await _stirs(0.1 * 2**run.fruitless - 0.1, ward.stirred)
         return True
 
-    async def _launch(self, ward: _Ward, run: Run) -> tuple[Run, Handle | None]:
+    async def _launch(self, ward: Ward, run: Run) -> tuple[Run, Handle | None]:
         token = secrets.token_urlsafe(32)
         run = await self._store.begin(run.id, _digest(token))
         ward.attempt, ward.state, ward.line, ward.dialled = run.attempt, run.state, None, False
@@ -300,7 +269,7 @@ class Supervisor:
         await self._store.worker(run.id, run.attempt, handle.pid, handle.started)
         return run, handle
 
-    async def _watch(self, ward: _Ward, handle: Handle) -> int | None:
+    async def _watch(self, ward: Ward, handle: Handle) -> int | None:
         """Wait until the worker has brought its end to disk, or is dead; return its exit code if it is known."""
         exited = asyncio.create_task(self._launcher.exited(handle))
         since = _now()
@@ -312,7 +281,10 @@ class Supervisor:
                     if ward.line is not None and await _stirs(_LAST_ITEMS_S, ward.stirred):
                         continue
                     return exited.result()
-                patience = self._patience(ward, since)
+                deadline = ward.deadline(self._settings, since)
+                if self._draining:
+                    deadline = min(deadline, self._drained_at + self._settings.drain_s)
+                patience = deadline - _now()
                 if patience <= 0:
                     if ward.stop is not StopCause.SESSION_CLOSED:
                         _log.warning("worker is silent or does not stop: killed", run=ward.run_id, pid=handle.pid)
@@ -326,22 +298,7 @@ class Supervisor:
         finally:
             exited.cancel()
 
-    def _patience(self, ward: _Ward, since: float) -> float:
-        """Return the seconds until the worker has to be killed if nothing changes."""
-        settings = self._settings
-        if ward.line is not None:
-            limits = [ward.heard_at + settings.worker_silent_s]
-        elif ward.dialled:
-            limits = [max(ward.heard_at, since) + settings.worker_lost_s + settings.heartbeat_s]
-        else:
-            limits = [since + settings.worker_start_s]
-        if ward.stop is not None:
-            limits.append(ward.stop_at + settings.stop_grace_s)
-        if self._draining:
-            limits.append(self._drained_at + settings.drain_s)
-        return min(limits) - _now()
-
-    async def _bury(self, ward: _Ward, handle: Handle) -> None:
+    async def _bury(self, ward: Ward, handle: Handle) -> None:
         """Have the worker exit, and wait until its device is free."""
         if ward.line is not None:
             ward.line.send(Release())
@@ -350,43 +307,6 @@ class Supervisor:
         except TimeoutError:
             handle.kill()
             await self._launcher.exited(handle)
-
-    # Ends
-
-    async def _cancel(self, run: Run) -> None:
-        await self._finish(await self._store.give_up(run.id, stop=run.stop or StopCause.SESSION_CLOSED))
-
-    async def _fail(self, run: Run, error: SwathError) -> None:
-        facts = {"code": error.code, "reason": error.reason, "message": error.message, "details": error.metadata}
-        await self._finish(await self._store.give_up(run.id, **facts))
-
-    async def _finish(self, run: Run) -> None:
-        """Give the session what the worker brought, then let everybody know.
-
-        The session comes first: a client that sees the last event finds the weights in place and the session free.
-        """
-        await self._settle(run)
-        if run.code:
-            await self._log.end(run.id, RunState.FAILED)
-        elif run.stop is not None:
-            final = run.final or self._note("CANCELLED", CANCELLED_TEXT)
-            await self._log.end(run.id, RunState.CANCELLED, final)
-        else:
-            await self._log.end(run.id, RunState.COMPLETE, run.final)
-
-    async def _settle(self, run: Run) -> None:
-        def decide(session: Session) -> dict[str, Any]:
-            if session.active_run != run.id:
-                return {}
-            changes: dict[str, Any] = {"active_run": None}
-            if run.result_weights and run.result_pipeline and session.pipeline_digest == run.pipeline_digest:
-                changes |= {"pipeline_digest": run.result_pipeline, "weights_digest": run.result_weights}
-            return changes
-
-        try:
-            await self._sessions.change(run.session_id, decide)
-        except SessionNotFound:
-            _log.info("the session of a run is gone", run=run.id, session=run.session_id)
 
 
 def _digest(token: str) -> str:
