@@ -244,7 +244,9 @@ def test_search_paths_outside_of_the_allowed_roots_are_listed(stub, session):
 
 
 def test_shared_memory_must_carry_the_sessions_name(stub, normalizing, refused):
-    cube = pb.Tensor(shape=[1, 4, 4, 3], dtype=1, shm_ref=pb.ShmRef(name="/psm_other", byte_offset=0, byte_size=192))
+    cube = pb.Tensor(
+        shape=[1, 4, 4, 3], dtype=pb.D_TYPE_FLOAT32, shm_ref=pb.ShmRef(name="/psm_other", byte_offset=0, byte_size=192)
+    )
     request = pb.InferenceRequest(session_id=normalizing, inputs=pb.InputBatch(cube=cube))
     code, _, text = refused(stub.Inference, request)
     assert code == PRECONDITION

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import grpc
 import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from swath.client import Client, build_stub, config_search_paths
+from swath.client import Client, build_stub, config_search_paths, numpy_to_proto
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 
 CUVIS = "cuvis_ai.v1.CuvisAIService"
@@ -47,14 +49,14 @@ def test_sigterm_fails_no_call(own_server, scene):
         for _ in session.train("statistical"):
             pass
     stub = build_stub(own_server.target)
-    inputs = {"cube": scene["cube"][None].astype(np.float32), "wavelengths": scene["wavelengths"][None]}
+    batch = pb.InputBatch(
+        cube=numpy_to_proto(scene["cube"][None].astype(np.float32)),
+        wavelengths=numpy_to_proto(scene["wavelengths"][None]),
+    )
     failures: list[grpc.StatusCode] = []
     done = threading.Event()
 
     def keep_calling() -> None:
-        from swath.client import numpy_to_proto
-
-        batch = pb.InputBatch(**{key: numpy_to_proto(value) for key, value in inputs.items()})
         while not done.is_set():
             try:
                 stub.Inference(pb.InferenceRequest(session_id=session.id, inputs=batch, output_specs=["scores"]))
@@ -75,9 +77,10 @@ def test_sigterm_fails_no_call(own_server, scene):
 
 def test_health_watch_sees_the_drain(own_server):
     with grpc.insecure_channel(own_server.target) as channel:
-        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=CUVIS))
+        stub: Any = health_pb2_grpc.HealthStub(channel)
+        watch = stub.Watch(health_pb2.HealthCheckRequest(service=CUVIS))
         assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
-        own_server._process.send_signal(signal.SIGTERM)
+        os.kill(own_server.pid, signal.SIGTERM)
         assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
         watch.cancel()
 

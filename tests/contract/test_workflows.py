@@ -43,7 +43,7 @@ def lentils(server, made_data: dict) -> None:
     (layer / "lentils.yaml").write_text(json.dumps(made_data))
 
 
-def _train(stub, session: str, trainer: int, **fields) -> list[pb.TrainResponse]:
+def _train(stub, session: str, trainer: pb.TrainerType, **fields) -> list[pb.TrainResponse]:
     return list(stub.Train(pb.TrainRequest(session_id=session, trainer_type=trainer, **fields)))
 
 

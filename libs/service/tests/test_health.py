@@ -1,6 +1,7 @@
 """Health tells the truth about every name."""
 
 import asyncio
+from typing import Any
 
 import grpc
 import pytest
@@ -28,7 +29,8 @@ async def suite(serve):
 
 
 async def _status(channel, name: str) -> int:
-    answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=name))
+    stub: Any = health_pb2_grpc.HealthStub(channel)
+    answer = await stub.Check(health_pb2.HealthCheckRequest(service=name))
     return answer.status
 
 
@@ -59,7 +61,8 @@ async def test_an_unknown_name_is_not_found(suite):
 
 
 async def test_watch_follows_changes(suite):
-    watch = health_pb2_grpc.HealthStub(suite.channel).Watch(health_pb2.HealthCheckRequest(service="swath.inference"))
+    stub: Any = health_pb2_grpc.HealthStub(suite.channel)
+    watch = stub.Watch(health_pb2.HealthCheckRequest(service="swath.inference"))
     assert (await watch.read()).status == NOT_SERVING
     await suite.health.set_ready("inference")
     assert (await watch.read()).status == SERVING
@@ -74,5 +77,5 @@ async def test_draining_is_for_good():
     await board.set_ready("config")
     await board.drain()
     await board.set_ready("session")
-    answer = await board.servicer.Check(health_pb2.HealthCheckRequest(service="swath.session"), None)
+    answer: Any = await board.servicer.Check(health_pb2.HealthCheckRequest(service="swath.session"), None)
     assert answer.status == NOT_SERVING

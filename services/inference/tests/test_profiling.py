@@ -1,9 +1,17 @@
 """Node times of sessions."""
 
+from collections.abc import Callable
+
 import pytest
 
 from swath.service import Profiling
 from swath_inference.profiling import Profiler
+
+
+def _observe(profiler: Profiler, switches: Profiling) -> Callable[[str, float], None]:
+    observer = profiler.observer("s", switches, "inference")
+    assert observer is not None
+    return observer
 
 
 def test_nothing_is_observed_while_profiling_is_off():
@@ -12,7 +20,7 @@ def test_nothing_is_observed_while_profiling_is_off():
 
 def test_statistics_are_in_milliseconds():
     profiler, switches = Profiler(), Profiling(enabled=True)
-    observe = profiler.observer("s", switches, "inference")
+    observe = _observe(profiler, switches)
     for seconds in (0.001, 0.002, 0.006):
         observe("rx", seconds)
     (times,) = profiler.summary("s", switches, None)
@@ -23,7 +31,7 @@ def test_statistics_are_in_milliseconds():
 
 def test_the_first_calls_of_a_node_can_be_left_out():
     profiler, switches = Profiler(), Profiling(enabled=True, skip_first=2)
-    observe = profiler.observer("s", switches, "inference")
+    observe = _observe(profiler, switches)
     for seconds in (9, 9, 0.001):
         observe("rx", seconds)
     assert [times.count for times in profiler.summary("s", switches, "inference")] == [1]
@@ -31,11 +39,11 @@ def test_the_first_calls_of_a_node_can_be_left_out():
 
 def test_a_reset_starts_anew():
     profiler = Profiler()
-    profiler.observer("s", Profiling(enabled=True), "inference")("rx", 1)
+    _observe(profiler, Profiling(enabled=True))("rx", 1)
     assert profiler.summary("s", Profiling(enabled=True, generation=1), None) == []
 
 
 def test_a_summary_can_be_of_one_stage():
     profiler, switches = Profiler(), Profiling(enabled=True)
-    profiler.observer("s", switches, "inference")("rx", 1)
+    _observe(profiler, switches)("rx", 1)
     assert profiler.summary("s", switches, "train") == []

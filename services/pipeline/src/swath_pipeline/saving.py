@@ -181,7 +181,7 @@ class Saving:
         return run, document, self._read_weights(weights_path, beside.with_suffix(".pt"), file)
 
     def _find_pipeline(self, reference: str | None, run_file: Path) -> Path:
-        """Find a run's pipeline: beside the run, above it, in the workspace, else by the name that SaveTrainRun gives."""
+        """Find a run's pipeline: beside the run, above it, in the workspace, else as SaveTrainRun names it."""
         candidates = []
         for name in (reference, f"{reference}.yaml") if reference else ():
             candidates += [run_file.parent / name, run_file.parent.parent / name, self._workspace.root / name]

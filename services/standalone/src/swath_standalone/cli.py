@@ -56,7 +56,7 @@ def serve(
         raise typer.Exit(1) from None
 
 
-async def _run(make, settings, launcher) -> None:  # noqa: ANN001 (types come with imports that must wait)
+async def _run(make, settings, launcher) -> None:
     from swath.errors import SwathError
 
     stopping = asyncio.Event()

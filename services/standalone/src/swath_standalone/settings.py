@@ -14,7 +14,7 @@ from swath.service import ServerSettings
 
 
 def shipped_configs() -> Path:
-    """Return the configs that ship with Swath: beside this package where it is installed, in the repository otherwise."""
+    """Return the configs that ship with Swath: inside this package where it is installed, else in the repository."""
     installed = Path(__file__).parent / "configs"
     return installed if installed.is_dir() else Path(__file__).resolve().parents[4] / "configs"
 

@@ -41,5 +41,5 @@ class Checkpointer(Protocol):
         ...
 
 
-class StopRun(Exception):  # noqa: N818 - no error: it unwinds a run to the place that ends it
+class StopRun(Exception):
     """The run was asked to stop."""

@@ -45,20 +45,22 @@ def _scipy_contents(shown: str, path: Path) -> Contents:
 
 def _hdf5_contents(shown: str, path: Path) -> Contents:
     try:
-        import h5py  # pyright: ignore[reportMissingImports]
+        import h5py
     except ImportError as error:
         raise DependencyMissing(
             f"{shown} is a MAT file of version 7.3 and needs the package h5py on the server "
             "(pip install swath-engine[hdf5]), or save it with -v7"
         ) from error
 
-    with parsing(shown, "MAT 7.3 file"), h5py.File(path, "r") as file:
+    with parsing(shown, "MAT 7.3 file"), h5py.File(path, "r") as opened:
+        file: Any = opened  # h5py tells datasets, groups and types apart at run time only
         shapes = {
             key: tuple(reversed(file[key].shape)) for key in file if _is_plain(h5py, file, key) and file[key].shape
         }
 
     def load(key: str) -> np.ndarray:
-        with parsing(shown, "MAT 7.3 file"), h5py.File(path, "r") as file:
+        with parsing(shown, "MAT 7.3 file"), h5py.File(path, "r") as opened:
+            file: Any = opened
             if not _is_plain(h5py, file, key):
                 raise DataInvalid(f"{shown}: {key}: expected an array of numbers in this file")
             return np.asarray(file[key][()]).T  # MATLAB stores the first axis fastest
