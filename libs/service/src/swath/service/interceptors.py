@@ -13,6 +13,7 @@ import grpc
 import structlog
 
 from swath.errors import SwathError
+from swath.service.gate import Gate
 from swath.service.status import code_of, details_of, short
 
 DETAILS_KEY = "grpc-status-details-bin"
@@ -28,10 +29,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     Args:
         slow_s: Seconds after which a unary call is logged as slow.
+        gate: What calls pass; one that is always open if not given.
     """
 
-    def __init__(self, slow_s: float = 2.0) -> None:
+    def __init__(self, slow_s: float = 2.0, gate: Gate | None = None) -> None:
         self._slow_s = slow_s
+        self._gate = gate or Gate()
 
     async def intercept_service(
         self,
@@ -71,7 +74,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:
             started = time.monotonic()
             try:
-                return await behaviour(request, context)
+                with self._gate.passing(method):
+                    return await behaviour(request, context)
             except BaseException as error:
                 await _end(method, error, context)
             finally:
@@ -82,15 +86,16 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     def _streaming(self, method: str, behaviour: Callable[..., Any]) -> Callable[..., AsyncIterator[Any]]:
         async def call(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
-            answers = behaviour(request, context)
             try:
-                # Handlers are async generators, or coroutines that use read() and write() themselves.
-                if hasattr(answers, "__aiter__"):
-                    async with contextlib.aclosing(answers):
-                        async for answer in answers:
-                            yield answer
-                else:
-                    await answers
+                with self._gate.passing(method):
+                    answers = behaviour(request, context)
+                    # Handlers are async generators, or coroutines that use read() and write() themselves.
+                    if hasattr(answers, "__aiter__"):
+                        async with contextlib.aclosing(answers):
+                            async for answer in answers:
+                                yield answer
+                    else:
+                        await answers
             except GeneratorExit:
                 raise
             except BaseException as error:

@@ -9,11 +9,15 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from swath.errors import Unavailable
+from swath.service.gate import Gate
 from swath.service.health import HealthBoard
 from swath.service.interceptors import CallInterceptor
 from swath.service.reflection import add_reflection
 from swath.service.settings import ServerSettings
 from swath.service.slices import FallbackHandler
+
+_LAST_ANSWERS_S = 0.5
+"""Time for answers on their way out, and for health's last word to watchers."""
 
 _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
@@ -53,8 +57,9 @@ class Server:
     ) -> None:
         self._settings = settings
         self._health = health
+        self._gate = Gate()
         self._server = grpc.aio.server(
-            interceptors=(CallInterceptor(settings.slow_call_s),), options=server_options(settings)
+            interceptors=(CallInterceptor(settings.slow_call_s, self._gate),), options=server_options(settings)
         )
         self._server.add_generic_rpc_handlers(tuple(handlers))
         health_pb2_grpc.add_HealthServicer_to_server(health.servicer, self._server)
@@ -92,4 +97,6 @@ class Server:
         await asyncio.sleep(self._settings.drain_lag_s)
         if send_away is not None:
             await send_away()
-        await self._server.stop(self._settings.drain_grace_s)
+        self._gate.close()
+        await self._gate.empty(self._settings.drain_grace_s)
+        await self._server.stop(_LAST_ANSWERS_S)
