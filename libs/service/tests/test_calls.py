@@ -129,6 +129,29 @@ async def test_a_long_message_does_not_break_the_trailers(serve):
         await part.stub.Inference(pb.InferenceRequest())
     assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert "50000 characters in all" in str(caught.value.details())
+    assert _info(caught.value).reason == "INPUT_INVALID"  # Clients read details only if they repeat the message.
+
+
+async def test_a_message_with_half_a_surrogate_pair_still_travels(serve):
+    async def refuse(request):
+        raise InputInvalid("no node \ud800", metadata={"node": "\ud800"})
+
+    part = await serve({"inference": Inference(refuse)})
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await part.stub.Inference(pb.InferenceRequest())
+    assert caught.value.details() == "no node ?"
+    assert _info(caught.value).metadata["node"] == "?"
+
+
+@pytest.mark.parametrize("data", [b"\x0a\x02\xff\xfe", b"\x0a\xff\xff"], ids=["no UTF-8", "cut off"])
+@pytest.mark.parametrize("method", ["Inference", "Train"])
+async def test_bytes_that_are_no_request_are_an_invalid_argument(serve, method, data):
+    part = await serve({"inference": Inference(), "training": Training()})
+    path = f"/cuvis_ai.v1.CuvisAIService/{method}"
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await part.channel.unary_unary(path)(data)
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert _info(caught.value).reason == "INVALID_ARGUMENT"
 
 
 async def test_a_request_above_the_limit_is_refused(serve):

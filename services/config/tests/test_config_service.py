@@ -120,25 +120,41 @@ def test_schemas_by_kind(workspace: Workspace) -> None:
         ),
         ("data", b'{"batch_size": 0}', ["batch_size: Input should be greater than or equal to 1"], []),
         ("data", b"[" * 100_000, ["Invalid JSON: nested too deeply"], []),
+        (
+            "training",
+            b'{"seed": %s}' % (b"1" * 5000),
+            [
+                "Invalid JSON: Exceeds the limit (4300 digits) for integer string conversion: value has 5000 digits; "
+                "use sys.set_int_max_str_digits() to increase the limit"
+            ],
+            [],
+        ),
     ],
 )
-def test_bad_content_is_an_answer(
+async def test_bad_content_is_an_answer(
     workspace: Workspace, kind: str, data: bytes, errors: list[str], warnings: list[str]
 ) -> None:
-    validity = ConfigService(workspace).validate(kind, data)
+    validity = await ConfigService(workspace).validate(kind, data)
 
     assert validity.valid == (not errors)
     assert (list(validity.errors), list(validity.warnings)) == (errors, warnings)
 
 
-def test_what_is_no_content_is_an_error(workspace: Workspace) -> None:
+async def test_what_is_no_content_is_an_error(workspace: Workspace) -> None:
     service = ConfigService(workspace)
 
     with pytest.raises(InvalidInput, match="config_bytes is not UTF-8"):
-        service.validate("training", b"\xff")
+        await service.validate("training", b"\xff")
     with pytest.raises(ConfigInvalid, match="Unknown config type: nope"):
-        service.validate("nope", b"{}")
-    assert not service.validate("data", b"[1]").valid
+        await service.validate("nope", b"{}")
+    assert not (await service.validate("data", b"[1]")).valid
+
+
+async def test_content_beyond_the_limit_is_not_read(workspace: Workspace) -> None:
+    service = ConfigService(workspace, ConfigSettings(result_limit_bytes=1024))
+
+    with pytest.raises(TooLarge, match="config_bytes has 1025 bytes, more than 1024"):
+        await service.validate("training", b" " * 1025)
 
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,3 +101,13 @@ def test_random_initial_values_are_the_same_wherever_a_document_is_built():
     assert all(torch.equal(first[key], second[key]) for key in first)
     assert not torch.equal(first["net.fc1.weight"], other["net.fc1.weight"])
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    "channels",
+    [10**6, 2**31, float("inf"), float("nan"), 10**400],
+    ids=["million", "2^31", "inf", "nan", "10^400"],
+)
+def test_a_size_that_no_machine_holds_is_refused(channels) -> None:
+    with pytest.raises(GraphInvalid, match="num_channels"):
+        registry.create("RXGlobal", "rx", {"num_channels": channels})

@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -150,3 +151,21 @@ def test_what_is_no_weights_file_is_refused_and_runs_no_code(data, monkeypatch):
     monkeypatch.setattr(os, "system", lambda command: pytest.fail("code from the file ran"))
     with pytest.raises(WeightsInvalid):
         weights.load(data)
+
+
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning")
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda plain: plain.to_sparse(),
+        lambda plain: plain.to("meta"),
+        lambda plain: plain.to(torch.complex64),
+        lambda plain: torch.quantize_per_tensor(plain, 0.1, 0, torch.qint8),
+    ],
+    ids=["sparse", "meta", "complex", "quantized"],
+)
+def test_tensors_that_no_node_can_copy_are_refused(convert: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    buffer = io.BytesIO()
+    torch.save({"state_dict": {"rx": {"mu": convert(torch.eye(2))}}}, buffer)
+    with pytest.raises(WeightsInvalid):
+        weights.load(buffer.getvalue())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ class ConfigService:
     def __init__(self, workspace: Workspace, settings: ConfigSettings | None = None) -> None:
         settings = settings or ConfigSettings()
         self._workspace = json.dumps(workspace.spec())
+        self._document_limit = settings.result_limit_bytes
         self._pool = Pool(
             settings.workers,
             time_limit_s=settings.time_limit_s,
@@ -83,31 +85,18 @@ class ConfigService:
         except ConfigInvalid as error:
             raise ConfigNotFound(error.message) from error
 
-    def validate(self, config_type: str, data: bytes) -> Validity:
+    async def validate(self, config_type: str, data: bytes) -> Validity:
         """Check a document given as JSON. Bad content is an answer, not an error.
 
         Raises:
             ConfigInvalid: There is no such kind.
             InvalidInput: The bytes are no UTF-8.
+            TooLarge: More bytes than a composed configuration may have.
         """
         model(config_type)
-        if not data:
-            return Validity(False, ("config_bytes cannot be empty",))
-        try:
-            content = json.loads(data.decode())
-        except UnicodeDecodeError as error:
-            raise InvalidInput(f"config_bytes is not UTF-8: {error}") from error
-        except json.JSONDecodeError as error:
-            return Validity(False, (f"Invalid JSON: {error.msg}",))
-        except RecursionError:
-            return Validity(False, ("Invalid JSON: nested too deeply",))
-        if errors := problems(config_type, content):
-            return Validity(False, tuple(errors))
-        document = parse(config_type, content)
-        if config_type != "training":
-            return Validity(True)
-        errors, warnings = review(document)
-        return Validity(not errors, tuple(errors), tuple(warnings))
+        if len(data) > self._document_limit:
+            raise TooLarge(f"config_bytes has {len(data)} bytes, more than {self._document_limit}")
+        return await asyncio.to_thread(_validate, config_type, data)
 
     async def warm_up(self) -> None:
         """Have a process ready to compose."""
@@ -116,3 +105,23 @@ class ConfigService:
     async def close(self) -> None:
         """End the processes that compose."""
         await self._pool.close()
+
+
+def _validate(config_type: str, data: bytes) -> Validity:
+    if not data:
+        return Validity(False, ("config_bytes cannot be empty",))
+    try:
+        content = json.loads(data.decode())
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"config_bytes is not UTF-8: {error}") from error
+    except RecursionError:
+        return Validity(False, ("Invalid JSON: nested too deeply",))
+    except ValueError as error:  # no JSON, or a number of thousands of digits
+        return Validity(False, (f"Invalid JSON: {getattr(error, 'msg', error)}",))
+    if errors := problems(config_type, content):
+        return Validity(False, tuple(errors))
+    document = parse(config_type, content)
+    if config_type != "training":
+        return Validity(True)
+    errors, warnings = review(document)
+    return Validity(not errors, tuple(errors), tuple(warnings))

@@ -31,5 +31,5 @@ class ConfigServicer:
         return pb.GetParameterSchemaResponse(json_schema=self._service.schema(request.config_type))
 
     async def ValidateConfig(self, request: pb.ValidateConfigRequest, context: Any) -> pb.ValidateConfigResponse:
-        validity = self._service.validate(request.config_type, request.config_bytes)
+        validity = await self._service.validate(request.config_type, request.config_bytes)
         return pb.ValidateConfigResponse(valid=validity.valid, errors=validity.errors, warnings=validity.warnings)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
+
+import structlog
 
 from swath.errors import Exhausted, OutOfMemory
 
 T = TypeVar("T")
+
+_log = structlog.get_logger("swath.inference")
 
 
 def pick_device(wanted: str) -> str:
@@ -46,19 +50,37 @@ class DeviceThread:
         if self._waiting >= self._limit:
             raise Exhausted(f"{self._waiting} calls wait for the device already; try again later", retry_after=1.0)
         self._waiting += 1
+        piece = [work]
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._executor, _guarded, work)
+            return await asyncio.get_running_loop().run_in_executor(self._executor, _guarded, piece)
         finally:
             self._waiting -= 1
+            # A piece that was cancelled stays in the executor's queue; what it would have worked on must not.
+            piece.clear()
+
+    async def surely(self, work: Callable[[], None]) -> None:
+        """Run `work` after all that waits, however much that is, and even if whoever called leaves."""
+        await asyncio.shield(asyncio.wrap_future(self.later(work)))
+
+    def later(self, work: Callable[[], None]) -> Future[None]:
+        """Have `work` run after all that waits, however much that is. What it raises goes to the log."""
+        return self._executor.submit(_logged, work)
 
     def close(self) -> None:
         """End the thread after what runs now; what waits is dropped."""
         self._executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _guarded(work: Callable[[], T]) -> T:
+def _guarded(piece: list[Callable[[], T]]) -> T:
     with memory_errors():
-        return work()
+        return piece[0]()
+
+
+def _logged(work: Callable[[], None]) -> None:
+    try:
+        work()
+    except Exception:
+        _log.exception("the device could not be tidied up")
 
 
 @contextlib.contextmanager

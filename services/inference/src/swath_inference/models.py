@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from swath.documents import PipelineDocument, parse
@@ -17,105 +18,140 @@ if TYPE_CHECKING:
 Key = tuple[str, str | None]
 """Pipeline digest and weights digest."""
 
+OVERHEAD = 128 * 1024
+"""Bytes that a model counts for beyond its tensors: else those without any would never make room."""
 
-@dataclass
+
+@dataclass(frozen=True, eq=False)
 class Model:
     """A pipeline on its device, in eval mode.
 
     Attributes:
         pipeline: The pipeline.
-        size: Bytes of its parameters and buffers.
-        sessions: Sessions that have used it and are open.
+        names: What its outputs may be asked for by: `node.port` and bare port names.
+        size: Bytes of its parameters and buffers, and `OVERHEAD`.
     """
 
     pipeline: Pipeline
+    names: frozenset[str]
     size: int
-    sessions: set[str] = field(default_factory=set)
 
 
 class ModelCache:
     """Loaded models, least recently used first out.
 
     A key is a pair of digests, so an entry never goes stale. Calls that want a model which is being loaded wait for
-    that one load.
+    that one load. A session holds the model that it asked for last; a model that no session holds goes at once.
 
     Args:
         artifacts: Where documents and weights are.
         device: Torch device that models are moved to.
         limit: Bytes of models to keep; the one in use stays whatever its size.
+        dropped: Told of each pipeline that the cache lets go of. Forwards of it may still be under way.
     """
 
-    def __init__(self, artifacts: ArtifactStore, device: str, limit: int) -> None:
+    def __init__(
+        self, artifacts: ArtifactStore, device: str, limit: int, dropped: Callable[[Pipeline], None] = lambda _: None
+    ) -> None:
         self._artifacts = artifacts
         self._device = device
         self._limit = limit
+        self._dropped = dropped
         self._models: OrderedDict[Key, Model] = OrderedDict()
         self._loading: dict[Key, asyncio.Task[Model]] = {}
+        self._held: dict[str, Key] = {}
+        self._holders: dict[Key, set[str]] = {}
 
-    async def get(self, key: Key, session_id: str) -> Pipeline:
-        """Return the pipeline of a key, loaded if need be, and note that the session uses it.
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """Keys of the loaded models, least recently used first."""
+        return tuple(self._models)
+
+    async def get(self, key: Key, session_id: str) -> Model:
+        """Return the model of a key, loaded if need be, and have the session hold it.
 
         Raises:
             ArtifactMissing: A digest is not in the store.
             WeightsInvalid: The weights do not fit the pipeline.
         """
-        model = self._models.get(key)
-        if model is None:
-            task = self._loading.get(key)
-            if task is None:
-                task = asyncio.create_task(self._load(key))
-                self._loading[key] = task
-                task.add_done_callback(lambda _: self._loading.pop(key, None))
-            # One waiting call that is cancelled must not take the load away from the others.
-            model = await asyncio.shield(task)
+        if self._held.get(session_id) != key:
+            self.release(session_id)
+            self._held[session_id] = key
+            self._holders.setdefault(key, set()).add(session_id)
         if key in self._models:
             self._models.move_to_end(key)
-        model.sessions.add(session_id)
-        return model.pipeline
+            return self._models[key]
+        task = self._loading.get(key)
+        if task is None:
+            task = self._loading[key] = asyncio.create_task(self._load(key))
+            task.add_done_callback(lambda done: self._loaded(key, done))
+        # One waiting call that is cancelled must not take the load away from the others.
+        return await asyncio.shield(task)
+
+    def release(self, session_id: str) -> bool:
+        """Have the session hold nothing any more; return whether a model went with that."""
+        key = self._held.pop(session_id, None)
+        if key is None:
+            return False
+        holders = self._holders[key]
+        holders.discard(session_id)
+        if holders:
+            return False
+        del self._holders[key]
+        return self._drop(key)
+
+    def clear(self) -> list[Pipeline]:
+        """Let go of everything without a word to `dropped`; return the pipelines."""
+        pipelines = [model.pipeline for model in self._models.values()]
+        self._models.clear()
+        self._held.clear()
+        self._holders.clear()
+        return pipelines
 
     async def _load(self, key: Key) -> Model:
         pipeline_digest, weights_digest = key
         document = await self._artifacts.get(pipeline_digest)
         weights = await self._artifacts.get(weights_digest) if weights_digest else None
         model = await asyncio.to_thread(_build, document, weights, self._device)
-        self._models[key] = model
-        self._shrink(keep=key)
+        # Whoever wanted it may have been closed meanwhile.
+        if key in self._holders:
+            self._models[key] = model
+            self._shrink(keep=key)
         return model
+
+    def _loaded(self, key: Key, task: asyncio.Task[Model]) -> None:
+        del self._loading[key]
+        if not task.cancelled():
+            task.exception()  # Marked as seen: whoever waited may have left.
 
     def _shrink(self, keep: Key) -> None:
         total = sum(model.size for model in self._models.values())
         for key in [key for key in self._models if key != keep]:
             if total <= self._limit:
                 return
-            total -= self._models.pop(key).size
+            total -= self._models[key].size
+            self._drop(key)
 
-    def release(self, session_id: str) -> bool:
-        """Let go of what only this session used; return whether anything went."""
-        gone = []
-        for key, model in self._models.items():
-            if session_id in model.sessions:
-                model.sessions.discard(session_id)
-                if not model.sessions:
-                    gone.append(key)
-        for key in gone:
-            del self._models[key]
-        return bool(gone)
-
-    def clear(self) -> None:
-        """Let go of everything."""
-        self._models.clear()
+    def _drop(self, key: Key) -> bool:
+        model = self._models.pop(key, None)
+        if model is not None:
+            self._dropped(model.pipeline)
+        return model is not None
 
 
 def _build(document: bytes, weights: bytes | None, device: str) -> Model:
     from swath.engine import weights as files
     from swath.engine.pipeline import Pipeline
+    from swath_inference.device import memory_errors
 
-    parsed: PipelineDocument = parse("pipeline", json.loads(document))
-    pipeline = Pipeline.from_document(parsed)
-    if weights is not None:
-        state, _ = files.load(weights)
-        pipeline.load_state(state, strict=True)
-    pipeline.to(device)
-    pipeline.eval()
+    with memory_errors():
+        parsed: PipelineDocument = parse("pipeline", json.loads(document))
+        pipeline = Pipeline.from_document(parsed)
+        if weights is not None:
+            state, _ = files.load(weights)
+            pipeline.load_state(state, strict=True)
+        pipeline.to(device)
+    ports = {(name, port) for name, node in pipeline.nodes.items() for port in node.outputs}
     size = sum(tensor.nbytes for node in pipeline.state().values() for tensor in node.values())
-    return Model(pipeline, size)
+    names = frozenset((*(f"{name}.{port}" for name, port in ports), *(port for _, port in ports)))
+    return Model(pipeline.eval(), names, size + OVERHEAD)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from swath.errors import InvalidInput
+from swath.errors import InvalidInput, Unavailable
 from swath.service import Profiling, Session, Sessions, pipeline_of
 from swath.storage import ArtifactStore, Workspace
 from swath_inference.device import DeviceThread, pick_device
 from swath_inference.models import ModelCache
 from swath_inference.profiling import NodeTimes, Profiler
 from swath_inference.settings import InferenceSettings
+
+if TYPE_CHECKING:
+    from swath.engine.pipeline import Pipeline
 
 _STAGE = "inference"
 
@@ -42,12 +46,16 @@ class InferenceService:
         self._cache: ModelCache | None = None
         self._device = ""
         self._warm = asyncio.Event()
+        self._calls: Counter[str] = Counter()
+        self._closed: set[str] = set()
 
     async def warm_up(self) -> None:
-        """Import torch, initialise the device and run a first forward; calls wait until this is done."""
-        self._device = await self._thread.run(lambda: _first_forward(self._settings.device))
-        self._cache = ModelCache(self._artifacts, self._device, self._settings.cache_bytes)
-        self._warm.set()
+        """Import torch, initialise the device and run a first forward; calls wait until this is done or has failed."""
+        try:
+            self._device = await self._thread.run(lambda: _first_forward(self._settings.device))
+            self._cache = ModelCache(self._artifacts, self._device, self._settings.cache_bytes, self._dropped)
+        finally:
+            self._warm.set()
 
     async def infer(
         self,
@@ -74,16 +82,39 @@ class InferenceService:
             InputInvalid: The batch does not fit the pipeline.
             OutOfMemory: The device has not enough memory.
             Exhausted: Too many calls wait.
+            Unavailable: The device could not be brought up.
         """
+        self._calls[session_id] += 1
+        try:
+            return await self._infer(session_id, read, only, write)
+        finally:
+            self._calls[session_id] -= 1
+            if not self._calls[session_id]:
+                del self._calls[session_id]
+                # What this call brought back after the session was closed goes again.
+                if session_id in self._closed:
+                    self._closed.discard(session_id)
+                    self._release(session_id)
+
+    async def _infer(
+        self,
+        session_id: str,
+        read: Callable[[], Batch],
+        only: Sequence[str],
+        write: Callable[[dict[str, Any]], Any],
+    ) -> Any:
         session = await self._sessions.get(session_id)
         key = (pipeline_of(session), session.weights_digest)
         await self._warm.wait()
-        assert self._cache is not None
-        pipeline = await self._cache.get(key, session_id)
+        if self._cache is None:
+            raise Unavailable("the device of this server could not be brought up; the server's log has the cause")
+        model = await self._cache.get(key, session_id)
+        # The pipeline keeps a plan for each set of names; those that it does not know would only fill its memory.
+        known = sorted(model.names.intersection(only)) if only else None
         observe = self._profiler.observer(session_id, session.profiling, _STAGE)
 
         def work() -> Any:
-            return self._forward(pipeline, read, only, write, observe, session.profiling.synchronize_device)
+            return self._forward(model.pipeline, read, known, write, observe, session.profiling.synchronize_device)
 
         return await self._thread.run(work)
 
@@ -91,7 +122,7 @@ class InferenceService:
         self,
         pipeline: Any,
         read: Callable[[], Batch],
-        only: Sequence[str],
+        only: Sequence[str] | None,
         write: Callable[[dict[str, Any]], Any],
         observe: Callable[[str, float], None] | None,
         synchronize: bool,
@@ -113,7 +144,7 @@ class InferenceService:
             context = Context(
                 stage=Stage.INFERENCE, resolve=self._workspace.resolve_output, observe=observe, synchronize=synchronize
             )
-            return write(pipeline(batch, context, only=list(only) or None))
+            return write(pipeline(batch, context, only=only))
 
     async def set_profiling(
         self, session_id: str, *, enabled: bool, synchronize: bool | None, reset: bool | None, skip_first: int | None
@@ -155,15 +186,24 @@ class InferenceService:
 
     async def forget(self, session: Session) -> None:
         """Free what only this session used, device memory included."""
-        self._profiler.forget(session.id)
-        if self._cache is not None and self._cache.release(session.id):
-            await self._thread.run(lambda: _free(self._device))
+        if session.id in self._calls:
+            self._closed.add(session.id)
+        if self._release(session.id):
+            await self._thread.surely(lambda: _free(self._device))
 
     def close(self) -> None:
         """Free everything."""
-        if self._cache is not None:
-            self._cache.clear()
         self._thread.close()
+        for pipeline in self._cache.clear() if self._cache is not None else ():
+            pipeline.close()
+
+    def _release(self, session_id: str) -> bool:
+        self._profiler.forget(session_id)
+        return self._cache is not None and self._cache.release(session_id)
+
+    def _dropped(self, pipeline: Pipeline) -> None:
+        # On the device's thread: forwards that wait there come first.
+        self._thread.later(pipeline.close)
 
 
 def _first_forward(wanted: str) -> str:

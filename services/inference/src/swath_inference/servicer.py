@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
+from swath.errors import InvalidInput
 from swath_inference.adapters.tensors import read_batch, write_outputs
 from swath_inference.service import InferenceService
 
@@ -52,7 +53,9 @@ class InferenceServicer:
     async def GetProfilingSummary(
         self, request: pb.GetProfilingSummaryRequest, context: Any
     ) -> pb.GetProfilingSummaryResponse:
-        stage = _STAGES.get(request.stage) if request.HasField("stage") else None
+        stage = _STAGES.get(request.stage)
+        if stage is None and request.stage != pb.EXECUTION_STAGE_UNSPECIFIED:
+            raise InvalidInput(f"there is no execution stage {request.stage}; stages are {_STAGES}")
         times = await self._service.profiling_summary(request.session_id, stage)
         return pb.GetProfilingSummaryResponse(
             node_stats=[

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from swath.documents import PipelineMetadata, load_yaml
-from swath.errors import FileMissing, InvalidInput, SwathError
-from swath.storage import Workspace
+from swath.documents import MAX_YAML_BYTES, PipelineMetadata, load_yaml
+from swath.errors import DocumentInvalid, FileMissing, InvalidInput, SwathError
+from swath.storage import Base, Workspace
 
 _FOLDER = "pipeline"
 
@@ -74,7 +75,11 @@ class Discovery:
         for root in roots:
             for file in root.rglob("*.yaml"):
                 files.setdefault(file.relative_to(root).as_posix(), file)
-        found = [_read(path, file) for path, file in sorted(files.items())]
+        found = []
+        for path, file in sorted(files.items()):
+            # One that leads out, is too large or goes away meanwhile must not hide all others.
+            with contextlib.suppress(SwathError, OSError):
+                found.append(_read(path, self._workspace.resolve(str(file))))
         if not tag:
             return found
         return [each for each in found if tag.lower() in (own.lower() for own in each.metadata.tags)]
@@ -91,13 +96,15 @@ class Discovery:
                 f"pipeline_path {path!r} must be relative to configs/{_FOLDER}, with forward slashes, "
                 "without empty, '.' or '..' parts, and end in .yaml"
             )
-        for root in self._roots():
-            if (file := root / path).is_file():
-                return _read(path, self._workspace.resolve(str(file)))
-        raise FileMissing(f"Pipeline '{path}' not found in {[str(root) for root in self._roots()]}")
+        file = self._workspace.resolve(path, base=Base.PIPELINES)
+        if not file.is_file():
+            raise FileMissing(f"Pipeline '{path}' not found in {[str(root) for root in self._roots()]}")
+        return _read(path, file)
 
 
 def _read(path: str, file: Path) -> Found:
+    if file.stat().st_size > MAX_YAML_BYTES:
+        raise DocumentInvalid(f"Pipeline '{path}' has more than {MAX_YAML_BYTES} bytes")
     text = file.read_text(encoding="utf-8", errors="replace")
     weights = file.with_suffix(".pt")
     return Found(path, file, _metadata(text, file.stem), weights if weights.is_file() else None, text)

@@ -46,7 +46,7 @@ class Loading:
         """
         session = await self._sessions.get(session_id)
         require_idle(session, "LoadPipeline")
-        document: PipelineDocument = parse("pipeline", config)
+        document: PipelineDocument = await asyncio.to_thread(parse, "pipeline", config)
         await self.put_pipeline(session, document)
         return document.metadata or PipelineMetadata(name="")
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import PurePosixPath
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from swath.documents import canonical
-from swath.errors import DocumentInvalid, NotFound
+from swath.errors import DocumentInvalid, Exhausted, NotFound
 from swath.service import Session, Sessions
 
+MAX_MANIFEST_BYTES = 1024 * 1024
+MAX_PLUGINS = 64
+"""Plugins of one session: their manifests are part of its row."""
+
+_Size = Annotated[int, Field(ge=-1, lt=2**63)]
 _IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]*$"
 _DOTTED = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+$"
 
@@ -22,7 +27,7 @@ class PortDocument(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     dtype: str = Field(description="torch name of the element type, or tensor for any")
-    shape: list[int | str] = Field(default=[], description="Sizes; -1 or a name where any size goes")
+    shape: list[_Size | str] = Field(default=[], description="Sizes; -1 or a name where any size goes")
     optional: bool = Field(default=False, description="Whether the node runs without it")
     description: str = Field(default="", description="What it carries")
     variadic: bool = Field(default=False, description="Whether several edges may end in it")
@@ -107,9 +112,12 @@ class Plugins:
             Name of the plugin and an empty text, or an empty name and what is wrong with the manifest.
 
         Raises:
-            DocumentInvalid: It is no JSON object at all.
+            DocumentInvalid: It is no JSON object at all, or too large.
+            Exhausted: The session has as many plugins as it may have.
         """
         session = await self._sessions.get(session_id)
+        if len(config) > MAX_MANIFEST_BYTES:
+            raise DocumentInvalid(f"the plugin manifest has {len(config)} bytes, more than {MAX_MANIFEST_BYTES}")
         try:
             content = json.loads(config)
         except (ValueError, RecursionError) as error:
@@ -125,6 +133,8 @@ class Plugins:
 
         def decide(current: Session) -> dict[str, Any]:
             kept = [other for name, other in _texts(current).items() if name != manifest.name]
+            if len(kept) >= MAX_PLUGINS:
+                raise Exhausted(f"a session holds {MAX_PLUGINS} plugins at most")
             return {"plugins": (*kept, text)}
 
         await self._sessions.change(session.id, decide)

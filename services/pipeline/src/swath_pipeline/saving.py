@@ -77,6 +77,8 @@ class Saving:
         target = self._workspace.resolve(path, base=Base.PIPELINES, write=True)
         if target.suffix == ".pt":
             raise InvalidInput(f"pipeline_path {path!r} ends in .pt, which is the name of the weights beside it")
+        if target.is_dir():
+            raise InvalidInput(f"pipeline_path {path!r} is a folder")
         return self._write_pipeline(session, target, metadata)
 
     def _write_pipeline(self, session: Session, target: Path, metadata: dict[str, Any]) -> tuple[Path, Path]:
@@ -156,9 +158,16 @@ class Saving:
             require_idle(session, "RestoreTrainRun")
         run, pipeline, weights = await asyncio.to_thread(self._read_run, path, weights_path)
         changes: dict[str, Any] = await asyncio.to_thread(self._store_run, run, pipeline, weights, strict=strict)
-        if session is None:
-            session = await self._sessions.create(owner)
-        await self._loading.put_pipeline(session, pipeline, **changes)
+        if session is not None:
+            await self._loading.put_pipeline(session, pipeline, **changes)
+            return session.id, run
+        session = await self._sessions.create(owner)
+        try:
+            await self._loading.put_pipeline(session, pipeline, **changes)
+        except BaseException:
+            # Nobody knows its id.
+            await asyncio.shield(self._sessions.close(session.id))
+            raise
         return session.id, run
 
     def _read_run(self, path: str, weights_path: str | None) -> tuple[TrainRunDocument, PipelineDocument, bytes | None]:

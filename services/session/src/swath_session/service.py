@@ -160,6 +160,8 @@ class SessionService:
             SessionNotFound: No such session.
             Exhausted: More paths than a session holds.
         """
+        if len(paths) > _MOST_SEARCH_PATHS:
+            raise Exhausted(f"a session holds {_MOST_SEARCH_PATHS} search paths at most, not {len(paths)}")
         found, rejected = await asyncio.to_thread(self._sort_out, paths)
         root = str(self._workspace.configs)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import importlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,10 +55,11 @@ class Standalone:
         self._files = WorkspaceService(workspace, session_settings)
         self._config = ConfigService(workspace, ConfigSettings())
         self._inference = InferenceService(InferenceSettings(), self._sessions, artifacts, workspace)
+        # Before training: that takes a while to stop a run, and memory is to be free at once.
+        self._sessions.on_close(self._inference.forget)
         self._training = Training(
             state / "training", self._sessions, artifacts, state / "artifacts", workspace, launcher=launcher
         )
-        self._sessions.on_close(self._inference.forget)
         cuvis = {
             "session": SessionServicer(self._sessions),
             "config": ConfigServicer(self._config, self._sessions),
@@ -90,16 +92,18 @@ class Standalone:
 
     async def _warm_up(self) -> None:
         """Bring the parts up that take a while. torch takes seconds to import; the server listens meanwhile."""
-        try:
-            await self._config.warm_up()
-            await self.health.set_ready("config")
-            await self._inference.warm_up()
-            await self.health.set_ready("inference")
-            await self.health.set_ready("pipeline")
-            await self._training.warm_up()
-            await self.health.set_ready("training")
-        except Exception:
-            _log.exception("a part of the server did not come up; its health stays NOT_SERVING")
+        for part, warm_up in (
+            ("config", self._config.warm_up),
+            ("inference", self._inference.warm_up),
+            ("pipeline", _import_engine),
+            ("training", self._training.warm_up),
+        ):
+            try:
+                await warm_up()
+            except Exception:
+                _log.exception("a part of the server did not come up; its health stays NOT_SERVING", part=part)
+            else:
+                await self.health.set_ready(part)
 
     async def stop(self) -> None:
         """Drain: health off, lag, no new calls, calls in flight end, runs checkpoint, the device is freed."""
@@ -113,6 +117,11 @@ class Standalone:
         await self._config.close()
         await self._files.stop()
         await self._sessions.stop()
+
+
+async def _import_engine() -> None:
+    # All that the pipeline service needs; nothing is left to import where inference has come up.
+    await asyncio.to_thread(importlib.import_module, "swath.engine.pipeline")
 
 
 @contextlib.contextmanager

@@ -86,7 +86,11 @@ class ServerProcess:
             raise Unavailable(f"the server did not start: {self.log.read_text()[-2000:].strip()}")
         self.port = int(line.split("listening on ")[1].split(",")[0].rsplit(":", 1)[1])
         if wait_for is not None:
-            self.wait(wait_for, timeout_s)
+            try:
+                self.wait(wait_for, timeout_s)
+            except BaseException:
+                self.kill()
+                raise
         return self
 
     def wait(self, service: str, timeout_s: float = 60.0) -> None:

@@ -5,7 +5,7 @@ Fields, names, defaults and ranges are those of cuvis_ai.v1. `parse` reads a doc
 """
 
 from swath.documents.base import Document
-from swath.documents.codec import canonical, digest, dump_yaml, load_yaml, plain
+from swath.documents.codec import MAX_YAML_BYTES, canonical, digest, dump_yaml, load_yaml, plain
 from swath.documents.data import ConstraintDocument, DataDocument, SelectorDocument, SelectorKind, SplitsDocument
 from swath.documents.kinds import KINDS, model, modernize, parse, problems, schema
 from swath.documents.pipeline import (
@@ -32,6 +32,7 @@ from swath.documents.trainrun import TrainRunDocument
 
 __all__ = [
     "KINDS",
+    "MAX_YAML_BYTES",
     "OPTIMIZERS",
     "SCHEDULERS",
     "SCHEMAS_VERSION",

@@ -131,13 +131,14 @@ def _mapping(data: Mapping[str, Any] | bytes | str) -> dict[str, Any]:
     if isinstance(data, Mapping):
         return dict(data)
     try:
-        value = json.loads(data)
+        # YAML may hold anything, and callers hand on what they read.
+        value = json.loads(data) if isinstance(data, (bytes, str)) else data
     except UnicodeDecodeError as error:
         raise DocumentInvalid(f"Invalid UTF-8: {error}") from error
-    except json.JSONDecodeError as error:
-        raise DocumentInvalid(f"Invalid JSON: {error}") from error
     except RecursionError as error:
         raise DocumentInvalid("Invalid JSON: nested too deeply") from error
+    except ValueError as error:  # no JSON, or a number of thousands of digits
+        raise DocumentInvalid(f"Invalid JSON: {error}") from error
     if not isinstance(value, dict):
         raise DocumentInvalid(f"Invalid JSON: expected an object, got {type(value).__name__}")
     return value

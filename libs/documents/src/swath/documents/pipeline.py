@@ -12,6 +12,13 @@ SCHEMAS_VERSION = "0.14.2"
 """Version of the cuvis-ai schemas whose fields these documents have; stamped on metadata that names none."""
 
 
+MAX_NODES = 2000
+"""Most nodes of a pipeline: building one takes a millisecond, and a client waits for all of them."""
+
+MAX_CONNECTIONS = 10_000
+"""Most edges of a pipeline."""
+
+
 class Endpoint(str):
     """An end of an edge, `node.outputs.port` or `node.inputs.port`, with its parts at hand."""
 
@@ -90,6 +97,8 @@ class PipelineDocument(Document):
     plugins: list[Annotated[str, AfterValidator(_plugin_name)]] | None = Field(
         default=None, description="Plugins whose classes it uses, by bare name; what is built in needs none"
     )
-    nodes: list[NodeDocument] = Field(default_factory=list, description="Nodes, in any order")
-    connections: list[ConnectionDocument] = Field(default_factory=list, description="Edges between ports")
+    nodes: list[NodeDocument] = Field(default_factory=list, max_length=MAX_NODES, description="Nodes, in any order")
+    connections: list[ConnectionDocument] = Field(
+        default_factory=list, max_length=MAX_CONNECTIONS, description="Edges between ports"
+    )
     metadata: PipelineMetadata | None = Field(default=None, description="What a catalogue shows of it")

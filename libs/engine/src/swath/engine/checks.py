@@ -13,7 +13,7 @@ def number(name: str, value: Any, *, above: float | None = None, at_least: float
     Raises:
         ValueError: It is none, or not within the bounds.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not _is_finite(value):
         raise ValueError(f"{name} must be a finite number, got {value!r}")
     if above is not None and value <= above:
         raise ValueError(f"{name} must be above {above:g}, got {value!r}")
@@ -34,13 +34,29 @@ def fraction(name: str, value: Any) -> float:
     return checked
 
 
+MOST_CHANNELS = 16_384
+"""Most channels that a node is built for: a covariance of as many has 2 GiB, and no sensor comes near."""
+
+
+def channels(name: str, value: Any) -> int:
+    """Return a number of channels as int.
+
+    Raises:
+        ValueError: It is none, or more than a node is built for.
+    """
+    count = whole(name, value, at_least=1)
+    if count > MOST_CHANNELS:
+        raise ValueError(f"{name} must be at most {MOST_CHANNELS}, got {value!r}")
+    return count
+
+
 def whole(name: str, value: Any, *, at_least: int) -> int:
     """Return a whole number as int.
 
     Raises:
         ValueError: It is none, or below the bound.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or int(value) != value:
+    if not _is_finite(value) or int(value) != value:
         raise ValueError(f"{name} must be a whole number, got {value!r}")
     if value < at_least:
         raise ValueError(f"{name} must be at least {at_least}, got {value!r}")
@@ -56,3 +72,12 @@ def choice(name: str, value: Any, options: Sequence[str]) -> str:
     if value not in options:
         raise ValueError(f"{name} must be one of {', '.join(options)}, got {value!r}")
     return str(value)
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number that no float holds
+        return False

@@ -93,8 +93,10 @@ def create(class_name: str, name: str, hparams: Mapping[str, Any]) -> Node:
             node = cls(**arguments)
     except SwathError:
         raise
-    except (TypeError, ValueError) as error:
-        raise GraphInvalid(f"Node '{name}' ({cls.__name__}): {error}", metadata={"node": name}) from error
+    except (TypeError, ValueError, OverflowError, RuntimeError, MemoryError) as error:
+        # torch appends the frames of its own stack after the first line.
+        fault = str(error).split("\n", 1)[0] or type(error).__name__
+        raise GraphInvalid(f"Node '{name}' ({cls.__name__}): {fault}", metadata={"node": name}) from error
     node.name = name
     return node
 

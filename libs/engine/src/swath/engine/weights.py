@@ -52,11 +52,22 @@ def load(data: bytes) -> tuple[State, dict[str, Any]]:
         raise WeightsInvalid("The weights have no 'state_dict' that maps nodes to tensors")
     state: State = {}
     for name, entry in content["state_dict"].items():
-        if not isinstance(entry, Mapping) or not all(isinstance(value, Tensor) for value in entry.values()):
-            raise WeightsInvalid(f"The entry '{name}' of the weights does not map keys to tensors")
+        if not isinstance(entry, Mapping) or not all(_is_plain(value) for value in entry.values()):
+            raise WeightsInvalid(f"The entry '{name}' of the weights does not map keys to dense, real tensors")
         state[str(name)] = {str(key): value for key, value in entry.items()}
     metadata = content.get("metadata")
     return state, dict(metadata) if isinstance(metadata, Mapping) else {}
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is a tensor that a node can copy from: with data, dense, neither quantized nor complex."""
+    return (
+        isinstance(value, Tensor)
+        and value.layout is torch.strided
+        and value.device.type == "cpu"
+        and not value.is_quantized
+        and not value.is_complex()
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -11,8 +11,9 @@ from typing import Any, NoReturn
 
 import grpc
 import structlog
+from google.protobuf.message import DecodeError
 
-from swath.errors import SwathError
+from swath.errors import InvalidInput, SwathError
 from swath.service.gate import Gate
 from swath.service.status import code_of, details_of, short
 
@@ -45,13 +46,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         if handler is None:
             return None
         method = handler_call_details.method
-        kwargs = {
-            "request_deserializer": handler.request_deserializer,
-            "response_serializer": handler.response_serializer,
-        }
+        # Requests are parsed inside of the wrapped calls: what gRPC says to bytes that are no message is UNKNOWN.
+        parse = _parser(handler.request_deserializer, many=handler.request_streaming)
+        kwargs = {"response_serializer": handler.response_serializer}
         if handler.response_streaming:
             behaviour: Any = handler.stream_stream if handler.request_streaming else handler.unary_stream
-            wrapped = self._streaming(method, behaviour)
+            wrapped = self._streaming(method, behaviour, parse)
             make = (
                 grpc.stream_stream_rpc_method_handler
                 if handler.request_streaming
@@ -59,7 +59,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             )
         else:
             behaviour = handler.stream_unary if handler.request_streaming else handler.unary_unary
-            wrapped = self._single(method, behaviour, watched=not handler.request_streaming)
+            wrapped = self._single(method, behaviour, parse, watched=not handler.request_streaming)
             make = (
                 grpc.stream_unary_rpc_method_handler
                 if handler.request_streaming
@@ -68,14 +68,14 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return make(wrapped, **kwargs)
 
     def _single(
-        self, method: str, behaviour: Callable[..., Awaitable[Any]], *, watched: bool
+        self, method: str, behaviour: Callable[..., Awaitable[Any]], parse: Callable[[Any], Any], *, watched: bool
     ) -> Callable[..., Awaitable[Any]]:
         # How long an upload takes is the client's affair; a unary call that takes long is ours.
         async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:
             started = time.monotonic()
             try:
                 with self._gate.passing(method):
-                    return await behaviour(request, context)
+                    return await behaviour(parse(request), context)
             except BaseException as error:
                 await _end(method, error, context)
             finally:
@@ -84,12 +84,14 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
         return call
 
-    def _streaming(self, method: str, behaviour: Callable[..., Any]) -> Callable[..., AsyncIterator[Any]]:
+    def _streaming(
+        self, method: str, behaviour: Callable[..., Any], parse: Callable[[Any], Any]
+    ) -> Callable[..., AsyncIterator[Any]]:
         async def call(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
             try:
                 with self._gate.passing(method):
-                    answers = behaviour(request, context)
-                    # Handlers are async generators, or coroutines that use read() and write() themselves.
+                    answers = behaviour(parse(request), context)
+                    # Handlers are async generators, or coroutines that write() themselves.
                     if hasattr(answers, "__aiter__"):
                         async with contextlib.aclosing(answers):
                             async for answer in answers:
@@ -102,6 +104,24 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 await _end(method, error, context)
 
         return call
+
+
+def _parser(deserialize: Callable[[bytes], Any] | None, *, many: bool) -> Callable[[Any], Any]:
+    """Return what makes a handler's first argument of what arrives: bytes, or an iterator of bytes."""
+    if deserialize is None:
+        return lambda request: request
+
+    def one(data: bytes) -> Any:
+        try:
+            return deserialize(data)
+        except DecodeError as error:
+            raise InvalidInput(f"the request is not the message that this method takes: {error}") from error
+
+    async def each(requests: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+        async for data in requests:
+            yield one(data)
+
+    return each if many else one
 
 
 async def _end(method: str, error: BaseException, context: grpc.aio.ServicerContext) -> NoReturn:

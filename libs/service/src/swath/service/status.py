@@ -11,8 +11,15 @@ from swath.errors import SwathError
 
 DOMAIN = "swath"
 
-MESSAGE_BYTES = 4096
-"""Bytes of a message that travel, as the wire encodes it. Clients take 8 KiB of trailers by default."""
+MESSAGE_BYTES = 2048
+"""Bytes of a message that travel, as the wire encodes it. Clients take 8 KiB of trailers by default.
+
+It travels twice, as grpc-message and in the details: clients refuse details whose message is another.
+"""
+
+METADATA_ENTRIES = 8
+METADATA_BYTES = 256
+"""Bytes of each value in ErrorInfo's metadata."""
 
 
 def code_of(error: SwathError) -> StatusCode:
@@ -22,9 +29,11 @@ def code_of(error: SwathError) -> StatusCode:
 
 def short(message: str, limit: int = MESSAGE_BYTES) -> str:
     """Return a message cut to what trailers carry: one byte for a printable ASCII character, three for other bytes."""
+    # Half a surrogate pair, which JSON may spell, has no UTF-8.
+    message = message.encode(errors="replace").decode()
     size = 0
     for index, character in enumerate(message):
-        size += 1 if " " <= character <= "~" and character != "%" else 3 * len(character.encode(errors="replace"))
+        size += 1 if " " <= character <= "~" and character != "%" else 3 * len(character.encode())
         if size > limit:
             return f"{message[:index]}... ({len(message)} characters in all)"
     return message
@@ -32,7 +41,7 @@ def short(message: str, limit: int = MESSAGE_BYTES) -> str:
 
 def details_of(error: SwathError) -> bytes:
     """Return the serialized google.rpc.Status of an error: ErrorInfo, and RetryInfo where a retry may help."""
-    metadata = {key: short(value, 256) for key, value in list(error.metadata.items())[:16]}
+    metadata = {key: short(value, METADATA_BYTES) for key, value in list(error.metadata.items())[:METADATA_ENTRIES]}
     details: list[Message] = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata)]
     if error.retry_after is not None:
         delay = duration_pb2.Duration()
@@ -43,6 +52,5 @@ def details_of(error: SwathError) -> bytes:
         box = any_pb2.Any()
         box.Pack(detail)
         packed.append(box)
-    # The text travels once already, as grpc-message; a second copy would only fill the trailers.
-    status = status_pb2.Status(code=code_of(error).value[0], message=short(error.message, 256), details=packed)
+    status = status_pb2.Status(code=code_of(error).value[0], message=short(error.message), details=packed)
     return status.SerializeToString()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import mmap
+import math
 import os
 import stat
 from typing import Any
@@ -34,7 +34,11 @@ def read_batch(inputs: pb.InputBatch, *, shared_prefix: str | None) -> dict[str,
     batch: dict[str, Any] = {}
     for key in ("cube", "wavelengths", "mask", "rgb_image"):
         if inputs.HasField(key):
-            batch[key] = read_tensor(getattr(inputs, key), name=key, shared_prefix=shared_prefix)
+            tensor = read_tensor(getattr(inputs, key), name=key, shared_prefix=shared_prefix)
+            # A batch may be empty; its frames may not.
+            if 0 in tensor.shape[1:]:
+                raise InputInvalid(f"{key}: shape {list(tensor.shape)} has no elements in a frame")
+            batch[key] = tensor
     for key in ("frame_id", "mesu_index"):
         if inputs.HasField(key):
             tensor = read_tensor(getattr(inputs, key), name=key, shared_prefix=shared_prefix)
@@ -68,21 +72,26 @@ def _box(box: pb.BoundingBox) -> dict[str, float | int]:
 
 
 def read_tensor(tensor: pb.Tensor, *, name: str, shared_prefix: str | None) -> Any:
-    """Return a torch tensor over the payload of a message, without a copy."""
+    """Return a torch tensor over the payload of a message, without a copy of what came in the message itself."""
     from swath.engine.codec import decode
 
+    if math.prod(size for size in tensor.shape if size > 0) >= 2**60:
+        raise InputInvalid(f"{name}: cannot reshape array into shape {list(tensor.shape)}: it is too large")
     shared = tensor.HasField("shm_ref")
     data = _shared(tensor, name=name, prefix=shared_prefix) if shared else tensor.raw_data
     return decode(tensor.shape, tensor.dtype, data, name=name)
 
 
 def _shared(tensor: pb.Tensor, *, name: str, prefix: str | None) -> memoryview:
-    """Map a segment of shared memory read-only."""
+    """Read from a segment of shared memory.
+
+    It is copied, not mapped: a client that shrinks a mapped segment would end the whole server with SIGBUS.
+    """
     reference = tensor.shm_ref
     segment = reference.name.removeprefix("/")
     if prefix is None:
         raise Precondition(f"{name}: shared memory is taken only from clients on the same host")
-    if not segment or "/" in segment or ".." in segment:
+    if not segment or "/" in segment or ".." in segment or "\0" in segment:
         raise InputInvalid(f"{name}: {reference.name!r} is not the name of a shared memory segment")
     if not segment.startswith(prefix):
         raise Precondition(f"{name}: shared memory segments of this session have names that begin with {prefix!r}")
@@ -98,12 +107,16 @@ def _shared(tensor: pb.Tensor, *, name: str, prefix: str | None) -> memoryview:
         end = reference.byte_offset + reference.byte_size
         if not stat.S_ISREG(found.st_mode) or found.st_size < end:
             raise InputInvalid(f"{name}: the segment {reference.name!r} has {found.st_size} bytes, expected {end}")
-        if reference.byte_size == 0:
-            return memoryview(b"")
-        view = memoryview(mmap.mmap(handle, end, prot=mmap.PROT_READ))
+        data = memoryview(bytearray(reference.byte_size))
+        arrived = 0
+        while arrived < len(data):
+            count = os.preadv(handle, [data[arrived:]], reference.byte_offset + arrived)
+            if not count:
+                raise InputInvalid(f"{name}: the segment {reference.name!r} shrank while it was read")
+            arrived += count
     finally:
         os.close(handle)
-    return view[reference.byte_offset : end]
+    return data
 
 
 def _item_size(tensor: pb.Tensor, name: str) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.checks import choice, number, whole
+from swath.engine.checks import channels, choice, number
 from swath.engine.context import Context
 from swath.engine.node import Fittable, Node
 from swath.engine.ports import DICT, Port, ports
@@ -54,8 +54,8 @@ class SoftChannelSelector(Fittable):
         eps: float = 1e-6,
     ) -> None:
         super().__init__()
-        self.input_channels = whole("input_channels", input_channels, at_least=1)
-        self.n_select = whole("n_select", n_select, at_least=1)
+        self.input_channels = channels("input_channels", input_channels)
+        self.n_select = channels("n_select", n_select)
         if self.n_select > self.input_channels:
             raise ValueError(f"n_select {n_select} is more than the {input_channels} input channels")
         self.init_method = choice("init_method", init_method, ("uniform", "variance"))

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.checks import number, whole
+from swath.engine.checks import channels, number
 from swath.engine.context import Context
 from swath.engine.node import Node
 from swath.engine.ports import Port, ports
@@ -41,7 +41,7 @@ class SpectralAngleMapper(Node):
 
     def __init__(self, num_channels: int | None = None, eps: float = 1e-12) -> None:
         super().__init__()
-        self.num_channels = None if num_channels is None else whole("num_channels", num_channels, at_least=1)
+        self.num_channels = None if num_channels is None else channels("num_channels", num_channels)
         self.eps = number("eps", eps, at_least=0)
 
     @torch.no_grad()

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.checks import choice, number, whole
+from swath.engine.checks import channels, choice, number, whole
 from swath.engine.context import Context
 from swath.engine.node import Fittable, Node
 from swath.engine.ports import LEARNING, LIST, Port, Stage, ports
@@ -41,7 +41,7 @@ class ZScoreNormalizerGlobal(Fittable):
 
     def __init__(self, num_channels: int, eps: float = 1e-8) -> None:
         super().__init__()
-        self.num_channels = whole("num_channels", num_channels, at_least=1)
+        self.num_channels = channels("num_channels", num_channels)
         self.eps = number("eps", eps, at_least=0)
         self.register_buffer("zscore_mean", torch.zeros(self.num_channels))
         self.register_buffer("zscore_std", torch.ones(self.num_channels))
@@ -100,10 +100,10 @@ class DeepSVDDProjection(Node):
         mlp_forward_batch_size: int = 65_536,
     ) -> None:
         super().__init__()
-        self.in_channels = whole("in_channels", in_channels, at_least=1)
-        self.rep_dim = whole("rep_dim", rep_dim, at_least=1)
-        hidden = whole("hidden", hidden, at_least=1)
-        features = whole("n_rff", n_rff, at_least=1)
+        self.in_channels = channels("in_channels", in_channels)
+        self.rep_dim = channels("rep_dim", rep_dim)
+        hidden = channels("hidden", hidden)
+        features = channels("n_rff", n_rff)
         width = 1 / self.in_channels if gamma is None else number("gamma", gamma, above=0)
         self.chunk = whole("mlp_forward_batch_size", mlp_forward_batch_size, at_least=1)
         self.net: torch.nn.Module
@@ -145,7 +145,7 @@ class DeepSVDDCenterTracker(Fittable):
 
     def __init__(self, rep_dim: int, alpha: float = 0.1, update_in_eval: bool = False) -> None:
         super().__init__()
-        self.rep_dim = whole("rep_dim", rep_dim, at_least=1)
+        self.rep_dim = channels("rep_dim", rep_dim)
         self.alpha = number("alpha", alpha, above=0)
         if self.alpha > 1:
             raise ValueError(f"alpha must be at most 1, got {alpha!r}")

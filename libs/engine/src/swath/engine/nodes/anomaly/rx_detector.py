@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from swath.engine.checks import number, whole
+from swath.engine.checks import channels, number
 from swath.engine.context import Context
 from swath.engine.node import Fittable, Node
 from swath.engine.ports import Port, ports
@@ -45,7 +45,7 @@ class RXGlobal(Fittable):
 
     def __init__(self, num_channels: int, eps: float = 1e-6, cache_inverse: bool = True) -> None:
         super().__init__()
-        self.num_channels = whole("num_channels", num_channels, at_least=1)
+        self.num_channels = channels("num_channels", num_channels)
         self.eps = number("eps", eps, at_least=0)
         self.cache_inverse = bool(cache_inverse)
         size = self.num_channels

@@ -1,0 +1,68 @@
+"""The pipeline service over a real session service, artifact store and workspace."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from swath.storage import ArtifactStore, Workspace
+from swath.storage.sql import open_engine
+from swath_pipeline.loading import Loading
+from swath_pipeline.plugins import Plugins
+from swath_pipeline.saving import Saving
+from swath_session import SessionService, SessionSettings, SessionStore
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """An empty workspace over shipped configs with one pipeline."""
+    (tmp_path / "shipped" / "pipeline").mkdir(parents=True)
+    (tmp_path / "shipped" / "pipeline" / "rx.yaml").write_text(
+        "metadata: {name: shipped, tags: [Anomaly]}\nnodes: []\nconnections: []\n"
+    )
+    return Workspace(tmp_path / "root", tmp_path / "shipped")
+
+
+@pytest.fixture
+def own(workspace: Workspace) -> Path:
+    """The workspace's own folder of pipelines."""
+    folder = workspace.root / "configs" / "pipeline"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+async def sessions(tmp_path: Path, workspace: Workspace) -> AsyncIterator[SessionService]:
+    store = SessionStore(open_engine(tmp_path / "session.db"))
+    service = SessionService(store, workspace, SessionSettings())
+    await service.start()
+    yield service
+    await service.stop()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ArtifactStore:
+    return ArtifactStore.folder(tmp_path / "artifacts")
+
+
+@pytest.fixture
+def loading(sessions: SessionService, store: ArtifactStore, workspace: Workspace) -> Loading:
+    return Loading(sessions, store, workspace)
+
+
+@pytest.fixture
+def saving(sessions: SessionService, store: ArtifactStore, workspace: Workspace, loading: Loading) -> Saving:
+    return Saving(sessions, store, workspace, loading)
+
+
+@pytest.fixture
+def plugins(sessions: SessionService) -> Plugins:
+    return Plugins(sessions)
+
+
+@pytest.fixture
+async def session(sessions: SessionService) -> str:
+    """Id of a session."""
+    return (await sessions.create()).id
