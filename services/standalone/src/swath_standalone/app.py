@@ -28,6 +28,7 @@ from swath_session import (
     WorkspaceService,
     WorkspaceServicer,
 )
+from swath_standalone.collection import Collector
 from swath_standalone.settings import StandaloneSettings
 from swath_training import Launcher, Training
 
@@ -51,7 +52,8 @@ class Standalone:
         artifacts = ArtifactStore.folder(state / "artifacts")
         workspace = Workspace(state / "workspace", settings.configs, settings.allow_root)
         session_settings = SessionSettings()
-        self._sessions = SessionService(SessionStore(open_engine(state / "session.db")), workspace, session_settings)
+        store = SessionStore(open_engine(state / "session.db"))
+        self._sessions = SessionService(store, workspace, session_settings)
         self._files = WorkspaceService(workspace, session_settings)
         self._config = ConfigService(workspace, ConfigSettings())
         self._inference = InferenceService(InferenceSettings(), self._sessions, artifacts, workspace)
@@ -59,6 +61,13 @@ class Standalone:
         self._sessions.on_close(self._inference.forget)
         self._training = Training(
             state / "training", self._sessions, artifacts, state / "artifacts", workspace, launcher=launcher
+        )
+        self._collector = Collector(
+            artifacts,
+            # A run's result goes from the run to its session.
+            (self._training.service.artifacts, store.digests),
+            grace_s=settings.artifact_grace_s,
+            every_s=settings.artifact_collect_s,
         )
         cuvis = {
             "session": SessionServicer(self._sessions),
@@ -89,6 +98,7 @@ class Standalone:
         await self._server.start()
         await self.health.set_ready("session")
         self._warming = asyncio.create_task(self._warm_up())
+        self._collector.start()
 
     async def _warm_up(self) -> None:
         """Bring the parts up that take a while. torch takes seconds to import; the server listens meanwhile."""
@@ -111,6 +121,7 @@ class Standalone:
             self._warming.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._warming
+        await self._collector.stop()
         await self._server.drain(self._training.drain)
         await self._training.close()
         self._inference.close()
