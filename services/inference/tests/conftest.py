@@ -55,7 +55,7 @@ async def service(
 ) -> AsyncIterator[InferenceService]:
     """Warm, and told when sessions close."""
     service = InferenceService(InferenceSettings(device="cpu"), sessions, artifacts, workspace)
-    sessions.on_close(service.forget)
+    sessions.on_close(service.forget, service.held)
     await service.warm_up()
     yield service
     service.close()

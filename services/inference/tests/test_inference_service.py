@@ -53,7 +53,7 @@ async def test_closing_a_session_frees_its_model_and_times(service, sessions, no
     assert [times.count for times in await service.profiling_summary(session_id, None)] == [1]
     await sessions.close(session_id)
     assert service._cache.keys == ()
-    assert not service._profiler._records
+    assert not service.profiler._records
 
 
 async def test_a_forward_that_outlasts_its_session_leaves_nothing(service, sessions, normalizing):

@@ -110,12 +110,12 @@ class TestClosing:
     async def test_listeners_are_awaited_once_the_row_is_gone(self, sessions: SessionService) -> None:
         seen: list[str] = []
 
-        async def listen(session: Session) -> None:
+        async def listen(session_id: str) -> None:
             with pytest.raises(SessionNotFound):
-                await sessions.get(session.id)
-            seen.append(session.id)
+                await sessions.get(session_id)
+            seen.append(session_id)
 
-        sessions.on_close(listen)
+        sessions.on_close(listen, list)
         session = await sessions.create()
         await sessions.close(session.id)
         assert seen == [session.id]
@@ -125,14 +125,14 @@ class TestClosing:
     ) -> None:
         seen: list[str] = []
 
-        async def fail(session: Session) -> None:
+        async def fail(session_id: str) -> None:
             raise RuntimeError("boom")
 
-        async def listen(session: Session) -> None:
-            seen.append(session.id)
+        async def listen(session_id: str) -> None:
+            seen.append(session_id)
 
-        sessions.on_close(fail)
-        sessions.on_close(listen)
+        sessions.on_close(fail, list)
+        sessions.on_close(listen, list)
         session = await sessions.create()
         await sessions.close(session.id)
         assert seen == [session.id]
@@ -140,12 +140,12 @@ class TestClosing:
     async def test_a_caller_who_leaves_does_not_stop_the_listeners(self, sessions: SessionService) -> None:
         removed, freed = asyncio.Event(), asyncio.Event()
 
-        async def listen(session: Session) -> None:
+        async def listen(session_id: str) -> None:
             removed.set()
             await asyncio.sleep(0)
             freed.set()
 
-        sessions.on_close(listen)
+        sessions.on_close(listen, list)
         closing = asyncio.create_task(sessions.close((await sessions.create()).id))
         await removed.wait()
         closing.cancel()
@@ -200,10 +200,10 @@ class TestExpiry:
     ) -> None:
         told: list[str] = []
 
-        async def listen(session: Session) -> None:
-            told.append(session.id)
+        async def listen(session_id: str) -> None:
+            told.append(session_id)
 
-        sessions.on_close(listen)
+        sessions.on_close(listen, list)
         old = [await sessions.create() for _ in range(3)]
         clock.now += HOUR / 2
         young = await sessions.create()

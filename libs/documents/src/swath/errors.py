@@ -49,6 +49,7 @@ SwathError                          INTERNAL
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 
@@ -256,3 +257,17 @@ class WorkerDied(SwathError):
 class Stopped(SwathError):
     code = "CANCELLED"
     reason = "STOPPED"
+
+
+def restore(code: str, reason: str, message: str, metadata: Mapping[str, str]) -> SwathError:
+    """Return an error that crossed a process or a restart: the one with this reason, else the one with this code."""
+    tree = list(_below(SwathError))
+    found = next((each for each in tree if each.reason == reason and each.code == code), None)
+    found = found or next((each for each in tree if each.code == code), SwathError)
+    return found(message, metadata=dict(metadata))
+
+
+def _below(error: type[SwathError]) -> Iterator[type[SwathError]]:
+    yield error
+    for child in error.__subclasses__():
+        yield from _below(child)

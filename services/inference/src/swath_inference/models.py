@@ -67,6 +67,11 @@ class ModelCache:
         """Keys of the loaded models, least recently used first."""
         return tuple(self._models)
 
+    @property
+    def sessions(self) -> set[str]:
+        """Ids of the sessions that hold a model."""
+        return set(self._held)
+
     async def get(self, key: Key, session_id: str) -> Model:
         """Return the model of a key, loaded if need be, and have the session hold it.
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import statistics
+import time
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from swath.service import Profiling
@@ -31,7 +32,16 @@ class NodeTimes:
 
 
 @dataclass(slots=True)
-class _Series:
+class Series:
+    """Times of one node in one stage at one replica; milliseconds.
+
+    Attributes:
+        skipped: Calls that were left out.
+        squares: Sum of squared differences from the mean.
+        last_at: Unix time of the last one, seconds.
+        recent: The latest times.
+    """
+
     skipped: int = 0
     count: int = 0
     mean: float = 0.0
@@ -40,9 +50,11 @@ class _Series:
     maximum: float = 0.0
     total: float = 0.0
     last: float = 0.0
+    last_at: float = 0.0
     recent: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
 
     def add(self, value: float) -> None:
+        """Take one time in."""
         self.count += 1
         delta = value - self.mean
         self.mean += delta / self.count
@@ -51,7 +63,29 @@ class _Series:
         self.maximum = max(self.maximum, value)
         self.total += value
         self.last = value
+        self.last_at = time.time()
         self.recent.append(value)
+
+    def merged(self, other: Series) -> Series:
+        """Return the series of both; sums of squares merge by Chan, Golub and LeVeque's formula."""
+        count = self.count + other.count
+        delta = other.mean - self.mean
+        newest = max(self, other, key=lambda each: each.last_at)
+        return Series(
+            count=count,
+            mean=self.mean + delta * other.count / count,
+            squares=self.squares + other.squares + delta * delta * self.count * other.count / count,
+            minimum=min(self.minimum, other.minimum),
+            maximum=max(self.maximum, other.maximum),
+            total=self.total + other.total,
+            last=newest.last,
+            last_at=newest.last_at,
+            recent=deque((*self.recent, *other.recent)),
+        )
+
+
+Record = dict[tuple[str, str], Series]
+"""Series by node and stage."""
 
 
 class Profiler:
@@ -61,7 +95,7 @@ class Profiler:
     """
 
     def __init__(self) -> None:
-        self._records: dict[str, tuple[int, dict[tuple[str, str], _Series]]] = {}
+        self._records: dict[str, tuple[int, Record]] = {}
 
     def observer(self, session_id: str, switches: Profiling, stage: str) -> Callable[[str, float], None] | None:
         """Return what a forward reports its nodes' seconds to; None when profiling is off, so that nothing is paid."""
@@ -78,35 +112,47 @@ class Profiler:
 
         return observe
 
-    def _record(self, session_id: str, switches: Profiling) -> dict[tuple[str, str], _Series]:
+    def _record(self, session_id: str, switches: Profiling) -> Record:
         generation, record = self._records.get(session_id, (-1, {}))
         if generation != switches.generation:
-            record = defaultdict(_Series)
+            record = defaultdict(Series)
             self._records[session_id] = (switches.generation, record)
         return record
 
-    def summary(self, session_id: str, switches: Profiling, stage: str | None) -> list[NodeTimes]:
-        """Return statistics of a session's nodes, of one stage or all."""
-        generation, record = self._records.get(session_id, (-1, {}))
-        if generation != switches.generation:
-            return []
-        return [
-            NodeTimes(
-                node=node,
-                stage=at,
-                count=series.count,
-                mean=series.mean,
-                median=statistics.median(series.recent),
-                std=math.sqrt(series.squares / series.count),
-                minimum=series.minimum,
-                maximum=series.maximum,
-                total=series.total,
-                last=series.last,
-            )
-            for (node, at), series in record.items()
-            if series.count and stage in (None, at)
-        ]
+    def read(self, session_id: str, generation: int) -> Record:
+        """Return what was recorded of a session in one generation of its switches."""
+        recorded, record = self._records.get(session_id, (-1, {}))
+        return {key: series for key, series in record.items() if series.count} if recorded == generation else {}
+
+    @property
+    def sessions(self) -> set[str]:
+        """Ids of the sessions that have a record."""
+        return set(self._records)
 
     def forget(self, session_id: str) -> None:
         """Drop a session's record."""
         self._records.pop(session_id, None)
+
+
+def summary(records: Iterable[Record], stage: str | None) -> list[NodeTimes]:
+    """Return statistics of nodes over the records of all replicas, of one stage or all."""
+    merged: Record = {}
+    for record in records:
+        for key, series in record.items():
+            merged[key] = merged[key].merged(series) if key in merged else series
+    return [
+        NodeTimes(
+            node=node,
+            stage=at,
+            count=series.count,
+            mean=series.mean,
+            median=statistics.median(series.recent),
+            std=math.sqrt(series.squares / series.count),
+            minimum=series.minimum,
+            maximum=series.maximum,
+            total=series.total,
+            last=series.last,
+        )
+        for (node, at), series in merged.items()
+        if stage in (None, at)
+    ]

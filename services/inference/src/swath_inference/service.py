@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from swath.errors import InvalidInput, Unavailable
 from swath.service import Profiling, Session, Sessions, pipeline_of
 from swath.storage import ArtifactStore, Workspace
 from swath_inference.device import DeviceThread, pick_device
 from swath_inference.models import ModelCache
-from swath_inference.profiling import NodeTimes, Profiler
+from swath_inference.profiling import NodeTimes, Profiler, Record, summary
 from swath_inference.settings import InferenceSettings
 
 if TYPE_CHECKING:
@@ -24,6 +24,22 @@ Batch = dict[str, Any]
 """Inputs by port name: tensors, lists, text."""
 
 
+class Replicas(Protocol):
+    """The other replicas of this service."""
+
+    async def read(self, session_id: str, generation: int) -> list[Record]:
+        """Return what each has recorded of a session in one generation of its profiling switches."""
+        ...
+
+
+class Alone:
+    """No other replicas."""
+
+    async def read(self, session_id: str, generation: int) -> list[Record]:
+        """Return nothing."""
+        return []
+
+
 class InferenceService:
     """Inference and profiling of sessions.
 
@@ -32,17 +48,27 @@ class InferenceService:
         sessions: The sessions' authority.
         artifacts: Where pipelines and weights are.
         workspace: Where nodes that write files may write.
+        replicas: The other replicas.
+
+    Attributes:
+        profiler: What this replica has recorded.
     """
 
     def __init__(
-        self, settings: InferenceSettings, sessions: Sessions, artifacts: ArtifactStore, workspace: Workspace
+        self,
+        settings: InferenceSettings,
+        sessions: Sessions,
+        artifacts: ArtifactStore,
+        workspace: Workspace,
+        replicas: Replicas | None = None,
     ) -> None:
         self._settings = settings
+        self._replicas = replicas or Alone()
         self._workspace = workspace
         self._sessions = sessions
         self._artifacts = artifacts
         self._thread = DeviceThread(settings.queue_limit)
-        self._profiler = Profiler()
+        self.profiler = Profiler()
         self._cache: ModelCache | None = None
         self._device = ""
         self._warm = asyncio.Event()
@@ -111,7 +137,7 @@ class InferenceService:
         model = await self._cache.get(key, session_id)
         # The pipeline keeps a plan for each set of names; those that it does not know would only fill its memory.
         known = sorted(model.names.intersection(only)) if only else None
-        observe = self._profiler.observer(session_id, session.profiling, _STAGE)
+        observe = self.profiler.observer(session_id, session.profiling, _STAGE)
 
         def work() -> Any:
             return self._forward(model.pipeline, read, known, write, observe, session.profiling.synchronize_device)
@@ -182,14 +208,20 @@ class InferenceService:
         """
         session = await self._sessions.get(session_id)
         pipeline_of(session)
-        return self._profiler.summary(session_id, session.profiling, stage)
+        generation = session.profiling.generation
+        others = await self._replicas.read(session_id, generation)
+        return summary([self.profiler.read(session_id, generation), *others], stage)
 
-    async def forget(self, session: Session) -> None:
+    async def forget(self, session_id: str) -> None:
         """Free what only this session used, device memory included."""
-        if session.id in self._calls:
-            self._closed.add(session.id)
-        if self._release(session.id):
+        if session_id in self._calls:
+            self._closed.add(session_id)
+        if self._release(session_id):
             await self._thread.surely(lambda: _free(self._device))
+
+    def held(self) -> set[str]:
+        """Return the ids of the sessions that something is held for."""
+        return self.profiler.sessions | (self._cache.sessions if self._cache is not None else set())
 
     def close(self) -> None:
         """Free everything."""
@@ -198,7 +230,7 @@ class InferenceService:
             pipeline.close()
 
     def _release(self, session_id: str) -> bool:
-        self._profiler.forget(session_id)
+        self.profiler.forget(session_id)
         return self._cache is not None and self._cache.release(session_id)
 
     def _dropped(self, pipeline: Pipeline) -> None:

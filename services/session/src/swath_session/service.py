@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-from swath.errors import Exhausted, InvalidInput, PathDenied, RevisionConflict, SessionNotFound
+from swath.errors import Exhausted, InvalidInput, PathDenied, RevisionConflict
+from swath.service.coalesce import NextRead
+from swath.service.guards import compare_and_set, no_session
 from swath.service.ports import Session
 from swath.storage.workspace import Workspace
-from swath_session.coalesce import NextRead
 from swath_session.settings import SessionSettings
-from swath_session.store import SessionStore
+from swath_session.store import Reading, SessionStore
 
 _log = structlog.get_logger()
 
@@ -39,7 +40,7 @@ class SessionService:
         self._workspace = workspace
         self._settings = settings
         self._reads = NextRead(store.read)
-        self._listeners: list[Callable[[Session], Awaitable[None]]] = []
+        self._listeners: list[Callable[[str], Awaitable[None]]] = []
         self._touching: set[str] = set()
         self._closing: set[asyncio.Task[Session]] = set()
         self._sweeper: asyncio.Task[None] | None = None
@@ -59,8 +60,13 @@ class SessionService:
             await asyncio.wait(self._closing)
         await self._store.close()
 
-    def on_close(self, listener: Callable[[Session], Awaitable[None]]) -> None:
-        """Have `listener` called after a session was closed or has expired; listeners are called in turn."""
+    def on_close(self, listener: Callable[[str], Awaitable[None]], held: Callable[[], Iterable[str]]) -> None:
+        """Have `listener` called with a session's id after it was closed or has expired; listeners are called in turn.
+
+        Args:
+            listener: Called once a session.
+            held: Not asked: nothing goes unheard within one process.
+        """
         self._listeners.append(listener)
 
     async def create(self, owner: str = "") -> Session:
@@ -79,19 +85,21 @@ class SessionService:
         """
         reading = await self._reads.get(session_id)
         if reading is None:
-            raise _not_found(session_id)
-        session = reading.session
-        every = min(_TOUCH_EVERY_S, session.ttl_s / 4)
-        if reading.at - session.last_used_at >= every and session_id not in self._touching:
-            self._touching.add(session_id)
-            try:
-                await self._store.touch(session_id, reading.at)
-            except Exception as error:
-                # A full disk must not keep anybody from reading.
-                _log.warning("last use not written", session_id=session_id, error=str(error))
-            finally:
-                self._touching.discard(session_id)
-        return session
+            raise no_session(session_id)
+        await self._count_use(reading)
+        return reading.session
+
+    async def read(self, session_ids: Collection[str], *, use: bool) -> list[Session]:
+        """Return those of some sessions that there are.
+
+        Args:
+            session_ids: The sessions.
+            use: Whether to count this as a use of each.
+        """
+        readings = (await self._store.read(session_ids)).values()
+        for reading in readings if use else ():
+            await self._count_use(reading)
+        return [reading.session for reading in readings]
 
     async def update(self, session_id: str, revision: int, **changes: Any) -> Session:
         """Write fields of a session if its revision is still the given one; counts as a use.
@@ -105,28 +113,12 @@ class SessionService:
         if written is not None:
             return written
         if not present:
-            raise _not_found(session_id)
+            raise no_session(session_id)
         raise RevisionConflict(f"Session {session_id} was changed by another call meanwhile; repeat the request")
 
     async def change(self, session_id: str, decide: Callable[[Session], dict[str, Any]]) -> Session:
-        """Read, decide, compare and set, again until nobody came between.
-
-        Args:
-            decide: Given the session as it is, returns the fields to write; may raise to refuse. Called once a try.
-                Nothing is written where it returns nothing.
-
-        Raises:
-            SessionNotFound: No such session, or it has expired or was closed.
-        """
-        while True:
-            session = await self.get(session_id)
-            changes = decide(session)
-            if not changes:
-                return session
-            try:
-                return await self.update(session_id, session.revision, **changes)
-            except RevisionConflict:
-                continue
+        """Read, decide, compare and set, again until nobody came between; see `compare_and_set`."""
+        return await compare_and_set(self, session_id, decide)
 
     async def close(self, session_id: str) -> Session:
         """Remove a session, tell those who registered with `on_close`, return what it was.
@@ -180,11 +172,25 @@ class SessionService:
         removed = 0
         while expired := await self._store.remove_expired(_SWEEP_AT_ONCE):
             for session in expired:
-                await self._tell(session)
+                await self._tell(session.id)
             removed += len(expired)
         if removed:
             _log.info("sessions expired", count=removed)
         return removed
+
+    async def _count_use(self, reading: Reading) -> None:
+        session = reading.session
+        every = min(_TOUCH_EVERY_S, session.ttl_s / 4)
+        if reading.at - session.last_used_at < every or session.id in self._touching:
+            return
+        self._touching.add(session.id)
+        try:
+            await self._store.touch(session.id, reading.at)
+        except Exception as error:
+            # A full disk must not keep anybody from reading.
+            _log.warning("last use not written", session_id=session.id, error=str(error))
+        finally:
+            self._touching.discard(session.id)
 
     def _sort_out(self, paths: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         found, rejected = [], []
@@ -204,16 +210,16 @@ class SessionService:
     async def _close(self, session_id: str) -> Session:
         session = await self._store.remove(session_id)
         if session is None:
-            raise _not_found(session_id)
-        await self._tell(session)
+            raise no_session(session_id)
+        await self._tell(session.id)
         return session
 
-    async def _tell(self, session: Session) -> None:
+    async def _tell(self, session_id: str) -> None:
         for listener in self._listeners:
             try:
-                await listener(session)
+                await listener(session_id)
             except Exception:
-                _log.exception("a listener failed after a session was closed", session_id=session.id)
+                _log.exception("a listener failed after a session was closed", session_id=session_id)
 
     async def _keep_sweeping(self) -> None:
         while True:
@@ -222,8 +228,3 @@ class SessionService:
             except Exception:
                 _log.exception("expired sessions could not be removed; trying again")
             await asyncio.sleep(self._settings.session_sweep_s)
-
-
-def _not_found(session_id: str) -> SessionNotFound:
-    shown = session_id if len(session_id) <= 64 else f"{session_id[:64]}…"
-    return SessionNotFound(f"Session {shown} not found: it was closed, has expired, or never was")

@@ -58,7 +58,7 @@ class Standalone:
         self._config = ConfigService(workspace, ConfigSettings())
         self._inference = InferenceService(InferenceSettings(), self._sessions, artifacts, workspace)
         # Before training: that takes a while to stop a run, and memory is to be free at once.
-        self._sessions.on_close(self._inference.forget)
+        self._sessions.on_close(self._inference.forget, self._inference.held)
         self._training = Training(
             state / "training", self._sessions, artifacts, state / "artifacts", workspace, launcher=launcher
         )

@@ -78,7 +78,7 @@ class TrainingService:
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._draining = False
         self._forgetting: asyncio.Task[None] | None = None
-        sessions.on_close(self._session_closed)
+        sessions.on_close(self._session_closed, self.supervisor.sessions)
 
     # Configuration
 
@@ -191,6 +191,8 @@ class TrainingService:
         run = (await self._store.create(run)).run
 
         def take(current: Session) -> dict[str, Any]:
+            if current.active_run == run.id:
+                return {}  # written already, by a try whose answer was lost
             if current.active_run != session.active_run or current.pipeline_digest != run.pipeline_digest:
                 raise _busy(current)
             # What ran last is what SaveTrainRun saves.
@@ -295,9 +297,9 @@ class TrainingService:
             return None
         return None if run.state.over else run
 
-    async def _session_closed(self, session: Session) -> None:
-        await self.supervisor.close_session(session)
-        await self._store.set_stop_flag(session.id, False)
+    async def _session_closed(self, session_id: str) -> None:
+        await self.supervisor.close_session(session_id)
+        await self._store.set_stop_flag(session_id, False)
 
     async def _forget(self) -> None:
         while True:

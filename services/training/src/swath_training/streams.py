@@ -7,8 +7,8 @@ from contextlib import aclosing
 from types import TracebackType
 from typing import Self
 
+from swath.errors import restore
 from swath_training.audience import Audience
-from swath_training.failures import restore
 from swath_training.log import EventLog
 from swath_training.runs import Entry, Run
 from swath_training.store import RunStore

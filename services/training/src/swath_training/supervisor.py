@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from swath.errors import Denied, SwathError, Unavailable, WorkerDied
-from swath.service.ports import Session, Sessions
+from swath.service.ports import Sessions
 from swath.storage import ArtifactStore
 from swath_training.deaths import obituary
 from swath_training.endings import Endings
@@ -90,9 +90,13 @@ class Supervisor:
             ward.line.send(Stop(cause))
         ward.stirred.set()
 
-    async def close_session(self, session: Session) -> None:
+    def sessions(self) -> set[str]:
+        """Return the ids of the sessions whose runs are in charge here."""
+        return {ward.session_id for ward in self._wards.values()}
+
+    async def close_session(self, session_id: str) -> None:
         """End the session's run at once; its memory is free when this returns."""
-        wards = [ward for ward in self._wards.values() if ward.session_id == session.id]
+        wards = [ward for ward in self._wards.values() if ward.session_id == session_id]
         for ward in wards:
             ward.stop = ward.stop or StopCause.SESSION_CLOSED
             ward.stop_at = -self._settings.stop_grace_s  # nobody needs its checkpoint: no grace

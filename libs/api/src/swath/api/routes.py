@@ -11,6 +11,10 @@ from types import MappingProxyType
 
 CUVIS = "cuvis_ai.v1.CuvisAIService"
 WORKSPACE = "swath.workspace.v1.WorkspaceService"
+SESSIONS = "swath.session.v1.SessionAuthority"
+"""Private: what the other services ask of the session service."""
+PROFILES = "swath.inference.v1.ProfileShare"
+"""Private: what replicas of the inference service ask one another."""
 
 _METHODS: dict[str, dict[str, tuple[str, ...]]] = {
     CUVIS: {
@@ -47,6 +51,46 @@ ROUTES: Mapping[str, str] = MappingProxyType(
     }
 )
 """Full method path, such as "/cuvis_ai.v1.CuvisAIService/Train", to the name of its service, such as "training"."""
+
+
+IDEMPOTENT: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        CUVIS: (
+            "GetParameterSchema",
+            "GetPipelineInfo",
+            "GetPipelineInputs",
+            "GetPipelineOutputs",
+            "GetPipelineVisualization",
+            "GetPluginInfo",
+            "GetProfilingSummary",
+            "GetTrainStatus",
+            "GetTrainingCapabilities",
+            "Inference",
+            "ListAvailableNodes",
+            "ListAvailablePipelines",
+            "ListLoadedPlugins",
+            "LoadPipeline",
+            "LoadPipelineWeights",
+            "LoadPlugin",
+            "ResolveConfig",
+            "SavePipeline",
+            "SaveTrainRun",
+            "SetProfiling",
+            "SetSessionSearchPaths",
+            "SetTrainRunConfig",
+            "ValidateConfig",
+        ),
+        WORKSPACE: ("List", "ResumePut", "Stat"),
+        # Updates compare and set: one that is sent again conflicts with itself, and its caller looks again.
+        SESSIONS: ("ReadSessions", "UpdateSession"),
+        PROFILES: ("ReadProfiles",),
+    }
+)
+"""Methods, by service, that may be sent twice without harm: whoever loses the answer sends them again.
+
+CreateSession, CloseSession, Train, StopTrain and RestoreTrainRun may not: a repeated one would leave a session behind,
+answer NOT_FOUND or touch another run.
+"""
 
 
 def owner(method: str) -> str | None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from swath.errors import PipelineMissing, RunActive
-from swath.service.ports import Session
+from collections.abc import Callable
+from typing import Any
+
+from swath.errors import PipelineMissing, RevisionConflict, RunActive, SessionNotFound
+from swath.service.ports import Session, Sessions
 
 
 def pipeline_of(session: Session) -> str:
@@ -32,3 +35,32 @@ def require_idle(session: Session, call: str) -> None:
             "wait for its end or call StopTrain",
             metadata={"session": session.id, "run": session.active_run},
         )
+
+
+def no_session(session_id: str) -> SessionNotFound:
+    """Return the error for a session that there is not, or not for the caller."""
+    shown = session_id if len(session_id) <= 64 else f"{session_id[:64]}…"
+    return SessionNotFound(f"Session {shown} not found: it was closed, has expired, or never was")
+
+
+async def compare_and_set(sessions: Sessions, session_id: str, decide: Callable[[Session], dict[str, Any]]) -> Session:
+    """Read a session, decide, compare and set, again until nobody came between; return it as it is then.
+
+    Args:
+        sessions: Where it is.
+        session_id: The session.
+        decide: Given the session as it is, returns the fields to write; may raise to refuse. Nothing is written where
+            it returns nothing. Called once a try: also after a write of its own whose answer was lost.
+
+    Raises:
+        SessionNotFound: No such session, or it has expired or was closed.
+    """
+    while True:
+        session = await sessions.get(session_id)
+        changes = decide(session)
+        if not changes:
+            return session
+        try:
+            return await sessions.update(session_id, session.revision, **changes)
+        except RevisionConflict:
+            continue

@@ -6,7 +6,7 @@ which.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -97,13 +97,18 @@ class Sessions(Protocol):
         ...
 
     async def close(self, session_id: str) -> Session:
-        """Remove a session, tell those who registered with `on_close`, return what it was.
+        """Remove a session, have those told who registered with `on_close`, return what it was.
 
         Raises:
             SessionNotFound: No such session.
         """
         ...
 
-    def on_close(self, listener: Callable[[Session], Awaitable[None]]) -> None:
-        """Have `listener` called after a session was closed or has expired."""
+    def on_close(self, listener: Callable[[str], Awaitable[None]], held: Callable[[], Iterable[str]]) -> None:
+        """Have `listener` called with the id of a session after it was closed or has expired.
+
+        Args:
+            listener: May be called more than once for a session.
+            held: Gives the ids that the listener still holds something for, to find those whose end went unheard.
+        """
         ...

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 import pytest
 
-from swath_session.coalesce import NextRead
+from swath.service.coalesce import NextRead
 
 
 class Table:

@@ -1,0 +1,102 @@
+"""One service in a process of its own: from its settings to its last answer."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from typing import TypeVar
+
+import grpc
+import structlog
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings
+
+from swath.errors import SwathError
+from swath.service.health import HealthBoard
+from swath.service.logs import configure_logs
+from swath.service.server import Server
+from swath.service.settings import ServerSettings
+
+S = TypeVar("S", bound=ServerSettings)
+B = TypeVar("B", bound=BaseSettings)
+
+_log = structlog.get_logger("swath.process")
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """A service put together.
+
+    Attributes:
+        handlers: Its slices and private services.
+        names: Full names of the gRPC services that reflection lists.
+        health: What its health answers from.
+        warm_up: Makes it ready; it listens meanwhile.
+        send_away: Ends streams that would outlast a drain.
+    """
+
+    handlers: Sequence[grpc.GenericRpcHandler]
+    names: Sequence[str]
+    health: HealthBoard
+    warm_up: Callable[[], Awaitable[None]] | None = None
+    send_away: Callable[[], Awaitable[None]] | None = None
+
+
+def settings_or_exit(kind: type[B], program: str) -> B:
+    """Return settings from the environment; leave with a line for each that is wrong."""
+    try:
+        return kind()
+    except ValidationError as error:
+        for problem in error.errors():
+            place = ".".join(str(part) for part in problem["loc"])
+            print(f"{program}: setting {place}: {problem['msg']}, got {problem['input']!r}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def serve(part: str, settings: S, assemble: Callable[[S, AsyncExitStack], Awaitable[Assembly]]) -> int:
+    """Run a service until SIGTERM or SIGINT, then drain it; return the process's exit status.
+
+    Args:
+        part: Name of the service, such as "config".
+        settings: Its settings.
+        assemble: Puts it together; what it opens it hands to the stack, which closes it after the last answer.
+    """
+    configure_logs(settings)
+    try:
+        asyncio.run(_serve(part, settings, assemble))
+    except SwathError as error:
+        print(f"swath_{part}: {error.message}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _serve(part: str, settings: S, assemble: Callable[[S, AsyncExitStack], Awaitable[Assembly]]) -> None:
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    async with AsyncExitStack() as stack:
+        assembly = await assemble(settings, stack)
+        server = Server(settings, assembly.handlers, assembly.names, assembly.health)
+        await server.start()
+        print(f"swath_{part}: listening on {settings.host}:{server.port}", flush=True)
+        warming = asyncio.create_task(_warm_up(part, assembly))
+        await stopping.wait()
+        print(f"swath_{part}: draining", flush=True)
+        warming.cancel()
+        with suppress(asyncio.CancelledError):
+            await warming
+        await server.drain(assembly.send_away)
+
+
+async def _warm_up(part: str, assembly: Assembly) -> None:
+    try:
+        if assembly.warm_up is not None:
+            await assembly.warm_up()
+    except Exception:
+        _log.exception("the service did not come up; its health stays NOT_SERVING", part=part)
+    else:
+        await assembly.health.set_ready(part)

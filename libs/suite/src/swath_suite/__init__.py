@@ -1,0 +1,1 @@
+"""A whole suite as processes of one machine, for development and tests."""

@@ -1,0 +1,174 @@
+"""One process of a suite: started, frozen, killed and found again by its id."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from swath.errors import TimedOut, Unavailable
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What a process is known by after whoever started it has gone.
+
+    Attributes:
+        pid: Its id.
+        started: When it started, in clock ticks since the machine did: ids are used again.
+    """
+
+    pid: int
+    started: int
+
+    @classmethod
+    def of(cls, pid: int) -> Mark | None:
+        """Return the mark of a running process, None if there is none, or one that has ended and is not yet reaped."""
+        try:
+            # The name, in parentheses, may hold anything.
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return None
+        return None if fields[0] == "Z" else cls(pid, int(fields[19]))
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return Mark.of(self.pid) == self
+
+
+class Process:
+    """A program in the background.
+
+    Args:
+        name: For people and log files.
+        command: Program and arguments.
+        environment: Variables to add to this process's own.
+        log: File that its output is added to.
+    """
+
+    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+        self.name = name
+        self.log = log
+        self._command = list(command)
+        self._environment = dict(environment)
+        self._child: subprocess.Popen[bytes] | None = None
+        self._mark: Mark | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._mark is not None and self._mark.alive
+
+    @property
+    def pid(self) -> int:
+        """Its process id.
+
+        Raises:
+            Unavailable: It does not run.
+        """
+        if self._mark is None:
+            raise Unavailable(f"{self.name} does not run")
+        return self._mark.pid
+
+    def start(self) -> None:
+        """Start it; see `wait_until` for when it is ready."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            self._child = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=os.environ | self._environment,
+                # A terminal's Ctrl-C is for whoever started it, who stops it in order.
+                start_new_session=True,
+            )
+        self._mark = Mark.of(self._child.pid)
+
+    def wait_until(self, ready: Any, timeout_s: float = 60.0) -> None:
+        """Wait until `ready()` is true.
+
+        Raises:
+            Unavailable: It ended; the message holds its last words.
+            TimedOut: It took too long.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not ready():
+            if not self.alive:
+                raise Unavailable(f"{self.name} did not start:\n{self.last_words()}")
+            if time.monotonic() > deadline:
+                raise TimedOut(f"{self.name} was not ready within {timeout_s:g} s:\n{self.last_words()}")
+            time.sleep(0.05)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal; nothing happens if it does not run."""
+        if self._mark is not None and self._mark.alive:
+            with suppress(ProcessLookupError):
+                os.kill(self._mark.pid, number)
+
+    def stop(self, timeout_s: float = 60.0) -> int | None:
+        """End it with SIGTERM, after a time with SIGKILL; return its exit status where that is known."""
+        self.signal(signal.SIGTERM)
+        self.signal(signal.SIGCONT)
+        try:
+            return self._gone(timeout_s)
+        except TimedOut:
+            self.signal(signal.SIGKILL)
+            return self._gone(timeout_s)
+
+    def kill(self) -> None:
+        """End it with SIGKILL, as a crash would."""
+        self.signal(signal.SIGKILL)
+        self._gone(10.0)
+
+    def restart(self) -> None:
+        """Start it anew, in whatever state it is."""
+        self.kill()
+        self.start()
+
+    def last_words(self, lines: int = 20) -> str:
+        """Return the end of its log."""
+        if not self.log.exists():
+            return ""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    def record(self) -> dict[str, int] | None:
+        """Return what `adopt` takes, as JSON-able data."""
+        return None if self._mark is None else asdict(self._mark)
+
+    def adopt(self, record: dict[str, int] | None) -> None:
+        """Take charge of the process that another one started."""
+        self._mark = None if record is None else Mark(**record)
+
+    def _gone(self, timeout_s: float) -> int | None:
+        if self._child is not None:
+            try:
+                return self._child.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                raise TimedOut(f"{self.name} did not end within {timeout_s:g} s") from None
+        deadline = time.monotonic() + timeout_s
+        while self.alive:
+            if time.monotonic() > deadline:
+                raise TimedOut(f"{self.name} did not end within {timeout_s:g} s")
+            time.sleep(0.05)
+        return None
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports of the loopback interface that nobody listens on, all different."""
+    taken = []
+    try:
+        for _ in range(count):
+            taken.append(socket.create_server(("127.0.0.1", 0)))
+        return [each.getsockname()[1] for each in taken]
+    finally:
+        for each in taken:
+            each.close()

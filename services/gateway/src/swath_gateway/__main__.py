@@ -1,0 +1,41 @@
+"""`python -m swath_gateway`: run Envoy; `python -m swath_gateway config`: print its configuration."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from swath.service.process import settings_or_exit
+from swath_gateway.bootstrap import bootstrap
+from swath_gateway.settings import GatewaySettings
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m swath_gateway", description=__doc__)
+    parser.add_argument("command", nargs="?", choices=("run", "config"), default="run")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("/tmp/swath-gateway"), help="where the configuration goes (%(default)s)"
+    )
+    parser.add_argument("--envoy", default="envoy", help="the Envoy program (%(default)s)")
+    arguments = parser.parse_args()
+    settings = settings_or_exit(GatewaySettings, "swath_gateway")
+    arguments.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    document = json.dumps(bootstrap(settings, arguments.folder), indent=2)
+    if arguments.command == "config":
+        print(document)
+        return
+    program = shutil.which(arguments.envoy)
+    if program is None:
+        sys.exit(f"swath_gateway: there is no program {arguments.envoy!r}; see --envoy")
+    place = arguments.folder / "envoy.json"
+    place.write_text(document)
+    # Envoy takes this process's place: signals go to it, and nothing of Python stays.
+    os.execv(program, [program, "-c", str(place), "--log-level", "warning"])
+
+
+if __name__ == "__main__":
+    main()

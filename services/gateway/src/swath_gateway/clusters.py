@@ -1,0 +1,136 @@
+"""Clusters of the gateway: the replicas of each service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from swath.service.peers import Address, parse_addresses
+from swath_gateway.certificates import SERVICE_AUTHORITY, SERVICE_CERTIFICATE, Certificates
+from swath_gateway.settings import GatewaySettings
+
+PARTS = ("session", "config", "pipeline", "training", "inference")
+COLLECTOR = "otlp"
+ADMIN = "admin"
+"""Envoy's own administration, on a Unix socket that only this machine reaches."""
+
+_HTTP = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
+_WINDOW = 4 * 1024 * 1024
+
+
+def clusters(settings: GatewaySettings, certificates: Certificates, admin: Path) -> list[dict[str, Any]]:
+    """Return one cluster a service, one for the administration's socket, and one for the collector of spans if any."""
+    found = [_service(part, settings, certificates) for part in PARTS]
+    endpoint = {"endpoint": {"address": {"pipe": {"path": str(admin)}}}}
+    found.append(
+        {
+            "name": ADMIN,
+            "type": "STATIC",
+            "load_assignment": {"cluster_name": ADMIN, "endpoints": [{"lb_endpoints": [endpoint]}]},
+        }
+    )
+    if settings.otlp_address:
+        found.append(_http2(COLLECTOR, parse_addresses(settings.otlp_address)))
+    return found
+
+
+def _service(part: str, settings: GatewaySettings, certificates: Certificates) -> dict[str, Any]:
+    cluster = _http2(part, settings.addresses(part)) | {
+        # Calls of one model take very different times: who has least to do gets the next one.
+        "lb_policy": "LEAST_REQUEST" if part == "inference" else "ROUND_ROBIN",
+        # With no replica ready a call is refused at once, instead of being sent to one that cannot answer.
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        "circuit_breakers": {
+            "thresholds": [
+                {
+                    "max_connections": settings.max_connections,
+                    "max_pending_requests": settings.max_requests,
+                    "max_requests": settings.max_requests,
+                    "retry_budget": {"budget_percent": {"value": 50}, "min_retry_concurrency": 20},
+                }
+            ]
+        },
+        "outlier_detection": {
+            "split_external_local_origin_errors": True,
+            "consecutive_local_origin_failure": 3,
+            "consecutive_gateway_failure": 5,
+            "enforcing_consecutive_gateway_failure": 100,
+            # Errors of clients are no failures of a replica.
+            "enforcing_consecutive_5xx": 0,
+            "enforcing_success_rate": 0,
+            "interval": "1s",
+            "base_ejection_time": "2s",
+            "max_ejection_time": "30s",
+            "max_ejection_percent": 50,
+        },
+        "health_checks": [
+            {
+                "grpc_health_check": {"service_name": f"swath.{part}"},
+                "interval": "1s",
+                "no_traffic_interval": "1s",
+                "timeout": "1s",
+                "unhealthy_threshold": 2,
+                "healthy_threshold": 1,
+            }
+        ],
+    }
+    if settings.tls_cert is not None:
+        cluster["transport_socket"] = _tls(part, certificates)
+    return cluster
+
+
+def _http2(name: str, addresses: tuple[Address, ...]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "type": "STATIC" if all(address.literal for address in addresses) else "STRICT_DNS",
+        "dns_refresh_rate": "2s",
+        "respect_dns_ttl": False,
+        "connect_timeout": "1s",
+        "per_connection_buffer_limit_bytes": 1024 * 1024,
+        "load_assignment": {
+            "cluster_name": name,
+            "endpoints": [{"lb_endpoints": [_endpoint(address) for address in addresses]}],
+        },
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": _HTTP,
+                "explicit_http_config": {
+                    "http2_protocol_options": {
+                        "max_concurrent_streams": 1000,
+                        "initial_stream_window_size": _WINDOW,
+                        "initial_connection_window_size": 4 * _WINDOW,
+                        # A frozen replica answers no ping: its calls are reset, and those that may be are sent to
+                        # another one.
+                        "connection_keepalive": {"interval": "3s", "timeout": "3s"},
+                    }
+                },
+            }
+        },
+    }
+
+
+def _endpoint(address: Address) -> dict[str, Any]:
+    return {"endpoint": {"address": {"socket_address": {"address": address.host, "port_value": address.port}}}}
+
+
+def _tls(part: str, certificates: Certificates) -> dict[str, Any]:
+    name = f"{part}.swath"
+    return {
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {
+            "@type": _TLS,
+            "sni": name,
+            "common_tls_context": {
+                "alpn_protocols": ["h2"],
+                "tls_params": {"tls_minimum_protocol_version": "TLSv1_3"},
+                "tls_certificate_sds_secret_configs": [certificates.reference(SERVICE_CERTIFICATE)],
+                "combined_validation_context": {
+                    "default_validation_context": {
+                        "match_typed_subject_alt_names": [{"san_type": "DNS", "matcher": {"exact": name}}]
+                    },
+                    "validation_context_sds_secret_config": certificates.reference(SERVICE_AUTHORITY),
+                },
+            },
+        },
+    }

