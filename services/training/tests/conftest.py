@@ -201,7 +201,7 @@ async def worlds(tmp_path: Path) -> AsyncIterator[Worlds]:
 
     yield make
     for world in made:
-        for run in await world.training._store.unfinished():
+        for run in await world.training._store.charges.renew():
             await world.sessions.close(run.session_id)  # no worker outlives its test
         await world.training.close()
         await world.sessions.stop()

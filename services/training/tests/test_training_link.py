@@ -175,5 +175,5 @@ def commits() -> list[int]:
 async def run(store: RunStore) -> Run:
     """A run in its first attempt."""
     run = Run("run", "session", "", RunState.QUEUED, Trainer.STATISTICAL, "arguments", "spec", "pipeline", None, "cpu")
-    await store.create(run)
+    await store.create(run, b"")
     return await store.begin(run.id, "first")

@@ -27,6 +27,7 @@ class Audience:
         window_s: Seconds that a run goes on without a follower.
         abandoned: Called with a run's id when its window has passed.
         save: Writes down the last sequence number that a run's followers were given.
+        noticed: Called with a run's id when a follower comes or goes.
     """
 
     def __init__(
@@ -34,20 +35,28 @@ class Audience:
         window_s: float,
         abandoned: Callable[[str], Awaitable[object]],
         save: Callable[[str, int], Awaitable[None]],
+        noticed: Callable[[str], Awaitable[None]],
     ) -> None:
         self._window_s = window_s
         self._abandoned = abandoned
         self._save = save
+        self._noticed = noticed
         self._attention: dict[str, _Attention] = {}
         self._tasks: set[asyncio.Task[object]] = set()
 
-    def expect(self, run_id: str, delivered: int = 0) -> None:
-        """Give a run that nobody follows yet its window."""
+    @property
+    def followed(self) -> list[str]:
+        """Ids of the runs that somebody follows here."""
+        return [run_id for run_id, attention in self._attention.items() if attention.followers]
+
+    def expect(self, run_id: str, delivered: int = 0, window_s: float | None = None) -> None:
+        """Give a run that nobody follows yet its window, or another one in seconds."""
         attention = self._attention.setdefault(run_id, _Attention())
         attention.delivered = max(attention.delivered, delivered)
         if not attention.followers and attention.window is None:
             loop = asyncio.get_running_loop()
-            attention.window = loop.call_later(self._window_s, lambda: self._spawn(self._abandoned(run_id)))
+            window_s = self._window_s if window_s is None else window_s
+            attention.window = loop.call_later(window_s, self._close_window, run_id, attention)
 
     def enter(self, run_id: str) -> None:
         """Count a follower in."""
@@ -56,6 +65,7 @@ class Audience:
         if attention.window is not None:
             attention.window.cancel()
             attention.window = None
+        self._spawn(self._noticed(run_id))
 
     def leave(self, run_id: str) -> None:
         """Count a follower out."""
@@ -63,6 +73,7 @@ class Audience:
         if attention is not None:
             attention.followers -= 1
             self.expect(run_id)
+            self._spawn(self._noticed(run_id))
 
     def given(self, run_id: str, seq: int) -> None:
         """Note that a follower was given the event of this number."""
@@ -93,6 +104,10 @@ class Audience:
             self.dismiss(run_id)
         while self._tasks:
             await asyncio.wait(self._tasks)
+
+    def _close_window(self, run_id: str, attention: _Attention) -> None:
+        attention.window = None
+        self._spawn(self._abandoned(run_id))
 
     def _flush(self, run_id: str, attention: _Attention) -> None:
         attention.saving = None

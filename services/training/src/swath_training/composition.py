@@ -58,7 +58,7 @@ class Training:
         settings: TrainingSettings | None = None,
     ) -> None:
         settings = settings or TrainingSettings()
-        self._store = RunStore(open_engine(state / "training.db"))
+        self._store = RunStore(open_engine(state / "training.db"), lease_s=settings.lease_s)
         self._launcher = launcher or prepare(state)
         self.service = TrainingService(
             settings,

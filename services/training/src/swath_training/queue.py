@@ -23,6 +23,10 @@ class DeviceQueue:
         """Return the device with the shortest line, the first of several."""
         return min(devices, key=lambda device: len(self._lines[device]))
 
+    def idle(self, devices: Iterable[str]) -> set[str]:
+        """Return those of some devices that no run has or waits for."""
+        return {device for device in devices if not self._lines[device]}
+
     def _position(self, place: Place) -> int:
         return self._lines[place.device].index(place)
 

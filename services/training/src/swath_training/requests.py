@@ -107,3 +107,10 @@ def device_of(training: TrainingDocument | None) -> str:
     from swath.engine.training.device import device_of  # imports torch, which takes seconds: not at import
 
     return str(device_of(training))
+
+
+def devices() -> tuple[str, ...]:
+    """Return the torch devices of this machine. Blocks while torch is imported: call it in a thread."""
+    from swath.engine.training.device import devices
+
+    return tuple(map(str, devices()))

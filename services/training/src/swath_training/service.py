@@ -29,6 +29,7 @@ from swath_training.settings import TrainingSettings
 from swath_training.store import RunStore
 from swath_training.streams import Following, Streams
 from swath_training.supervisor import Supervisor
+from swath_training.tenure import Tenure
 
 NO_PIPELINE = "No pipeline attached to the session. Call LoadPipeline (or RestoreTrainRun) before SetTrainRunConfig."
 NOT_STARTING = "Training run was cancelled; not starting this trainer phase"
@@ -74,7 +75,8 @@ class TrainingService:
         self._note = note
         self._log = EventLog(store)
         self.supervisor = Supervisor(settings, store, self._log, sessions, artifacts, launcher, note)
-        self._streams = Streams(self._log, store, settings.attach_window_s, self._abandoned)
+        self._streams = Streams(self._log, store, settings.attach_window_s, self.supervisor.holds, self._abandoned)
+        self._tenure = Tenure(settings, store, self.supervisor, self._take_charge)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._draining = False
         self._forgetting: asyncio.Task[None] | None = None
@@ -115,7 +117,7 @@ class TrainingService:
             return changes
 
         await self._sessions.change(session_id, decide)
-        await self._store.set_stop_flag(session_id, False)
+        await self._store.clear_stop(session_id)
         return pipeline is not None
 
     # Runs
@@ -146,6 +148,13 @@ class TrainingService:
         return self._streams.open(run, request.after_seq)
 
     async def _start_or_attach(self, request: TrainRequest) -> Following:
+        try:
+            return await self._begin(request)
+        except RunActive:
+            # A call at another replica took the session meanwhile: perhaps one with the same arguments.
+            return await self._begin(request)
+
+    async def _begin(self, request: TrainRequest) -> Following:
         session = await self._sessions.get(request.session_id)
         trainer = trainer_of(request.trainer)
         config = await self._config(session)
@@ -182,13 +191,10 @@ class TrainingService:
         check(run.trainer, document, pipeline, has_weights=run.weights_digest is not None)
         device = await asyncio.to_thread(device_of, document.training)
         spec_digest = await self._artifacts.put(canonical(document))
-        stopped = await self._store.stop_flag(session.id)
         run = replace(run, spec_digest=spec_digest, device=device)
-        if stopped:
-            run = replace(run, state=RunState.CANCELLED)
-            await self._store.create(run, [self._note("CANCELLED", NOT_STARTING)])
-            return self._streams.open(run)
-        run = (await self._store.create(run)).run
+        run = (await self._store.create(run, self._note("CANCELLED", NOT_STARTING))).run
+        if run.state.over:
+            return self._streams.open(run, after_seq=0)
 
         def take(current: Session) -> dict[str, Any]:
             if current.active_run == run.id:
@@ -203,7 +209,8 @@ class TrainingService:
         except SwathError:
             await self._store.discard(run.id)
             raise
-        self.supervisor.begin(run)
+        # As it is now: a stop may have come before this replica was known to hold it.
+        self.supervisor.begin(await self._store.get(run.id))
         return self._streams.open(run)
 
     async def _config(self, session: Session) -> TrainRunDocument | None:
@@ -219,10 +226,8 @@ class TrainingService:
         """
         await self._sessions.get(session_id)
         async with self._turn(session_id):
-            session = await self._sessions.get(session_id)
-            await self._store.set_stop_flag(session_id, True)
-            if session.active_run is not None:
-                await self.supervisor.stop(session.active_run, StopCause.CLIENT)
+            for run_id in await self._store.stop_session(session_id, StopCause.CLIENT):
+                await self.supervisor.stop(run_id, StopCause.CLIENT)
         return STOP_TEXT
 
     async def status(self, session_id: str) -> bytes | None:
@@ -239,21 +244,23 @@ class TrainingService:
     # Life
 
     async def start(self) -> None:
-        """Take up the runs that an earlier process left."""
-        for run in await self._store.unfinished():
-            self._streams.expect(run)
-            self.supervisor.begin(await self._with_lease(run))
+        """Take up the runs that an earlier life of this replica left, and from now on those of others."""
+        self._streams.start()
+        await self._tenure.start()
         self._forgetting = asyncio.create_task(self._forget())
 
     async def drain(self) -> None:
         """Have runs write checkpoints and stop until the next start, then send their streams away."""
         self._draining = True
+        await self._tenure.stop()
         await self.supervisor.drain()
+        await self._store.charges.release()
         self._log.cut()
 
     async def close(self) -> None:
         """Let go of everything; runs that still go on are left to the next process."""
         self._draining = True
+        await self._tenure.stop()
         if self._forgetting is not None:
             self._forgetting.cancel()
             await asyncio.wait([self._forgetting])
@@ -266,8 +273,16 @@ class TrainingService:
         """Return the digests of artifacts that runs still need."""
         return await self._store.artifacts()
 
+    async def _abandoned(self, run_id: str) -> None:
+        await self.supervisor.stop(run_id, StopCause.ABANDONED)
+
+    async def _take_charge(self, run: Run) -> None:
+        """Go on with a run of another replica, or of an earlier life of this one."""
+        self._streams.expect(run)
+        self.supervisor.begin(await self._with_lease(run))
+
     async def _with_lease(self, run: Run) -> Run:
-        """Return a run of an earlier process, to be cancelled if its session is gone or was never taken."""
+        """Return a run that was taken over, to be cancelled if its session is gone or was never taken."""
         try:
             session = await self._sessions.get(run.session_id)
         except SessionNotFound:
@@ -275,9 +290,6 @@ class TrainingService:
         if run.state is RunState.ENDING or (session is not None and session.active_run == run.id):
             return run
         return await self._store.ask_stop(run.id, StopCause.SESSION_CLOSED)
-
-    async def _abandoned(self, run_id: str) -> None:
-        await self.supervisor.stop(run_id, StopCause.ABANDONED)
 
     def _turn(self, session_id: str) -> asyncio.Lock:
         """Return the lock that puts a session's starts and stops in order."""
@@ -299,7 +311,7 @@ class TrainingService:
 
     async def _session_closed(self, session_id: str) -> None:
         await self.supervisor.close_session(session_id)
-        await self._store.set_stop_flag(session_id, False)
+        await self._store.clear_stop(session_id)
 
     async def _forget(self) -> None:
         while True:

@@ -27,6 +27,12 @@ class TrainingSettings(BaseSettings):
     """A worker that has not been heard of for this time is taken for hung: it is killed and the run resumes."""
     worker_start_s: float = Field(default=120.0, gt=0)
     """Time that a new worker has to report; the first one after a start may still wait for torch to be imported."""
+    lease_s: float = Field(default=15.0, gt=0)
+    """A replica that has not renewed its charge of a run for this time loses the run to another one.
+
+    Longer than `worker_lost_s`: the old worker has gone by itself then."""
+    look_s: float = Field(default=2.0, gt=0)
+    """Time between two looks at charges: own ones are renewed, and runs are taken that nobody cares for."""
     heartbeat_s: float = Field(default=2.0, gt=0)
     """Time between two signs of life of a worker."""
     stop_grace_s: float = Field(default=30.0, ge=0)

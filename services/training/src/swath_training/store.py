@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from swath.errors import AttemptFenced
 from swath.storage.sql import GroupWriter, create_tables, now, reading
+from swath_training.charges import Charges
 from swath_training.items import Checkpoint, Item
 from swath_training.rows import Written, append, change, record, run_row
 from swath_training.runs import OVER, WORKING, Entry, Run, RunState, StopCause
@@ -24,13 +24,21 @@ from swath_training.tables import CHECKPOINTS, EVENTS, METADATA, RUNS, STOPS, ru
 class RunStore:
     """The training service's own database.
 
+    Several replicas may share it. Each run is in the charge of one of them, its holder: what a supervisor writes about
+    a run is refused once another replica has taken it over.
+
     Args:
-        engine: An engine of `swath.storage.sql` over a file that nobody else writes.
+        engine: An engine of `swath.storage.sql`; nobody but the training service writes to its database.
+        holder: Name of this replica, the same after a restart where it can be.
+        lease_s: Seconds after which others may take a run over whose holder has not renewed its charge.
     """
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, holder: str = "alone", lease_s: float = 15.0) -> None:
         self._engine = engine
+        self._holder = holder
+        self._lease_s = lease_s
         self._writer = GroupWriter(engine)
+        self.charges = Charges(engine, self._writer, holder, lease_s)
 
     async def prepare(self) -> None:
         """Make the tables that are missing."""
@@ -40,6 +48,10 @@ class RunStore:
         """Finish the writes under way and close the file."""
         await self._writer.close()
         await self._engine.dispose()
+
+    def holds(self, run: Run) -> bool:
+        """Whether a run is in this replica's charge."""
+        return run.holder == self._holder
 
     # Reads
 
@@ -56,10 +68,6 @@ class RunStore:
         """Return the session's last run, if it ever had one."""
         found = await self._runs(RUNS.c.session_id == session_id, newest=True)
         return found[0] if found else None
-
-    async def unfinished(self) -> list[Run]:
-        """Return the runs that are not over, in the order in which they were asked for."""
-        return await self._runs(RUNS.c.state.not_in(OVER))
 
     async def unheard(self, session_id: str, arguments_digest: str, window_s: float) -> Run | None:
         """Return the session's last run if it had these arguments and ended within the window with nobody there."""
@@ -96,12 +104,6 @@ class RunStore:
             row = (await connection.execute(query)).first()
         return Checkpoint(row.digest, row.position) if row else None
 
-    async def stop_flag(self, session_id: str) -> bool:
-        """Whether StopTrain was called on the session since its last SetTrainRunConfig."""
-        async with reading(self._engine) as connection:
-            query = select(STOPS.c.session_id).where(STOPS.c.session_id == session_id)
-            return (await connection.execute(query)).first() is not None
-
     async def artifacts(self) -> set[str]:
         """Return the digests of all artifacts that runs refer to."""
         columns = (RUNS.c.spec_digest, RUNS.c.pipeline_digest, RUNS.c.weights_digest)
@@ -119,27 +121,35 @@ class RunStore:
 
     # Writes of the service
 
-    async def create(self, run: Run, first: Sequence[bytes] = ()) -> Written:
-        """Add a run, with the first events of its log; a run that is over already is one that never started."""
+    async def create(self, run: Run, stopped: bytes) -> Written:
+        """Add a run, in this replica's charge.
+
+        Args:
+            run: The run.
+            stopped: Its only event if StopTrain was called on its session: it is over then without having begun.
+        """
 
         def work(connection: Connection) -> Written:
+            stop = _stopped(connection, run.session_id)
             connection.execute(
                 insert(RUNS).values(
                     id=run.id,
                     session_id=run.session_id,
                     owner=run.owner,
-                    state=run.state,
+                    state=RunState.CANCELLED if stop else run.state,
                     trainer=run.trainer,
                     arguments_digest=run.arguments_digest,
                     spec_digest=run.spec_digest,
                     pipeline_digest=run.pipeline_digest,
                     weights_digest=run.weights_digest,
                     device=run.device,
+                    holder=self._holder,
+                    held_until=now() + self._lease_s,
                     created_at=now(),
-                    finished_at=now() if run.state.over else None,
+                    finished_at=now() if stop else None,
                 )
             )
-            return append(connection, run_row(connection, run.id), [(None, payload) for payload in first])
+            return append(connection, run_row(connection, run.id), [(None, stopped)] if stop else [])
 
         return await self._writer.write(work)
 
@@ -151,7 +161,7 @@ class RunStore:
         """Begin the next attempt of a run; from now on the one before is fenced off."""
 
         def work(connection: Connection) -> Run:
-            run = run_row(connection, run_id)
+            run = self._held(connection, run_id)
             state = RunState.STOPPING if run.stop else RunState.RUNNING
             return change(
                 connection,
@@ -182,28 +192,27 @@ class RunStore:
         """Count the death of the present attempt's worker."""
 
         def work(connection: Connection) -> Run:
-            run = run_row(connection, run_id)
+            run = self._held(connection, run_id)
             return change(connection, run, fruitless=0 if run.progressed else run.fruitless + 1, progressed=False)
 
         return await self._writer.write(work)
 
     async def ask_stop(self, run_id: str, cause: StopCause) -> Run:
-        """Write down that a run shall stop; a run that is over or ending is left as it is."""
+        """Write down that a run shall stop; a run that is over or ending is left as it is. Its holder is told."""
+        return await self._writer.write(lambda connection: self._ask_stop(connection, run_id, cause))
 
-        def work(connection: Connection) -> Run:
-            run = run_row(connection, run_id)
-            if run.state.over or run.state is RunState.ENDING:
-                return run
-            state = RunState.STOPPING if run.state is RunState.RUNNING else run.state
-            return change(connection, run, state=state, stop=cause)
-
-        return await self._writer.write(work)
+    def _ask_stop(self, connection: Connection, run_id: str, cause: StopCause) -> Run:
+        run = run_row(connection, run_id)
+        if run.state.over or run.state is RunState.ENDING or run.stop is not None:
+            return run
+        state = RunState.STOPPING if run.state is RunState.RUNNING else run.state
+        return change(connection, run, state=state, stop=cause)
 
     async def note(self, run_id: str, payload: bytes) -> Written:
         """Append what the service itself has to say to a run's log."""
 
         def work(connection: Connection) -> Written:
-            run = run_row(connection, run_id)
+            run = self._held(connection, run_id)
             return Written(run) if run.state.over else append(connection, run, [(None, payload)])
 
         return await self._writer.write(work)
@@ -217,7 +226,7 @@ class RunStore:
         """
 
         def work(connection: Connection) -> Run:
-            run = run_row(connection, run_id)
+            run = self._held(connection, run_id)
             if run.state.over or run.state is RunState.ENDING:
                 return run
             return change(connection, run, state=RunState.ENDING, **facts)
@@ -228,7 +237,7 @@ class RunStore:
         """End a run, once, in a state in which it is over; with it the last event goes into the log."""
 
         def work(connection: Connection) -> Written:
-            run = run_row(connection, run_id)
+            run = self._held(connection, run_id)
             if run.state.over:
                 return Written(run)
             written = append(connection, run, [(None, final)] if final else [])
@@ -247,17 +256,25 @@ class RunStore:
 
         await self._writer.write(work)
 
-    async def set_stop_flag(self, session_id: str, stop: bool) -> None:
-        """Set or clear the flag that `stop_flag` reads."""
+    async def stop_session(self, session_id: str, cause: StopCause) -> list[str]:
+        """Have the session's run stop, and its next Train not start; return the ids of the runs that are to stop.
 
-        def work(connection: Connection) -> None:
-            if stop:
-                row = upsert(STOPS).values(session_id=session_id, created_at=now())
-                connection.execute(row.on_conflict_do_nothing())
-            else:
-                connection.execute(delete(STOPS).where(STOPS.c.session_id == session_id))
+        Both in one: a Train that comes at the same time at another replica is either seen here or sees the flag.
+        """
 
-        await self._writer.write(work)
+        def work(connection: Connection) -> list[str]:
+            if not _stopped(connection, session_id):
+                connection.execute(insert(STOPS).values(session_id=session_id, created_at=now()))
+            active = RUNS.c.state.in_((RunState.QUEUED, *WORKING))
+            found = connection.execute(select(RUNS.c.id).where(RUNS.c.session_id == session_id, active)).scalars()
+            return [run_id for run_id in found if self._ask_stop(connection, run_id, cause).stop is not None]
+
+        return await self._writer.write(work)
+
+    async def clear_stop(self, session_id: str) -> None:
+        """Let the session's next Train start."""
+        gone = delete(STOPS).where(STOPS.c.session_id == session_id)
+        await self._writer.write(lambda connection: connection.execute(gone))
 
     async def forget(self, age_s: float) -> list[str]:
         """Remove runs that ended longer ago than `age_s` seconds and return their ids."""
@@ -284,12 +301,32 @@ class RunStore:
         """
 
         def work(connection: Connection) -> Written:
-            run = run_row(connection, run_id)
+            run = self._held(connection, run_id)
             if run.attempt != attempt or run.state not in WORKING:
                 raise fenced(run, attempt)
             return record(connection, run, [item for item in items if item.seq > run.item_seq])
 
         return await self._writer.write(work)
+
+    def _held(self, connection: Connection, run_id: str) -> Run:
+        """Return a run that this replica has in charge.
+
+        Raises:
+            RunNotFound: No such run.
+            AttemptFenced: Another replica has taken it over.
+        """
+        run = run_row(connection, run_id)
+        if not self.holds(run):
+            raise AttemptFenced(
+                f"run {run_id} is in the charge of another replica of the training service",
+                metadata={"run": run_id, "attempt": str(run.attempt)},
+            )
+        return run
+
+
+def _stopped(connection: Connection, session_id: str) -> bool:
+    """Whether StopTrain was called on a session since its last SetTrainRunConfig."""
+    return connection.execute(select(STOPS.c.session_id).where(STOPS.c.session_id == session_id)).first() is not None
 
 
 def fenced(run: Run, attempt: int) -> AttemptFenced:

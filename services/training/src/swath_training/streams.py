@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from types import TracebackType
 from typing import Self
 
-from swath.errors import restore
+import structlog
+
+from swath.errors import SwathError, restore
 from swath_training.audience import Audience
 from swath_training.log import EventLog
 from swath_training.runs import Entry, Run
 from swath_training.store import RunStore
+
+_log = structlog.get_logger("swath.training")
 
 
 class Streams:
@@ -20,17 +25,30 @@ class Streams:
     Args:
         log: Where events are.
         store: Where it is written down what was delivered.
-        window_s: Seconds that a run goes on without a stream.
-        abandoned: Called with a run's id when that time has passed.
+        window_s: Seconds that a run goes on without a stream, at whichever replica.
+        holds: Whether a run is in the charge of this replica.
+        abandoned: Called with the id of such a run when that time has passed.
     """
 
     def __init__(
-        self, log: EventLog, store: RunStore, window_s: float, abandoned: Callable[[str], Awaitable[None]]
+        self,
+        log: EventLog,
+        store: RunStore,
+        window_s: float,
+        holds: Callable[[str], bool],
+        abandoned: Callable[[str], Awaitable[None]],
     ) -> None:
         self.log = log
         self.store = store
+        self._window_s = window_s
+        self._holds = holds
         self._abandoned = abandoned
-        self.audience = Audience(window_s, self._abandon, store.delivered)
+        self.audience = Audience(window_s, self._abandon, store.delivered, self._noticed)
+        self._saying: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to tell other replicas which of their runs are followed here."""
+        self._saying = asyncio.create_task(self._keep_saying())
 
     def open(self, run: Run, after_seq: int | None = None) -> Following:
         """Return a stream of a run's events after a number, or after the last one that any stream was given."""
@@ -44,12 +62,38 @@ class Streams:
 
     async def close(self) -> None:
         """Send all streams away and finish writing down what they were given."""
+        if self._saying is not None:
+            self._saying.cancel()
+            await asyncio.wait([self._saying])
         self.log.cut()
         await self.audience.close()
 
     async def _abandon(self, run_id: str) -> None:
+        if not self._holds(run_id):
+            return self.audience.dismiss(run_id)
+        left = await self.store.charges.followed_for(run_id)
+        if run_id in self.audience.followed:
+            return None
+        if left > 0:
+            return self.audience.expect(run_id, window_s=left)
         self.audience.dismiss(run_id)
-        await self._abandoned(run_id)
+        return await self._abandoned(run_id)
+
+    async def _noticed(self, run_id: str) -> None:
+        if not self._holds(run_id):
+            await self._say([run_id])
+
+    async def _keep_saying(self) -> None:
+        while True:
+            await asyncio.sleep(self._window_s / 3)
+            await self._say([run_id for run_id in self.audience.followed if not self._holds(run_id)])
+
+    async def _say(self, run_ids: list[str]) -> None:
+        if run_ids:
+            try:
+                await self.store.charges.followed(run_ids, self._window_s)
+            except SwathError as error:
+                _log.warning("who follows which run could not be written", error=error.message)
 
 
 class Following:

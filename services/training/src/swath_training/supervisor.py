@@ -6,11 +6,11 @@ import asyncio
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 
-from swath.errors import Denied, SwathError, Unavailable, WorkerDied
+from swath.errors import AttemptFenced, Denied, SwathError, Unavailable, WorkerDied
 from swath.service.ports import Sessions
 from swath.storage import ArtifactStore
 from swath_training.deaths import obituary
@@ -77,18 +77,45 @@ class Supervisor:
         ward.task = asyncio.create_task(self._drive(ward, run, place), name=f"run {run.id}")
 
     async def stop(self, run_id: str, cause: StopCause) -> None:
-        """Ask a run to stop; what is over stays as it is. The first cause counts."""
-        ward = self._wards.get(run_id)
-        if ward is None or ward.stop is not None:
-            return
-        run = await self._store.ask_stop(run_id, cause)
-        if run.state.over or run.state is RunState.ENDING:
+        """Ask a run to stop, in whosever charge it is; what is over stays as it is. The first cause counts."""
+        self.tell(await self._store.ask_stop(run_id, cause))
+
+    def _pass_on(self, ward: Ward, cause: StopCause) -> None:
+        if ward.stop is not None:
             return
         ward.stop = cause
         ward.stop_at = _now()
         if ward.line is not None:
             ward.line.send(Stop(cause))
         ward.stirred.set()
+
+    def holds(self, run_id: str) -> bool:
+        """Whether a run is in charge here."""
+        return run_id in self._wards
+
+    def idle(self, devices: Iterable[str]) -> set[str]:
+        """Return those of some devices that no run has or waits for."""
+        return self._queue.idle(devices)
+
+    @property
+    def runs(self) -> set[str]:
+        """Ids of the runs in charge here."""
+        return set(self._wards)
+
+    def tell(self, run: Run) -> None:
+        """Take note of a stop that another replica wrote down for a run."""
+        ward = self._wards.get(run.id)
+        if ward is not None and run.stop is not None and run.state is not RunState.ENDING:
+            self._pass_on(ward, run.stop)
+
+    def lose(self, run_id: str) -> None:
+        """Let go of a run that another replica has taken over; what its worker here still says is refused."""
+        ward = self._wards.get(run_id)
+        if ward is not None and ward.task is not None:
+            _log.warning("a run was taken over by another replica", run=run_id)
+            if ward.worker is not None:
+                ward.worker.kill()
+            ward.task.cancel()
 
     def sessions(self) -> set[str]:
         """Return the ids of the sessions whose runs are in charge here."""
@@ -196,6 +223,8 @@ class Supervisor:
                 await self._endings.finish(run)
             elif await self._turn(ward, run, place):
                 await self._attempts(ward, run)
+        except AttemptFenced:
+            self.lose(run.id)
         except Exception as error:
             _log.exception("run failed in the service", run=run.id)
             text = f"Training failed: the service could not drive the run ({type(error).__name__})"
@@ -225,6 +254,7 @@ class Supervisor:
         handle = Handle(run.worker_pid, run.worker_started) if run.worker_pid is not None else None
         if run.state not in WORKING or handle is None or not handle.alive:
             handle = None
+        ward.worker = handle
         ward.dialled = handle is not None  # a worker that an earlier process left dials again soon or never
         while True:
             if handle is None:
@@ -233,6 +263,7 @@ class Supervisor:
                 if self._draining:
                     return None
                 run, handle = await self._launch(ward, run)
+            ward.worker = handle
             code = await self._watch(ward, handle) if handle is not None else None
             run = await self._store.get(run.id)
             if run.state is RunState.ENDING:

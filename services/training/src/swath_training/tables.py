@@ -40,6 +40,11 @@ RUNS = Table(
     Column("weights_digest", String(71)),
     Column("device", Text, nullable=False),
     Column("attempt", Integer, nullable=False, default=0),
+    # The replica that has the run in charge, and until when by the database's clock: after that another may take it.
+    Column("holder", Text, nullable=False, default=""),
+    Column("held_until", Float, nullable=False, default=0.0),
+    # Until when streams at other replicas follow it; those at its holder are counted there.
+    Column("followed_until", Float, nullable=False, default=0.0),
     Column("token_digest", String(64), nullable=False, default=""),
     Column("worker_pid", Integer),
     Column("worker_started", Text, nullable=False, default=""),
@@ -98,13 +103,24 @@ STOPS = Table(
 )
 
 
+_NOT_OF_RUN = frozenset(
+    (
+        "number",
+        "held_until",
+        "followed_until",
+        "created_at",
+        "started_at",
+        "finished_at",
+        "state",
+        "trainer",
+        "stop",
+    )
+)
+
+
 def run_of(row: RowMapping) -> Run:
     """Return a row of `RUNS` as a `Run`."""
-    values: dict[str, Any] = {
-        key: value
-        for key, value in row.items()
-        if key not in ("number", "created_at", "started_at", "finished_at", "state", "trainer", "stop")
-    }
+    values: dict[str, Any] = {key: value for key, value in row.items() if key not in _NOT_OF_RUN}
     return Run(
         state=RunState(row["state"]),
         trainer=Trainer(row["trainer"]),

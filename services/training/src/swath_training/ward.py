@@ -8,6 +8,7 @@ from typing import Protocol
 
 from swath.errors import SwathError
 from swath_training.items import Command
+from swath_training.processes import Handle
 from swath_training.runs import RunState, StopCause
 from swath_training.settings import TrainingSettings
 
@@ -34,6 +35,7 @@ class Ward:
     state: RunState
     stop: StopCause | None
     stop_at: float = 0.0
+    worker: Handle | None = None
     line: WorkerLine | None = None
     dialled: bool = False
     heard_at: float = 0.0

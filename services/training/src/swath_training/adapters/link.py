@@ -45,7 +45,7 @@ class WorkerLinkServicer:
         self._artifacts = artifacts
         self._workspace = workspace
 
-    async def Connect(  # noqa: N802
+    async def Connect(
         self, requests: AsyncIterator[pb.ConnectRequest], context: grpc.aio.ServicerContext
     ) -> AsyncIterator[pb.ConnectResponse]:
         """Serve one link until either end leaves."""

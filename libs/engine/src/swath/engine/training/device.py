@@ -30,13 +30,19 @@ def device_of(training: TrainingDocument | None) -> torch.device:
     accelerator = (training.accelerator if training else "auto").lower()
     if accelerator not in ("auto", "cpu", "gpu", "cuda"):
         raise InvalidInput(f"training.accelerator '{accelerator}' is not one of auto, cpu, gpu, cuda")
-    available = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    available = len(devices()) - 1
     if accelerator in ("gpu", "cuda") and not available:
         raise DependencyMissing(f"training.accelerator '{accelerator}': this machine has no CUDA device")
     index = _index(training.devices if training else None, 1 if accelerator == "cpu" else max(available, 1))
     if accelerator == "cpu" or not available:
         return torch.device("cpu")
     return torch.device("cuda", index)
+
+
+def devices() -> tuple[torch.device, ...]:
+    """Return the devices of this machine: the CPU, then its GPUs."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return torch.device("cpu"), *(torch.device("cuda", index) for index in range(count))
 
 
 def _index(devices: int | str | None, available: int) -> int:
