@@ -108,6 +108,16 @@ class Process:
                 raise TimedOut(f"{self.name} was not ready within {timeout_s:g} s:\n{self.last_words()}")
             time.sleep(0.05)
 
+    def finish(self, timeout_s: float = 60.0) -> None:
+        """Wait for a process that ends by itself.
+
+        Raises:
+            Unavailable: It failed; the message holds its last words.
+            TimedOut: It took too long.
+        """
+        if self._gone(timeout_s):
+            raise Unavailable(f"{self.name} failed:\n{self.last_words()}")
+
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal; nothing happens if it does not run."""
         if self._mark is not None and self._mark.alive:
@@ -160,6 +170,15 @@ class Process:
                 raise TimedOut(f"{self.name} did not end within {timeout_s:g} s")
             time.sleep(0.05)
         return None
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody listens on a port of the loopback interface."""
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 def free_ports(count: int) -> list[int]:

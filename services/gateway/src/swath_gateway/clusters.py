@@ -123,7 +123,11 @@ def _tls(part: str, certificates: Certificates) -> dict[str, Any]:
             "sni": name,
             "common_tls_context": {
                 "alpn_protocols": ["h2"],
-                "tls_params": {"tls_minimum_protocol_version": "TLSv1_3"},
+                # Envoy as a client goes up to 1.2 unless told otherwise.
+                "tls_params": {
+                    "tls_minimum_protocol_version": "TLSv1_3",
+                    "tls_maximum_protocol_version": "TLSv1_3",
+                },
                 "tls_certificate_sds_secret_configs": [certificates.reference(SERVICE_CERTIFICATE)],
                 "combined_validation_context": {
                     "default_validation_context": {

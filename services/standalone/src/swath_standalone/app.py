@@ -14,7 +14,7 @@ import structlog
 
 from swath.api import CUVIS, WORKSPACE
 from swath.errors import Unavailable
-from swath.service import HealthBoard, Server, slice_handler
+from swath.service import HealthBoard, OwnedSessions, Server, slice_handler
 from swath.storage import ArtifactStore, Workspace
 from swath.storage.sql import open_engine
 from swath_config import ConfigService, ConfigServicer, ConfigSettings
@@ -54,13 +54,14 @@ class Standalone:
         session_settings = SessionSettings()
         store = SessionStore(open_engine(state / "session.db"))
         self._sessions = SessionService(store, workspace, session_settings)
+        owned = OwnedSessions(self._sessions)
         self._files = WorkspaceService(workspace, session_settings)
         self._config = ConfigService(workspace, ConfigSettings())
-        self._inference = InferenceService(InferenceSettings(), self._sessions, artifacts, workspace)
+        self._inference = InferenceService(InferenceSettings(), owned, artifacts, workspace)
         # Before training: that takes a while to stop a run, and memory is to be free at once.
         self._sessions.on_close(self._inference.forget, self._inference.held)
         self._training = Training(
-            state / "training", self._sessions, artifacts, state / "artifacts", workspace, launcher=launcher
+            state / "training", owned, artifacts, state / "artifacts", workspace, launcher=launcher
         )
         self._collector = Collector(
             artifacts,
@@ -71,8 +72,8 @@ class Standalone:
         )
         cuvis = {
             "session": SessionServicer(self._sessions),
-            "config": ConfigServicer(self._config, self._sessions),
-            "pipeline": compose_pipeline(self._sessions, artifacts, workspace),
+            "config": ConfigServicer(self._config, owned),
+            "pipeline": compose_pipeline(owned, artifacts, workspace),
             "training": self._training.servicer,
             "inference": InferenceServicer(self._inference),
         }

@@ -25,18 +25,18 @@ def serve(
     Every option is also an environment variable: SWATH_HOST, SWATH_PORT, SWATH_CONFIGS, SWATH_STATE, SWATH_ALLOW_ROOT.
     """
     from pydantic import ValidationError
+    from pydantic_settings import SettingsError
 
     from swath.errors import SwathError
-    from swath.service import configure_logs
+    from swath.service import configure_logs, problems
     from swath_standalone.settings import StandaloneSettings
 
     given = {"host": host, "port": port, "configs": configs, "state": state, "allow_root": allow_root or None}
     try:
         settings = StandaloneSettings(**{key: value for key, value in given.items() if value is not None})
-    except ValidationError as error:
-        for problem in error.errors():
-            place = ".".join(str(part) for part in problem["loc"])
-            print(f"swath serve: setting {place}: {problem['msg']}, got {problem['input']!r}", file=sys.stderr)
+    except (ValidationError, SettingsError) as error:
+        for line in problems(error):
+            print(f"swath serve: {line}", file=sys.stderr)
         raise typer.Exit(2) from None
     if not settings.configs.is_dir():
         print(f"swath serve: the configs folder {settings.configs} does not exist", file=sys.stderr)

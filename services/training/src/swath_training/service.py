@@ -18,6 +18,7 @@ from swath.errors import (
     SwathError,
     Unavailable,
 )
+from swath.service.ownership import everyones
 from swath.service.ports import Session, Sessions
 from swath.storage import ArtifactStore, Workspace
 from swath_training.launcher import Launcher
@@ -74,7 +75,8 @@ class TrainingService:
         self._launcher = launcher
         self._note = note
         self._log = EventLog(store)
-        self.supervisor = Supervisor(settings, store, self._log, sessions, artifacts, launcher, note)
+        # A run goes on after the call that began it, and what ends it may be another's call.
+        self.supervisor = Supervisor(settings, store, self._log, everyones(sessions), artifacts, launcher, note)
         self._streams = Streams(self._log, store, settings.attach_window_s, self.supervisor.holds, self._abandoned)
         self._tenure = Tenure(settings, store, self.supervisor, self._take_charge)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -284,7 +286,7 @@ class TrainingService:
     async def _with_lease(self, run: Run) -> Run:
         """Return a run that was taken over, to be cancelled if its session is gone or was never taken."""
         try:
-            session = await self._sessions.get(run.session_id)
+            session = await everyones(self._sessions).get(run.session_id)
         except SessionNotFound:
             session = None
         if run.state is RunState.ENDING or (session is not None and session.active_run == run.id):

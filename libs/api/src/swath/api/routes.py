@@ -53,6 +53,30 @@ ROUTES: Mapping[str, str] = MappingProxyType(
 """Full method path, such as "/cuvis_ai.v1.CuvisAIService/Train", to the name of its service, such as "training"."""
 
 
+MUTATING = frozenset(
+    f"/{service}/{method}"
+    for service, methods in {
+        CUVIS: (
+            "CloseSession",
+            "CreateSession",
+            "LoadPipeline",
+            "LoadPipelineWeights",
+            "LoadPlugin",
+            "RestoreTrainRun",
+            "SavePipeline",
+            "SaveTrainRun",
+            "SetProfiling",
+            "SetSessionSearchPaths",
+            "SetTrainRunConfig",
+            "StopTrain",
+            "Train",
+        ),
+        WORKSPACE: ("Delete", "Put"),
+    }.items()
+    for method in methods
+)
+"""Full paths of the public methods that change something: each call of them leaves an audit line."""
+
 IDEMPOTENT: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         CUVIS: (

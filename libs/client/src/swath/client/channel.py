@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import grpc
 import grpc.aio
 
 from swath.client.config import ClientConfig
+from swath.client.reloading import ReloadingAioChannel, ReloadingChannel, check_files
 
 SERVICE = "cuvis_ai.v1.CuvisAIService"
 WORKSPACE_SERVICE = "swath.workspace.v1.WorkspaceService"
@@ -96,33 +98,52 @@ def options(config: ClientConfig) -> list[tuple[str, Any]]:
 
 
 def credentials(config: ClientConfig) -> grpc.ChannelCredentials | None:
-    """TLS credentials from the config's files, or None for plain text.
+    """TLS credentials from the config's files as they are now, or None for plain text.
 
     Raises:
         OSError: A file cannot be read.
+        ValueError: Certificate and private key do not belong together.
     """
-    if config.tls is None:
-        return None
-    read = {name: path.read_bytes() if path else None for name, path in _files(config).items()}
-    return grpc.ssl_channel_credentials(read["root"], read["key"], read["cert"])
-
-
-def _files(config: ClientConfig) -> dict[str, Any]:
     tls = config.tls
-    return {"root": tls.root, "key": tls.key, "cert": tls.cert} if tls else {}
+    if tls is None:
+        return None
+    check_files(tls.root, tls.cert, tls.key)
+    root, key, cert = (path.read_bytes() if path else None for path in (tls.root, tls.key, tls.cert))
+    return grpc.ssl_channel_credentials(root, key, cert)
 
 
 def open_channel(config: ClientConfig) -> grpc.Channel:
-    """A blocking channel."""
-    secure = credentials(config)
-    if secure is None:
-        return grpc.insecure_channel(target_of(config.target), options=options(config))
-    return grpc.secure_channel(target_of(config.target), secure, options=options(config))
+    """A blocking channel. Certificate files that change are taken up by the calls that follow."""
+    target, chosen, files = target_of(config.target), options(config), _files(config)
+    if config.tls is None:
+        return grpc.insecure_channel(target, options=chosen)
+    if not files:
+        return grpc.secure_channel(target, grpc.ssl_channel_credentials(), options=chosen)
+
+    def connect() -> grpc.Channel:
+        secure = credentials(config)
+        assert secure is not None
+        return grpc.secure_channel(target, secure, options=chosen)
+
+    return ReloadingChannel(connect, files)
 
 
 def open_aio_channel(config: ClientConfig) -> grpc.aio.Channel:
-    """An asyncio channel; call it where a loop runs."""
-    secure = credentials(config)
-    if secure is None:
-        return grpc.aio.insecure_channel(target_of(config.target), options=options(config))
-    return grpc.aio.secure_channel(target_of(config.target), secure, options=options(config))
+    """An asyncio channel; call it where a loop runs. As `open_channel` otherwise."""
+    target, chosen, files = target_of(config.target), options(config), _files(config)
+    if config.tls is None:
+        return grpc.aio.insecure_channel(target, options=chosen)
+    if not files:
+        return grpc.aio.secure_channel(target, grpc.ssl_channel_credentials(), options=chosen)
+
+    def connect() -> grpc.aio.Channel:
+        secure = credentials(config)
+        assert secure is not None
+        return grpc.aio.secure_channel(target, secure, options=chosen)
+
+    return ReloadingAioChannel(connect, files)
+
+
+def _files(config: ClientConfig) -> list[Path]:
+    tls = config.tls
+    return [path for path in (tls.root, tls.cert, tls.key) if path is not None] if tls else []

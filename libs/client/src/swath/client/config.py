@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ DEFAULT_TARGET = "localhost:50051"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsConfig:
-    """Files for an encrypted connection; all PEM.
+    """Files for an encrypted connection; all PEM. Files that change are taken up while a client runs.
 
     Attributes:
         root: Certificates of the authorities that the server's certificate must lead to; None takes the system's.
@@ -73,7 +73,8 @@ class ClientConfig:
         tls: Encryption; None for plain text.
         retry: When calls are made again.
         max_message_bytes: Largest message either way; the server has a limit of its own.
-        token: Sent as ``authorization: Bearer <token>`` with each call.
+        token: Sent as ``authorization: Bearer <token>`` with each call; a function is asked for it at each call, for
+            tokens that expire.
         timeout_s: Deadline of each unary call in seconds; None for none.
         keepalive_s: Interval of pings on an idle connection that has calls open, in seconds.
         health_service: Service name whose health decides which addresses get calls; "" is the whole suite, None
@@ -85,7 +86,7 @@ class ClientConfig:
     tls: TlsConfig | None = None
     retry: RetryConfig = field(default_factory=RetryConfig)
     max_message_bytes: int = 300 * MIB
-    token: str | None = None
+    token: str | Callable[[], str] | None = field(default=None, repr=False)
     timeout_s: float | None = None
     keepalive_s: float = 30.0
     health_service: str | None = ""
@@ -111,6 +112,7 @@ class ClientConfig:
     def call_metadata(self) -> list[tuple[str, str]]:
         """Metadata that goes with each call."""
         pairs = list(self.metadata.items())
-        if self.token:
-            pairs.append(("authorization", f"Bearer {self.token}"))
+        token = self.token() if callable(self.token) else self.token
+        if token:
+            pairs.append(("authorization", f"Bearer {token}"))
         return pairs

@@ -1,10 +1,8 @@
-"""What happens around every call: errors become statuses, and slow or failed calls leave a line in the log."""
+"""What happens around every call: errors become statuses, and calls leave what is to be known of them in the log."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NoReturn
@@ -15,6 +13,8 @@ from google.protobuf.message import DecodeError
 
 from swath.errors import InvalidInput, SwathError
 from swath.service.gate import Gate
+from swath.service.handlers import MAKERS, answers_of, behaviour, shape
+from swath.service.records import CallRecord
 from swath.service.status import code_of, details_of, short
 
 DETAILS_KEY = "grpc-status-details-bin"
@@ -46,86 +46,60 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         if handler is None:
             return None
         method = handler_call_details.method
+        requests_stream, answers_stream = shape(handler)
         # Requests are parsed inside of the wrapped calls: what gRPC says to bytes that are no message is UNKNOWN.
-        parse = _parser(handler.request_deserializer, many=handler.request_streaming)
-        kwargs = {"response_serializer": handler.response_serializer}
-        if handler.response_streaming:
-            behaviour: Any = handler.stream_stream if handler.request_streaming else handler.unary_stream
-            wrapped = self._streaming(method, behaviour, parse)
-            make = (
-                grpc.stream_stream_rpc_method_handler
-                if handler.request_streaming
-                else grpc.unary_stream_rpc_method_handler
-            )
-        else:
-            behaviour = handler.stream_unary if handler.request_streaming else handler.unary_unary
-            wrapped = self._single(method, behaviour, parse, watched=not handler.request_streaming)
-            make = (
-                grpc.stream_unary_rpc_method_handler
-                if handler.request_streaming
-                else grpc.unary_unary_rpc_method_handler
-            )
-        return make(wrapped, **kwargs)
+        parse = _parser(handler.request_deserializer, many=requests_stream)
+        # How long an upload or a stream takes is the client's affair; a unary call that takes long is ours.
+        slow_s = None if requests_stream or answers_stream else self._slow_s
+        inner = behaviour(handler)
 
-    def _single(
-        self, method: str, behaviour: Callable[..., Awaitable[Any]], parse: Callable[[Any], Any], *, watched: bool
-    ) -> Callable[..., Awaitable[Any]]:
-        # How long an upload takes is the client's affair; a unary call that takes long is ours.
-        async def call(request: Any, context: grpc.aio.ServicerContext) -> Any:
-            started = time.monotonic()
-            try:
-                with self._gate.passing(method):
-                    return await behaviour(parse(request), context)
-            except BaseException as error:
-                await _end(method, error, context)
-            finally:
-                if watched and (elapsed := time.monotonic() - started) > self._slow_s:
-                    _log.warning("slow call", method=method, seconds=round(elapsed, 3), peer=context.peer())
+        async def single(request: Any, context: grpc.aio.ServicerContext) -> Any:
+            with CallRecord(method, context, slow_s) as record:
+                try:
+                    with self._gate.passing(method):
+                        return await inner(parse(request, record), context)
+                except BaseException as error:
+                    await end_call(method, error, context)
 
-        return call
+        async def stream(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
+            with CallRecord(method, context, slow_s) as record:
+                try:
+                    with self._gate.passing(method):
+                        async for answer in answers_of(inner(parse(request, record), context)):
+                            yield answer
+                except GeneratorExit:
+                    raise
+                except BaseException as error:
+                    await end_call(method, error, context)
 
-    def _streaming(
-        self, method: str, behaviour: Callable[..., Any], parse: Callable[[Any], Any]
-    ) -> Callable[..., AsyncIterator[Any]]:
-        async def call(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
-            try:
-                with self._gate.passing(method):
-                    answers = behaviour(parse(request), context)
-                    # Handlers are async generators, or coroutines that write() themselves.
-                    if hasattr(answers, "__aiter__"):
-                        async with contextlib.aclosing(answers):
-                            async for answer in answers:
-                                yield answer
-                    else:
-                        await answers
-            except GeneratorExit:
-                raise
-            except BaseException as error:
-                await _end(method, error, context)
-
-        return call
+        return MAKERS[shape(handler)](
+            stream if answers_stream else single, response_serializer=handler.response_serializer
+        )
 
 
-def _parser(deserialize: Callable[[bytes], Any] | None, *, many: bool) -> Callable[[Any], Any]:
+def _parser(deserialize: Callable[[bytes], Any] | None, *, many: bool) -> Callable[[Any, CallRecord], Any]:
     """Return what makes a handler's first argument of what arrives: bytes, or an iterator of bytes."""
-    if deserialize is None:
-        return lambda request: request
 
-    def one(data: bytes) -> Any:
+    def one(data: Any, record: CallRecord) -> Any:
         try:
-            return deserialize(data)
+            request = data if deserialize is None else deserialize(data)
         except DecodeError as error:
             raise InvalidInput(f"the request is not the message that this method takes: {error}") from error
+        record.about(request)
+        return request
 
-    async def each(requests: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+    async def each(requests: AsyncIterator[Any], record: CallRecord) -> AsyncIterator[Any]:
         async for data in requests:
-            yield one(data)
+            yield one(data, record)
 
     return each if many else one
 
 
-async def _end(method: str, error: BaseException, context: grpc.aio.ServicerContext) -> NoReturn:
-    """End a call that raised: with a status for an error, as it is for a cancellation or an abort."""
+async def end_call(method: str, error: BaseException, context: grpc.aio.ServicerContext) -> NoReturn:
+    """End a call that raised: with a status for an error, as it is for a cancellation or an abort.
+
+    Every interceptor ends calls by this, so that errors look the same wherever they arise.
+    """
     if isinstance(error, grpc.aio.AbortError | asyncio.CancelledError) or not isinstance(error, Exception):
         raise error
     if isinstance(error, SwathError):

@@ -13,13 +13,15 @@ from typing import TypeVar
 import grpc
 import structlog
 from pydantic import ValidationError
-from pydantic_settings import BaseSettings
+from pydantic_settings import BaseSettings, SettingsError
 
 from swath.errors import SwathError
 from swath.service.health import HealthBoard
 from swath.service.logs import configure_logs
+from swath.service.metrics import Metrics
 from swath.service.server import Server
-from swath.service.settings import ServerSettings
+from swath.service.settings import ServerSettings, problems
+from swath.service.tracing import configure_tracing
 
 S = TypeVar("S", bound=ServerSettings)
 B = TypeVar("B", bound=BaseSettings)
@@ -37,6 +39,7 @@ class Assembly:
         health: What its health answers from.
         warm_up: Makes it ready; it listens meanwhile.
         send_away: Ends streams that would outlast a drain.
+        metrics: What it tells Prometheus, its calls aside.
     """
 
     handlers: Sequence[grpc.GenericRpcHandler]
@@ -44,16 +47,16 @@ class Assembly:
     health: HealthBoard
     warm_up: Callable[[], Awaitable[None]] | None = None
     send_away: Callable[[], Awaitable[None]] | None = None
+    metrics: Callable[[Metrics], None] | None = None
 
 
 def settings_or_exit(kind: type[B], program: str) -> B:
     """Return settings from the environment; leave with a line for each that is wrong."""
     try:
         return kind()
-    except ValidationError as error:
-        for problem in error.errors():
-            place = ".".join(str(part) for part in problem["loc"])
-            print(f"{program}: setting {place}: {problem['msg']}, got {problem['input']!r}", file=sys.stderr)
+    except (ValidationError, SettingsError) as error:
+        for line in problems(error):
+            print(f"{program}: {line}", file=sys.stderr)
         raise SystemExit(2) from None
 
 
@@ -79,8 +82,14 @@ async def _serve(part: str, settings: S, assemble: Callable[[S, AsyncExitStack],
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     async with AsyncExitStack() as stack:
+        stack.callback(configure_tracing(part, settings.otlp_address))
         assembly = await assemble(settings, stack)
-        server = Server(settings, assembly.handlers, assembly.names, assembly.health)
+        metrics = Metrics()
+        if assembly.metrics is not None:
+            assembly.metrics(metrics)
+        server = Server(
+            settings, assembly.handlers, assembly.names, assembly.health, behind_gateway=True, metrics=metrics
+        )
         await server.start()
         print(f"swath_{part}: listening on {settings.host}:{server.port}", flush=True)
         warming = asyncio.create_task(_warm_up(part, assembly))

@@ -14,13 +14,7 @@ from google.protobuf import descriptor_pool, message_factory
 
 from swath.api import ROUTES, owner
 from swath.errors import Unsupported
-
-_MAKERS = {
-    (False, False): grpc.unary_unary_rpc_method_handler,
-    (False, True): grpc.unary_stream_rpc_method_handler,
-    (True, False): grpc.stream_unary_rpc_method_handler,
-    (True, True): grpc.stream_stream_rpc_method_handler,
-}
+from swath.service.handlers import MAKERS
 
 
 def slice_handler(service: str, part: str, servicer: Any) -> grpc.GenericRpcHandler:
@@ -51,7 +45,7 @@ def _handlers(service: str, names: list[str], servicer: Any) -> dict[str, grpc.R
     handlers = {}
     for name in names:
         method = methods[name]
-        make = _MAKERS[method.client_streaming, method.server_streaming]
+        make = MAKERS[method.client_streaming, method.server_streaming]
         handlers[name] = make(
             getattr(servicer, name),
             request_deserializer=message_factory.GetMessageClass(method.input_type).FromString,

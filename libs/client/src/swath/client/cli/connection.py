@@ -53,7 +53,10 @@ def _connection(
     config = ClientConfig(
         target=target, tls=tls, token=token or None, retry=RetryConfig(), max_message_bytes=max_message_mb * MIB
     )
-    client = Client(config)
+    try:
+        client = Client(config)
+    except ValueError as error:
+        raise LocalError(str(error)) from None
     try:
         client.ready(READY_S, CONNECT_S)
     except UnavailableError as error:

@@ -1,0 +1,81 @@
+"""gRPC method handlers taken apart and put together again, whatever their kind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import grpc
+
+MAKERS: dict[tuple[bool, bool], Callable[..., grpc.RpcMethodHandler]] = {
+    (False, False): grpc.unary_unary_rpc_method_handler,
+    (False, True): grpc.unary_stream_rpc_method_handler,
+    (True, False): grpc.stream_unary_rpc_method_handler,
+    (True, True): grpc.stream_stream_rpc_method_handler,
+}
+"""Makers of handlers, by whether requests and whether answers are streams."""
+
+KINDS = {
+    (False, False): "unary",
+    (False, True): "server_stream",
+    (True, False): "client_stream",
+    (True, True): "bidi_stream",
+}
+"""Names of the four kinds of call, as the usual metrics have them."""
+
+
+def shape(handler: grpc.RpcMethodHandler) -> tuple[bool, bool]:
+    """Return whether requests and whether answers are streams."""
+    return bool(handler.request_streaming), bool(handler.response_streaming)
+
+
+def behaviour(handler: grpc.RpcMethodHandler) -> Callable[..., Any]:
+    """Return the function that answers."""
+    return {
+        (False, False): handler.unary_unary,
+        (False, True): handler.unary_stream,
+        (True, False): handler.stream_unary,
+        (True, True): handler.stream_stream,
+    }[shape(handler)]
+
+
+def with_behaviour(handler: grpc.RpcMethodHandler, answer: Callable[..., Any]) -> grpc.RpcMethodHandler:
+    """Return a handler of the same kind and messages that another function answers."""
+    return MAKERS[shape(handler)](
+        answer,
+        request_deserializer=handler.request_deserializer,
+        response_serializer=handler.response_serializer,
+    )
+
+
+async def answers_of(result: Any) -> AsyncIterator[Any]:
+    """Yield what a function that answers with a stream gives: an async generator, or a coroutine that writes itself."""
+    if not hasattr(result, "__aiter__"):
+        await result
+        return
+    try:
+        async for answer in result:
+            yield answer
+    finally:
+        await result.aclose()
+
+
+def status_of(context: grpc.aio.ServicerContext, error: BaseException | None) -> grpc.StatusCode:
+    """Return the status that a call ends with.
+
+    Args:
+        context: The call's.
+        error: What it raised, None if nothing.
+    """
+    if isinstance(error, asyncio.CancelledError | GeneratorExit):
+        # A client that leaves, also in the middle of a stream; or whose time is over.
+        remaining = context.time_remaining()
+        late = remaining is not None and remaining <= 0
+        return grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED
+    code = context.code()
+    if isinstance(code, int):
+        code = next((each for each in grpc.StatusCode if each.value[0] == code), grpc.StatusCode.UNKNOWN)
+    if error is not None and code in (None, grpc.StatusCode.OK):
+        return grpc.StatusCode.UNKNOWN
+    return code or grpc.StatusCode.OK

@@ -1,0 +1,157 @@
+"""Traces: one a call, across the gateway, the services that it asks, and workers.
+
+Context travels as W3C `traceparent`. Every call has a trace id, which log lines carry; spans are recorded and sent
+where a collector is named.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+import structlog
+from opentelemetry import trace
+from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode, TraceFlags
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from swath.service.handlers import answers_of, behaviour, shape, status_of, with_behaviour
+
+_PROPAGATOR = TraceContextTextMapPropagator()
+_KEYS = ("traceparent", "tracestate")
+
+
+def configure_tracing(service: str, address: str) -> Callable[[], None]:
+    """Send spans of this process to a collector; return what sends the last ones at the end.
+
+    Args:
+        service: Name of this process's service, such as "session".
+        address: HOST:PORT of the collector, OTLP over gRPC in plain text; empty sends none.
+    """
+    if not address:
+        return lambda: None
+    # Imported where it is used: it takes a while.
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    provider = TracerProvider(resource=Resource.create({"service.name": f"swath-{service}"}))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=address, insecure=True)))
+    trace.set_tracer_provider(provider)
+    return provider.shutdown
+
+
+def traceparent() -> str:
+    """Return the present call's context for another process, empty where there is none."""
+    carrier: dict[str, str] = {}
+    _PROPAGATOR.inject(carrier)
+    return carrier.get("traceparent", "")
+
+
+@contextmanager
+def span(name: str, parent: str = "", **attributes: str | int | float) -> Iterator[None]:
+    """Record a span around a block.
+
+    Args:
+        name: What is done.
+        parent: `traceparent` of what it is part of, where that is not the present call.
+        attributes: Facts about it.
+    """
+    above = _PROPAGATOR.extract({"traceparent": parent}) if parent else None
+    with trace.get_tracer("swath").start_as_current_span(name, context=above, attributes=attributes):
+        yield
+
+
+class TracingInterceptor(grpc.aio.ServerInterceptor):
+    """Makes each call part of its client's trace, or begins one. Registered before what logs."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler | None:
+        handler = await continuation(handler_call_details)
+        method = handler_call_details.method
+        if handler is None or method.startswith("/grpc."):
+            return handler
+        metadata = handler_call_details.invocation_metadata or ()
+        carrier = {key: str(value) for key, value in metadata if key in _KEYS}
+        inner = behaviour(handler)
+
+        async def single(request: Any, context: grpc.aio.ServicerContext) -> Any:
+            with _call(method, carrier, context):
+                return await inner(request, context)
+
+        async def stream(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
+            with _call(method, carrier, context):
+                async for answer in answers_of(inner(request, context)):
+                    yield answer
+
+        return with_behaviour(handler, stream if shape(handler)[1] else single)
+
+
+class PassOnTrace(grpc.aio.UnaryUnaryClientInterceptor):
+    """Sends the present call's context with the calls that are made for it."""
+
+    async def intercept_unary_unary(
+        self, continuation: Any, client_call_details: grpc.aio.ClientCallDetails, request: Any
+    ) -> Any:
+        carrier: dict[str, str] = {}
+        _PROPAGATOR.inject(carrier)
+        if carrier:
+            before = client_call_details
+            client_call_details = grpc.aio.ClientCallDetails(
+                method=before.method,
+                timeout=before.timeout,
+                metadata=grpc.aio.Metadata(*(before.metadata or ()), *carrier.items()),
+                credentials=before.credentials,
+                wait_for_ready=before.wait_for_ready,
+            )
+        return await continuation(client_call_details, request)
+
+
+@contextmanager
+def _call(method: str, carrier: dict[str, str], context: grpc.aio.ServicerContext) -> Iterator[None]:
+    service, _, name = method[1:].partition("/")
+    current = trace.get_tracer("swath").start_span(
+        method[1:],
+        context=_PROPAGATOR.extract(carrier),
+        kind=SpanKind.SERVER,
+        attributes={"rpc.system": "grpc", "rpc.service": service, "rpc.method": name},
+    )
+    if not current.get_span_context().is_valid:
+        # Without a collector nothing is recorded; lines of the log still find together by an id.
+        current = NonRecordingSpan(_new())
+    trace_id = trace.format_trace_id(current.get_span_context().trace_id)
+    with (
+        trace.use_span(current, end_on_exit=True, record_exception=False, set_status_on_exception=False),
+        structlog.contextvars.bound_contextvars(trace=trace_id),
+    ):
+        try:
+            yield
+        except BaseException as error:
+            _set_status(current, status_of(context, error))
+            raise
+        _set_status(current, status_of(context, None))
+
+
+def _set_status(current: trace.Span, code: grpc.StatusCode) -> None:
+    current.set_attribute("rpc.grpc.status_code", int(code.value[0]))
+    if code is not grpc.StatusCode.OK:
+        current.set_status(StatusCode.ERROR)
+
+
+def _new() -> SpanContext:
+    return SpanContext(
+        trace_id=int.from_bytes(secrets.token_bytes(16)) or 1,
+        span_id=int.from_bytes(secrets.token_bytes(8)) or 1,
+        is_remote=False,
+        trace_flags=TraceFlags(0),
+    )
+
+
+INTERCEPTORS: Sequence[grpc.aio.ClientInterceptor] = (PassOnTrace(),)
+"""For channels to other services."""
