@@ -1,4 +1,4 @@
-"""SQLite that takes many writers."""
+"""Databases that take many writers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from swath.errors import InvalidInput, StorageRefused, Unavailable
-from swath.storage.sql import GroupWriter, create_tables, now, open_engine, reading, run, transaction
+from swath.storage.sql import GroupWriter, now, open_engine, reading, run, transaction
 
 metadata = MetaData()
 counters = Table(
@@ -26,12 +26,27 @@ counters = Table(
 )
 
 
-@pytest.fixture
-async def engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
-    engine = open_engine(tmp_path / "new" / "test.db")
-    await create_tables(engine, metadata)
+async def opened(where: Path | str) -> AsyncEngine:
+    engine = open_engine(where, schema="test")
     async with transaction(engine) as connection:
+        if connection.dialect.name == "postgresql":
+            await connection.execute(text("CREATE SCHEMA test"))
+        await connection.run_sync(metadata.create_all)
         await connection.execute(insert(counters).values(id=1, value=0))
+    return engine
+
+
+@pytest.fixture
+async def engine(database: Path | str) -> AsyncIterator[AsyncEngine]:
+    """A database of each kind."""
+    engine = await opened(database)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def sqlite(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+    engine = await opened(tmp_path / "new" / "test.db")
     yield engine
     await engine.dispose()
 
@@ -41,14 +56,14 @@ async def value(engine: AsyncEngine) -> int:
         return (await connection.execute(select(counters.c.value).where(counters.c.id == 1))).scalar_one()
 
 
-async def test_each_way_in_has_the_same_settings(engine: AsyncEngine) -> None:
+async def test_each_way_in_has_the_same_settings(sqlite: AsyncEngine) -> None:
     def pragmas(connection: Connection) -> list[object]:
         names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
         return [connection.execute(text(f"PRAGMA {name}")).scalar_one() for name in names]
 
-    async with reading(engine) as connection:
+    async with reading(sqlite) as connection:
         assert await connection.run_sync(pragmas) == ["wal", 2, 1, 30_000]
-    assert await run(engine, pragmas) == ["wal", 2, 1, 30_000]
+    assert await run(sqlite, pragmas) == ["wal", 2, 1, 30_000]
 
 
 async def test_an_error_rolls_back(engine: AsyncEngine) -> None:
@@ -92,23 +107,23 @@ async def test_a_cancelled_transaction_leaves_nothing_and_harms_nobody(engine: A
     await increment(engine)
 
 
-async def test_waiting_for_another_process_ends_in_words(tmp_path: Path, engine: AsyncEngine) -> None:
+async def test_waiting_for_another_process_ends_in_words(tmp_path: Path, sqlite: AsyncEngine) -> None:
     hasty = open_engine(tmp_path / "new" / "test.db", busy_s=0.05)
-    async with transaction(engine):
+    async with transaction(sqlite):
         with pytest.raises(Unavailable) as raised:
             await increment(hasty)
     assert raised.value.retry_after
     await hasty.dispose()
 
 
-async def test_a_full_database_is_said_in_words(engine: AsyncEngine) -> None:
+async def test_a_full_database_is_said_in_words(sqlite: AsyncEngine) -> None:
     def fill(connection: Connection) -> None:
         connection.execute(text("PRAGMA max_page_count = 5"))
         connection.execute(insert(counters), [{"id": number, "value": 0} for number in range(2, 5000)])
 
     with pytest.raises(StorageRefused):
-        await run(engine, fill, write=True)
-    assert await value(engine) == 0
+        await run(sqlite, fill, write=True)
+    assert await value(sqlite) == 0
 
 
 def test_a_database_below_a_file(tmp_path: Path) -> None:
@@ -140,11 +155,11 @@ asyncio.run(main())
 """
 
 
-async def test_two_processes_lose_no_write(tmp_path: Path, engine: AsyncEngine) -> None:
+async def test_two_processes_lose_no_write(tmp_path: Path, sqlite: AsyncEngine) -> None:
     command = (sys.executable, "-c", INCREMENTS, str(tmp_path / "new" / "test.db"))
     others = [await asyncio.create_subprocess_exec(*command) for _ in range(2)]
     assert [await other.wait() for other in others] == [0, 0]
-    assert await value(engine) == 50
+    assert await value(sqlite) == 50
 
 
 class TestGroupWriter:

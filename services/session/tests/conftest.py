@@ -7,10 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import Float, bindparam
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from swath.storage.sql import open_engine
 from swath.storage.workspace import Workspace
 from swath_session import SessionService, SessionSettings, SessionStore, WorkspaceService
+from swath_session.store import SCHEMA
 
 
 @pytest.fixture
@@ -29,10 +31,18 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture
-async def sessions(tmp_path: Path, workspace: Workspace, clock: SimpleNamespace) -> AsyncIterator[SessionService]:
+async def engine(database: Path | str) -> AsyncEngine:
+    """The session service's database, of each kind."""
+    engine = open_engine(database, schema="session")
+    await SCHEMA.migrate(engine)
+    return engine
+
+
+@pytest.fixture
+async def sessions(engine: AsyncEngine, workspace: Workspace, clock: SimpleNamespace) -> AsyncIterator[SessionService]:
     """Sessions that live for an hour by the test's clock."""
     at = bindparam("clock", callable_=lambda: clock.now, type_=Float())
-    service = SessionService(SessionStore(open_engine(tmp_path / "session.db"), clock=at), workspace, SessionSettings())
+    service = SessionService(SessionStore(engine, clock=at), workspace, SessionSettings())
     await service.start()
     yield service
     await service.stop()

@@ -21,6 +21,7 @@ from swath_training import Training, TrainingService, TrainingSettings
 from swath_training.processes import Handle
 from swath_training.requests import TrainRequest
 from swath_training.streams import Following
+from swath_training.tables import SCHEMA
 
 CHANNELS = 5
 STATISTICAL, GRADIENT, CALIBRATION = (
@@ -100,6 +101,7 @@ class World:
     sessions: SessionService
     artifacts: ArtifactStore
     workspace: Workspace
+    database: str = ""
 
     @property
     def service(self) -> TrainingService:
@@ -152,21 +154,39 @@ class World:
     async def restart(self, **settings: Any) -> None:
         """Replace the service by another one, as if the process had been killed: workers are left alone."""
         await self.training.close()
-        self.training = make_training(self.folder, self.sessions, self.artifacts, self.workspace, **settings)
+        self.training = make_training(
+            self.folder, self.sessions, self.artifacts, self.workspace, database=self.database, **settings
+        )
         await self.training.start()
 
 
 def make_training(
-    folder: Path, sessions: SessionService, artifacts: ArtifactStore, workspace: Workspace, **settings: Any
+    folder: Path,
+    sessions: SessionService,
+    artifacts: ArtifactStore,
+    workspace: Workspace,
+    *,
+    database: str = "",
+    replica: str = "alone",
+    **settings: Any,
 ) -> Training:
     return Training(
-        folder / "training",
+        folder / replica,
         sessions,
         artifacts,
         folder / "artifacts",
         workspace,
         settings=TrainingSettings(**settings),
+        database=database,
+        replica=replica,
     )
+
+
+async def tables_in(url: str) -> None:
+    """Make the tables of runs in a Postgres database."""
+    engine = open_engine(url, schema=SCHEMA.name)
+    await SCHEMA.migrate(engine)
+    await engine.dispose()
 
 
 Worlds = Callable[..., Awaitable[World]]
@@ -183,8 +203,11 @@ def epochs_of(events: list[pb.TrainResponse]) -> list[int]:
 
 
 @pytest.fixture
-async def worlds(tmp_path: Path) -> AsyncIterator[Worlds]:
-    """Makes the world, with settings of the test's choice."""
+async def worlds(tmp_path: Path, database: Path | str) -> AsyncIterator[Worlds]:
+    """Makes the world on a database of each kind, with settings of the test's choice."""
+    url = database if isinstance(database, str) else ""
+    if url:
+        await tables_in(url)
     made: list[World] = []
 
     async def make(**settings: Any) -> World:
@@ -194,9 +217,9 @@ async def worlds(tmp_path: Path) -> AsyncIterator[Worlds]:
         sessions = SessionService(SessionStore(open_engine(tmp_path / "session.db")), workspace, SessionSettings())
         await sessions.start()
         artifacts = ArtifactStore.folder(tmp_path / "artifacts")
-        training = make_training(tmp_path, sessions, artifacts, workspace, **settings)
+        training = make_training(tmp_path, sessions, artifacts, workspace, database=url, **settings)
         await training.start()
-        made.append(World(tmp_path, training, sessions, artifacts, workspace))
+        made.append(World(tmp_path, training, sessions, artifacts, workspace, url))
         return made[-1]
 
     yield make

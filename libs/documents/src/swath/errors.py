@@ -22,6 +22,7 @@ SwathError                          INTERNAL
 │   ├── DependencyMissing             an optional package or device is not on this server
 │   ├── OffsetMismatch                an upload that goes on beyond what has arrived
 │   ├── FolderNotEmpty
+│   ├── SchemaOutdated                a database whose tables are those of an older release
 │   └── StorageDenied                 the server may not write where it keeps its files
 ├── Denied                          PERMISSION_DENIED
 │   └── PathDenied
@@ -36,6 +37,7 @@ SwathError                          INTERNAL
 │   └── FileChanged                   a file was written into while it was read
 ├── Exists                          ALREADY_EXISTS
 ├── Unavailable                     UNAVAILABLE
+│   └── OutcomeUnknown                whether a change was written before the database went away, nobody knows
 ├── Unsupported                     UNIMPLEMENTED
 ├── Unauthenticated                 UNAUTHENTICATED
 ├── TimedOut                        DEADLINE_EXCEEDED
@@ -169,6 +171,10 @@ class FolderNotEmpty(Precondition):
     reason = "FOLDER_NOT_EMPTY"
 
 
+class SchemaOutdated(Precondition):
+    reason = "SCHEMA_OUTDATED"
+
+
 class StorageDenied(Precondition):
     reason = "STORAGE_DENIED"
 
@@ -228,6 +234,10 @@ class Exists(SwathError):
 class Unavailable(SwathError):
     code = "UNAVAILABLE"
     reason = "UNAVAILABLE"
+
+
+class OutcomeUnknown(Unavailable):
+    reason = "OUTCOME_UNKNOWN"
 
 
 class Unsupported(SwathError):

@@ -126,7 +126,14 @@ class Process:
 
     def stop(self, timeout_s: float = 60.0) -> int | None:
         """End it with SIGTERM, after a time with SIGKILL; return its exit status where that is known."""
-        self.signal(signal.SIGTERM)
+        return self._end(signal.SIGTERM, timeout_s)
+
+    def interrupt(self, timeout_s: float = 60.0) -> int | None:
+        """As `stop`, with SIGINT first."""
+        return self._end(signal.SIGINT, timeout_s)
+
+    def _end(self, first: signal.Signals, timeout_s: float) -> int | None:
+        self.signal(first)
         self.signal(signal.SIGCONT)
         try:
             return self._gone(timeout_s)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
@@ -12,6 +13,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    Executable,
     Float,
     Index,
     Integer,
@@ -31,7 +33,9 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from swath.service.ports import Profiling, Session
-from swath.storage.sql import GroupWriter, create_tables, now, run
+from swath.storage.migrations import Schema
+from swath.storage.notices import notice
+from swath.storage.sql import GroupWriter, now, run
 
 _metadata = MetaData()
 
@@ -54,7 +58,13 @@ _sessions = Table(
 )
 _s = _sessions.c
 _expires_at = _s.last_used_at + _s.ttl_s
-Index("sessions_by_expiry", _expires_at, sqlite_where=_s.active_run.is_(None))
+_idle = _s.active_run.is_(None)
+Index("sessions_by_expiry", _expires_at, sqlite_where=_idle, postgresql_where=_idle)
+
+SCHEMA = Schema("session", _metadata, "0001", Path(__file__).parent / "migrations")
+
+CLOSED = "session.closed"
+"""Notices of this channel hold the id of a session that was closed or has expired."""
 
 _CHANGEABLE = frozenset(
     ("search_paths", "pipeline_digest", "weights_digest", "run_config_digest", "plugins", "profiling", "active_run")
@@ -95,8 +105,12 @@ class SessionStore:
         self._remove = delete(_sessions).where(_s.id == bindparam("key"), self._alive).returning(_sessions)
 
     async def open(self) -> None:
-        """Make the tables that are missing."""
-        await create_tables(self._engine, _metadata)
+        """Make sure of the tables.
+
+        Raises:
+            SchemaOutdated: They are those of an older release.
+        """
+        await SCHEMA.prepare(self._engine)
 
     async def close(self) -> None:
         """Wait for writes under way and let go of the database."""
@@ -161,16 +175,14 @@ class SessionStore:
 
     async def remove(self, session_id: str) -> Session | None:
         """Remove a session and return what it was; None where there is none, or it has expired."""
-        values = {"key": session_id}
-        row = await self._writer.write(lambda connection: connection.execute(self._remove, values).one_or_none())
-        return None if row is None else _session(row)
+        removed = await self._writer.write(lambda connection: _gone(connection, self._remove, {"key": session_id}))
+        return removed[0] if removed else None
 
     async def remove_expired(self, most: int) -> list[Session]:
         """Remove `most` expired sessions at most and return what they were; no other replica gets the same."""
         expired = select(_s.id).where(_s.active_run.is_(None), _expires_at <= self._clock).limit(most)
         statement = delete(_sessions).where(_s.id.in_(expired)).returning(_sessions)
-        rows = await self._writer.write(lambda connection: connection.execute(statement).all())
-        return [_session(row) for row in rows]
+        return await self._writer.write(lambda connection: _gone(connection, statement, {}))
 
     async def count(self) -> int:
         """Return how many sessions there are, expired ones that were not removed yet included."""
@@ -182,6 +194,14 @@ class SessionStore:
         statement = select(_s.pipeline_digest, _s.weights_digest, _s.run_config_digest)
         rows = await run(self._engine, lambda connection: connection.execute(statement).all())
         return {digest for row in rows for digest in row if digest is not None}
+
+
+def _gone(connection: Connection, removal: Executable, values: dict[str, Any]) -> list[Session]:
+    """Remove sessions, have every replica told, and return what they were."""
+    removed = [_session(row) for row in connection.execute(removal, values).all()]
+    for session in removed:
+        notice(connection, CLOSED, session.id)
+    return removed
 
 
 def _column_value(value: Any) -> Any:

@@ -11,6 +11,7 @@ from pathlib import Path
 from swath.errors import StorageDenied
 from swath.service.ports import Sessions
 from swath.storage import ArtifactStore, Workspace
+from swath.storage.notices import Notices
 from swath.storage.sql import open_engine
 from swath_training.adapters.events import note
 from swath_training.adapters.link import WorkerLinkServicer, WorkerServer
@@ -20,6 +21,7 @@ from swath_training.service import TrainingService
 from swath_training.servicer import TrainingServicer
 from swath_training.settings import TrainingSettings
 from swath_training.store import RunStore
+from swath_training.tables import SCHEMA
 
 _LONGEST_SOCKET = 100
 
@@ -39,6 +41,8 @@ class Training:
         pipelines: Builds pipelines that come with a configuration; the engine in a thread if not given.
         launcher: Starts workers; the one that `prepare` returns.
         settings: Times and limits.
+        database: URL of the database that replicas share; a file in `state` if not given.
+        replica: Name of this one among them, the same after a restart where it can be.
 
     Attributes:
         service: Decides.
@@ -56,9 +60,12 @@ class Training:
         pipelines: Pipelines | None = None,
         launcher: Launcher | None = None,
         settings: TrainingSettings | None = None,
+        database: str = "",
+        replica: str = "alone",
     ) -> None:
         settings = settings or TrainingSettings()
-        self._store = RunStore(open_engine(state / "training.db"), lease_s=settings.lease_s)
+        engine = open_engine(database or state / "training.db", schema=SCHEMA.name)
+        self._store = RunStore(engine, replica, settings.lease_s)
         self._launcher = launcher or prepare(state)
         self.service = TrainingService(
             settings,
@@ -69,6 +76,7 @@ class Training:
             pipelines or EnginePipelines(artifacts),
             self._launcher,
             note,
+            Notices(engine),
         )
         self.servicer = TrainingServicer(self.service)
         self._link = WorkerLinkServicer(

@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from swath.errors import Unavailable
+from swath.errors import RunNotFound, Unavailable
+from swath.storage.notices import Notices
 from swath_training.items import Item
 from swath_training.runs import Entry, Run, RunState
-from swath_training.store import RunStore, Written
+from swath_training.store import MOVED, RunStore, Written
 
 _TAIL = 512
 
@@ -44,10 +46,10 @@ class _Feed:
                 self.tail.clear()
             self.tail.append(entry)
 
-    def since(self, after_seq: int) -> list[Entry] | None:
-        """Return the entries after a sequence number, None if memory does not reach back so far."""
+    def since(self, after_seq: int) -> list[Entry]:
+        """Return the entries after a sequence number; none if memory does not reach back, or on, so far."""
         if not self.tail or self.tail[0].seq > after_seq + 1:
-            return None
+            return []
         return [entry for entry in self.tail if entry.seq > after_seq]
 
 
@@ -102,8 +104,7 @@ class EventLog:
                 feed.advance(run.last_seq, run.state.over)
             while True:
                 while after_seq < feed.last_seq:
-                    known = feed.since(after_seq)
-                    entries = await self._store.entries(run_id, after_seq) if known is None else known
+                    entries = feed.since(after_seq) or await self._store.entries(run_id, after_seq)
                     if not entries:
                         return  # the log was removed while it was read
                     for entry in entries:
@@ -123,6 +124,28 @@ class EventLog:
             feed.followers -= 1
             if not feed.followers and self._feeds.get(run_id) is feed:
                 del self._feeds[run_id]
+
+    async def hear(self, notices: Notices) -> None:
+        """Take in what other replicas append to logs that are followed here, until the notices end."""
+        async with aclosing(notices.subscribe(MOVED)) as arrived:
+            async for told in arrived:
+                if told is None:
+                    await self._look_again()
+                    continue
+                run_id, seq, *over = told.split(" ")
+                feed = self._feeds.get(run_id)
+                # What this replica wrote itself is known already.
+                if feed is not None and (int(seq) > feed.last_seq or (over and not feed.over)):
+                    feed.advance(int(seq), bool(over))
+
+    async def _look_again(self) -> None:
+        for run_id, feed in list(self._feeds.items()):
+            try:
+                run = await self._store.get(run_id)
+            except RunNotFound:
+                feed.advance(feed.last_seq, over=True)
+            else:
+                feed.advance(run.last_seq, run.state.over)
 
     def cut(self) -> None:
         """Send all followers away after what is in the log now."""

@@ -21,6 +21,7 @@ from swath.errors import (
 from swath.service.ownership import everyones
 from swath.service.ports import Session, Sessions
 from swath.storage import ArtifactStore, Workspace
+from swath.storage.notices import Notices
 from swath_training.launcher import Launcher
 from swath_training.log import EventLog
 from swath_training.pipelines import Pipelines, find_pipeline
@@ -53,6 +54,7 @@ class TrainingService:
         pipelines: Builds pipelines that come with a configuration.
         launcher: Starts workers.
         note: Makes a serialized TrainResponse of a status name and a text.
+        notices: What other replicas have written.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class TrainingService:
         pipelines: Pipelines,
         launcher: Launcher,
         note: Callable[[str, str], bytes],
+        notices: Notices,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -74,6 +77,8 @@ class TrainingService:
         self._pipelines = pipelines
         self._launcher = launcher
         self._note = note
+        self._notices = notices
+        self._hearing: list[asyncio.Task[None]] = []
         self._log = EventLog(store)
         # A run goes on after the call that began it, and what ends it may be another's call.
         self.supervisor = Supervisor(settings, store, self._log, everyones(sessions), artifacts, launcher, note)
@@ -247,6 +252,7 @@ class TrainingService:
 
     async def start(self) -> None:
         """Take up the runs that an earlier life of this replica left, and from now on those of others."""
+        self._hearing = [asyncio.create_task(each.hear(self._notices)) for each in (self._log, self._tenure)]
         self._streams.start()
         await self._tenure.start()
         self._forgetting = asyncio.create_task(self._forget())
@@ -268,6 +274,9 @@ class TrainingService:
             await asyncio.wait([self._forgetting])
         await self.supervisor.close()
         await self._streams.close()
+        await self._notices.close()
+        if self._hearing:
+            await asyncio.wait(self._hearing)
         await self._launcher.close()
         await self._store.close()
 

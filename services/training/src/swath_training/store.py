@@ -13,12 +13,19 @@ from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from swath.errors import AttemptFenced
-from swath.storage.sql import GroupWriter, create_tables, now, reading
+from swath.storage.notices import notice
+from swath.storage.sql import GroupWriter, now, reading
 from swath_training.charges import Charges
 from swath_training.items import Checkpoint, Item
 from swath_training.rows import Written, append, change, record, run_row
 from swath_training.runs import OVER, WORKING, Entry, Run, RunState, StopCause
-from swath_training.tables import CHECKPOINTS, EVENTS, METADATA, RUNS, STOPS, run_of
+from swath_training.tables import CHECKPOINTS, EVENTS, RUNS, SCHEMA, STOPS, run_of
+
+MOVED = "run.moved"
+"""Notices of this channel hold a run's id, the last number in its log, and the state of one that is over."""
+
+STOPPED = "run.stopped"
+"""Notices of this channel hold the id of a run that is to stop."""
 
 
 class RunStore:
@@ -41,8 +48,12 @@ class RunStore:
         self.charges = Charges(engine, self._writer, holder, lease_s)
 
     async def prepare(self) -> None:
-        """Make the tables that are missing."""
-        await create_tables(self._engine, METADATA)
+        """Make sure of the tables.
+
+        Raises:
+            SchemaOutdated: They are those of an older release.
+        """
+        await SCHEMA.prepare(self._engine)
 
     async def close(self) -> None:
         """Finish the writes under way and close the file."""
@@ -205,6 +216,7 @@ class RunStore:
         run = run_row(connection, run_id)
         if run.state.over or run.state is RunState.ENDING or run.stop is not None:
             return run
+        notice(connection, STOPPED, run_id)
         state = RunState.STOPPING if run.state is RunState.RUNNING else run.state
         return change(connection, run, state=state, stop=cause)
 
@@ -213,7 +225,7 @@ class RunStore:
 
         def work(connection: Connection) -> Written:
             run = self._held(connection, run_id)
-            return Written(run) if run.state.over else append(connection, run, [(None, payload)])
+            return Written(run) if run.state.over else _told(connection, append(connection, run, [(None, payload)]))
 
         return await self._writer.write(work)
 
@@ -241,7 +253,9 @@ class RunStore:
             if run.state.over:
                 return Written(run)
             written = append(connection, run, [(None, final)] if final else [])
-            return Written(change(connection, run, state=state, finished_at=now(), final=None), written.entries)
+            ended = change(connection, run, state=state, finished_at=now(), final=None)
+            notice(connection, MOVED, f"{run_id} {written.run.last_seq} {state}")
+            return Written(ended, written.entries)
 
         return await self._writer.write(work)
 
@@ -304,7 +318,7 @@ class RunStore:
             run = self._held(connection, run_id)
             if run.attempt != attempt or run.state not in WORKING:
                 raise fenced(run, attempt)
-            return record(connection, run, [item for item in items if item.seq > run.item_seq])
+            return _told(connection, record(connection, run, [item for item in items if item.seq > run.item_seq]))
 
         return await self._writer.write(work)
 
@@ -322,6 +336,13 @@ class RunStore:
                 metadata={"run": run_id, "attempt": str(run.attempt)},
             )
         return run
+
+
+def _told(connection: Connection, written: Written) -> Written:
+    """Have the followers at other replicas told of what a write added to a log."""
+    if written.entries:
+        notice(connection, MOVED, f"{written.run.id} {written.run.last_seq}")
+    return written
 
 
 def _stopped(connection: Connection, session_id: str) -> bool:

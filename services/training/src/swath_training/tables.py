@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
@@ -20,6 +21,7 @@ from sqlalchemy import (
     Text,
 )
 
+from swath.storage.migrations import Schema
 from swath_training.runs import Run, RunState, StopCause, Trainer
 
 METADATA = MetaData()
@@ -40,11 +42,6 @@ RUNS = Table(
     Column("weights_digest", String(71)),
     Column("device", Text, nullable=False),
     Column("attempt", Integer, nullable=False, default=0),
-    # The replica that has the run in charge, and until when by the database's clock: after that another may take it.
-    Column("holder", Text, nullable=False, default=""),
-    Column("held_until", Float, nullable=False, default=0.0),
-    # Until when streams at other replicas follow it; those at its holder are counted there.
-    Column("followed_until", Float, nullable=False, default=0.0),
     Column("token_digest", String(64), nullable=False, default=""),
     Column("worker_pid", Integer),
     Column("worker_started", Text, nullable=False, default=""),
@@ -66,6 +63,11 @@ RUNS = Table(
     Column("created_at", Float, nullable=False),
     Column("started_at", Float),
     Column("finished_at", Float),
+    # The replica that has the run in charge, and until when by the database's clock: after that another may take it.
+    Column("holder", Text, nullable=False, server_default=""),
+    Column("held_until", Float, nullable=False, server_default="0"),
+    # Until when streams at other replicas follow it; those at its holder are counted there.
+    Column("followed_until", Float, nullable=False, server_default="0"),
     Index("runs_by_session", "session_id", "number"),
     Index("runs_by_state", "state"),
     sqlite_autoincrement=True,
@@ -127,3 +129,6 @@ def run_of(row: RowMapping) -> Run:
         stop=None if row["stop"] is None else StopCause(row["stop"]),
         **values,
     )
+
+
+SCHEMA = Schema("training", METADATA, "0002", Path(__file__).parent / "migrations")

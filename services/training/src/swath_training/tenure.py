@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 
 import structlog
 
 from swath.errors import RunNotFound
+from swath.storage.notices import Notices
 from swath_training.requests import devices
 from swath_training.runs import Run
 from swath_training.settings import TrainingSettings
-from swath_training.store import RunStore
+from swath_training.store import STOPPED, RunStore
 from swath_training.supervisor import Supervisor
 
 _log = structlog.get_logger("swath.training")
@@ -54,6 +55,15 @@ class Tenure:
             with suppress(asyncio.CancelledError):
                 await self._task
             self._task = None
+
+    async def hear(self, notices: Notices) -> None:
+        """Pass stops on that were asked for at other replicas, until the notices end."""
+        async with aclosing(notices.subscribe(STOPPED)) as arrived:
+            async for run_id in arrived:
+                # What went unheard, the next round shows.
+                if run_id is not None and self._supervisor.holds(run_id):
+                    with suppress(RunNotFound):
+                        self._supervisor.tell(await self._store.get(run_id))
 
     async def look(self) -> None:
         """Do one round."""

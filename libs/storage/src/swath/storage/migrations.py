@@ -1,0 +1,113 @@
+"""The form of a database's tables, and the way from one release's form to the next.
+
+Each owning service has a folder of alembic revisions, named by numbers that grow. On Postgres a command brings the
+tables forward before the new release starts; a SQLite file is brought forward when it is opened. A release works on its
+own form and on newer ones: revisions add first, and take away only what no release before the last needs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, MetaData, inspect, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from swath.errors import SchemaOutdated
+from swath.storage.sql import transaction
+
+_TABLE = "alembic_version"
+
+
+@dataclass(frozen=True)
+class Schema:
+    """A service's tables.
+
+    Attributes:
+        name: The service; on Postgres also the schema that the tables are in.
+        tables: Their present form.
+        revision: Newest revision in `folder`, which makes that form.
+        folder: Folder with alembic's `versions`.
+    """
+
+    name: str
+    tables: MetaData
+    revision: str
+    folder: Path
+
+    async def prepare(self, engine: AsyncEngine) -> None:
+        """Make sure that a service can work on a database.
+
+        A SQLite file gets tables where it has none, and those of an older release are brought forward.
+
+        Raises:
+            SchemaOutdated: A Postgres database has no tables, or those of an older release.
+        """
+        async with transaction(engine) as connection:
+            await connection.run_sync(self._prepare)
+
+    async def migrate(self, engine: AsyncEngine) -> tuple[str, str]:
+        """Bring a database's tables forward to this release's form; return the revisions before and after.
+
+        Tables of a newer release are left alone.
+        """
+        async with transaction(engine) as connection:
+            return await connection.run_sync(self._migrate)
+
+    def _prepare(self, connection: Connection) -> None:
+        present = _revision(connection)
+        if present >= self.revision:
+            return
+        if connection.dialect.name == "postgresql":
+            raise SchemaOutdated(
+                f"the tables of the {self.name} service are of revision {present or 'none'}, and this release needs "
+                f"{self.revision}: run `python -m swath_{self.name} migrate` first"
+            )
+        if present or inspect(connection).get_table_names():
+            self._upgrade(connection, present)
+        else:
+            # Faster than revision after revision; a test holds the two to be the same.
+            self.tables.create_all(connection)
+            _stamp(connection, self.revision)
+
+    def _migrate(self, connection: Connection) -> tuple[str, str]:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{self.name}"'))
+        present = _revision(connection)
+        if present < self.revision:
+            self._upgrade(connection, present)
+        return present, max(present, self.revision)
+
+    def _upgrade(self, connection: Connection, present: str) -> None:
+        # Imported where it is used: most starts need no step.
+        from alembic.config import Config
+        from alembic.runtime.environment import EnvironmentContext
+        from alembic.script import ScriptDirectory
+
+        if not present and inspect(connection).get_table_names():
+            # Before revisions were counted, a file's tables were those of the first one.
+            _stamp(connection, _FIRST)
+        script = ScriptDirectory(str(self.folder))
+
+        def steps(revision: Any, context: Any) -> Any:
+            return script._upgrade_revs("head", revision)
+
+        with EnvironmentContext(Config(), script, fn=steps) as environment:
+            environment.configure(connection=connection, target_metadata=self.tables, transactional_ddl=False)
+            environment.run_migrations()
+
+
+_FIRST = "0001"
+
+
+def _revision(connection: Connection) -> str:
+    """Return the revision of the tables that a connection sees, empty for none."""
+    if not inspect(connection).has_table(_TABLE):
+        return ""
+    return connection.execute(text(f"SELECT version_num FROM {_TABLE}")).scalar() or ""
+
+
+def _stamp(connection: Connection, revision: str) -> None:
+    connection.execute(text(f"CREATE TABLE {_TABLE} (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
+    connection.execute(text(f"INSERT INTO {_TABLE} VALUES (:revision)"), {"revision": revision})

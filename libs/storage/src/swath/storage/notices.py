@@ -1,0 +1,156 @@
+"""How replicas wake one another: short notices that go out when a write is committed.
+
+A notice says that there is something to look at, never what it is: the tables are the truth, and whoever was out of
+reach for a while looks at them again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection, func, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from swath.storage.sql import database_of
+from swath.storage.sqlite import NOTED, SQLite
+
+_log = structlog.get_logger("swath.storage")
+
+_AGAIN_S = (0.1, 2.0)
+_ALIVE_EVERY_S = 5.0
+_ALIVE_WITHIN_S = 2.0
+
+
+def notice(connection: Connection, channel: str, payload: str) -> None:
+    """Tell all replicas, this one too, once the transaction that this is part of is committed.
+
+    Args:
+        connection: Of a write transaction.
+        channel: What it is about, such as "session.closed".
+        payload: Which, in short: 7 KB at most.
+    """
+    if connection.dialect.name == "postgresql":
+        schema = connection.info.get("swath_schema") or _schema(connection)
+        connection.execute(select(func.pg_notify(_channel(schema), f"{channel} {payload}")))
+    else:
+        connection.info.setdefault(NOTED, []).append((channel, payload))
+
+
+class Notices:
+    """Takes in the notices of a database.
+
+    Args:
+        engine: From `open_engine`. Of a SQLite file only this process's own notices are heard.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._database = database_of(engine)
+        self._queues: dict[asyncio.Queue[str | None], str] = {}
+        self._closed = asyncio.Event()
+        self._listening: asyncio.Task[None] | None = None
+        self._connected = False
+        self._loop = asyncio.get_running_loop()
+        if isinstance(self._database, SQLite):
+            self._database.listeners.append(self._noted)
+            self._connected = True
+
+    async def subscribe(self, channel: str) -> AsyncGenerator[str | None]:
+        """Yield payloads of a channel until `close`.
+
+        None comes first, and after each loss of the connection: from then on nothing is missed; what happened before is
+        in the tables.
+        """
+        queue: asyncio.Queue[str | None] = asyncio.Queue()
+        self._queues[queue] = channel
+        if self._connected:
+            queue.put_nowait(None)
+        elif self._listening is None:
+            self._listening = asyncio.create_task(self._listen())
+        closed = asyncio.ensure_future(self._closed.wait())
+        try:
+            while not self._closed.is_set():
+                arrived = asyncio.ensure_future(queue.get())
+                await asyncio.wait({arrived, closed}, return_when=asyncio.FIRST_COMPLETED)
+                if not arrived.done():
+                    arrived.cancel()
+                    return
+                yield arrived.result()
+        finally:
+            closed.cancel()
+            del self._queues[queue]
+
+    async def close(self) -> None:
+        """End all subscriptions."""
+        self._closed.set()
+        if self._listening is not None:
+            self._listening.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._listening
+
+    def _spread(self, channel: str | None, payload: str | None) -> None:
+        for queue, wanted in self._queues.items():
+            if channel is None or channel == wanted:
+                queue.put_nowait(payload)
+
+    # Of this process
+
+    def _noted(self, noted: Sequence[tuple[str, str]]) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._spread_all, noted)
+
+    def _spread_all(self, noted: Sequence[tuple[str, str]]) -> None:
+        for channel, payload in noted:
+            self._spread(channel, payload)
+
+    # Of Postgres
+
+    async def _listen(self) -> None:
+        pause, most = _AGAIN_S
+        while True:
+            try:
+                await self._hear()
+            except Exception as error:
+                _log.warning("notices of other replicas are not heard for a while", error=str(error) or repr(error))
+                pause = min(2 * pause, most)
+            else:
+                pause = _AGAIN_S[0]
+            self._connected = False
+            await asyncio.sleep(pause)
+
+    async def _hear(self) -> None:
+        """Listen on a connection of its own until that breaks."""
+        import asyncpg
+
+        database: Any = self._database
+        connection = await asyncpg.connect(database.dsn, server_settings=database.settings, timeout=5)
+        broken = asyncio.Event()
+        try:
+            connection.add_termination_listener(lambda _: broken.set())
+            await connection.add_listener(_channel(database.schema), self._heard)
+            self._connected = True
+            self._spread(None, None)
+            while not broken.is_set():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(broken.wait(), _ALIVE_EVERY_S)
+                # A server that froze, or a network that swallows everything, breaks no connection.
+                await connection.execute("SELECT 1", timeout=_ALIVE_WITHIN_S)
+        finally:
+            connection.terminate()
+
+    def _heard(self, connection: object, pid: int, channel: str, text: str) -> None:
+        name, _, payload = text.partition(" ")
+        self._spread(name, payload)
+
+
+def _channel(schema: str) -> str:
+    return f"swath_{schema}"
+
+
+def _schema(connection: Connection) -> str:
+    found = str(connection.exec_driver_sql("SELECT current_schema()").scalar_one())
+    connection.info["swath_schema"] = found
+    return found

@@ -1,0 +1,61 @@
+"""Fixtures for tests that need a database or an object store. A pytest plugin: the root conftest.py loads it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from swath.errors import DependencyMissing
+from swath_suite.postgres import PostgresProcess
+
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def open_folder() -> Iterator[Path]:
+    """A folder that other users may enter: Postgres, started by root, is one."""
+    folder = Path(tempfile.mkdtemp(prefix="swath-tests-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres(open_folder: Path) -> Iterator[PostgresProcess]:
+    """A Postgres server for all tests of this process that leave it running."""
+    try:
+        process = PostgresProcess(open_folder / "postgres")
+    except DependencyMissing as error:
+        missing(error.message)
+    with process:
+        yield process
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresProcess) -> str:
+    """URL of a fresh Postgres database."""
+    name = f"test_{next(_numbers)}"
+    postgres.query(f"CREATE DATABASE {name}")
+    return postgres.url_of(name)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    """A fresh database of each kind, as `open_engine` takes it."""
+    if request.param == "sqlite":
+        return tmp_path / "new" / "test.db"
+    return request.getfixturevalue("postgres_url")
+
+
+def missing(why: str) -> NoReturn:
+    """Skip a test for want of a program; fail it where everything must be there."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{why} (CI must have it)")
+    pytest.skip(why)

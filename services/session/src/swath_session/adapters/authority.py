@@ -1,0 +1,51 @@
+"""swath.session.v1.SessionAuthority: what the other services ask."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import grpc
+
+from swath.service.session_rows import changes_of, message_of
+from swath.session.v1 import session_pb2 as pb
+from swath.storage.notices import Notices
+from swath_session.service import SessionService
+from swath_session.store import CLOSED
+
+Context = grpc.aio.ServicerContext
+
+
+class SessionAuthorityServicer:
+    """Answers the other services.
+
+    Args:
+        service: Decides.
+        notices: Tell of the sessions that went at any replica.
+    """
+
+    def __init__(self, service: SessionService, notices: Notices) -> None:
+        self._service = service
+        self._notices = notices
+
+    async def ReadSessions(self, request: pb.ReadSessionsRequest, context: Context) -> pb.ReadSessionsResponse:
+        sessions = await self._service.read(request.ids, use=request.use)
+        return pb.ReadSessionsResponse(sessions=map(message_of, sessions))
+
+    async def AddSession(self, request: pb.AddSessionRequest, context: Context) -> pb.AddSessionResponse:
+        return pb.AddSessionResponse(session=message_of(await self._service.create(request.owner)))
+
+    async def UpdateSession(self, request: pb.UpdateSessionRequest, context: Context) -> pb.UpdateSessionResponse:
+        session = await self._service.update(request.id, request.revision, **changes_of(request))
+        return pb.UpdateSessionResponse(session=message_of(session))
+
+    async def RemoveSession(self, request: pb.RemoveSessionRequest, context: Context) -> pb.RemoveSessionResponse:
+        return pb.RemoveSessionResponse(session=message_of(await self._service.close(request.id)))
+
+    async def WatchGone(
+        self, request: pb.WatchGoneRequest, context: Context
+    ) -> AsyncGenerator[pb.WatchGoneResponse, None]:
+        async with aclosing(self._notices.subscribe(CLOSED)) as notices:
+            async for session_id in notices:
+                # None: from here on nothing is missed, but something may have been before.
+                yield pb.WatchGoneResponse(ids=() if session_id is None else (session_id,))

@@ -1,0 +1,161 @@
+"""Two replicas of the training service over one database: a client need not know which one has its run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
+from swath_training import Training
+from swath_training.requests import TrainRequest
+from swath_training.runs import RunState
+
+from .conftest import GRADIENT, World, Worlds, epoch_ended, make_training
+
+LEASE = {"lease_s": 1.0, "look_s": 0.1}
+
+
+@dataclass
+class Pair:
+    """Two replicas: `one` is the world's own, `other` another over the same database, sessions and artifacts."""
+
+    one: World
+    other: World
+
+
+@pytest.fixture
+async def pair(worlds: Worlds) -> AsyncIterator[Pair]:
+    one = await worlds(**LEASE)
+    training: Training = make_training(
+        one.folder, one.sessions, one.artifacts, one.workspace, database=one.database, replica="other", **LEASE
+    )
+    await training.start()
+    yield Pair(one, World(one.folder, training, one.sessions, one.artifacts, one.workspace, one.database))
+    for run in await training._store.charges.renew():
+        await one.sessions.close(run.session_id)
+    await training.close()
+
+
+@pytest.fixture
+def database(postgres_url: str) -> Path | str:
+    """Replicas share Postgres alone."""
+    return postgres_url
+
+
+async def test_a_stream_at_the_other_replica_is_the_same(pair: Pair) -> None:
+    session = await pair.one.fitted(epochs=5)
+    first = await pair.one.service.train(TrainRequest(session.id, GRADIENT))
+    second = await pair.other.service.train(TrainRequest(session.id, GRADIENT))
+    assert second.run_id == first.run_id
+    there = asyncio.create_task(_all(second))
+    here = await _all(first)
+    assert await there == here
+    assert here[-1].status == pb.TRAIN_STATUS_COMPLETE
+    assert (await pair.other.service.status(session.id)) == (await pair.one.service.status(session.id))
+
+
+async def test_the_same_call_at_both_at_once_is_one_run(pair: Pair) -> None:
+    session = await pair.one.fitted(epochs=2)
+    request = TrainRequest(session.id, GRADIENT)
+    first, second = await asyncio.gather(pair.one.service.train(request), pair.other.service.train(request))
+    assert first.run_id == second.run_id
+    await asyncio.gather(_all(first), _all(second))
+
+
+async def test_a_stop_at_the_other_replica_stops_the_run(pair: Pair) -> None:
+    session = await pair.one.fitted(epochs=500)
+    following = await pair.one.service.train(TrainRequest(session.id, GRADIENT))
+    await pair.one.until(following, epoch_ended(1))
+    await pair.other.service.stop(session.id)
+    told = await pair.other.ended(following.run_id)
+    assert told[-1].status == pb.TRAIN_STATUS_CANCELLED
+
+
+async def test_a_run_that_is_followed_elsewhere_is_not_abandoned(
+    worlds: Worlds, request: pytest.FixtureRequest
+) -> None:
+    one = await worlds(attach_window_s=0.6, **LEASE)
+    training = make_training(
+        one.folder,
+        one.sessions,
+        one.artifacts,
+        one.workspace,
+        database=one.database,
+        replica="other",
+        attach_window_s=0.6,
+        **LEASE,
+    )
+    await training.start()
+    session = await one.fitted(epochs=150)
+    following = await one.service.train(TrainRequest(session.id, GRADIENT))
+    elsewhere = await training.service.train(TrainRequest(session.id, GRADIENT))
+    await one.until(following, epoch_ended(1))
+    assert (await _all(elsewhere))[-1].status == pb.TRAIN_STATUS_COMPLETE
+    await training.close()
+
+
+async def test_a_run_of_a_replica_that_is_gone_goes_on_at_the_other(pair: Pair) -> None:
+    undisturbed, session = await pair.one.fitted(epochs=40), await pair.one.fitted(epochs=40)
+    expected = await pair.one.train(undisturbed, GRADIENT)
+    following = await pair.one.service.train(TrainRequest(session.id, GRADIENT))
+    await pair.one.until(following, epoch_ended(3))
+    worker = await pair.one.worker(following.run_id)
+    await pair.one.training.close()
+    worker.kill()
+    told = await pair.other.ended(following.run_id)
+    assert told == expected
+    ended = await pair.one.sessions.get(session.id)
+    assert ended.weights_digest == (await pair.one.sessions.get(undisturbed.id)).weights_digest
+    assert ended.active_run is None
+
+
+async def test_what_a_replica_drains_the_other_takes_at_once(pair: Pair) -> None:
+    session = await pair.one.fitted(epochs=60)
+    following = await pair.one.service.train(TrainRequest(session.id, GRADIENT))
+    await pair.one.until(following, epoch_ended(2))
+    await pair.one.service.drain()
+    told = await pair.other.ended(following.run_id)
+    assert told[-1].status == pb.TRAIN_STATUS_COMPLETE
+
+
+async def test_a_replica_that_lost_its_run_lets_go_of_it(pair: Pair) -> None:
+    session = await pair.one.fitted(epochs=300)
+    following = await pair.one.service.train(TrainRequest(session.id, GRADIENT))
+    await pair.one.until(following, epoch_ended(1))
+    worker = await pair.one.worker(following.run_id)
+    await pair.one.service._tenure.stop()  # as if it were frozen: it renews nothing
+    for _ in range(100):
+        if pair.other.service.supervisor.holds(following.run_id):
+            break
+        await asyncio.sleep(0.05)
+    assert pair.other.service.supervisor.holds(following.run_id)
+    for _ in range(100):
+        if not pair.one.service.supervisor.holds(following.run_id):
+            break
+        await asyncio.sleep(0.05)
+    assert not worker.alive
+    run = await pair.other.training._store.get(following.run_id)
+    assert run.attempt >= 1
+    await pair.other.service.stop(session.id)
+    await pair.other.ended(following.run_id)
+
+
+async def test_a_replica_without_work_takes_a_run_that_waits_at_the_other(pair: Pair) -> None:
+    long, short = await pair.one.fitted(epochs=500), await pair.one.fitted(epochs=2)
+    busy = await pair.one.service.train(TrainRequest(long.id, GRADIENT))
+    await pair.one.until(busy, epoch_ended(1))
+    waiting = await pair.one.service.train(TrainRequest(short.id, GRADIENT))
+    assert (await pair.one.ended(waiting.run_id))[-1].status == pb.TRAIN_STATUS_COMPLETE
+    run = await pair.one.training._store.get(waiting.run_id)
+    assert run.holder == "other"
+    assert (await pair.one.training._store.get(busy.run_id)).state is RunState.RUNNING
+
+
+async def _all(following) -> list[pb.TrainResponse]:
+    async with aclosing(following.events()) as events:
+        return [pb.TrainResponse.FromString(entry.payload) async for entry in events]
