@@ -19,7 +19,10 @@ from swath.storage.migrations import Schema
 from swath.storage.sql import open_engine, run, transaction
 
 # An index over an expression, which is not compared.
-pytestmark = pytest.mark.filterwarnings("ignore:Skipped unsupported reflection:sqlalchemy.exc.SAWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Skipped unsupported reflection:sqlalchemy.exc.SAWarning"),
+    pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression-based index:UserWarning"),
+]
 
 
 @pytest.fixture(params=[swath_session.store.SCHEMA, swath_training.tables.SCHEMA], ids=lambda schema: schema.name)
