@@ -11,7 +11,7 @@ SYNCED := .venv/.synced
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help sync gen lint type test demo bench clean
+.PHONY: help sync gen lint type test demo up down bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  \033[1mmake %-7s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,12 @@ test: $(SYNCED) ## Run all tests
 
 demo: $(SYNCED) ## Train and serve a real scene (TARGET=HOST:PORT drives a server that runs already)
 	$(RUN)/python examples/demo $(if $(TARGET),--target $(TARGET))
+
+up: $(SYNCED) ## Start a whole suite on this machine: Postgres, S3, every service, Envoy
+	$(RUN)/python -m swath_suite up
+
+down: $(SYNCED) ## Stop it, and leave nothing behind
+	$(RUN)/python -m swath_suite down
 
 bench: $(SYNCED) ## Measure against floors and peers
 	$(RUN)/python -m benchmarks

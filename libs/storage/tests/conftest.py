@@ -6,12 +6,20 @@ from pathlib import Path
 
 import pytest
 
+from swath.storage.bucket_workspace import BucketWorkspace
+from swath.storage.buckets import Bucket
+from swath.storage.places import S3Place
 from swath.storage.workspace import Workspace
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    """An empty workspace over shipped configs with one pipeline and one trainrun, and one folder that is allowed."""
+def bucket(s3_place: S3Place) -> Bucket:
+    return Bucket.open(s3_place)
+
+
+@pytest.fixture
+def shipped(tmp_path: Path) -> Path:
+    """Shipped configs with one pipeline and one trainrun; beside it a folder `allowed` and one that is not."""
     shipped = tmp_path / "shipped"
     for name in ("pipeline/rx.yaml", "trainrun/rx.yaml"):
         file = shipped / name
@@ -20,7 +28,29 @@ def workspace(tmp_path: Path) -> Workspace:
     (tmp_path / "allowed").mkdir()
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "secret").write_text("secret")
+    return shipped
+
+
+@pytest.fixture
+def in_folder(tmp_path: Path, shipped: Path) -> Workspace:
+    """An empty workspace in a folder, over the shipped configs, with one more folder that is allowed."""
     return Workspace(tmp_path / "root", shipped, [tmp_path / "allowed"])
+
+
+@pytest.fixture
+def in_bucket(tmp_path: Path, shipped: Path, s3_place: S3Place) -> Iterator[BucketWorkspace]:
+    """The same in a bucket."""
+    workspace = BucketWorkspace(
+        s3_place, shipped, [tmp_path / "allowed"], public="/workspace", cache=tmp_path / "cache", cache_bytes=1 << 30
+    )
+    yield workspace
+    workspace.close()
+
+
+@pytest.fixture(params=["in_folder", "in_bucket"])
+def workspace(request: pytest.FixtureRequest) -> Workspace:
+    """Either of them."""
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture

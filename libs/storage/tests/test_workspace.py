@@ -12,9 +12,14 @@ from hypothesis import strategies as st
 
 from swath.errors import FileMissing, InvalidInput, PathDenied, StorageRefused, SwathError
 from swath.storage import Base, Workspace
+from swath.storage.bucket_workspace import BucketWorkspace
 
 
 def put(workspace: Workspace, name: str, text: str = "own") -> Path:
+    """Bring a file to the workspace as any tool would, and return where it is, or will be, on this machine."""
+    if isinstance(workspace, BucketWorkspace):
+        workspace.bucket.put(name, text.encode())
+        return workspace.root / name
     file = workspace.root / name
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text)
@@ -43,6 +48,7 @@ def test_the_own_layer_hides_the_shipped_one(workspace: Workspace) -> None:
 def test_writing_configs_goes_to_the_own_layer(workspace: Workspace) -> None:
     written = workspace.write("rx.yaml", b"mine", base=Base.PIPELINES)
     assert written == workspace.root / "configs/pipeline/rx.yaml"
+    assert workspace.resolve("rx.yaml", base=Base.PIPELINES).read_bytes() == b"mine"
     assert (workspace.configs / "pipeline/rx.yaml").read_text() == "shipped"
 
 
@@ -80,24 +86,24 @@ def test_neighbours_with_the_same_beginning_are_outside(workspace: Workspace) ->
         workspace.resolve(f"{workspace.root}-2/file")
 
 
-def test_symlinks_that_lead_out_are_refused(workspace: Workspace, tmp_path: Path) -> None:
-    (workspace.root / "door").symlink_to(tmp_path / "outside")
-    (workspace.root / "key").symlink_to(tmp_path / "outside" / "secret")
+def test_symlinks_that_lead_out_are_refused(in_folder: Workspace, tmp_path: Path) -> None:
+    (in_folder.root / "door").symlink_to(tmp_path / "outside")
+    (in_folder.root / "key").symlink_to(tmp_path / "outside" / "secret")
     for path in ("door", "door/secret", "door/new", "key"):
         with pytest.raises(PathDenied):
-            workspace.resolve(path)
+            in_folder.resolve(path)
 
 
-def test_symlinks_that_stay_are_followed(workspace: Workspace) -> None:
-    (workspace.root / "data").symlink_to(workspace.allow_roots[0])
-    assert workspace.resolve("data/x") == workspace.allow_roots[0] / "x"
+def test_symlinks_that_stay_are_followed(in_folder: Workspace) -> None:
+    (in_folder.root / "data").symlink_to(in_folder.allow_roots[0])
+    assert in_folder.resolve("data/x") == in_folder.allow_roots[0] / "x"
 
 
-def test_symlinks_in_a_circle_lead_nowhere(workspace: Workspace) -> None:
-    (workspace.root / "a").symlink_to(workspace.root / "b")
-    (workspace.root / "b").symlink_to(workspace.root / "a")
+def test_symlinks_in_a_circle_lead_nowhere(in_folder: Workspace) -> None:
+    (in_folder.root / "a").symlink_to(in_folder.root / "b")
+    (in_folder.root / "b").symlink_to(in_folder.root / "a")
     with pytest.raises(FileMissing):
-        workspace.find("a/x")
+        in_folder.find("a/x")
 
 
 def test_shipped_configs_are_never_written(workspace: Workspace) -> None:
@@ -114,10 +120,11 @@ def test_shipped_configs_stay_shipped_inside_an_allowed_folder(tmp_path: Path) -
 
 
 def test_outputs_of_nodes_may_hold_dots_that_stay(workspace: Workspace) -> None:
-    assert workspace.resolve_output("runs/1/../2/log") == workspace.root / "runs/2/log"
+    outputs = workspace.outputs()
+    assert workspace.shown(outputs.resolve("runs/1/../2/log")) == workspace.shown(workspace.root / "runs/2/log")
     for path in ("runs/../../x", "../x", "/etc/x", str(workspace.configs / "x")):
         with pytest.raises(PathDenied):
-            workspace.resolve_output(path)
+            outputs.resolve(path)
 
 
 def test_an_empty_path_is_a_mistake(workspace: Workspace) -> None:
@@ -131,17 +138,17 @@ names = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.samp
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(parts=st.lists(names, max_size=6), base=st.sampled_from(Base), absolute=st.booleans(), write=st.booleans())
 def test_no_path_at_all_leads_out(
-    workspace: Workspace, parts: list[str], base: Base, absolute: bool, write: bool
+    in_folder: Workspace, parts: list[str], base: Base, absolute: bool, write: bool
 ) -> None:
-    door = workspace.root / "door"
+    door = in_folder.root / "door"
     if not door.is_symlink():
-        door.symlink_to(workspace.root.parent / "outside")
-    path = f"{workspace.root}/" * absolute + "/".join(parts)
+        door.symlink_to(in_folder.root.parent / "outside")
+    path = f"{in_folder.root}/" * absolute + "/".join(parts)
     try:
-        real = workspace.resolve(path, base=base, write=write)
+        real = in_folder.resolve(path, base=base, write=write)
     except SwathError:
         return
-    homes = [workspace.root, *workspace.allow_roots] + [workspace.configs] * (not write)
+    homes = [in_folder.root, *in_folder.allow_roots] + [in_folder.configs] * (not write)
     assert any(Path(os.path.realpath(real)).is_relative_to(home) for home in homes)
 
 
@@ -188,8 +195,8 @@ class TestFind:
     def test_says_where_it_looked(self, workspace: Workspace) -> None:
         with pytest.raises(FileMissing) as raised:
             workspace.find("weights.pt", ["pipeline"])
-        assert str(workspace.configs / "pipeline/weights.pt") in raised.value.message
-        assert str(workspace.root / "weights.pt") in raised.value.message
+        assert workspace.shown(workspace.configs / "pipeline/weights.pt") in raised.value.message
+        assert workspace.shown(workspace.root / "weights.pt") in raised.value.message
 
 
 def test_a_worker_rebuilds_the_workspace(workspace: Workspace) -> None:
@@ -207,7 +214,9 @@ class TestWrite:
     def test_parents_are_made_and_nothing_else_is_left(self, workspace: Workspace) -> None:
         workspace.write("a/b/c", b"1")
         workspace.write("a/b/c", b"22")
-        assert [each.read_bytes() for each in (workspace.root / "a/b").iterdir()] == [b"22"]
+        assert {path: file.read_bytes() for path, file in workspace.files("a", content=("c",)).items()} == {
+            "b/c": b"22"
+        }
 
     def test_below_a_file_or_over_a_folder_is_a_mistake(self, workspace: Workspace) -> None:
         workspace.write("a/b", b"1")
@@ -215,8 +224,8 @@ class TestWrite:
             with pytest.raises(InvalidInput):
                 workspace.write(path, b"2")
 
-    def test_no_room_keeps_the_old_file(self, workspace: Workspace, little_room: int) -> None:
-        target = workspace.write("a/b", b"old")
+    def test_no_room_keeps_the_old_file(self, in_folder: Workspace, little_room: int) -> None:
+        target = in_folder.write("a/b", b"old")
         with pytest.raises(StorageRefused, match="no room"):
-            workspace.write("a/b", bytes(little_room + 1))
+            in_folder.write("a/b", bytes(little_room + 1))
         assert [each.read_bytes() for each in target.parent.iterdir()] == [b"old"]

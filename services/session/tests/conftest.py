@@ -9,6 +9,8 @@ import pytest
 from sqlalchemy import Float, bindparam
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from swath.storage.bucket_workspace import BucketWorkspace
+from swath.storage.places import S3Place
 from swath.storage.sql import open_engine
 from swath.storage.workspace import Workspace
 from swath_session import SessionService, SessionSettings, SessionStore, WorkspaceService
@@ -22,12 +24,60 @@ def clock() -> SimpleNamespace:
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    """An empty workspace over shipped configs with one pipeline."""
+def in_folder(tmp_path: Path) -> Workspace:
+    """An empty workspace in a folder, over shipped configs with one pipeline."""
     (tmp_path / "shipped" / "pipeline").mkdir(parents=True)
     (tmp_path / "shipped" / "pipeline" / "rx.yaml").write_text("shipped")
     (tmp_path / "allowed").mkdir()
     return Workspace(tmp_path / "root", tmp_path / "shipped", [tmp_path / "allowed"])
+
+
+@pytest.fixture
+def in_bucket(tmp_path: Path, in_folder: Workspace, s3_place: S3Place) -> Iterator[Workspace]:
+    """The same in a bucket."""
+    cache = tmp_path / "cache"
+    workspace = BucketWorkspace(
+        s3_place, in_folder.configs, in_folder.allow_roots, public="/workspace", cache=cache, cache_bytes=2**30
+    )
+    yield workspace
+    workspace.close()
+
+
+@pytest.fixture
+def workspace(in_folder: Workspace) -> Workspace:
+    """The workspace of tests that do not care where it is; others choose."""
+    return in_folder
+
+
+class Side:
+    """Looks at a workspace, and puts files there, past the server: as a person or another tool would."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._bucket = workspace.bucket if isinstance(workspace, BucketWorkspace) else None
+
+    def put(self, name: str, data: bytes) -> None:
+        if self._bucket is not None:
+            self._bucket.put(name, data)
+            return
+        file = self._workspace.root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+
+    def get(self, name: str) -> bytes:
+        return self._bucket.get(name) if self._bucket is not None else (self._workspace.root / name).read_bytes()
+
+    def names(self) -> list[str]:
+        """Return the paths of all files, the server's own among them."""
+        if self._bucket is not None:
+            return [each.key for each in self._bucket.list()]
+        root = self._workspace.root
+        return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def side(workspace: Workspace) -> Side:
+    return Side(workspace)
 
 
 @pytest.fixture

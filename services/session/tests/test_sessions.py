@@ -40,11 +40,12 @@ async def test_a_new_session_is_empty(sessions: SessionService) -> None:
     assert await sessions.get(session.id) == session
 
 
-@pytest.mark.parametrize("session_id", ["", "unknown", "x" * 10_000, "'; DROP TABLE sessions; --"])
+@pytest.mark.parametrize("session_id", ["", "unknown", "x" * 10_000, "'; DROP TABLE sessions; --", "a\0b"])
 async def test_an_unknown_session(sessions: SessionService, session_id: str) -> None:
-    with pytest.raises(SessionNotFound, match=r"Session .* not found") as raised:
-        await sessions.get(session_id)
-    assert len(raised.value.message) < 200
+    for call in (sessions.get(session_id), sessions.update(session_id, 1), sessions.close(session_id)):
+        with pytest.raises(SessionNotFound, match=r"Session .* not found") as raised:
+            await call
+        assert len(raised.value.message) < 200
 
 
 class TestWrites:

@@ -174,7 +174,6 @@ def make_training(
         folder / replica,
         sessions,
         artifacts,
-        folder / "artifacts",
         workspace,
         settings=TrainingSettings(**settings),
         database=database,

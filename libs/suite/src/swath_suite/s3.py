@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from swath.errors import DependencyMissing
+from swath.storage.places import S3Place
 from swath_suite.process import Process, free_ports
 
 HOW_TO_GET_IT = "go install github.com/versity/versitygw/cmd/versitygw@latest"
@@ -42,9 +43,15 @@ class S3Process:
         bucket: A bucket, which is there.
         files: The bucket's objects as files.
         name: For people.
+
+    Raises:
+        DependencyMissing: The program is not on this machine.
     """
 
     def __init__(self, folder: Path) -> None:
+        program = find_versitygw()
+        if program is None:
+            raise DependencyMissing(f"there is no versitygw on this machine; get it by: {HOW_TO_GET_IT}")
         self.name = "s3"
         self.bucket = BUCKET
         self._buckets = folder / "buckets"
@@ -55,9 +62,8 @@ class S3Process:
         self.secret_access_key: str = facts["secret_access_key"]
         self.endpoint = f"http://127.0.0.1:{facts['port']}"
         environment = {"ROOT_ACCESS_KEY": self.access_key_id, "ROOT_SECRET_KEY": self.secret_access_key}
-        program = str(find_versitygw() or "versitygw")
         options = ["--port", f"127.0.0.1:{facts['port']}", "--health", "/health", "--keep-alive", "--quiet"]
-        command = [program, *options, "posix", str(self._buckets)]
+        command = [str(program), *options, "posix", str(self._buckets)]
         self._process = Process(self.name, command, environment, folder / "server.log")
 
     @property
@@ -79,11 +85,8 @@ class S3Process:
         """Start it unless it runs, and wait until it answers.
 
         Raises:
-            DependencyMissing: The program is not on this machine.
             Unavailable, TimedOut: It did not start.
         """
-        if find_versitygw() is None:
-            raise DependencyMissing(f"there is no versitygw on this machine; get it by: {HOW_TO_GET_IT}")
         if not self.alive:
             self._process.start()
         self._process.wait_until(self._answers, 20.0)
@@ -101,13 +104,9 @@ class S3Process:
         self.kill()
         self.start()
 
-    def settings(self) -> dict[str, str]:
-        """Return the environment that makes a service use this server: credentials and address, not what for."""
-        return {
-            "SWATH_S3_ENDPOINT": self.endpoint,
-            "SWATH_S3_ACCESS_KEY_ID": self.access_key_id,
-            "SWATH_S3_SECRET_ACCESS_KEY": self.secret_access_key,
-        }
+    def place(self, prefix: str) -> S3Place:
+        """Return a part of the bucket."""
+        return S3Place(self.bucket, prefix, self.endpoint, "us-east-1", self.access_key_id, self.secret_access_key)
 
     def record(self) -> dict[str, int] | None:
         """Return what `adopt` takes, as JSON-able data."""

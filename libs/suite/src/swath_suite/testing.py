@@ -13,7 +13,11 @@ from typing import NoReturn
 import pytest
 
 from swath.errors import DependencyMissing
+from swath.storage.places import S3Place
+from swath_suite.layout import SERVICES
 from swath_suite.postgres import PostgresProcess
+from swath_suite.s3 import S3Process
+from swath_suite.suite import Suite
 
 _numbers = count(1)
 
@@ -54,8 +58,44 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
     return request.getfixturevalue("postgres_url")
 
 
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Process]:
+    """An S3 server for all tests of this process that leave it running."""
+    try:
+        process = S3Process(tmp_path_factory.mktemp("s3"))
+    except DependencyMissing as error:
+        missing(error.message)
+    with process:
+        yield process
+
+
+@pytest.fixture
+def s3_place(s3: S3Process) -> S3Place:
+    """A fresh part of the S3 server's bucket."""
+    return s3.place(f"test-{next(_numbers)}")
+
+
 def missing(why: str) -> NoReturn:
     """Skip a test for want of a program; fail it where everything must be there."""
     if os.environ.get("CI"):
         pytest.fail(f"{why} (CI must have it)")
     pytest.skip(why)
+
+
+@pytest.fixture(scope="session")
+def suite(open_folder: Path) -> Iterator[Suite]:
+    """A suite of two replicas each. Tests that stop or freeze a part of it bring that back."""
+    try:
+        made = Suite(open_folder / "suite", replicas=dict.fromkeys(SERVICES, 2))
+    except DependencyMissing as error:
+        missing(error.message)
+    with made:
+        yield made
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have all tests that need a suite run in one process: it takes half a minute to start, and gigabytes."""
+    for item in items:
+        if "suite" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("suite"))
+            item.add_marker(pytest.mark.timeout(300))

@@ -59,9 +59,10 @@ def resolve(request: Request) -> bytes:
         PathDenied: A file lies outside of the allowed roots.
     """
     workspace = _workspace(request.workspace)
-    place = find(workspace, request.search_paths, request.path)
-    model(request.kind)
-    document = parse(request.kind, compose(workspace, place, request.kind, request.overrides))
+    with workspace.showing():
+        place = find(workspace, request.search_paths, request.path)
+        model(request.kind)
+        document = parse(request.kind, compose(workspace, place, request.kind, request.overrides))
     try:
         return json.dumps(plain(document), indent=2, ensure_ascii=False, allow_nan=False).encode()
     except ValueError as error:

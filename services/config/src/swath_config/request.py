@@ -10,7 +10,7 @@ class Request:
     """What ResolveConfig asks for.
 
     Attributes:
-        workspace: `Workspace.spec()` as JSON.
+        workspace: `Workspace.local_spec()` as JSON.
         search_paths: The session's search paths; none mean the configs root.
         kind: What kind of document it is to be.
         path: The file: absolute, or relative to a search path; `.yaml` may be left out.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from swath.documents import model, parse, problems, review, schema
-from swath.errors import ConfigInvalid, ConfigNotFound, InvalidInput, TimedOut, TooLarge
-from swath.storage.workspace import Workspace
+from swath.errors import ConfigInvalid, ConfigNotFound, InvalidInput, SwathError, TimedOut, TooLarge
+from swath.service.coalesce import NextRead
+from swath.storage.workspace import ConfigFolder, Workspace
 from swath_config.pool import Pool
 from swath_config.request import Request, resolve, warm
 from swath_config.settings import ConfigSettings
@@ -40,7 +41,10 @@ class ConfigService:
 
     def __init__(self, workspace: Workspace, settings: ConfigSettings | None = None) -> None:
         settings = settings or ConfigSettings()
-        self._workspace = json.dumps(workspace.spec())
+        self._workspace = workspace
+        self._spec = json.dumps(workspace.local_spec())
+        # Calls that come together share their way to where the files are.
+        self._gathered = NextRead(self._gather)
         self._document_limit = settings.result_limit_bytes
         self._pool = Pool(
             settings.workers,
@@ -68,11 +72,29 @@ class ConfigService:
             PathDenied: A file outside of the allowed roots is asked for, by whatever way.
             TimedOut, TooLarge, Exhausted: It costs more than it may.
         """
-        request = Request(self._workspace, tuple(search_paths), config_type, path, tuple(overrides))
+        folders = self._workspace.config_folders(search_paths, path)
+        for refused in await asyncio.gather(*map(self._gathered.get, folders)):
+            if refused is not None:
+                raise refused
+        request = Request(self._spec, tuple(search_paths), config_type, path, tuple(overrides))
         try:
             return await self._pool.call(resolve, request)
         except (TimedOut, TooLarge) as error:
             raise type(error)(f"Config resolution failed: {error.message}", metadata={"path": path[:200]}) from error
+
+    async def _gather(self, folders: Collection[ConfigFolder]) -> dict[ConfigFolder, SwathError | None]:
+        """Have the files of folders at hand; return what each could not be had for."""
+
+        def gather(folder: ConfigFolder) -> SwathError | None:
+            try:
+                with self._workspace.showing():
+                    self._workspace.gather(folder)
+            except SwathError as error:
+                return error
+            return None
+
+        refused = await asyncio.gather(*(asyncio.to_thread(gather, folder) for folder in folders))
+        return dict(zip(folders, refused, strict=True))
 
     def schema(self, config_type: str) -> str:
         """Return the JSON Schema of a kind of document.

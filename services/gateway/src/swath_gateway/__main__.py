@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -33,8 +34,19 @@ def main() -> None:
         sys.exit(f"swath_gateway: there is no program {arguments.envoy!r}; see --envoy")
     place = arguments.folder / "envoy.json"
     place.write_text(document)
-    # Envoy takes this process's place: signals go to it, and nothing of Python stays.
-    os.execv(program, [program, "-c", str(place), "--log-level", "warning"])
+    sys.exit(_run([program, "-c", str(place), "--log-level", "warning"]))
+
+
+def _run(command: list[str]) -> int:
+    """Run Envoy, hand signals on to it, and return its exit status.
+
+    As a child and not in this process's place: Envoy ends with whoever started it, and that may be a shell which is
+    about to leave.
+    """
+    envoy = subprocess.Popen(command)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda received, _: envoy.send_signal(received))
+    return envoy.wait()
 
 
 if __name__ == "__main__":

@@ -40,6 +40,11 @@ class DeviceThread:
         self._waiting = 0
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="device")
 
+    @property
+    def waiting(self) -> int:
+        """Pieces of work that wait or run."""
+        return self._waiting
+
     async def run(self, work: Callable[[], T]) -> T:
         """Run `work` on the device's thread and return what it returns.
 

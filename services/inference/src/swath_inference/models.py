@@ -48,6 +48,9 @@ class ModelCache:
         device: Torch device that models are moved to.
         limit: Bytes of models to keep; the one in use stays whatever its size.
         dropped: Told of each pipeline that the cache lets go of. Forwards of it may still be under way.
+
+    Attributes:
+        loads: Models that were loaded so far.
     """
 
     def __init__(
@@ -60,12 +63,18 @@ class ModelCache:
         self._models: OrderedDict[Key, Model] = OrderedDict()
         self._loading: dict[Key, asyncio.Task[Model]] = {}
         self._held: dict[str, Key] = {}
+        self.loads = 0
         self._holders: dict[Key, set[str]] = {}
 
     @property
     def keys(self) -> tuple[Key, ...]:
         """Keys of the loaded models, least recently used first."""
         return tuple(self._models)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the loaded models."""
+        return sum(model.size for model in list(self._models.values()))
 
     @property
     def sessions(self) -> set[str]:
@@ -118,6 +127,7 @@ class ModelCache:
         document = await self._artifacts.get(pipeline_digest)
         weights = await self._artifacts.get(weights_digest) if weights_digest else None
         model = await asyncio.to_thread(_build, document, weights, self._device)
+        self.loads += 1
         # Whoever wanted it may have been closed meanwhile.
         if key in self._holders:
             self._models[key] = model
@@ -130,7 +140,7 @@ class ModelCache:
             task.exception()  # Marked as seen: whoever waited may have left.
 
     def _shrink(self, keep: Key) -> None:
-        total = sum(model.size for model in self._models.values())
+        total = self.size
         for key in [key for key in self._models if key != keep]:
             if total <= self._limit:
                 return

@@ -5,11 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakKeyDictionary
 
-from swath.errors import InvalidInput, Unavailable
+import structlog
+
+from swath.errors import InvalidInput, SwathError, Unavailable
 from swath.service import Profiling, Session, Sessions, pipeline_of
 from swath.storage import ArtifactStore, Workspace
+from swath.storage.outputs import Outputs
+from swath.storage.patience import patiently
 from swath_inference.device import DeviceThread, pick_device
 from swath_inference.models import ModelCache
 from swath_inference.profiling import NodeTimes, Profiler, Record, summary
@@ -19,6 +25,9 @@ if TYPE_CHECKING:
     from swath.engine.pipeline import Pipeline
 
 _STAGE = "inference"
+_PUBLISH_EVERY_S = 2.0
+
+_log = structlog.get_logger()
 
 Batch = dict[str, Any]
 """Inputs by port name: tensors, lists, text."""
@@ -48,10 +57,8 @@ class InferenceService:
         sessions: The sessions' authority.
         artifacts: Where pipelines and weights are.
         workspace: Where nodes that write files may write.
+        profiler: Where forward times are recorded.
         replicas: The other replicas.
-
-    Attributes:
-        profiler: What this replica has recorded.
     """
 
     def __init__(
@@ -60,6 +67,7 @@ class InferenceService:
         sessions: Sessions,
         artifacts: ArtifactStore,
         workspace: Workspace,
+        profiler: Profiler | None = None,
         replicas: Replicas | None = None,
     ) -> None:
         self._settings = settings
@@ -68,12 +76,16 @@ class InferenceService:
         self._sessions = sessions
         self._artifacts = artifacts
         self._thread = DeviceThread(settings.queue_limit)
-        self.profiler = Profiler()
+        self.profiler = profiler or Profiler()
         self._cache: ModelCache | None = None
         self._device = ""
         self._warm = asyncio.Event()
         self._calls: Counter[str] = Counter()
         self._closed: set[str] = set()
+        # What the nodes of loaded pipelines write.
+        self._outputs: WeakKeyDictionary[Pipeline, Outputs] = WeakKeyDictionary()
+        self._publishing: dict[Outputs, asyncio.Task[None]] = {}
+        self._publisher = ThreadPoolExecutor(1, thread_name_prefix="publisher")
 
     async def warm_up(self) -> None:
         """Import torch, initialise the device and run a first forward; calls wait until this is done or has failed."""
@@ -135,18 +147,26 @@ class InferenceService:
         if self._cache is None:
             raise Unavailable("the device of this server could not be brought up; the server's log has the cause")
         model = await self._cache.get(key, session_id)
+        if (outputs := self._outputs.get(model.pipeline)) is None:
+            outputs = self._outputs[model.pipeline] = self._workspace.outputs()
         # The pipeline keeps a plan for each set of names; those that it does not know would only fill its memory.
         known = sorted(model.names.intersection(only)) if only else None
         observe = self.profiler.observer(session_id, session.profiling, _STAGE)
 
         def work() -> Any:
-            return self._forward(model.pipeline, read, known, write, observe, session.profiling.synchronize_device)
+            synchronize = session.profiling.synchronize_device
+            return self._forward(model.pipeline, outputs, read, known, write, observe, synchronize)
 
-        return await self._thread.run(work)
+        with self._workspace.showing():
+            answer = await self._thread.run(work)
+            if outputs.pending:
+                await self._publish(outputs)
+        return answer
 
     def _forward(
         self,
         pipeline: Any,
+        outputs: Outputs,
         read: Callable[[], Batch],
         only: Sequence[str] | None,
         write: Callable[[dict[str, Any]], Any],
@@ -167,9 +187,7 @@ class InferenceService:
                 }
             if pipeline.stateful:
                 pipeline.forget()
-            context = Context(
-                stage=Stage.INFERENCE, resolve=self._workspace.resolve_output, observe=observe, synchronize=synchronize
-            )
+            context = Context(stage=Stage.INFERENCE, resolve=outputs.resolve, observe=observe, synchronize=synchronize)
             return write(pipeline(batch, context, only=only))
 
     async def set_profiling(
@@ -219,6 +237,35 @@ class InferenceService:
         if self._release(session_id):
             await self._thread.surely(lambda: _free(self._device))
 
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for the device."""
+        return self._thread.waiting
+
+    @property
+    def models(self) -> int:
+        """Models that are loaded."""
+        return len(self._cache.keys) if self._cache is not None else 0
+
+    @property
+    def model_bytes(self) -> int:
+        """Bytes of the models that are loaded."""
+        return self._cache.size if self._cache is not None else 0
+
+    @property
+    def model_loads(self) -> int:
+        """Models that were loaded so far."""
+        return self._cache.loads if self._cache is not None else 0
+
+    def device_memory(self) -> dict[str, float]:
+        """Return bytes of the device's memory by use; nothing where the device is the CPU."""
+        if not self._device.startswith("cuda"):
+            return {}
+        import torch
+
+        free, total = torch.cuda.mem_get_info(self._device)
+        return {"used": total - free, "free": free, "allocated": torch.cuda.memory_allocated(self._device)}
+
     def held(self) -> set[str]:
         """Return the ids of the sessions that something is held for."""
         return self.profiler.sessions | (self._cache.sessions if self._cache is not None else set())
@@ -226,8 +273,11 @@ class InferenceService:
     def close(self) -> None:
         """Free everything."""
         self._thread.close()
+        for task in list(self._publishing.values()):
+            task.cancel()
         for pipeline in self._cache.clear() if self._cache is not None else ():
-            pipeline.close()
+            self._let_go(pipeline)
+        self._publisher.shutdown()
 
     def _release(self, session_id: str) -> bool:
         self.profiler.forget(session_id)
@@ -235,7 +285,20 @@ class InferenceService:
 
     def _dropped(self, pipeline: Pipeline) -> None:
         # On the device's thread: forwards that wait there come first.
-        self._thread.later(pipeline.close)
+        self._thread.later(lambda: self._let_go(pipeline))
+
+    def _let_go(self, pipeline: Pipeline) -> None:
+        pipeline.close()
+        outputs = self._outputs.pop(pipeline, None)
+        if outputs is not None and outputs.pending:
+            self._publisher.submit(_publish_last, outputs)
+
+    async def _publish(self, outputs: Outputs) -> None:
+        """Have what a call wrote show in the workspace before it is answered; large files that grow, soon after."""
+        whole = await asyncio.to_thread(outputs.publish, final=False)
+        if not whole and outputs not in self._publishing:
+            task = self._publishing[outputs] = asyncio.create_task(_publish_soon(outputs))
+            task.add_done_callback(lambda done: self._publishing.pop(outputs, None))
 
 
 def _first_forward(wanted: str) -> str:
@@ -252,6 +315,28 @@ def _first_forward(wanted: str) -> str:
         sample = swath.engine.codec.decode([64, 64], 1, bytes(64 * 64 * 4)).to(device)
         (sample @ sample).sum().item()
     return device
+
+
+async def _publish_soon(outputs: Outputs) -> None:
+    whole = False
+    while not whole:
+        await asyncio.sleep(_PUBLISH_EVERY_S)
+        try:
+            whole = await asyncio.to_thread(outputs.publish, final=False)
+        except Unavailable:
+            continue
+        except SwathError as error:
+            _log.warning("files that nodes wrote could not be published", error=str(error))
+            return
+
+
+def _publish_last(outputs: Outputs) -> None:
+    try:
+        patiently(outputs.publish)
+    except SwathError as error:
+        _log.warning("files that nodes wrote could not be published", error=str(error))
+    finally:
+        outputs.close()
 
 
 def _free(device: str) -> None:

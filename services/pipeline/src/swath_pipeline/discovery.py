@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -13,6 +14,7 @@ from swath.errors import DocumentInvalid, FileMissing, InvalidInput, SwathError
 from swath.storage import Base, Workspace
 
 _FOLDER = "pipeline"
+_SUFFIX = ".yaml"
 
 
 @dataclass(frozen=True)
@@ -21,9 +23,9 @@ class Found:
 
     Attributes:
         path: Relative to configs/pipeline, with its extension.
-        file: Where it is.
+        file: Where it is, as clients know it.
         metadata: Its metadata; the name falls back to the file's stem.
-        weights: The .pt file beside it, if there is one.
+        weights: The .pt file beside it, if there is one, likewise.
         text: Its text.
     """
 
@@ -68,18 +70,16 @@ class Discovery:
         return [root / _FOLDER for root in self._workspace.config_roots if (root / _FOLDER).is_dir()]
 
     def _all(self, tag: str | None) -> list[Found]:
-        roots = self._roots()
-        if not roots:
-            raise FileMissing(f"there is no folder {_FOLDER} in {[str(root) for root in self._workspace.config_roots]}")
-        files: dict[str, Path] = {}
-        for root in roots:
-            for file in root.rglob("*.yaml"):
-                files.setdefault(file.relative_to(root).as_posix(), file)
+        files = self._workspace.files(".", base=Base.PIPELINES, content=(_SUFFIX,))
+        if not files and not self._roots():
+            raise FileMissing(f"there is no folder {_FOLDER} in {self._shown(self._workspace.config_roots)}")
         found = []
         for path, file in sorted(files.items()):
-            # One that leads out, is too large or goes away meanwhile must not hide all others.
+            weights = files.get(path.removesuffix(_SUFFIX) + ".pt")
+            # One that is too large or goes away meanwhile must not hide all others.
             with contextlib.suppress(SwathError, OSError):
-                found.append(_read(path, self._workspace.resolve(str(file))))
+                if path.endswith(_SUFFIX):
+                    found.append(self._read(path, file, weights if weights == file.with_suffix(".pt") else None))
         if not tag:
             return found
         return [each for each in found if tag.lower() in (own.lower() for own in each.metadata.tags)]
@@ -98,16 +98,19 @@ class Discovery:
             )
         file = self._workspace.resolve(path, base=Base.PIPELINES)
         if not file.is_file():
-            raise FileMissing(f"Pipeline '{path}' not found in {[str(root) for root in self._roots()]}")
-        return _read(path, file)
+            raise FileMissing(f"Pipeline '{path}' not found in {self._shown(self._roots())}")
+        weights = file.with_suffix(".pt")
+        return self._read(path, file, weights if weights.is_file() else None)
 
+    def _read(self, path: str, file: Path, weights: Path | None) -> Found:
+        if file.stat().st_size > MAX_YAML_BYTES:
+            raise DocumentInvalid(f"Pipeline '{path}' has more than {MAX_YAML_BYTES} bytes")
+        text = file.read_text(encoding="utf-8", errors="replace")
+        shown = None if weights is None else Path(self._workspace.shown(weights))
+        return Found(path, Path(self._workspace.shown(file)), _metadata(text, file.stem), shown, text)
 
-def _read(path: str, file: Path) -> Found:
-    if file.stat().st_size > MAX_YAML_BYTES:
-        raise DocumentInvalid(f"Pipeline '{path}' has more than {MAX_YAML_BYTES} bytes")
-    text = file.read_text(encoding="utf-8", errors="replace")
-    weights = file.with_suffix(".pt")
-    return Found(path, file, _metadata(text, file.stem), weights if weights.is_file() else None, text)
+    def _shown(self, folders: Iterable[Path]) -> list[str]:
+        return [self._workspace.shown(each) for each in folders]
 
 
 def _metadata(text: str, stem: str) -> PipelineMetadata:

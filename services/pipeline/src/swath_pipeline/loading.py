@@ -88,9 +88,7 @@ class Loading:
         source = CLIENT_BYTES
         if data is None:
             assert path is not None
-            found = await asyncio.to_thread(self._find_weights, path, session)
-            data = await asyncio.to_thread(found.read_bytes)
-            source = str(found)
+            data, source = await asyncio.to_thread(self._read_weights, path, session)
         digest = await asyncio.to_thread(
             self._merge_weights, pipeline_digest, session.weights_digest, data, strict=strict
         )
@@ -106,9 +104,12 @@ class Loading:
         await self._sessions.change(session_id, decide)
         return source
 
-    def _find_weights(self, path: str, session: Session) -> Path:
+    def _read_weights(self, path: str, session: Session) -> tuple[bytes, str]:
+        """Return a weights file's bytes, and where it is as clients know it."""
         name = path if Path(path).suffix else f"{path}.pt"
-        return self._workspace.find(name, session.search_paths)
+        with self._workspace.showing():
+            found = self._workspace.find(name, session.search_paths)
+            return found.read_bytes(), self._workspace.shown(found)
 
     def _merge_weights(self, pipeline_digest: str, before: str | None, data: bytes, *, strict: bool) -> str:
         # A file that does not cover all nodes leaves the others as the session had them.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from swath.documents import (
     SCHEMAS_VERSION,
@@ -25,10 +26,13 @@ from swath.storage import ArtifactStore, Base, Workspace
 from swath_pipeline import workbench
 from swath_pipeline.loading import Loading
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class SavedRun:
-    """Files of a saved run; `weights` is None where none were asked for."""
+    """Files of a saved run, as clients know them; `weights` is None where none were asked for."""
 
     trainrun: Path
     pipeline: Path
@@ -60,7 +64,7 @@ class Saving:
             metadata: Fields of the metadata that the caller gave.
 
         Returns:
-            The YAML file and the weights file.
+            The YAML file and the weights file, as clients know them.
 
         Raises:
             PipelineMissing: The session has no pipeline.
@@ -71,7 +75,7 @@ class Saving:
         pipeline_of(session)
         if not path:
             raise InvalidInput("pipeline_path is empty")
-        return await asyncio.to_thread(self._save_pipeline, session, path, metadata)
+        return await asyncio.to_thread(self._showing(self._save_pipeline), session, path, metadata)
 
     def _save_pipeline(self, session: Session, path: str, metadata: dict[str, Any]) -> tuple[Path, Path]:
         target = self._workspace.resolve(path, base=Base.PIPELINES, write=True)
@@ -79,7 +83,8 @@ class Saving:
             raise InvalidInput(f"pipeline_path {path!r} ends in .pt, which is the name of the weights beside it")
         if target.is_dir():
             raise InvalidInput(f"pipeline_path {path!r} is a folder")
-        return self._write_pipeline(session, target, metadata)
+        saved, weights = self._write_pipeline(session, target, metadata)
+        return self._shown(saved), self._shown(weights)
 
     def _write_pipeline(self, session: Session, target: Path, metadata: dict[str, Any]) -> tuple[Path, Path]:
         pipeline = workbench.open_pipeline(self._artifacts, pipeline_of(session), session.weights_digest)
@@ -111,7 +116,7 @@ class Saving:
             )
         if not path:
             raise InvalidInput("trainrun_path is empty")
-        return await asyncio.to_thread(self._save_run, session, path, weights=weights)
+        return await asyncio.to_thread(self._showing(self._save_run), session, path, weights=weights)
 
     def _save_run(self, session: Session, path: str, *, weights: bool) -> SavedRun:
         assert session.run_config_digest is not None
@@ -127,7 +132,9 @@ class Saving:
             self._workspace.write(str(beside), dump_yaml(document).encode())
         # Last, so that a run which can be found has all its parts.
         content = dump_yaml(run.model_copy(update={"pipeline": beside.name}))
-        return SavedRun(self._workspace.write(str(target), content.encode()), beside, saved_weights)
+        saved = self._workspace.write(str(target), content.encode())
+        shown_weights = None if saved_weights is None else self._shown(saved_weights)
+        return SavedRun(self._shown(saved), self._shown(beside), shown_weights)
 
     async def restore_run(
         self, path: str, weights_path: str | None, *, strict: bool, session_id: str, owner: str = ""
@@ -156,7 +163,7 @@ class Saving:
         session = await self._sessions.get(session_id) if session_id else None
         if session is not None:
             require_idle(session, "RestoreTrainRun")
-        run, pipeline, weights = await asyncio.to_thread(self._read_run, path, weights_path)
+        run, pipeline, weights = await asyncio.to_thread(self._showing(self._read_run), path, weights_path)
         changes: dict[str, Any] = await asyncio.to_thread(self._store_run, run, pipeline, weights, strict=strict)
         if session is not None:
             await self._loading.put_pipeline(session, pipeline, **changes)
@@ -170,6 +177,19 @@ class Saving:
             raise
         return session.id, run
 
+    def _shown(self, real: Path) -> Path:
+        """Return where clients and other services know a file."""
+        return Path(self._workspace.shown(real))
+
+    def _showing(self, work: Callable[P, T]) -> Callable[P, T]:
+        """Return work whose errors name files as clients know them."""
+
+        def shown(*arguments: P.args, **options: P.kwargs) -> T:
+            with self._workspace.showing():
+                return work(*arguments, **options)
+
+        return shown
+
     def _read_run(self, path: str, weights_path: str | None) -> tuple[TrainRunDocument, PipelineDocument, bytes | None]:
         file = self._workspace.find(path if Path(path).suffix else f"{path}.yaml")
         content = load_yaml(file.read_bytes(), source=str(file))
@@ -182,7 +202,8 @@ class Saving:
             )
         run: TrainRunDocument = parse("trainrun", content)
         if isinstance(run.pipeline, PipelineDocument):
-            beside = file.with_name(f"{file.stem}_pipeline.yaml")
+            # Found with what lies beside it: the weights.
+            beside = self._workspace.resolve(str(file.with_name(f"{file.stem}_pipeline.yaml")))
             document = run.pipeline
         else:
             beside = self._find_pipeline(run.pipeline, file)

@@ -1,4 +1,4 @@
-"""The files of a workspace as clients see them. All of this blocks."""
+"""The files of a workspace in a folder as clients see them. All of this blocks."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from swath.errors import FileChanged, FileMissing, FolderNotEmpty, InvalidInput, PathDenied
 from swath.storage.files import HIDDEN, refusals
 from swath.storage.workspace import CONFIGS, Workspace
+from swath_session.entries import Entry, missing
 
 _BLOCK = 1 << 20
 _KNOWN_DIGESTS = 16_384
@@ -25,71 +25,30 @@ _SETTLED_NS = 2 * 10**9
 _Stamp = tuple[int, int, int, int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One file or folder.
-
-    Attributes:
-        path: Relative to the workspace's root.
-        folder: Whether it is a folder.
-        size: Bytes; 0 for a folder.
-        sha256: Digest in lower-case hexadecimal, where it was asked for.
-        modified_ns: Unix time of the last change, nanoseconds.
-        shipped: Whether it ships with the server.
-    """
-
-    path: str
-    folder: bool
-    size: int
-    sha256: str | None
-    modified_ns: int
-    shipped: bool
-
-
-class Catalogue:
-    """Describes, lists, opens and removes files of the workspace's root, with the shipped configs below `configs`."""
+class FolderCatalogue:
+    """The catalogue of a workspace in a folder."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._digests: OrderedDict[_Stamp, str] = OrderedDict()
 
     def stat(self, path: str, *, with_sha256: bool = False) -> Entry:
-        """Describe a file or folder.
-
-        Raises:
-            FileMissing: Nothing there.
-            PathDenied: Not in the workspace.
-        """
+        """As `Catalogue.stat`."""
         real = self._real(path)
         return self._entry(self._workspace.name(real), real, with_sha256)
 
     def page(
         self, path: str, *, recursive: bool, with_sha256: bool, most: int, after: str = ""
     ) -> tuple[list[Entry], str]:
-        """List a folder, names in order and each folder before what it holds.
-
-        Args:
-            path: The folder; empty for the root. A file lists itself.
-            recursive: Whether to descend.
-            with_sha256: Whether to compute digests.
-            most: Entries at most.
-            after: Path of the last entry of the page before; empty to begin.
-
-        Returns:
-            Entries, and the `after` of the next page; empty at the end.
-
-        Raises:
-            FileMissing: No such folder.
-            PathDenied: Not in the workspace.
-        """
+        """As `Catalogue.page`."""
         real = self._real(path)
         if not os.path.isdir(real):
             return [self._entry(self._workspace.name(real), real, with_sha256)], ""
         top = Path(self._workspace.name(real)).parts
         entries: list[Entry] = []
-        for parts, place in self._walk(top, recursive, tuple(after.split("/")) if after else ()):
+        for parts, place in self._walk(top, recursive, after):
             if len(entries) == most:
-                return entries, entries[-1].path
+                return entries, entries[-1].place
             # What goes away meanwhile is simply not there any more.
             try:
                 entries.append(self._entry("/".join(parts), place, with_sha256))
@@ -97,20 +56,14 @@ class Catalogue:
                 continue
         return entries, ""
 
-    def open(self, path: str) -> OpenFile:
-        """Open a file for reading.
-
-        Raises:
-            FileMissing: No such file.
-            InvalidInput: A folder, or not a plain file.
-            PathDenied: Not in the workspace.
-        """
+    def open(self, path: str, offset: int = 0, length: int | None = None) -> LocalFile:
+        """As `Catalogue.open`."""
         real = self._real(path)
         try:
             # Without waiting: a pipe in the workspace would never open.
             descriptor = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError as error:
-            raise _missing(path) from error
+            raise missing(path) from error
         except OSError as error:
             raise PathDenied(f"the server cannot read {path[:200]!r}: {error.strerror}") from error
         try:
@@ -118,19 +71,13 @@ class Catalogue:
             if not stat.S_ISREG(status.st_mode):
                 raise InvalidInput(f"{path!r} is not a file")
             digest = self._digest(descriptor, status)
-            return OpenFile(descriptor, status, _made(self._workspace.name(real), status, digest, self._shipped(real)))
+            return LocalFile(descriptor, status, _made(self._workspace.name(real), status, digest, self._shipped(real)))
         except BaseException:
             os.close(descriptor)
             raise
 
     def delete(self, path: str, *, recursive: bool) -> int:
-        """Remove a file or a folder and return how many of both went.
-
-        Raises:
-            FileMissing: Nothing there.
-            FolderNotEmpty: The folder holds something, and `recursive` is not set.
-            PathDenied: Not in the workspace, or it ships with the server.
-        """
+        """As `Catalogue.delete`."""
         # The link itself goes, not what it leads to, so only the folder that holds it is looked up.
         place = Path(path)
         if place.name in ("", ".."):
@@ -144,7 +91,7 @@ class Catalogue:
             if not os.path.lexists(target):
                 if os.path.lexists(self._workspace.resolve(path)):
                     raise PathDenied(f"{path!r} ships with the server and cannot be removed")
-                raise _missing(path)
+                raise missing(path)
             if target.is_dir() and not target.is_symlink():
                 return _remove_folder(target, path, recursive)
             target.unlink(missing_ok=True)
@@ -160,7 +107,7 @@ class Catalogue:
         if not (real.is_relative_to(self._workspace.root) or self._shipped(real)):
             raise PathDenied(f"the path {path[:200]!r} is not in the workspace")
         if not os.path.lexists(real):
-            raise _missing(path)
+            raise missing(path)
         return real
 
     def _shipped(self, real: Path) -> bool:
@@ -178,20 +125,19 @@ class Catalogue:
                 finally:
                     os.close(descriptor)
         except FileNotFoundError as error:
-            raise _missing(name) from error
+            raise missing(name) from error
         except OSError as error:
             raise PathDenied(f"the server cannot read {name!r}: {error.strerror}") from error
         return _made(name, status, digest, self._shipped(place))
 
-    def _walk(
-        self, top: tuple[str, ...], recursive: bool, after: tuple[str, ...]
-    ) -> Iterator[tuple[tuple[str, ...], Path]]:
+    def _walk(self, top: tuple[str, ...], recursive: bool, after: str) -> Iterator[tuple[tuple[str, ...], Path]]:
         """Give names and places below a folder, those up to `after` left out without being looked at."""
         waiting = [iter(self._folder(top))]
         while waiting:
-            for parts, place, enter in waiting[-1]:
-                inside = after[: len(parts)] == parts
-                if parts <= after and not inside:
+            for parts, place, folder, enter in waiting[-1]:
+                position = "/".join(parts) + "/" * folder
+                inside = folder and after.startswith(position)
+                if position <= after and not inside:
                     continue
                 if not inside:
                     yield parts, place
@@ -201,30 +147,12 @@ class Catalogue:
             else:
                 waiting.pop()
 
-    def _folder(self, parts: tuple[str, ...]) -> list[tuple[tuple[str, ...], Path, bool]]:
-        """Return names, places, and whether to enter them, of one folder: the own layer's over the shipped ones."""
-        found: dict[str, tuple[Path, bool]] = {}
-        layers = [self._workspace.root.joinpath(*parts)]
-        if parts[:1] == (CONFIGS,):
-            layers.insert(0, self._workspace.configs.joinpath(*parts[1:]))
-        elif not parts and self._workspace.configs.is_dir():
-            found[CONFIGS] = (self._workspace.configs, True)
-        for layer in layers:
-            try:
-                children = list(os.scandir(layer))
-            except OSError:
-                continue
-            found.update((child.name, (Path(child.path), _enter(child))) for child in children if self._seen(child))
-        return [((*parts, name), *found[name]) for name in sorted(found)]
-
-    def _seen(self, child: os.DirEntry[str]) -> bool:
-        if child.name.startswith(HIDDEN):
-            return False
-        if child.is_symlink():
-            real = Path(os.path.realpath(child.path))
-            if not (real.is_relative_to(self._workspace.root) or self._shipped(real)):
-                return False
-        return child.is_file() or child.is_dir()
+    def _folder(self, parts: tuple[str, ...]) -> list[tuple[tuple[str, ...], Path, bool, bool]]:
+        """Return names, places, and whether they are folders and to be entered, of one folder, in order."""
+        return sorted(
+            (((*parts, name), place, folder, enter) for name, place, folder, enter in children(self._workspace, parts)),
+            key=lambda each: each[0][-1] + "/" * each[2],
+        )
 
     def _digest(self, descriptor: int, status: os.stat_result) -> str:
         stamp = _stamp(status)
@@ -244,7 +172,7 @@ class Catalogue:
             self._digests.popitem(last=False)
 
 
-class OpenFile:
+class LocalFile:
     """One version of a file, open for reading.
 
     Attributes:
@@ -281,13 +209,44 @@ def _made(name: str, status: os.stat_result, digest: str | None, shipped: bool) 
     return Entry(name, folder, 0 if folder else status.st_size, digest, status.st_mtime_ns, shipped)
 
 
-def _enter(child: os.DirEntry[str]) -> bool:
-    # Links to folders are shown and not entered: they may lead in circles.
-    return child.is_dir(follow_symlinks=False)
+def children(
+    workspace: Workspace, parts: tuple[str, ...], *, own: bool = True
+) -> Iterator[tuple[str, Path, bool, bool]]:
+    """Give names, places, and whether they are folders and to be entered, of what a folder holds.
+
+    Args:
+        workspace: The workspace.
+        parts: The folder, from the root.
+        own: Whether the workspace's own layer counts, over the configs that ship with the server.
+    """
+    found: dict[str, tuple[Path, bool, bool]] = {}
+    layers = [workspace.root.joinpath(*parts)] if own else []
+    if parts[:1] == (CONFIGS,):
+        layers.insert(0, workspace.configs.joinpath(*parts[1:]))
+    elif not parts and workspace.configs.is_dir():
+        found[CONFIGS] = (workspace.configs, True, True)
+    for layer in layers:
+        try:
+            inside = list(os.scandir(layer))
+        except OSError:
+            continue
+        # Links to folders are shown and not entered: they may lead in circles.
+        found.update(
+            (child.name, (Path(child.path), child.is_dir(), child.is_dir(follow_symlinks=False)))
+            for child in inside
+            if _seen(workspace, child)
+        )
+    return ((name, *what) for name, what in found.items())
 
 
-def _missing(path: str) -> FileMissing:
-    return FileMissing(f"nothing at {path[:200]!r} in the workspace", metadata={"path": path[:256]})
+def _seen(workspace: Workspace, child: os.DirEntry[str]) -> bool:
+    if child.name.startswith(HIDDEN):
+        return False
+    if child.is_symlink():
+        real = Path(os.path.realpath(child.path))
+        if not (real.is_relative_to(workspace.root) or real.is_relative_to(workspace.configs)):
+            return False
+    return child.is_file() or child.is_dir()
 
 
 def _remove_folder(folder: Path, path: str, recursive: bool) -> int:

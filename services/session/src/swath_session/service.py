@@ -33,6 +33,9 @@ class SessionService:
         store: The tables.
         workspace: What search paths mean.
         settings: Times.
+
+    Attributes:
+        open: Sessions that there were at the last sweep.
     """
 
     def __init__(self, store: SessionStore, workspace: Workspace, settings: SessionSettings) -> None:
@@ -44,6 +47,7 @@ class SessionService:
         self._touching: set[str] = set()
         self._closing: set[asyncio.Task[Session]] = set()
         self._sweeper: asyncio.Task[None] | None = None
+        self.open = 0
 
     async def start(self) -> None:
         """Open the store and begin to remove expired sessions."""
@@ -155,7 +159,7 @@ class SessionService:
         if len(paths) > _MOST_SEARCH_PATHS:
             raise Exhausted(f"a session holds {_MOST_SEARCH_PATHS} search paths at most, not {len(paths)}")
         found, rejected = await asyncio.to_thread(self._sort_out, paths)
-        root = str(self._workspace.configs)
+        root = self._workspace.shown(self._workspace.configs)
 
         def decide(session: Session) -> dict[str, Any]:
             kept = (session.search_paths or (root,)) if append is not False else ()
@@ -204,7 +208,7 @@ class SessionService:
             else:
                 # What an absolute path names is kept as it was named; the shipped layer stands for both.
                 real = Path(os.path.realpath(path))
-                found.append(str(real if real in dirs else dirs[-1]))
+                found.append(self._workspace.shown(real if real in dirs else dirs[-1]))
         return tuple(found), tuple(rejected)
 
     async def _close(self, session_id: str) -> Session:
@@ -225,6 +229,7 @@ class SessionService:
         while True:
             try:
                 await self.sweep()
+                self.open = await self._store.count()
             except Exception:
                 _log.exception("expired sessions could not be removed; trying again")
             await asyncio.sleep(self._settings.session_sweep_s)

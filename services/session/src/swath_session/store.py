@@ -132,7 +132,7 @@ class SessionStore:
 
     async def read(self, session_ids: Collection[str]) -> dict[str, Reading]:
         """Return those of the sessions that exist and have not expired."""
-        keys = list(session_ids)
+        keys = [key for key in session_ids if _is_text(key)]
         if len(keys) == 1:
             statement, values = self._read_one, {"key": keys[0]}
         else:
@@ -151,6 +151,8 @@ class SessionStore:
         """
         if unknown := set(changes) - _CHANGEABLE:
             raise TypeError(f"these fields of a session are not to be changed: {', '.join(sorted(unknown))}")
+        if not _is_text(session_id):
+            return None, False
         here = and_(_s.id == session_id, self._alive)
         values = {name: _column_value(value) for name, value in changes.items()}
         guarded = (
@@ -175,6 +177,8 @@ class SessionStore:
 
     async def remove(self, session_id: str) -> Session | None:
         """Remove a session and return what it was; None where there is none, or it has expired."""
+        if not _is_text(session_id):
+            return None
         removed = await self._writer.write(lambda connection: _gone(connection, self._remove, {"key": session_id}))
         return removed[0] if removed else None
 
@@ -194,6 +198,11 @@ class SessionStore:
         statement = select(_s.pipeline_digest, _s.weights_digest, _s.run_config_digest)
         rows = await run(self._engine, lambda connection: connection.execute(statement).all())
         return {digest for row in rows for digest in row if digest is not None}
+
+
+def _is_text(key: str) -> bool:
+    """Whether a key could be in a table: no database keeps a NUL, and not each of them takes one in a question."""
+    return "\0" not in key
 
 
 def _gone(connection: Connection, removal: Executable, values: dict[str, Any]) -> list[Session]:

@@ -1,24 +1,21 @@
-"""Uploads: bytes arrive in a file of the server's own, which takes its place when it is whole. All of this blocks."""
+"""Uploads to a workspace in a folder: bytes arrive in a file of the server's own, which takes its place when whole."""
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
 import os
-import re
 import secrets
 import shutil
 import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from swath.errors import (
     ContentMismatch,
     InvalidInput,
-    OffsetMismatch,
     PathDenied,
     StorageRefused,
     TooLarge,
@@ -26,56 +23,33 @@ from swath.errors import (
 )
 from swath.storage.files import HIDDEN, refusals, sync_folder
 from swath.storage.workspace import Workspace
+from swath_session.catalogue import FolderCatalogue
+from swath_session.entries import Entry, UploadHeader, behind, check_header
 
 _FOLDER = f"{HIDDEN}uploads"
 _BLOCK = 1 << 20
 _TRIES = 5
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-@dataclass(frozen=True, slots=True)
-class UploadHeader:
-    """What a client says about a file before it sends it.
-
-    Attributes:
-        path: Where it is to be.
-        size: Bytes of the whole file, if known.
-        sha256: Digest of the whole file in lower-case hexadecimal, if known; only then can the upload be resumed.
-        offset: Position of the first byte that follows.
-    """
-
-    path: str
-    size: int | None = None
-    sha256: str | None = None
-    offset: int = 0
-
-
-class Uploads:
-    """The uploads of one workspace.
+class FolderUploads:
+    """The uploads of a workspace in a folder.
 
     Args:
         workspace: Where files go.
+        catalogue: Describes them.
         most_bytes: Largest file taken.
     """
 
-    def __init__(self, workspace: Workspace, most_bytes: int) -> None:
+    def __init__(self, workspace: Workspace, catalogue: FolderCatalogue, most_bytes: int) -> None:
         self._workspace = workspace
+        self._catalogue = catalogue
         self._most_bytes = most_bytes
         self._folder = workspace.root / _FOLDER
 
-    def open(self, header: UploadHeader) -> Upload:
-        """Begin an upload, or go on with one.
-
-        Raises:
-            PathDenied: The path is not one to write to.
-            InvalidInput: It is a folder or lies below a file; the header contradicts itself.
-            OffsetMismatch: Less has arrived than the offset says; `offset` in the metadata says how much has.
-            UploadActive: The same upload is under way.
-            TooLarge: Larger than the limit.
-            StorageRefused: No room.
-        """
-        target = self.target(header.path)
-        _check(header)
+    def open(self, header: UploadHeader) -> LocalUpload:
+        """As `Uploads.open`."""
+        target = self._target(header.path)
+        check_header(header)
         if header.size is not None and header.size > self._most_bytes:
             raise TooLarge(
                 f"{header.path!r} has {header.size} bytes; this server takes files of {self._most_bytes} bytes at most"
@@ -87,37 +61,23 @@ class Uploads:
                 raise StorageRefused(f"no room on the server for {header.path!r}: {room} bytes are free")
             descriptor, partial = self._claim(target, header)
             try:
-                return Upload(descriptor, partial, target, header, self._most_bytes)
+                return LocalUpload(descriptor, partial, target, header, self._most_bytes, self._catalogue)
             except BaseException:
                 os.close(descriptor)
                 raise
 
-    def target(self, path: str) -> Path:
-        """Return where a file that is put to `path` will be.
-
-        Raises:
-            PathDenied: Not in the workspace.
-            InvalidInput: A folder, or below a file.
-        """
-        target = self._workspace.resolve(path, write=True)
-        if not target.is_relative_to(self._workspace.root):
-            raise PathDenied(f"the path {path[:200]!r} is not in the workspace; files are put there only")
-        if os.path.isdir(target):
-            raise InvalidInput(f"{path!r} is a folder")
-        above = next(each for each in target.parents if os.path.lexists(each))
-        if not os.path.isdir(above):
-            raise InvalidInput(f"{path!r} would lie below the file {self._workspace.name(above)!r}")
-        return target
-
-    def arrived(self, target: Path, sha256: str) -> int:
-        """Return how many bytes of an upload that was cut have arrived."""
+    def arrived(self, path: str, sha256: str) -> tuple[int, bool]:
+        """As `Uploads.arrived`."""
+        target = self._target(path)
+        if target.is_file() and self._catalogue.stat(str(target), with_sha256=True).sha256 == sha256:
+            return target.stat().st_size, True
         try:
-            return self._partial(target, sha256).stat().st_size
+            return self._partial(target, sha256).stat().st_size, False
         except FileNotFoundError:
-            return 0
+            return 0, False
 
     def sweep(self, older_s: float) -> int:
-        """Remove what is left of uploads that nobody went on with for `older_s` seconds; return how many."""
+        """As `Uploads.sweep`."""
         removed = 0
         with suppress(FileNotFoundError):
             for partial in list(self._folder.iterdir()):
@@ -129,6 +89,17 @@ class Uploads:
                         partial.unlink()
                         removed += 1
         return removed
+
+    def _target(self, path: str) -> Path:
+        target = self._workspace.resolve(path, write=True)
+        if not target.is_relative_to(self._workspace.root):
+            raise PathDenied(f"the path {path[:200]!r} is not in the workspace; files are put there only")
+        if os.path.isdir(target):
+            raise InvalidInput(f"{path!r} is a folder")
+        above = next(each for each in target.parents if os.path.lexists(each))
+        if not os.path.isdir(above):
+            raise InvalidInput(f"{path!r} would lie below the file {self._workspace.name(above)!r}")
+        return target
 
     def _partial(self, target: Path, sha256: str) -> Path:
         return self._folder / hashlib.sha256(f"{target}\0{sha256}".encode()).hexdigest()
@@ -142,7 +113,7 @@ class Uploads:
                 create = 0 if header.offset else os.O_CREAT
                 descriptor = os.open(partial, os.O_RDWR | os.O_CLOEXEC | create, 0o666)
             except FileNotFoundError as error:
-                raise _behind(header, 0) from error
+                raise behind(header, 0) from error
             try:
                 _lock(descriptor, header.path)
                 with suppress(FileNotFoundError):
@@ -155,14 +126,23 @@ class Uploads:
             os.close(descriptor)
 
 
-class Upload:
-    """One upload under way. `finish` or `abandon` ends it; methods may be called from any thread."""
+class LocalUpload:
+    """One upload under way."""
 
-    def __init__(self, descriptor: int, partial: Path, target: Path, header: UploadHeader, most_bytes: int) -> None:
+    def __init__(
+        self,
+        descriptor: int,
+        partial: Path,
+        target: Path,
+        header: UploadHeader,
+        most_bytes: int,
+        catalogue: FolderCatalogue,
+    ) -> None:
         arrived = os.fstat(descriptor).st_size
         if header.offset > arrived:
-            raise _behind(header, arrived)
+            raise behind(header, arrived)
         self._most_bytes = most_bytes
+        self._catalogue = catalogue
         self._header = header
         self._partial = partial
         self._target = target
@@ -175,19 +155,8 @@ class Upload:
         # A call that is cancelled leaves its write running in a thread; whoever ends the upload waits for that.
         self._turn = threading.Lock()
 
-    @property
-    def target(self) -> Path:
-        """Where the file will be."""
-        return self._target
-
     def write(self, chunks: Iterable[bytes]) -> None:
-        """Append bytes.
-
-        Raises:
-            ContentMismatch: More than the header's size; what had arrived is dropped.
-            TooLarge: More than the server's limit.
-            StorageRefused: No room.
-        """
+        """As `Upload.write`."""
         with self._turn, refusals(repr(self._header.path)):
             for chunk in chunks:
                 self._size += len(chunk)
@@ -197,13 +166,8 @@ class Upload:
                 while rest:
                     rest = rest[self._file.write(rest) :]
 
-    def finish(self) -> tuple[str, os.stat_result]:
-        """Put the file in its place, durably, and return its sha256 and status. What is not as announced is dropped.
-
-        Raises:
-            ContentMismatch: Fewer bytes than the header's size, or another sha256.
-            StorageRefused: No room.
-        """
+    def finish(self) -> Entry:
+        """As `Upload.finish`."""
         header = self._header
         digest = self._hash.hexdigest()
         with self._turn, refusals(repr(header.path)):
@@ -219,14 +183,10 @@ class Upload:
             # By the open file: the path may be somebody else's file by now.
             status = os.fstat(self._file.fileno())
             self._file.close()
-        return digest, status
+        return self._catalogue.remember(self._target, status, digest)
 
     def abandon(self, *, keep: bool) -> None:
-        """End an upload that did not finish.
-
-        Args:
-            keep: Whether what has arrived may be gone on with, where the header allows that.
-        """
+        """As `Upload.abandon`."""
         with self._turn:
             if self._file.closed:
                 return
@@ -251,32 +211,6 @@ class Upload:
             raise ContentMismatch(f"{path!r} has more than the {size} bytes that were announced")
         if self._size > self._most_bytes:
             raise TooLarge(f"{path!r} has more than {self._most_bytes} bytes, and this server takes no more")
-
-
-def check_sha256(sha256: str) -> None:
-    """Refuse what is not a digest.
-
-    Raises:
-        InvalidInput: Not 64 lower-case hexadecimal digits.
-    """
-    if not _SHA256.fullmatch(sha256):
-        raise InvalidInput(f"not a sha256: {sha256[:80]!r}; expected 64 lower-case hexadecimal digits")
-
-
-def _check(header: UploadHeader) -> None:
-    if header.sha256 is not None:
-        check_sha256(header.sha256)
-    elif header.offset:
-        raise InvalidInput(f"{header.path!r} cannot go on at {header.offset}: only uploads with a sha256 can")
-    if header.size is not None and header.offset > header.size:
-        raise InvalidInput(f"{header.path!r} has {header.size} bytes, so nothing can go on at {header.offset}")
-
-
-def _behind(header: UploadHeader, arrived: int) -> OffsetMismatch:
-    return OffsetMismatch(
-        f"{arrived} bytes of {header.path!r} have arrived, so the upload cannot go on at {header.offset}",
-        metadata={"path": header.path[:256], "offset": str(arrived)},
-    )
 
 
 def _lock(descriptor: int, path: str) -> None:

@@ -12,10 +12,14 @@ from typing import Any, TypeVar
 import structlog
 
 from swath.errors import InvalidInput, StorageDenied, StorageRefused, TimedOut, TooLarge
+from swath.storage.bucket_workspace import BucketWorkspace
 from swath.storage.workspace import Workspace
-from swath_session.catalogue import Catalogue, Entry, OpenFile
+from swath_session.bucket_catalogue import BucketCatalogue
+from swath_session.bucket_uploads import BucketUploads
+from swath_session.catalogue import FolderCatalogue
+from swath_session.entries import Catalogue, Entry, UploadHeader, Uploads, check_sha256
 from swath_session.settings import SessionSettings
-from swath_session.uploads import UploadHeader, Uploads, check_sha256
+from swath_session.uploads import FolderUploads
 
 T = TypeVar("T")
 
@@ -24,7 +28,7 @@ _log = structlog.get_logger()
 _BLOCK = 1 << 20
 _MOST_ENTRIES = 1000
 _SWEEP_EVERY_S = 3600.0
-_THREADS = 4
+_THREADS = 8
 
 
 class WorkspaceService:
@@ -37,8 +41,7 @@ class WorkspaceService:
 
     def __init__(self, workspace: Workspace, settings: SessionSettings) -> None:
         self._settings = settings
-        self._catalogue = Catalogue(workspace)
-        self._uploads = Uploads(workspace, settings.upload_max_bytes)
+        self._catalogue, self._uploads = open_files(workspace, settings.upload_max_bytes)
         # Its own threads: hashing a large file must not hold up others who use the loop's.
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="swath-workspace")
         self._sweeper: asyncio.Task[None] | None = None
@@ -72,8 +75,7 @@ class WorkspaceService:
             async with aclosing(self._grouped(chunks, header.path)) as groups:
                 async for group in groups:
                     await self._run(upload.write, group)
-            digest, status = await self._run(upload.finish)
-            return self._catalogue.remember(upload.target, status, digest)
+            return await self._run(upload.finish)
         except (StorageRefused, StorageDenied, TooLarge):
             keep = False
             raise
@@ -87,14 +89,7 @@ class WorkspaceService:
             PathDenied, InvalidInput: As in `put`.
         """
         check_sha256(sha256)
-
-        def look() -> tuple[int, bool]:
-            target = self._uploads.target(path)
-            if target.is_file() and self._catalogue.stat(str(target), with_sha256=True).sha256 == sha256:
-                return target.stat().st_size, True
-            return self._uploads.arrived(target, sha256), False
-
-        return await self._run(look)
+        return await self._run(self._uploads.arrived, path, sha256)
 
     async def get(self, path: str, offset: int = 0, length: int | None = None) -> AsyncGenerator[Entry | bytes, None]:
         """Give a file: first its description, then its bytes from `offset` on, `length` of them at most.
@@ -105,7 +100,7 @@ class WorkspaceService:
             InvalidInput: A folder, or an offset beyond its end.
             FileChanged: Somebody wrote into it meanwhile.
         """
-        file = await self._opened(partial(self._catalogue.open, path), OpenFile.close)
+        file = await self._opened(partial(self._catalogue.open, path, offset, length), lambda file: file.close())
         try:
             size = file.entry.size
             if offset > size:
@@ -193,3 +188,17 @@ class WorkspaceService:
             except Exception:
                 _log.exception("forgotten uploads could not be removed; trying again")
             await asyncio.sleep(_SWEEP_EVERY_S)
+
+
+def open_files(workspace: Workspace, most_bytes: int) -> tuple[Catalogue, Uploads]:
+    """Return what looks after the files of a workspace, and after those that come.
+
+    Args:
+        workspace: The workspace.
+        most_bytes: Largest file taken.
+    """
+    if isinstance(workspace, BucketWorkspace):
+        files = BucketCatalogue(workspace)
+        return files, BucketUploads(workspace, files, most_bytes)
+    catalogue = FolderCatalogue(workspace)
+    return catalogue, FolderUploads(workspace, catalogue, most_bytes)

@@ -60,9 +60,7 @@ class Standalone:
         self._inference = InferenceService(InferenceSettings(), owned, artifacts, workspace)
         # Before training: that takes a while to stop a run, and memory is to be free at once.
         self._sessions.on_close(self._inference.forget, self._inference.held)
-        self._training = Training(
-            state / "training", owned, artifacts, state / "artifacts", workspace, launcher=launcher
-        )
+        self._training = Training(state / "training", owned, artifacts, workspace, launcher=launcher)
         self._collector = Collector(
             artifacts,
             # A run's result goes from the run to its session.

@@ -36,7 +36,6 @@ class Training:
         state: Folder for the service's own files.
         sessions: The authority over sessions.
         artifacts: The artifact store.
-        artifact_folder: Its folder, by which workers open it.
         workspace: What paths mean.
         pipelines: Builds pipelines that come with a configuration; the engine in a thread if not given.
         launcher: Starts workers; the one that `prepare` returns.
@@ -54,7 +53,6 @@ class Training:
         state: Path,
         sessions: Sessions,
         artifacts: ArtifactStore,
-        artifact_folder: Path,
         workspace: Workspace,
         *,
         pipelines: Pipelines | None = None,
@@ -79,9 +77,7 @@ class Training:
             Notices(engine),
         )
         self.servicer = TrainingServicer(self.service)
-        self._link = WorkerLinkServicer(
-            settings, self.service.supervisor, {"folder": str(artifact_folder)}, workspace.spec()
-        )
+        self._link = WorkerLinkServicer(settings, self.service.supervisor, artifacts.spec(), workspace.spec())
         self._address = f"unix:{_socket(state)}"
         self._server: WorkerServer | None = None
 

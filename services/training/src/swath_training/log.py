@@ -139,13 +139,18 @@ class EventLog:
                     feed.advance(int(seq), bool(over))
 
     async def _look_again(self) -> None:
-        for run_id, feed in list(self._feeds.items()):
-            try:
-                run = await self._store.get(run_id)
-            except RunNotFound:
-                feed.advance(feed.last_seq, over=True)
-            else:
-                feed.advance(run.last_seq, run.state.over)
+        for run_id in list(self._feeds):
+            while (feed := self._feeds.get(run_id)) is not None:
+                try:
+                    run = await self._store.get(run_id)
+                except Unavailable:
+                    await asyncio.sleep(1.0)
+                    continue
+                except RunNotFound:
+                    feed.advance(feed.last_seq, over=True)
+                else:
+                    feed.advance(run.last_seq, run.state.over)
+                break
 
     def cut(self) -> None:
         """Send all followers away after what is in the log now."""

@@ -64,11 +64,12 @@ def find_pipeline(reference: str, workspace: Workspace, search_paths: Sequence[s
     names = [name] if name.endswith((".yaml", ".yml")) else [name, f"{name}.yaml"]
     for base in (Base.CONFIGS, Base.PIPELINES, Base.ROOT):
         for each in names:
-            try:
-                path = workspace.find(each, search_paths, base=base)
-            except FileMissing:
-                continue
-            return parse("pipeline", load_yaml(path.read_bytes(), source=each))
+            with workspace.showing():
+                try:
+                    path = workspace.find(each, search_paths, base=base)
+                except FileMissing:
+                    continue
+                return parse("pipeline", load_yaml(path.read_bytes(), source=each))
     raise ConfigNotFound(
         f"Pipeline file '{reference}' not found in search paths: {[*search_paths]}, nor in the configs or workspace",
         metadata={"path": reference[:256]},

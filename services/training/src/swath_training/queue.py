@@ -27,6 +27,10 @@ class DeviceQueue:
         """Return those of some devices that no run has or waits for."""
         return {device for device in devices if not self._lines[device]}
 
+    def waiting(self) -> dict[str, float]:
+        """Return how many runs wait for each device that was ever asked for."""
+        return {device: max(0.0, len(line) - 1.0) for device, line in list(self._lines.items())}
+
     def _position(self, place: Place) -> int:
         return self._lines[place.device].index(place)
 

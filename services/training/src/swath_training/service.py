@@ -9,6 +9,8 @@ from dataclasses import replace
 from typing import Any
 from weakref import WeakValueDictionary
 
+import structlog
+
 from swath.documents import PipelineDocument, TrainRunDocument, canonical, parse
 from swath.errors import (
     PipelineMissing,
@@ -32,6 +34,8 @@ from swath_training.store import RunStore
 from swath_training.streams import Following, Streams
 from swath_training.supervisor import Supervisor
 from swath_training.tenure import Tenure
+
+_log = structlog.get_logger("swath.training")
 
 NO_PIPELINE = "No pipeline attached to the session. Call LoadPipeline (or RestoreTrainRun) before SetTrainRunConfig."
 NOT_STARTING = "Training run was cancelled; not starting this trainer phase"
@@ -326,7 +330,10 @@ class TrainingService:
 
     async def _forget(self) -> None:
         while True:
-            self._launcher.forget(await self._store.forget(self._settings.retention_s))
+            try:
+                self._launcher.forget(await self._store.forget(self._settings.retention_s))
+            except SwathError as error:
+                _log.warning("old runs were not forgotten; the next round tries again", error=error.message)
             await asyncio.sleep(_FORGET_EVERY_S)
 
 

@@ -14,12 +14,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from swath.errors import AttemptFenced
 from swath.storage.notices import notice
-from swath.storage.sql import GroupWriter, now, reading
+from swath.storage.sql import GroupWriter, now, run
 from swath_training.charges import Charges
 from swath_training.items import Checkpoint, Item
 from swath_training.rows import Written, append, change, record, run_row
 from swath_training.runs import OVER, WORKING, Entry, Run, RunState, StopCause
 from swath_training.tables import CHECKPOINTS, EVENTS, RUNS, SCHEMA, STOPS, run_of
+
+# What the column holds: there is nothing after it.
+_MOST_SEQ = 2**31 - 1
 
 MOVED = "run.moved"
 """Notices of this channel hold a run's id, the last number in its log, and the state of one that is over."""
@@ -72,8 +75,7 @@ class RunStore:
         Raises:
             RunNotFound: No such run, or it is forgotten.
         """
-        async with reading(self._engine) as connection:
-            return await connection.run_sync(run_row, run_id)
+        return await run(self._engine, lambda connection: run_row(connection, run_id))
 
     async def latest(self, session_id: str) -> Run | None:
         """Return the session's last run, if it ever had one."""
@@ -96,12 +98,13 @@ class RunStore:
         """Return events of a run's log after a sequence number, in order."""
         query = (
             select(EVENTS.c.seq, EVENTS.c.payload)
-            .where(EVENTS.c.run_id == run_id, EVENTS.c.seq > after_seq)
+            .where(EVENTS.c.run_id == run_id, EVENTS.c.seq > min(after_seq, _MOST_SEQ))
             .order_by(EVENTS.c.seq)
             .limit(limit)
         )
-        async with reading(self._engine) as connection:
-            return [Entry(seq, payload) for seq, payload in await connection.execute(query)]
+        return await run(
+            self._engine, lambda connection: [Entry(seq, payload) for seq, payload in connection.execute(query)]
+        )
 
     async def checkpoint(self, run_id: str) -> Checkpoint | None:
         """Return the run's last checkpoint, if it has one."""
@@ -111,24 +114,24 @@ class RunStore:
             .order_by(CHECKPOINTS.c.position.desc())
             .limit(1)
         )
-        async with reading(self._engine) as connection:
-            row = (await connection.execute(query)).first()
+        row = await run(self._engine, lambda connection: connection.execute(query).first())
         return Checkpoint(row.digest, row.position) if row else None
 
     async def artifacts(self) -> set[str]:
         """Return the digests of all artifacts that runs refer to."""
         columns = (RUNS.c.spec_digest, RUNS.c.pipeline_digest, RUNS.c.weights_digest)
         results = (RUNS.c.result_pipeline, RUNS.c.result_weights)
-        async with reading(self._engine) as connection:
-            rows = [*await connection.execute(select(*columns, *results))]
-            rows += [*await connection.execute(select(CHECKPOINTS.c.digest))]
-        return {digest for row in rows for digest in row if digest}
+        queries = (select(*columns, *results), select(CHECKPOINTS.c.digest))
+
+        def work(connection: Connection) -> set[str]:
+            return {digest for query in queries for row in connection.execute(query) for digest in row if digest}
+
+        return await run(self._engine, work)
 
     async def _runs(self, *where: Any, newest: bool = False) -> list[Run]:
         order = RUNS.c.number.desc() if newest else RUNS.c.number
-        query = select(RUNS).where(*where).order_by(order)
-        async with reading(self._engine) as connection:
-            return [run_of(row) for row in (await connection.execute(query.limit(1) if newest else query)).mappings()]
+        query = select(RUNS).where(*where).order_by(order).limit(1 if newest else None)
+        return await run(self._engine, lambda connection: [run_of(row) for row in connection.execute(query).mappings()])
 
     # Writes of the service
 

@@ -7,10 +7,11 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 import structlog
 
-from swath.errors import AttemptFenced, Denied, SwathError, Unavailable, WorkerDied
+from swath.errors import AttemptFenced, Denied, RunNotFound, SwathError, Unavailable, WorkerDied
 from swath.service.ports import Sessions
 from swath.storage import ArtifactStore
 from swath_training.deaths import obituary
@@ -29,6 +30,7 @@ _log = structlog.get_logger("swath.training")
 
 _EXIT_S = 5.0
 _LAST_ITEMS_S = 2.0
+_AGAIN_S = 1.0
 
 
 class Supervisor:
@@ -66,6 +68,7 @@ class Supervisor:
         self._draining = False
         self._drained_at = 0.0
         self.address = ""
+        self.events = 0
 
     # What the service asks for
 
@@ -96,6 +99,10 @@ class Supervisor:
     def idle(self, devices: Iterable[str]) -> set[str]:
         """Return those of some devices that no run has or waits for."""
         return self._queue.idle(devices)
+
+    def waiting(self) -> dict[str, float]:
+        """Return how many runs wait here, by device."""
+        return self._queue.waiting()
 
     @property
     def runs(self) -> set[str]:
@@ -196,6 +203,7 @@ class Supervisor:
             AttemptFenced: The attempt is over.
         """
         run = await self._log.record(run_id, attempt, items)
+        self.events += len(items)
         ward = self._wards.get(run_id)
         if ward is not None:
             ward.state = run.state
@@ -219,19 +227,48 @@ class Supervisor:
 
     async def _drive(self, ward: Ward, run: Run, place: Place) -> None:
         try:
-            if run.state is RunState.ENDING:
-                await self._endings.finish(run)
-            elif await self._turn(ward, run, place):
-                await self._attempts(ward, run)
-        except AttemptFenced:
+            while await self._is_left(ward, run, place):
+                # Whatever was being written may be there or not: the run as it is now says how to go on.
+                run = await self._read(run.id)
+                ward.attempt, ward.state, ward.stop = run.attempt, run.state, ward.stop or run.stop
+        except (AttemptFenced, RunNotFound):
             self.lose(run.id)
-        except Exception as error:
-            _log.exception("run failed in the service", run=run.id)
-            text = f"Training failed: the service could not drive the run ({type(error).__name__})"
-            await self._endings.fail(run, SwathError(text))
         finally:
             place.leave()
             self._wards.pop(run.id, None)
+
+    async def _is_left(self, ward: Ward, run: Run, place: Place) -> bool:
+        """Bring a run to its end; whether that is still to be done, because a store or another service was away."""
+        try:
+            if run.state is RunState.ENDING:
+                await self._endings.finish(run)
+            elif not run.state.over and await self._turn(ward, run, place):
+                await self._attempts(ward, run)
+        except (AttemptFenced, RunNotFound):
+            raise
+        except Unavailable as error:
+            _log.warning("run stands still for a while", run=run.id, cause=error.message)
+            return not self._draining
+        except Exception as error:
+            _log.exception("run failed in the service", run=run.id)
+            text = f"Training failed: the service could not drive the run ({type(error).__name__})"
+            await self._give_up(run, SwathError(text))
+        return False
+
+    async def _give_up(self, run: Run, error: SwathError) -> None:
+        """Fail a run, and keep trying while that cannot be written."""
+        while True:
+            try:
+                return await self._endings.fail(run, error)
+            except Unavailable:
+                await asyncio.sleep(_AGAIN_S)
+
+    async def _read(self, run_id: str) -> Run:
+        """Return a run as soon as it can be read."""
+        while True:
+            await asyncio.sleep(_AGAIN_S)
+            with suppress(Unavailable):
+                return await self._store.get(run_id)
 
     async def _turn(self, ward: Ward, run: Run, place: Place) -> bool:
         """Wait for the device, telling the position; whether the run may begin."""

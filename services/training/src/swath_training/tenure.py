@@ -8,7 +8,7 @@ from contextlib import aclosing, suppress
 
 import structlog
 
-from swath.errors import RunNotFound
+from swath.errors import RunNotFound, Unavailable
 from swath.storage.notices import Notices
 from swath_training.requests import devices
 from swath_training.runs import Run
@@ -62,7 +62,7 @@ class Tenure:
             async for run_id in arrived:
                 # What went unheard, the next round shows.
                 if run_id is not None and self._supervisor.holds(run_id):
-                    with suppress(RunNotFound):
+                    with suppress(RunNotFound, Unavailable):
                         self._supervisor.tell(await self._store.get(run_id))
 
     async def look(self) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import faulthandler
 import sys
 import traceback
-from pathlib import Path
+from contextlib import suppress
+from functools import partial
 
 from swath.documents import TrainRunDocument, canonical, parse
 from swath.engine import data, weights
@@ -15,6 +16,7 @@ from swath.engine.training import Job, Status, run
 from swath.engine.training import Trainer as EngineTrainer
 from swath.errors import SwathError
 from swath.storage import ArtifactStore, Workspace
+from swath.storage.patience import patiently
 from swath_training.adapters.events import response
 from swath_training.items import Checkpoint, Event, Failure, Result, Stopped, Welcome
 from swath_training.runs import StopCause
@@ -54,37 +56,47 @@ class _Attempt:
     def __init__(self, link: WorkerLink, welcome: Welcome) -> None:
         self._link = link
         self._welcome = welcome
-        self._artifacts = ArtifactStore.folder(Path(welcome.artifacts["folder"]))
-        self._workspace = Workspace.from_spec(dict(welcome.workspace))
+        self._artifacts = ArtifactStore.from_spec(welcome.artifacts)
+        self._workspace = Workspace.from_spec(welcome.workspace)
+        self._outputs = self._workspace.outputs()
         self._final: Event | None = None
         self._shelf = Shelf(self._keep)
 
     def run(self) -> Result | Stopped:
-        welcome, artifacts = self._welcome, self._artifacts
+        try:
+            with self._workspace.showing():
+                return self._run()
+        finally:
+            self._outputs.close()
+            self._workspace.close()
+
+    def _run(self) -> Result | Stopped:
+        welcome = self._welcome
         document: TrainRunDocument = parse("trainrun", welcome.trainrun)
-        pipeline = Pipeline.from_document(parse("pipeline", artifacts.get_sync(welcome.pipeline_digest)))
+        pipeline = Pipeline.from_document(parse("pipeline", self._get(welcome.pipeline_digest)))
         if welcome.weights_digest is not None:
-            state, _ = weights.load(artifacts.get_sync(welcome.weights_digest))
+            state, _ = weights.load(self._get(welcome.weights_digest))
             pipeline.load_state(state, strict=True)
         job = Job(
             EngineTrainer[welcome.trainer.name],
             document,
             document.training,
             has_weights=welcome.weights_digest is not None,
-            resolve=self._workspace.resolve_output,
+            resolve=lambda path: patiently(partial(self._outputs.resolve, path)),
         )
-        module = data.build(document.data, self._workspace.resolve, seed=job.seed)
+        read = self._workspace.reader()
+        module = data.build(document.data, lambda path: patiently(partial(read, path)), seed=job.seed)
         checkpoint = welcome.checkpoint_digest
-        outcome = run(
-            job,
-            module,
-            pipeline,
-            self._emit,
-            self,
-            checkpointer=self._shelf,
-            snapshot=artifacts.get_sync(checkpoint) if checkpoint is not None else None,
-        )
+        snapshot = self._get(checkpoint) if checkpoint is not None else None
+        try:
+            outcome = run(job, module, pipeline, self._emit, self, checkpointer=self._shelf, snapshot=snapshot)
+        except Exception:
+            # What a run wrote before it failed is what people look at.
+            with suppress(SwathError):
+                patiently(self._outputs.publish)
+            raise
         self._shelf.flush()
+        patiently(self._outputs.publish)
         cause = self._link.stop_cause or StopCause.CLIENT
         if outcome.status is Status.CANCELLED:
             if cause is StopCause.DRAIN:
@@ -92,15 +104,15 @@ class _Attempt:
             if outcome.snapshot is None:  # stopped before it did anything
                 return Stopped(cause, final=self._final)
         metadata = outcome.document.metadata.model_dump(mode="json") if outcome.document.metadata is not None else {}
-        weights_digest = artifacts.put_sync(weights.dump(outcome.state, metadata))
-        pipeline_digest = artifacts.put_sync(canonical(outcome.document))
+        weights_digest = self._put(weights.dump(outcome.state, metadata))
+        pipeline_digest = self._put(canonical(outcome.document))
         if outcome.status is Status.CANCELLED:
             return Stopped(cause, weights_digest, pipeline_digest, self._final)
         assert self._final is not None
         return Result(weights_digest, pipeline_digest, self._final)
 
     def _emit(self, event: EngineEvent) -> None:
-        item = Event(event.ordinal + 1, response(event).SerializeToString())
+        item = Event(event.ordinal + 1, response(event, self._workspace.shown_in).SerializeToString())
         if event.status is Status.RUNNING:
             self._link.put(item)
         else:
@@ -111,4 +123,12 @@ class _Attempt:
         return self._link.stop_cause is not None
 
     def _keep(self, snapshot: bytes, events: int) -> None:
-        self._link.put(Checkpoint(self._artifacts.put_sync(snapshot), events))
+        # A run that goes on from here finds the files that it had written.
+        patiently(partial(self._outputs.publish, final=False))
+        self._link.put(Checkpoint(self._put(snapshot), events))
+
+    def _get(self, digest: str) -> bytes:
+        return patiently(partial(self._artifacts.get_sync, digest))
+
+    def _put(self, data: bytes) -> str:
+        return patiently(partial(self._artifacts.put_sync, data))

@@ -9,42 +9,13 @@ from typing import Any
 import grpc
 import grpc.aio
 
+from swath.api import CUVIS, IDEMPOTENT, WORKSPACE
 from swath.client.config import ClientConfig
 from swath.client.reloading import ReloadingAioChannel, ReloadingChannel, check_files
 
-SERVICE = "cuvis_ai.v1.CuvisAIService"
-WORKSPACE_SERVICE = "swath.workspace.v1.WorkspaceService"
-
-IDEMPOTENT: dict[str, tuple[str, ...]] = {
-    SERVICE: (
-        "GetParameterSchema",
-        "GetPipelineInfo",
-        "GetPipelineInputs",
-        "GetPipelineOutputs",
-        "GetPipelineVisualization",
-        "GetPluginInfo",
-        "GetProfilingSummary",
-        "GetTrainStatus",
-        "GetTrainingCapabilities",
-        "Inference",
-        "ListAvailableNodes",
-        "ListAvailablePipelines",
-        "ListLoadedPlugins",
-        "LoadPipeline",
-        "LoadPipelineWeights",
-        "LoadPlugin",
-        "ResolveConfig",
-        "SavePipeline",
-        "SaveTrainRun",
-        "SetProfiling",
-        "SetSessionSearchPaths",
-        "SetTrainRunConfig",
-        "ValidateConfig",
-    ),
-    WORKSPACE_SERVICE: ("List", "ResumePut", "Stat"),
-}
-"""Methods that may be sent twice without harm. CreateSession, CloseSession, Train, StopTrain and RestoreTrainRun may
-not: a repeated one would leave a session behind, answer NOT_FOUND or touch another run."""
+SERVICE = CUVIS
+WORKSPACE_SERVICE = WORKSPACE
+_PUBLIC = (SERVICE, WORKSPACE_SERVICE)
 
 
 def target_of(target: str) -> str:
@@ -70,7 +41,7 @@ def service_config(config: ClientConfig) -> str:
             "backoffMultiplier": config.retry.multiplier,
             "retryableStatusCodes": ["UNAVAILABLE"],
         }
-        names = [{"service": service, "method": method} for service, all_ in IDEMPOTENT.items() for method in all_]
+        names = [{"service": service, "method": method} for service in _PUBLIC for method in IDEMPOTENT[service]]
         document["methodConfig"] = [{"name": names, "retryPolicy": policy}]
     return json.dumps(document)
 

@@ -35,7 +35,7 @@ class TlsConfig:
 class RetryConfig:
     """When a call that failed with UNAVAILABLE is made again.
 
-    Only calls that may safely be repeated are (see `swath.client.channel.IDEMPOTENT`); a Train stream goes on where it
+    Only calls that may safely be repeated are (see `swath.api.IDEMPOTENT`); a Train stream goes on where it
     broke off instead of being repeated.
 
     Attributes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import signal
 import sys
@@ -19,11 +20,14 @@ from swath.errors import SwathError
 from swath.service.health import HealthBoard
 from swath.service.logs import configure_logs
 from swath.service.metrics import Metrics
+from swath.service.replica import ReplicaSettings
 from swath.service.server import Server
-from swath.service.settings import ServerSettings, problems
+from swath.service.settings import problems
 from swath.service.tracing import configure_tracing
+from swath.storage.migrations import Schema
+from swath.storage.opening import open_database
 
-S = TypeVar("S", bound=ServerSettings)
+S = TypeVar("S", bound=ReplicaSettings)
 B = TypeVar("B", bound=BaseSettings)
 
 _log = structlog.get_logger("swath.process")
@@ -60,6 +64,51 @@ def settings_or_exit(kind: type[B], program: str) -> B:
         raise SystemExit(2) from None
 
 
+def main(
+    part: str,
+    kind: type[S],
+    assemble: Callable[[S, AsyncExitStack], Awaitable[Assembly]],
+    *,
+    schema: Schema | None = None,
+) -> int:
+    """Be `python -m swath_<part>`; return the process's exit status.
+
+    Args:
+        part: Name of the service.
+        kind: Its settings.
+        assemble: Puts it together; what it opens it hands to the stack.
+        schema: Its tables, if it owns some.
+    """
+    program = f"swath_{part}"
+    parser = argparse.ArgumentParser(prog=f"python -m {program}", description=f"The {part} service of Swath.")
+    commands = {"serve": "serve (the default)"}
+    if schema is not None:
+        commands["migrate"] = "bring the tables to this release's form"
+    listed = "; ".join(f"{name}: {text}" for name, text in commands.items())
+    parser.add_argument("command", nargs="?", choices=tuple(commands), default="serve", help=listed)
+    settings = settings_or_exit(kind, program)
+    if parser.parse_args().command == "migrate" and schema is not None:
+        return _migrate(settings, schema)
+    return serve(part, settings, assemble)
+
+
+def _migrate(settings: ReplicaSettings, schema: Schema) -> int:
+    async def migrate() -> tuple[str, str]:
+        engine = open_database(settings, settings.state / f"{schema.name}.db", schema.name)
+        try:
+            return await schema.migrate(engine)
+        finally:
+            await engine.dispose()
+
+    try:
+        before, after = asyncio.run(migrate())
+    except SwathError as error:
+        print(f"swath_{schema.name}: {error.message}", file=sys.stderr)
+        return 1
+    print(f"swath_{schema.name}: tables are of revision {after}" + (f", were of {before}" if before else ""))
+    return 0
+
+
 def serve(part: str, settings: S, assemble: Callable[[S, AsyncExitStack], Awaitable[Assembly]]) -> int:
     """Run a service until SIGTERM or SIGINT, then drain it; return the process's exit status.
 
@@ -82,8 +131,8 @@ async def _serve(part: str, settings: S, assemble: Callable[[S, AsyncExitStack],
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     async with AsyncExitStack() as stack:
-        stack.callback(configure_tracing(part, settings.otlp_address))
         assembly = await assemble(settings, stack)
+        stack.callback(configure_tracing(part, settings.otlp_address))
         metrics = Metrics()
         if assembly.metrics is not None:
             assembly.metrics(metrics)

@@ -38,10 +38,6 @@ class RemoteSessions:
         self._listeners: list[tuple[Callable[[str], Awaitable[None]], Callable[[], Iterable[str]]]] = []
         self._watcher: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        """Begin to watch for sessions that go."""
-        self._watcher = asyncio.create_task(self._watch())
-
     async def stop(self) -> None:
         """Stop watching."""
         if self._watcher is not None:
@@ -92,12 +88,16 @@ class RemoteSessions:
     def on_close(self, listener: Callable[[str], Awaitable[None]], held: Callable[[], Iterable[str]]) -> None:
         """Have `listener` called with the id of a session that was closed or has expired, at whichever replica.
 
+        Call it where an event loop runs.
+
         Args:
             listener: Called once a session, or more often.
             held: Gives the ids that the listener still holds something for; those that went while nothing was heard
                 of the session service are found by it.
         """
         self._listeners.append((listener, held))
+        if self._watcher is None:
+            self._watcher = asyncio.create_task(self._watch())
 
     async def _read(self, ids: Collection[str], *, use: bool) -> Mapping[str, Session]:
         found: dict[str, Session] = {}

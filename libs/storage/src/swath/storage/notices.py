@@ -23,6 +23,8 @@ _log = structlog.get_logger("swath.storage")
 _AGAIN_S = (0.1, 2.0)
 _ALIVE_EVERY_S = 5.0
 _ALIVE_WITHIN_S = 2.0
+# Notices that wait for a subscriber at most.
+_MOST = 10_000
 
 
 def notice(connection: Connection, channel: str, payload: str) -> None:
@@ -86,6 +88,8 @@ class Notices:
     async def close(self) -> None:
         """End all subscriptions."""
         self._closed.set()
+        if isinstance(self._database, SQLite) and self._noted in self._database.listeners:
+            self._database.listeners.remove(self._noted)
         if self._listening is not None:
             self._listening.cancel()
             with suppress(asyncio.CancelledError):
@@ -94,6 +98,11 @@ class Notices:
     def _spread(self, channel: str | None, payload: str | None) -> None:
         for queue, wanted in self._queues.items():
             if channel is None or channel == wanted:
+                if queue.qsize() >= _MOST:
+                    # Whoever is so far behind is better off with the tables.
+                    while not queue.empty():
+                        queue.get_nowait()
+                    payload = None
                 queue.put_nowait(payload)
 
     # Of this process
@@ -115,18 +124,14 @@ class Notices:
                 await self._hear()
             except Exception as error:
                 _log.warning("notices of other replicas are not heard for a while", error=str(error) or repr(error))
-                pause = min(2 * pause, most)
-            else:
-                pause = _AGAIN_S[0]
+            pause = _AGAIN_S[0] if self._connected else min(2 * pause, most)
             self._connected = False
             await asyncio.sleep(pause)
 
     async def _hear(self) -> None:
         """Listen on a connection of its own until that breaks."""
-        import asyncpg
-
         database: Any = self._database
-        connection = await asyncpg.connect(database.dsn, server_settings=database.settings, timeout=5)
+        connection = await database.connect()
         broken = asyncio.Event()
         try:
             connection.add_termination_listener(lambda _: broken.set())

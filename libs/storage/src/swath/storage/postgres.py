@@ -3,103 +3,206 @@
 Writers of a schema take turns by an advisory lock: a transaction that reads, decides and writes is then right whatever
 other replicas do, and no write fails for having met another. Group commits carry the throughput. The server's own
 time limits end a transaction whose process is frozen or cut off, so that it holds the others up for seconds only.
+
+What broke before its commit was sent was not written: it is done again on a fresh connection, which is how a restart of
+the server heals. What broke while the commit was under way may have been written, and is never done again here.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, text
-from sqlalchemy.engine import make_url
+from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.util import greenlet_spawn
 
-from swath.errors import InvalidInput, OutcomeUnknown, StorageDenied, StorageRefused, Unavailable
+from swath.errors import (
+    InvalidInput,
+    OutcomeUnknown,
+    StorageDenied,
+    StorageRefused,
+    SwathError,
+    Unavailable,
+)
 
 T = TypeVar("T")
 
 _CONNECTIONS = 8
-_CONNECT_S = 5.0
+_CONNECT_S = 5
+_COMMAND_S = 20.0
+# For so long what is known not to be written is tried again.
+_PATIENCE_S = 4.0
 _LIMITS = {
     # A writer waits so long for its turn.
     "lock_timeout": "10s",
     "statement_timeout": "15s",
     # A frozen process holds the writers' lock for no longer than this.
     "idle_in_transaction_session_timeout": "5s",
+    # Small statements all of them: compiling one takes longer than running it.
+    "jit": "off",
 }
+_WRITE = "swath_write"
+_READ: Mapping[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
 _NO_ROOM = {"53100", "53200"}
-_DENIED = {"25006", "42501", "28000", "28P01", "3D000"}
-_BUSY = {"55P03", "57014", "25P03"}
+_DENIED = {"42501", "28000", "28P01", "3D000"}
+_BUSY = {"55P03", "57014"}
+# The server comes or goes, is full of connections, is a copy that takes no writes, or has changed its tables under a
+# prepared statement: another try, on another connection, may go through.
+_AGAIN = ("08", "57P", "53300", "25006", "25P03", "40")
+# Text with a NUL or half a surrogate pair, a number beyond the column, text beyond it.
+_UNFIT = {"22021", "22P05", "22003", "22001"}
 
 
 class Postgres:
     """A schema of a Postgres database.
 
     Args:
-        url: postgresql://USER:PASSWORD@HOST:PORT/DATABASE; more hosts and options as libpq takes them.
+        url: postgresql://USER:PASSWORD@HOST:PORT/DATABASE; several hosts and options as asyncpg takes them.
         schema: The schema; it must be there unless tables are about to be made.
 
     Attributes:
         engine: Connections to it.
         schema: Its name.
-        dsn: How the driver itself connects.
 
     Raises:
         InvalidInput: The URL is none of Postgres.
     """
 
     def __init__(self, url: str, schema: str) -> None:
-        parsed = make_url(url)
-        if parsed.get_backend_name() not in ("postgresql", "postgres"):
-            raise InvalidInput(f"the database must be postgresql://..., got {parsed.render_as_string()!r}")
+        scheme, found, _ = url.partition("://")
+        if not found or scheme not in ("postgresql", "postgres"):
+            # The rest may hold a password.
+            raise InvalidInput(f"the database must be given as postgresql://..., got {scheme[:32]!r}")
         self.schema = schema
-        self.dsn = parsed.set(drivername="postgresql").render_as_string(hide_password=False)
-        self.settings = {"search_path": schema, "application_name": f"swath-{schema}", **_LIMITS}
-        self._lock = text("SELECT pg_advisory_xact_lock(:key)").bindparams(key=zlib.crc32(f"swath/{schema}".encode()))
+        self._dsn = url
+        self._settings = {"search_path": schema, "application_name": f"swath-{schema}", **_LIMITS}
+        self._lock = f"SELECT pg_advisory_xact_lock({zlib.crc32(f'swath/{schema}'.encode())})"
         self.engine: AsyncEngine = create_async_engine(
-            parsed.set(drivername="postgresql+asyncpg"),
-            connect_args={"server_settings": self.settings, "timeout": _CONNECT_S, "command_timeout": 20.0},
+            "postgresql+asyncpg://",
+            async_creator=self.connect,
             pool_size=_CONNECTIONS,
             max_overflow=0,
             pool_timeout=_CONNECT_S,
-            # Connections that a restart of the server has cut are found out before they are used.
-            pool_pre_ping=True,
+            pool_use_lifo=True,
         )
+        event.listen(self.engine.sync_engine, "begin", self._begin)
+        event.listen(self.engine.sync_engine, "engine_disposed", self._dispose)
         # Writers of one process queue here, so that they take one connection and not all.
         self._turn = asyncio.Lock()
+        self._disposed = False
+
+    async def connect(self) -> Any:
+        """Make a connection of the driver's own, whose errors are its own too."""
+        import asyncpg
+
+        return await asyncpg.connect(
+            self._dsn, server_settings=self._settings, timeout=_CONNECT_S, command_timeout=_COMMAND_S
+        )
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """As `swath.storage.sql.transaction`."""
-        with _refusals():
-            async with self._turn, self.engine.connect() as connection:
-                transaction = await connection.begin()
-                try:
-                    await connection.execute(self._lock)
+        async with self._turn:
+            connection = await _patient(lambda: self._opened({_WRITE: True}))
+            try:
+                with _refusals():
                     yield connection
-                except BaseException:
-                    await transaction.rollback()
-                    raise
                 with _committing():
-                    await transaction.commit()
+                    await connection.commit()
+            finally:
+                await connection.close()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """As `swath.storage.sql.reading`."""
-        with _refusals():
-            async with self.engine.connect() as connection:
-                yield await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        connection = await _patient(lambda: self._opened(_READ))
+        try:
+            with _refusals():
+                yield connection
+        finally:
+            await connection.close()
 
     async def run(self, work: Callable[[Connection], T], *, write: bool) -> T:
-        """As `swath.storage.sql.run`."""
-        async with self.transaction() if write else self.reading() as connection:
-            return await connection.run_sync(work)
+        """As `swath.storage.sql.run`. A call that is cancelled meanwhile does not stop the work."""
+        # Cancelled in the middle, a connection is of no more use, and a commit has no known outcome.
+        task = asyncio.create_task(self._run(work, write))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+            raise
+
+    async def _run(self, work: Callable[[Connection], T], write: bool) -> T:
+        def act() -> T:
+            with _away(), self.engine.sync_engine.connect() as connection:
+                connection = connection.execution_options(**({_WRITE: True} if write else _READ))
+                try:
+                    with _refusals():
+                        connection.begin()
+                        result = work(connection)
+                    if write:
+                        with _committing():
+                            connection.commit()
+                    else:
+                        connection.rollback()
+                except (_NotDone, OutcomeUnknown, OSError, TimeoutError):
+                    connection.invalidate()  # the next one may be to another server
+                    raise
+                if self._disposed:
+                    connection.invalidate()  # nobody would close it any more
+                return result
+
+        if not write:
+            return await _patient(lambda: greenlet_spawn(act))
+        async with self._turn:
+            return await _patient(lambda: greenlet_spawn(act))
+
+    async def _opened(self, options: Mapping[str, Any]) -> AsyncConnection:
+        with _away(), _refusals():
+            connection = await self.engine.connect().start()
+            try:
+                connection = await connection.execution_options(**options)
+                await connection.begin()
+                if _WRITE not in options:
+                    # A connection that a restart has cut shows here, where another can still be taken.
+                    await connection.exec_driver_sql("SELECT 1")
+            except BaseException:
+                await connection.close()
+                raise
+            return connection
+
+    def _dispose(self, engine: object) -> None:
+        self._disposed = True
+
+    def _begin(self, connection: Connection) -> None:
+        if connection.get_execution_options().get(_WRITE):
+            connection.exec_driver_sql(self._lock).close()
+
+
+class _NotDone(Unavailable):
+    """Nothing was written, and another try may go through."""
+
+
+async def _patient(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Try until something but `_NotDone` comes of it, or patience ends."""
+    loop = asyncio.get_running_loop()
+    deadline, pause = loop.time() + _PATIENCE_S, 0.02
+    while True:
+        try:
+            return await attempt()
+        except _NotDone as error:
+            if loop.time() + pause > deadline:
+                raise Unavailable(error.message, retry_after=1.0) from error
+        await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+        pause = min(2 * pause, 0.5)
 
 
 @contextmanager
@@ -107,43 +210,53 @@ def _refusals() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise _refusal(error) from error
-    except (PoolTimeout, TimeoutError, OSError) as error:
-        raise _away(error) from error
+        if (refused := _refusal(error)) is None:
+            raise
+        raise refused from error
+
+
+@contextmanager
+def _away() -> Iterator[None]:
+    """Around what connects: the driver's own errors."""
+    try:
+        with _refusals():
+            yield
+    except PoolTimeout as error:
+        raise Unavailable("all connections to the database are in use", retry_after=1.0) from error
+    except (TimeoutError, OSError) as error:
+        raise _not_done(str(error) or "it does not answer") from error
 
 
 @contextmanager
 def _committing() -> Iterator[None]:
     try:
-        yield
-    except (DBAPIError, TimeoutError, OSError) as error:
-        if isinstance(error, DBAPIError) and not _cut(error):
-            raise
+        with _refusals():
+            yield
+    except (_NotDone, TimeoutError, OSError) as error:
+        state = getattr(getattr(error.__cause__, "orig", None), "sqlstate", None) or ""
+        if state.startswith("40"):
+            raise  # the server says that it rolled back
         raise OutcomeUnknown(
             "the connection to the database broke while the change was being written: it may be there or not; look "
-            "before repeating what is not idempotent",
-            retry_after=1.0,
+            "before repeating what is not idempotent"
         ) from error
 
 
-def _refusal(error: DBAPIError) -> Exception:
+def _refusal(error: DBAPIError) -> SwathError | None:
     state = getattr(error.orig, "sqlstate", None) or ""
-    if _cut(error):
-        return _away(error)
+    words = str(error.orig).partition("\n")[0]
     if state in _NO_ROOM:
         return StorageRefused("no room on the server: its database is full")
     if state in _DENIED:
-        return StorageDenied(f"the server cannot write its database: {error.orig}")
+        return StorageDenied(f"the server may not use its database: {words}")
     if state in _BUSY:
         return Unavailable("the database is busy with other replicas' writes", retry_after=1.0)
-    return error
+    if state in _UNFIT or "invalid input for query argument" in words:
+        return InvalidInput("a text holds a NUL or half a character, or a number or text is too large to be kept")
+    if error.connection_invalidated or state.startswith(_AGAIN) or "cached statement plan" in words:
+        return _not_done(words)
+    return None
 
 
-def _cut(error: DBAPIError) -> bool:
-    """Whether the connection is gone, or was refused because the server comes or goes."""
-    state: Any = getattr(error.orig, "sqlstate", None) or ""
-    return error.connection_invalidated or state.startswith(("08", "57P")) or state == "53300"
-
-
-def _away(error: Exception) -> Unavailable:
-    return Unavailable(f"the database cannot be reached: {type(error).__name__}", retry_after=1.0)
+def _not_done(why: str) -> _NotDone:
+    return _NotDone(f"the server cannot reach its database: {why}", retry_after=1.0)

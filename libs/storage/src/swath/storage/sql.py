@@ -8,6 +8,7 @@ commits many small writes together.
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -63,7 +64,7 @@ def _now_sqlite(element: now, compiler: Any, **options: Any) -> str:
 
 @compiles(now, "postgresql")
 def _now_postgres(element: now, compiler: Any, **options: Any) -> str:
-    return "CAST(extract(epoch from clock_timestamp()) AS double precision)"
+    return "CAST(extract(epoch from statement_timestamp()) AS double precision)"
 
 
 def open_engine(where: Path | str, *, schema: str = "", busy_s: float = 30.0) -> AsyncEngine:
@@ -176,18 +177,27 @@ class GroupWriter:
     async def _commit(self, group: list[tuple[Callable[[Connection], Any], asyncio.Future[Any]]]) -> None:
         if not group:
             return
+        at = 0
+
+        def work(connection: Connection) -> list[Any]:
+            nonlocal at
+            results = []
+            for at, (each, _) in enumerate(group):  # noqa: B007 - whose turn it was when one failed
+                results.append(each(connection))
+            return results
+
         try:
-            results = await run(self._engine, lambda connection: [work(connection) for work, _ in group], write=True)
+            results = await run(self._engine, work, write=True)
         except Exception as error:
-            # Whose fault it is, each alone will show. But a database that is away is nobody's, and what it may have
-            # written already must not be written again.
-            if len(group) > 1 and not isinstance(error, Unavailable):
-                for one in group:
-                    await self._commit([one])
-            else:
+            # A database that is away is nobody's fault, and what it may have written must not be written again.
+            if len(group) == 1 or isinstance(error, Unavailable):
                 for _, future in group:
                     if not future.done():
-                        future.set_exception(error)
+                        future.set_exception(copy.copy(error) if len(group) > 1 else error)
+                return
+            # What failed is tried alone, after those before it: only so is its error its own.
+            for part in (group[:at], group[at : at + 1], group[at + 1 :]):
+                await self._commit(part)
             return
         for (_, future), result in zip(group, results, strict=True):
             if not future.done():

@@ -10,13 +10,16 @@ symbolic links are followed first and judged then.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from swath.errors import FileMissing, InvalidInput, PathDenied
+from swath.errors import FileMissing, InvalidInput, PathDenied, SwathError
 from swath.storage.files import HIDDEN, refusals, replace_file
+from swath.storage.outputs import LocalOutputs, Outputs
 
 CONFIGS = "configs"
 
@@ -33,6 +36,26 @@ class Base(StrEnum):
     """SavePipeline's and the pipeline catalogue's paths."""
 
 
+@dataclass(frozen=True, slots=True)
+class ConfigFolder:
+    """A folder whose configuration files are wanted.
+
+    Attributes:
+        key: The folder, relative to the workspace's root.
+        deep: Whether those in the folders within it are wanted as well.
+        needed: Whether it is an error that it holds too many files.
+    """
+
+    key: str
+    deep: bool = True
+    needed: bool = True
+
+    def holds(self, other: ConfigFolder) -> bool:
+        """Whether gathering this one does for another one too."""
+        below = other.key == self.key or other.key.startswith(f"{self.key}/") or not self.key
+        return self != other and self.deep and below and (self.needed or not other.needed)
+
+
 class Workspace:
     """The allowed places and the meaning of paths.
 
@@ -40,32 +63,47 @@ class Workspace:
         root: The workspace's folder, which is made if it is missing.
         configs: The configs that ship with the server; never written.
         allow_roots: More folders that absolute paths may lead to, for reading and writing.
+        public: How absolute paths name the root, where its own name means nothing elsewhere. The shipped configs are
+            then below it as well.
 
     Raises:
         StorageDenied: The root cannot be made.
     """
 
-    def __init__(self, root: Path, configs: Path, allow_roots: Sequence[Path] = ()) -> None:
+    def __init__(
+        self, root: Path, configs: Path, allow_roots: Sequence[Path] = (), *, public: str | None = None
+    ) -> None:
         with refusals("the workspace"):
             root.mkdir(parents=True, exist_ok=True)
         self.root = Path(os.path.realpath(root))
         self.configs = Path(os.path.realpath(configs))
         self.allow_roots = tuple(Path(os.path.realpath(allowed)) for allowed in allow_roots)
+        self.public = public
         # The innermost root that holds a place decides, whatever lies in what.
         self._roots = sorted((self.root, self.configs, *self.allow_roots), key=lambda each: -len(each.parts))
 
     def spec(self) -> dict[str, Any]:
-        """Return what another process needs to have the same workspace, as JSON-able data."""
+        """Return what another process needs to have the same workspace, as JSON-able data: credentials included."""
+        return self.local_spec()
+
+    def local_spec(self) -> dict[str, Any]:
+        """Return what another process of this machine needs to read what `gather` has brought, and nothing else."""
         return {
             "root": str(self.root),
             "configs": str(self.configs),
             "allow_roots": [str(allowed) for allowed in self.allow_roots],
+            "public": self.public,
         }
 
     @classmethod
-    def from_spec(cls, spec: dict[str, Any]) -> Workspace:
-        """Return the workspace that `spec` described."""
-        return cls(Path(spec["root"]), Path(spec["configs"]), [Path(allowed) for allowed in spec["allow_roots"]])
+    def from_spec(cls, spec: Mapping[str, Any]) -> Workspace:
+        """Return the workspace that `spec` or `local_spec` described."""
+        if "bucket" in spec:
+            from swath.storage.bucket_workspace import BucketWorkspace
+
+            return BucketWorkspace.from_spec(spec)
+        allow_roots = [Path(allowed) for allowed in spec["allow_roots"]]
+        return Workspace(Path(spec["root"]), Path(spec["configs"]), allow_roots, public=spec.get("public"))
 
     @property
     def config_roots(self) -> tuple[Path, Path]:
@@ -86,25 +124,27 @@ class Workspace:
                 long; or is to be written and ships with the server.
             InvalidInput: It is empty.
         """
+        return self._resolve(path, base, write, self._look if write else self._bring)
+
+    def _resolve(self, path: str, base: Base, write: bool, bring: Callable[[Path], None]) -> Path:
         candidates = self._candidates(path, base, write)
         for candidate in candidates:
             real = self._allowed(candidate, path, write)
+            bring(real)
             if os.path.exists(real):
                 return real
         return self._allowed(candidates[0], path, write)
 
-    def resolve_output(self, path: str) -> Path:
-        """Return the place for a file that a node or a callback writes, by a path from its configuration.
+    def reader(self) -> Callable[[str], Path]:
+        """Return a `resolve` for one job that reads much: data sets by files and by whole folders."""
+        return self.resolve
 
-        Unlike a path in a call it may hold `..`, as long as it does not leave the folder that it starts from.
-
-        Raises:
-            PathDenied: As in `resolve`.
-        """
-        return self.resolve(os.path.normpath(path), write=True)
+    def outputs(self) -> Outputs:
+        """Return places for what one job writes: its nodes and callbacks."""
+        return LocalOutputs(lambda path: self.resolve(os.path.normpath(path), write=True))
 
     def write(self, path: str, data: bytes | memoryview, *, base: Base = Base.ROOT) -> Path:
-        """Write a file whole and return its real path; it is durable when this returns. Blocks: call it in a thread.
+        """Write a file whole and return where `resolve` has it; it is durable when this returns. Blocks.
 
         Raises:
             PathDenied: As in `resolve`.
@@ -128,7 +168,7 @@ class Workspace:
         """
         if not os.path.isabs(path) and (dirs := self._layers(_parts(path), path)):
             return dirs
-        real = self.resolve(path)
+        real = self._resolve(path, Base.ROOT, False, self._look)
         for layer in (os.path.realpath(each) for each in self.config_roots):
             if real.is_relative_to(layer):
                 return self._layers(real.relative_to(layer).parts, path)
@@ -159,13 +199,74 @@ class Workspace:
             parts = _parts(path)
             folders = self.search_path(search_paths)
             for folder in folders:
-                if os.path.isfile(real := self._allowed(folder.joinpath(*parts), path, write=False)):
+                self._bring(real := self._allowed(folder.joinpath(*parts), path, write=False))
+                if os.path.isfile(real):
                     return real
         real = self.resolve(path, base=base)
         if os.path.isfile(real):
             return real
-        looked = ", ".join(str(each) for each in (*(folder / path for folder in folders), real))
+        looked = ", ".join(self.shown(each) for each in (*(folder / path for folder in folders), real))
         raise FileMissing(f"no such file: {_shown(path)}; looked for {looked}", metadata={"path": path[:256]})
+
+    def files(self, path: str, *, base: Base = Base.ROOT, content: Collection[str] = ()) -> dict[str, Path]:
+        """Return the files below a folder, by their paths relative to it; the own layer hides the shipped one.
+
+        Args:
+            path: The folder.
+            base: Where a relative path starts.
+            content: Suffixes of the files that will be opened. Others need not be at hand.
+
+        Raises:
+            PathDenied: As in `resolve`.
+        """
+        found: dict[str, Path] = {}
+        for candidate in reversed(self._candidates(path, base, write=False)):
+            real = self._allowed(candidate, path, write=False)
+            found.update(self._listed(real, content))
+        return found
+
+    def config_folders(self, search_paths: Iterable[str], path: str) -> frozenset[ConfigFolder]:
+        """Return the folders whose configuration files may take part when a configuration is composed.
+
+        A workspace of one machine has all files at hand, so there are none to gather.
+
+        Args:
+            search_paths: A session's search paths.
+            path: The configuration.
+        """
+        return frozenset()
+
+    def gather(self, folder: ConfigFolder) -> None:
+        """Have the `.yaml` files of a folder at hand for processes that have `local_spec`. Blocks.
+
+        Raises:
+            InvalidInput: It holds too many files to be a folder of configurations.
+        """
+
+    def shown(self, real: Path | str) -> str:
+        """Return a real path as clients and other services know it: what they may call it by."""
+        if self.public is None:
+            return str(real)
+        return self.shown_in(str(real))
+
+    def shown_in(self, text: str) -> str:
+        """Return a text with the real paths in it as clients and other services know them."""
+        if self.public is None:
+            return text
+        return text.replace(str(self.root), self.public).replace(str(self.configs), f"{self.public}/{CONFIGS}")
+
+    @contextmanager
+    def showing(self) -> Iterator[None]:
+        """Have errors within name real paths as clients and other services know them."""
+        try:
+            yield
+        except SwathError as error:
+            error.message = self.shown_in(error.message)
+            error.args = (error.message,)
+            raise
+
+    def close(self) -> None:
+        """Let go of local copies."""
 
     def name(self, real: Path) -> str:
         """Return how a call may name a real path: relative to the workspace's root where that is possible."""
@@ -175,7 +276,31 @@ class Workspace:
             return real.relative_to(self.root).as_posix()
         return str(real)
 
+    def _bring(self, real: Path) -> None:
+        """Have what is at a place at hand: a file and those that go with it, or a folder, though not its content."""
+
+    def _look(self, real: Path) -> None:
+        """Have a folder at a place at hand, if there is one."""
+
+    def _listed(self, folder: Path, content: Collection[str]) -> dict[str, Path]:
+        found: dict[str, Path] = {}
+        for file in folder.rglob("*"):
+            # Links may lead out.
+            with suppress(PathDenied):
+                if (real := self._allowed(file, str(file), write=False)).is_file():
+                    found[file.relative_to(folder).as_posix()] = real
+        return found
+
+    def _inside(self, path: str) -> str:
+        """Return a path relative to the root, if it names that by its public name."""
+        if self.public is not None and (path == self.public or path.startswith(f"{self.public}/")):
+            return path[len(self.public) :].lstrip("/") or "."
+        return path
+
     def _candidates(self, path: str, base: Base, write: bool) -> list[Path]:
+        inside = self._inside(path)
+        if inside != path:
+            path, base = inside, Base.ROOT
         if os.path.isabs(path):
             _check(path, Path(path).parts)
             return [Path(path)]
@@ -187,6 +312,8 @@ class Workspace:
 
     def _layers(self, parts: tuple[str, ...], path: str) -> tuple[Path, ...]:
         dirs = [self._allowed(layer.joinpath(*parts), path, write=False) for layer in self.config_roots]
+        for each in dirs:
+            self._look(each)
         return tuple(dict.fromkeys(each for each in dirs if os.path.isdir(each)))
 
     def _allowed(self, place: Path, path: str, write: bool) -> Path:

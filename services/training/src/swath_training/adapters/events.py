@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
@@ -17,8 +18,13 @@ if TYPE_CHECKING:  # the engine imports torch, which a server does later
     )
 
 
-def response(event: Event) -> pb.TrainResponse:
-    """Return an event as a TrainResponse."""
+def response(event: Event, shown: Callable[[str], str] = str) -> pb.TrainResponse:
+    """Return an event as a TrainResponse.
+
+    Args:
+        event: The event.
+        shown: Gives a text with the paths in it as clients know them.
+    """
     return pb.TrainResponse(
         context=pb.Context(
             stage=_number(pb.ExecutionStage, "EXECUTION_STAGE", event.context.stage),
@@ -29,8 +35,8 @@ def response(event: Event) -> pb.TrainResponse:
         losses=event.losses,
         metrics=event.metrics,
         status=_number(pb.TrainStatus, "TRAIN_STATUS", event.status),
-        message=event.message,
-        event=_lifecycle(event.event) if event.event is not None else None,
+        message=shown(event.message),
+        event=_lifecycle(event.event, shown) if event.event is not None else None,
     )
 
 
@@ -50,7 +56,7 @@ def _number(enum: Any, prefix: str, name: str) -> Any:
     return enum.Value(f"{prefix}_{name.upper()}")
 
 
-def _lifecycle(event: Lifecycle) -> pb.TrainEvent:
+def _lifecycle(event: Lifecycle, shown: Callable[[str], str]) -> pb.TrainEvent:
     message = pb.TrainEvent(
         hook=_number(pb.TrainHook, "TRAIN_HOOK", event.hook),
         calibration_pending=event.calibration_pending,
@@ -63,7 +69,7 @@ def _lifecycle(event: Lifecycle) -> pb.TrainEvent:
     if event.epochs is not None:
         message.epochs.CopyFrom(pb.EpochProgress(current=event.epochs.current, total=event.epochs.total))
     if event.checkpoint is not None:
-        message.checkpoint.CopyFrom(_checkpoint(event.checkpoint))
+        message.checkpoint.CopyFrom(_checkpoint(event.checkpoint, shown))
     if event.calibration is not None:
         message.calibration.CopyFrom(_calibration(event.calibration))
     if event.evaluation is not None:
@@ -71,10 +77,10 @@ def _lifecycle(event: Lifecycle) -> pb.TrainEvent:
     return message
 
 
-def _checkpoint(checkpoint: CheckpointRestored) -> pb.CheckpointRestored:
+def _checkpoint(checkpoint: CheckpointRestored, shown: Callable[[str], str]) -> pb.CheckpointRestored:
     return pb.CheckpointRestored(
         restored=checkpoint.restored,
-        path=checkpoint.path,
+        path=shown(checkpoint.path),
         epoch=checkpoint.epoch,
         monitor=checkpoint.monitor,
         score=checkpoint.score,

@@ -187,22 +187,25 @@ class Checkpoints:
         return path != released and (name in self._foreign or path in self._kept)
 
     def state(self) -> dict[str, Any]:
-        """Return what `restore` takes."""
+        """Return what `restore` takes, with names inside the folder: elsewhere that may be another one."""
         return {
-            "kept": dict(self._kept),
-            "best": self._best,
-            "last": self._last,
+            "kept": {self._inside(path): score for path, score in self._kept.items()},
+            "best": self._inside(self._best),
+            "last": self._inside(self._last),
             "saved_step": self._saved_step,
             "foreign": list(self._foreign),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on as the one that gave the state would."""
-        self._kept = dict(state["kept"])
-        self._best = state["best"]
-        self._last = state["last"]
+        self._kept = {str(self._folder / name): score for name, score in state["kept"].items()}
+        self._best = str(self._folder / state["best"]) if state["best"] else ""
+        self._last = str(self._folder / state["last"]) if state["last"] else ""
         self._saved_step = state["saved_step"]
         self._foreign = list(state["foreign"])
+
+    def _inside(self, path: str) -> str:
+        return path and os.path.relpath(path, self._folder)
 
 
 def check_document(document: CheckpointDocument) -> None:

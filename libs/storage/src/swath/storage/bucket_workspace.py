@@ -1,0 +1,236 @@
+"""A workspace whose files are objects of a bucket: any tool may put them there, and every replica sees the same."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from swath.errors import InvalidInput, SwathError
+from swath.storage.bucket_outputs import BucketOutputs
+from swath.storage.buckets import Bucket, Object, goes_with, stem_of
+from swath.storage.cache import DiskCache, private_folder
+from swath.storage.copies import Copies, Tree
+from swath.storage.mirror import Mirror
+from swath.storage.outputs import Outputs
+from swath.storage.places import S3Place
+from swath.storage.workspace import CONFIGS, Base, ConfigFolder, Workspace
+
+_LIST_FROM = 4
+_MOST_CONFIGS = 20_000
+_CONFIG_SUFFIXES = (".yaml", ".yml")
+
+
+class BucketWorkspace(Workspace):
+    """The allowed places and the meaning of paths, where the root is part of a bucket.
+
+    Methods that return real paths return local copies, which are as the bucket was when the call began or newer, and
+    are not to be written. Folders that hold nothing are not there; a folder hides a file of the same name.
+
+    Args:
+        place: The part of a bucket.
+        configs: The configs that ship with the server; never written.
+        allow_roots: More folders of this machine that absolute paths may lead to.
+        public: How absolute paths name the root.
+        cache: Folder for local copies; processes of one user may share it.
+        cache_bytes: Bytes of them to keep.
+
+    Attributes:
+        bucket: The files.
+    """
+
+    def __init__(
+        self,
+        place: S3Place,
+        configs: Path,
+        allow_roots: Sequence[Path] = (),
+        *,
+        public: str,
+        cache: Path,
+        cache_bytes: int,
+        bucket: Bucket | None = None,
+    ) -> None:
+        self.bucket = bucket or Bucket.open(place)
+        self._place = place
+        self._cache = cache
+        self._cache_bytes = cache_bytes
+        folder = private_folder(cache / f"workspace-{place.id}")
+        self._trees = folder / "trees"
+        self._copies = Copies(self.bucket, DiskCache(folder / "copies", cache_bytes))
+        self._mirror = Mirror(self.bucket, self._copies, Tree(self._trees), cache_bytes)
+        super().__init__(self._mirror.root, configs, allow_roots, public=public)
+        self._public = public
+
+    def spec(self) -> dict[str, Any]:
+        return {
+            "bucket": self._place.spec(),
+            "configs": str(self.configs),
+            "allow_roots": [str(allowed) for allowed in self.allow_roots],
+            "public": self._public,
+            "cache": str(self._cache),
+            "cache_bytes": self._cache_bytes,
+        }
+
+    @classmethod
+    def from_spec(cls, spec: Mapping[str, Any]) -> BucketWorkspace:
+        return cls(
+            S3Place(**spec["bucket"]),
+            Path(spec["configs"]),
+            [Path(allowed) for allowed in spec["allow_roots"]],
+            public=spec["public"],
+            cache=Path(spec["cache"]),
+            cache_bytes=spec["cache_bytes"],
+        )
+
+    def write(self, path: str, data: bytes | memoryview, *, base: Base = Base.ROOT) -> Path:
+        key = self.key(target := self._resolve(path, base, True, lambda real: None))
+        if key is None:
+            return super().write(path, data, base=base)
+        self.refuse_place(key, path)
+        self.bucket.put(key, data)
+        return target
+
+    def locate(self, path: str, *, write: bool = False) -> list[str | Path]:
+        """Return what a path may mean, in the order of looking: keys of the bucket, and places of this machine.
+
+        Raises:
+            PathDenied, InvalidInput: As in `resolve`.
+        """
+        reals = [self._allowed(each, path, write) for each in self._candidates(path, Base.ROOT, write)]
+        keys = [self.key(real) for real in reals]
+        return [real if key is None else key for real, key in zip(reals, keys, strict=True)]
+
+    def refuse_place(self, key: str, path: str) -> None:
+        """Refuse a key that no file can be put to.
+
+        Raises:
+            InvalidInput: It is a folder, or lies below a file.
+        """
+        if not key or self.bucket.look(key).folder:
+            raise InvalidInput(f"{path!r} is a folder")
+        for above in PurePosixPath(key).parents:
+            if above.name and self.bucket.head(above.as_posix()) is not None:
+                raise InvalidInput(f"{path!r} would lie below the file {above.as_posix()!r}")
+
+    def key(self, real: Path) -> str | None:
+        """Return the key of a real path, "" for the root; None for a place outside the bucket.
+
+        Raises:
+            PathDenied: It is one that objects cannot have.
+        """
+        if not real.is_relative_to(self.root):
+            return None
+        key = "" if real == self.root else real.relative_to(self.root).as_posix()
+        self.bucket.check(key)
+        return key
+
+    def reader(self) -> Callable[[str], Path]:
+        self._mirror.keeps = True
+        return _Reader(lambda path, bring: self._resolve(path, Base.ROOT, False, bring), self, self._mirror)
+
+    def outputs(self) -> Outputs:
+        def allowed(path: str) -> str | Path:
+            real = self._resolve(os.path.normpath(path), Base.ROOT, True, lambda real: None)
+            key = self.key(real)
+            return real if key is None else key
+
+        return BucketOutputs(self.bucket, self._copies, self._trees, allowed)
+
+    def config_folders(self, search_paths: Iterable[str], path: str) -> frozenset[ConfigFolder]:
+        named: set[str] = set()
+        for each in (*search_paths, *([str(Path(path).parent)] if os.path.isabs(path) else ())):
+            # What may not be read is said by whoever reads it.
+            with suppress(SwathError):
+                key = self.key(self._allowed(self._candidates(each, Base.ROOT, write=False)[0], each, write=False))
+                named.update(() if key is None else (key,))
+        folders = {ConfigFolder(CONFIGS), *map(ConfigFolder, named)}
+        for key in named:
+            # Configurations name their neighbours: `../pipeline/rx.yaml`.
+            above, _, _ = key.rpartition("/")
+            if above:
+                folders.add(ConfigFolder(above, needed=False))
+            else:
+                folders |= {ConfigFolder("", deep=False), ConfigFolder("pipeline", needed=False)}
+        return frozenset(each for each in folders if not any(other.holds(each) for other in folders))
+
+    def gather(self, folder: ConfigFolder) -> None:
+        try:
+            self._mirror.bring_folder(folder.key, suffixes=_CONFIG_SUFFIXES, most=_MOST_CONFIGS, deep=folder.deep)
+        except InvalidInput:
+            if folder.needed:
+                raise
+
+    def shown_in(self, text: str) -> str:
+        shown = super().shown_in(text)
+        trees = f"{self._trees}/"
+        while (at := shown.find(trees)) >= 0:
+            # The tree of outputs of some job.
+            end = at + len(trees) + len(self.root.name)
+            shown = f"{shown[:at]}{self._public}{shown[end:]}"
+        return shown
+
+    def close(self) -> None:
+        self._mirror.close()
+
+    def _bring(self, real: Path) -> None:
+        if key := self.key(real):
+            self._mirror.bring(key)
+
+    def _look(self, real: Path) -> None:
+        if key := self.key(real):
+            self._mirror.bring(key, content=False)
+
+    def _listed(self, folder: Path, content: Collection[str]) -> dict[str, Path]:
+        key = self.key(folder)
+        if key is None:
+            return super()._listed(folder, content)
+        inside = f"{key}/" if key else ""
+        # No suffix at all would mean every file.
+        objects = self._mirror.bring_folder(key, suffixes=tuple(content) or ("/",))
+        return {each.key.removeprefix(inside): self._mirror.place(each.key) for each in objects}
+
+
+class _Reader:
+    """Brings what one job reads: whole folders at once, and nothing that a folder brought already."""
+
+    def __init__(
+        self, resolve: Callable[[str, Callable[[Path], None]], Path], workspace: BucketWorkspace, mirror: Mirror
+    ) -> None:
+        self._resolve = resolve
+        self._workspace = workspace
+        self._mirror = mirror
+        self._folders: set[str] = set()
+        self._asked: Counter[str] = Counter()
+        self._listed: dict[str, list[Object]] = {}
+
+    def __call__(self, path: str) -> Path:
+        return self._resolve(path, self._bring)
+
+    def _bring(self, real: Path) -> None:
+        key = self._workspace.key(real)
+        if key is None or any(not each or key == each or key.startswith(f"{each}/") for each in self._folders):
+            return
+        if key and (self._bring_listed(key) or not self._mirror.bring(key)):
+            return
+        self._mirror.bring_folder(key)
+        self._folders.add(key)
+
+    def _bring_listed(self, key: str) -> bool:
+        """Bring a file by the listing of its folder, which is cheaper from some number of files on."""
+        parent, _, name = key.rpartition("/")
+        self._asked[parent] += 1
+        if self._asked[parent] == _LIST_FROM:
+            self._listed[parent] = self._workspace.bucket.folder(parent)[0]
+        stem = stem_of(name)
+        found = [
+            each
+            for each in self._listed.get(parent, ())
+            if each.key == key or goes_with(each.key.rpartition("/")[2], stem)
+        ]
+        if not any(each.key == key for each in found):
+            return False
+        self._mirror.bring_objects(found)
+        return True

@@ -1,0 +1,156 @@
+"""Local copies of what is elsewhere: immutable files by name, the least recently used removed when there are too many.
+
+Any number of processes may share a folder of copies. A copy appears whole; whoever wants to keep one links it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from swath.errors import StorageDenied
+from swath.storage.files import HIDDEN, refusals
+
+_LOCKS = 64
+_LOCK_S = 60.0
+_LARGE = 8 << 20
+_STALE_S = 24 * 3600.0
+
+
+class DiskCache:
+    """A folder of copies.
+
+    Args:
+        folder: The folder, which is made if it is missing.
+        limit: Bytes to keep.
+
+    Raises:
+        StorageDenied: The folder cannot be made, or others could change what is in it.
+    """
+
+    def __init__(self, folder: Path, limit: int) -> None:
+        self._folder = private_folder(folder)
+        self._limit = limit
+        # How much has come since the folder was last measured. The first copy has it measured.
+        self._added = limit
+
+    def find(self, name: str, size: int | None = None) -> Path | None:
+        """Return the copy of a name, and count that as a use of it.
+
+        Args:
+            name: Hexadecimal digits.
+            size: What it must have: a file that was written just before a loss of power may have less.
+        """
+        path = self._path(name)
+        try:
+            status = path.stat()
+            if size is not None and status.st_size != size:
+                return None
+            # The time of the last change is left alone: by it others know that a copy is as it was.
+            os.utime(path, ns=(time.time_ns(), status.st_mtime_ns))
+        except FileNotFoundError:
+            return None
+        return path
+
+    def fetch(self, name: str, size: int, write: Callable[[Path], str]) -> Path:
+        """Return the copy of a name, made if it is missing. Of processes that want a large one at once one makes it.
+
+        Args:
+            name: Hexadecimal digits.
+            size: Bytes.
+            write: Writes the copy to a path and returns its name: what is to be copied may be another by then.
+
+        Raises:
+            StorageRefused: No room.
+        """
+        if (found := self.find(name, size)) is not None:
+            return found
+        with self._turn(name) if size > _LARGE else _nothing():
+            if (found := self.find(name, size)) is not None:
+                return found
+            unfinished = self._folder / f"{HIDDEN}{secrets.token_hex(8)}"
+            try:
+                with refusals("a local copy"):
+                    path = self._path(write(unfinished))
+                    path.parent.mkdir(exist_ok=True)
+                    self._shrink(unfinished.stat().st_size)
+                    unfinished.replace(path)
+            finally:
+                with suppress(FileNotFoundError):
+                    unfinished.unlink()
+            return path
+
+    def drop(self, name: str) -> None:
+        """Remove a copy."""
+        with suppress(FileNotFoundError):
+            self._path(name).unlink()
+
+    def _path(self, name: str) -> Path:
+        return self._folder / name[:2] / name[2:]
+
+    @contextmanager
+    def _turn(self, name: str) -> Iterator[None]:
+        lock = os.open(
+            self._folder / f"lock-{int(name[:8], 16) % _LOCKS:02d}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+        )
+        try:
+            # Whoever holds it may be frozen: then there are two copies on their way, and no harm is done.
+            deadline = time.monotonic() + _LOCK_S
+            while time.monotonic() < deadline:
+                with suppress(BlockingIOError):
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                time.sleep(0.05)
+            yield
+        finally:
+            os.close(lock)
+
+    def _shrink(self, coming: int) -> None:
+        """Make room for a copy; the folder is measured anew after every twentieth of its limit."""
+        self._added += coming
+        if self._added < self._limit / 20:
+            return
+        self._added = 0
+        copies: list[tuple[int, int, str]] = []
+        for inner in os.scandir(self._folder):
+            if inner.name.startswith(HIDDEN):
+                with suppress(FileNotFoundError):
+                    if time.time() - inner.stat().st_mtime > _STALE_S:
+                        os.unlink(inner.path)
+            elif inner.is_dir(follow_symlinks=False):
+                for copy in os.scandir(inner.path):
+                    with suppress(FileNotFoundError):
+                        status = copy.stat(follow_symlinks=False)
+                        copies.append((status.st_atime_ns, status.st_size, copy.path))
+        excess = sum(size for _, size, _ in copies) + coming - self._limit
+        for _, size, path in sorted(copies):
+            if excess <= 0:
+                break
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+            excess -= size
+
+
+def private_folder(folder: Path) -> Path:
+    """Make a folder that only this user may change, and return where it really is.
+
+    Raises:
+        StorageDenied: It cannot be made, or is somebody else's or open to others.
+    """
+    with refusals(f"the folder {folder}"):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    real = Path(os.path.realpath(folder))
+    status = real.stat()
+    if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+        raise StorageDenied(f"the folder {folder} must be this user's, and nobody else may write in it (chmod go-w)")
+    return real
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield

@@ -1,0 +1,228 @@
+"""A suite on one machine: every process of it, started in order and stopped in order."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from swath.errors import TimedOut
+from swath.service.certificates import Authority
+from swath_suite.layout import ONE_EACH, SERVICES, Layout
+from swath_suite.postgres import PostgresProcess
+from swath_suite.process import Process
+from swath_suite.s3 import S3Process
+
+CONFIGS = Path(__file__).resolve().parents[4] / "configs"
+"""The shipped configs, in the repository that this package is run from."""
+
+_CERTIFICATE_NAMES = ("localhost", "127.0.0.1")
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+
+
+class Suite:
+    """Postgres, an S3 server, the services and the gateway; as a context manager, up and down.
+
+    Args:
+        folder: Everything of the suite goes here, its state included: one that is started again finds it.
+        replicas: Replicas of each service.
+        port: The gateway's; a free one if not given.
+        settings: Settings to add for every service, such as SWATH_AUTH.
+
+    Attributes:
+        layout: Ports and files.
+        processes: Services and gateway by name, such as "inference-1"; to stop, kill or freeze them.
+        postgres: The database server.
+        s3: The S3 server.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        replicas: Mapping[str, int] = ONE_EACH,
+        port: int | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.layout = Layout.load(folder) or Layout.new(folder, replicas, port, settings or {})
+        self.layout.save()
+        self.certificates = Authority(folder / "certs")
+        self.postgres = PostgresProcess(folder / "postgres")
+        self.s3 = S3Process(folder / "s3")
+        self.processes = dict(self._processes())
+
+    @property
+    def target(self) -> str:
+        """Address that clients call."""
+        return self.layout.target
+
+    def up(self, timeout_s: float = 120.0) -> Self:
+        """Start everything that does not run, and wait until the gateway says that all of it is SERVING.
+
+        Raises:
+            Unavailable: A process ended; the message holds its last words.
+            TimedOut: It took too long.
+        """
+        for name in (*SERVICES, "gateway"):
+            if not (self.layout.folder / "certs" / name).exists():
+                self.certificates.issue_service(name, _CERTIFICATE_NAMES)
+        self.postgres.start()
+        self.s3.start()
+        self.migrate()
+        try:
+            for process in self.processes.values():
+                if not process.alive:
+                    process.start()
+            for name, process in self.processes.items():
+                process.wait_until(lambda name=name: self.ready(name), timeout_s)
+            self.wait(timeout_s=timeout_s)
+        except BaseException:
+            self.down()
+            raise
+        return self
+
+    def down(self) -> None:
+        """Stop everything: the gateway first, storage last."""
+        for process in reversed(self.processes.values()):
+            process.stop()
+        self.s3.stop()
+        self.postgres.stop()
+
+    def migrate(self) -> None:
+        """Bring the tables to this release's form."""
+        for part in ("session", "training"):
+            command = [sys.executable, "-m", f"swath_{part}", "migrate"]
+            log = self.layout.folder / "logs" / f"migrate-{part}.log"
+            process = Process(f"migrate-{part}", command, self._settings(part, 0), log)
+            process.start()
+            process.finish()
+
+    def replicas(self, part: str) -> list[Process]:
+        """Return the processes of a service."""
+        return [self.processes[f"{part}-{index}"] for index in range(self.layout.replicas[part])]
+
+    def ready(self, name: str) -> bool:
+        """Whether a process says that it is ready, on its port for probes."""
+        port = self.layout.ports[name].health
+        if name == "gateway":
+            return _answers(f"http://127.0.0.1:{port}/ready")
+        return _serves(f"127.0.0.1:{port}", f"swath.{name.rpartition('-')[0]}")
+
+    def metrics(self, name: str) -> str:
+        """Return what a service tells Prometheus."""
+        port = self.layout.ports[name].metrics
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5.0) as answer:
+            return answer.read().decode()
+
+    def wait(self, service: str = "cuvis_ai.v1.CuvisAIService", timeout_s: float = 60.0) -> None:
+        """Wait until health at the gateway calls a service name SERVING.
+
+        Raises:
+            TimedOut: It did not in time.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not _serves(self.target, service):
+            if time.monotonic() > deadline:
+                raise TimedOut(f"{service} was not SERVING at the gateway within {timeout_s:g} s")
+            time.sleep(0.1)
+
+    def save_processes(self) -> None:
+        """Write down which processes these are, so that `load_processes` finds them from elsewhere."""
+        self._record.write_text(json.dumps({process.name: process.record() for process in self._all()}, indent=2))
+
+    def load_processes(self) -> None:
+        """Take charge of the processes that were written down, if any were."""
+        if self._record.exists():
+            saved: dict[str, Any] = json.loads(self._record.read_text())
+            for process in self._all():
+                process.adopt(saved.get(process.name))
+
+    @property
+    def _record(self) -> Path:
+        return self.layout.folder / "processes.json"
+
+    def _all(self) -> Iterator[Any]:
+        return iter((self.postgres, self.s3, *self.processes.values()))
+
+    def _processes(self) -> Iterator[tuple[str, Process]]:
+        layout = self.layout
+        for part in SERVICES:
+            for index in range(layout.replicas[part]):
+                name = f"{part}-{index}"
+                command = [sys.executable, "-m", f"swath_{part}"]
+                yield name, Process(name, command, self._settings(part, index), layout.folder / "logs" / f"{name}.log")
+        gateway = [sys.executable, "-m", "swath_gateway", "--folder", str(layout.folder / "gateway")]
+        gateway += ["--envoy", str(Path(sys.executable).with_name("envoy"))]
+        ports = layout.ports["gateway"]
+        environment = {
+            **self._addresses(),
+            **layout.certificate("gateway"),
+            "SWATH_HOST": "127.0.0.1",
+            "SWATH_PORT": str(ports.grpc),
+            "SWATH_HEALTH_PORT": str(ports.health),
+            **layout.settings,
+        }
+        yield "gateway", Process("gateway", gateway, environment, layout.folder / "logs" / "gateway.log")
+
+    def _settings(self, part: str, index: int) -> dict[str, str]:
+        layout, name = self.layout, f"{part}-{index}"
+        ports = layout.ports[name]
+        return {
+            **self._addresses(),
+            **layout.certificate(part),
+            "SWATH_HOST": "127.0.0.1",
+            "SWATH_PORT": str(ports.grpc),
+            "SWATH_HEALTH_PORT": str(ports.health),
+            "SWATH_METRICS_PORT": str(ports.metrics),
+            "SWATH_REPLICA": name,
+            # Each replica has a disk of its own, as containers have: nothing is shared but Postgres and S3.
+            "SWATH_STATE": str(layout.folder / "state" / name),
+            "SWATH_CONFIGS": str(CONFIGS),
+            "SWATH_DATABASE_URL": self.postgres.url,
+            "SWATH_ARTIFACTS_URL": f"s3://{self.s3.bucket}/artifacts",
+            "SWATH_WORKSPACE_URL": f"s3://{self.s3.bucket}/workspace",
+            "SWATH_S3_ENDPOINT": self.s3.endpoint,
+            "SWATH_S3_ACCESS_KEY_ID": self.s3.access_key_id,
+            "SWATH_S3_SECRET_ACCESS_KEY": self.s3.secret_access_key,
+            "SWATH_LOG_FORMAT": "json",
+            **layout.settings,
+        }
+
+    def _addresses(self) -> dict[str, str]:
+        return {f"SWATH_{part.upper()}_ADDRESS": self.layout.addresses(part) for part in SERVICES}
+
+    def __enter__(self) -> Self:
+        return self.up()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.down()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=1.0) as answer:
+            return answer.status == 200
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _serves(target: str, service: str) -> bool:
+    request = health_pb2.HealthCheckRequest(service=service)
+    with grpc.insecure_channel(target) as channel:
+        stub: Any = health_pb2_grpc.HealthStub(channel)
+        try:
+            return stub.Check(request, timeout=1.0).status == _SERVING
+        except grpc.RpcError:
+            return False

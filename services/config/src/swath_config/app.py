@@ -1,0 +1,36 @@
+"""The config service in a process of its own."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+
+from pydantic import Field
+
+from swath.api import CUVIS
+from swath.service import HealthBoard, slice_handler
+from swath.service.process import Assembly
+from swath.service.replica import ReplicaSettings, remote_sessions
+from swath.storage.opening import open_workspace
+from swath_config.service import ConfigService
+from swath_config.servicer import ConfigServicer
+from swath_config.settings import ConfigSettings
+
+
+class ConfigReplicaSettings(ReplicaSettings):
+    """Settings of a replica of the config service."""
+
+    config: ConfigSettings = Field(default_factory=ConfigSettings)
+    """What a composition may cost."""
+
+
+async def assemble(settings: ConfigReplicaSettings, stack: AsyncExitStack) -> Assembly:
+    """Put the service together."""
+    service = ConfigService(open_workspace(settings, settings.state, settings.configs), settings.config)
+    stack.push_async_callback(service.close)
+    sessions = remote_sessions(settings, stack)
+    return Assembly(
+        handlers=(slice_handler(CUVIS, "config", ConfigServicer(service, sessions)),),
+        names=(CUVIS,),
+        health=HealthBoard(("config",)),
+        warm_up=service.warm_up,
+    )

@@ -1,0 +1,9 @@
+"""`python -m swath_inference`: serve."""
+
+import sys
+
+from swath.service.process import main
+from swath_inference.app import InferenceReplicaSettings, assemble
+
+if __name__ == "__main__":
+    sys.exit(main("inference", InferenceReplicaSettings, assemble))

@@ -1,0 +1,10 @@
+"""`python -m swath_session`: serve; `python -m swath_session migrate`: bring the tables to this release's form."""
+
+import sys
+
+from swath.service.process import main
+from swath_session.app import SessionReplicaSettings, assemble
+from swath_session.store import SCHEMA
+
+if __name__ == "__main__":
+    sys.exit(main("session", SessionReplicaSettings, assemble, schema=SCHEMA))

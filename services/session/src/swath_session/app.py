@@ -1,0 +1,66 @@
+"""The session service in a process of its own."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from functools import partial
+
+from pydantic import Field
+
+from swath.api import CUVIS, SESSIONS, WORKSPACE
+from swath.service import HealthBoard, slice_handler, whole_handler
+from swath.service.metrics import Metrics
+from swath.service.process import Assembly
+from swath.service.replica import ReplicaSettings, channel_to
+from swath.service.suite import SuiteWatch
+from swath.storage.notices import Notices
+from swath.storage.opening import open_database, open_workspace
+from swath_session.adapters.authority import SessionAuthorityServicer
+from swath_session.service import SessionService
+from swath_session.servicer import SessionServicer, WorkspaceServicer
+from swath_session.settings import SessionSettings
+from swath_session.store import SCHEMA, SessionStore
+from swath_session.workspace_service import WorkspaceService
+
+OTHERS = ("config", "pipeline", "training", "inference")
+
+
+class SessionReplicaSettings(ReplicaSettings):
+    """Settings of a replica of the session service."""
+
+    session: SessionSettings = Field(default_factory=SessionSettings)
+    """How long sessions live, and what uploads may be."""
+
+
+async def assemble(settings: SessionReplicaSettings, stack: AsyncExitStack) -> Assembly:
+    """Put the service together; it also answers for the health of the whole suite."""
+    engine = open_database(settings, settings.state / "session.db", SCHEMA.name)
+    workspace = open_workspace(settings, settings.state, settings.configs)
+    sessions = SessionService(SessionStore(engine), workspace, settings.session)
+    await sessions.start()
+    stack.push_async_callback(sessions.stop)
+    files = WorkspaceService(workspace, settings.session)
+    await files.start()
+    stack.push_async_callback(files.stop)
+    notices = Notices(engine)
+    stack.push_async_callback(notices.close)
+    health = HealthBoard(("session", *OTHERS))
+    watch = SuiteWatch(health, {part: settings.addresses(part) for part in OTHERS}, partial(channel_to, settings))
+    await watch.start()
+    stack.push_async_callback(watch.stop)
+
+    def tell(metrics: Metrics) -> None:
+        metrics.gauge("swath_sessions", "Open sessions of the suite, as of the last sweep.", lambda: sessions.open)
+
+    return Assembly(
+        handlers=(
+            slice_handler(CUVIS, "session", SessionServicer(sessions)),
+            slice_handler(WORKSPACE, "session", WorkspaceServicer(files)),
+            whole_handler(SESSIONS, SessionAuthorityServicer(sessions, notices)),
+        ),
+        names=(CUVIS, WORKSPACE),
+        health=health,
+        # Whoever watches for sessions that go turns to another replica.
+        send_away=notices.close,
+        metrics=tell,
+    )

@@ -1,0 +1,62 @@
+"""The training service in a process of its own."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+
+from pydantic import Field
+
+from swath.api import CUVIS
+from swath.service import HealthBoard, slice_handler
+from swath.service.metrics import Metrics
+from swath.service.process import Assembly
+from swath.service.replica import ReplicaSettings, remote_sessions
+from swath.storage.opening import open_artifacts, open_workspace
+from swath_training.composition import Training, prepare
+from swath_training.settings import TrainingSettings
+
+
+class TrainingReplicaSettings(ReplicaSettings):
+    """Settings of a replica of the training service."""
+
+    training: TrainingSettings = Field(default_factory=TrainingSettings)
+    """How runs are followed, resumed and stopped."""
+
+
+async def assemble(settings: TrainingReplicaSettings, stack: AsyncExitStack) -> Assembly:
+    """Put the service together."""
+    # What workers are forked from must be there before any gRPC object: forking gRPC's threads can hang.
+    launcher = prepare(settings.state / "training")
+    sessions = remote_sessions(settings, stack)
+    artifacts = open_artifacts(settings, settings.state)
+    training = Training(
+        settings.state / "training",
+        sessions,
+        artifacts,
+        open_workspace(settings, settings.state, settings.configs),
+        launcher=launcher,
+        settings=settings.training,
+        database=settings.database_url,
+        replica=settings.replica,
+    )
+    await training.start()
+    stack.push_async_callback(training.close)
+
+    def tell(metrics: Metrics) -> None:
+        supervisor = training.service.supervisor
+        metrics.gauge("swath_training_runs", "Runs in this replica's charge.", lambda: len(supervisor.runs))
+        metrics.gauge(
+            "swath_training_queue_length", "Runs that wait for a device here.", supervisor.waiting, label="device"
+        )
+        metrics.counter(
+            "swath_training_events", "Events that workers reported: one a batch and epoch.", lambda: supervisor.events
+        )
+
+    return Assembly(
+        handlers=(slice_handler(CUVIS, "training", training.servicer),),
+        names=(CUVIS,),
+        health=HealthBoard(("training",)),
+        warm_up=training.warm_up,
+        send_away=training.drain,
+        metrics=tell,
+    )
