@@ -93,6 +93,7 @@ def suite(open_folder: Path) -> Iterator[Suite]:
         yield made
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist looks at the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Have all tests that need a suite run in one process: it takes half a minute to start, and gigabytes."""
     for item in items:

@@ -34,7 +34,7 @@ def main() -> None:
         sys.exit(f"swath_gateway: there is no program {arguments.envoy!r}; see --envoy")
     place = arguments.folder / "envoy.json"
     place.write_text(document)
-    sys.exit(_run([program, "-c", str(place), "--log-level", "warning"]))
+    sys.exit(_run([program, "-c", str(place), "--log-level", "warning", "--disable-hot-restart"]))
 
 
 def _run(command: list[str]) -> int:
