@@ -11,7 +11,7 @@ SYNCED := .venv/.synced
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help sync gen lint type test demo up down bench clean
+.PHONY: help sync gen lint type test demo up down bench fuzz clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  \033[1mmake %-7s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ down: $(SYNCED) ## Stop it, and leave nothing behind
 
 bench: $(SYNCED) ## Measure against floors and peers
 	$(RUN)/python -m benchmarks
+
+fuzz: $(SYNCED) ## Ask every method thousands of times for nonsense
+	SWATH_FUZZ_EXAMPLES=$${SWATH_FUZZ_EXAMPLES:-2000} $(RUN)/pytest -n 2 --dist loadscope --timeout 3600 tests/fuzz
 
 clean: ## Remove what was installed and made here
 	rm -rf .venv .tools outputs demo-output

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, text
+from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from swath.errors import InvalidInput, OutcomeUnknown, StorageDenied, Unavailable
@@ -132,10 +133,12 @@ async def test_a_replica_that_freezes_in_a_write_holds_the_others_up_for_seconds
 
 
 async def test_a_user_who_may_not_write_is_told_so(own: PostgresProcess, engine: AsyncEngine) -> None:
-    own.query("CREATE ROLE reader LOGIN")
+    own.query("CREATE ROLE reader LOGIN PASSWORD 'reader'")
     own.query("GRANT USAGE ON SCHEMA test TO reader")
     own.query("GRANT SELECT ON ALL TABLES IN SCHEMA test TO reader")
-    reader = open_engine(own.url.replace("swath@", "reader@"), schema="test")
+    reader = open_engine(
+        make_url(own.url).set(username="reader", password="reader").render_as_string(hide_password=False), schema="test"
+    )
     with pytest.raises(StorageDenied):
         await run(reader, insert(1), write=True)
     await reader.dispose()

@@ -49,6 +49,7 @@ def _down(folder: Path, arguments: argparse.Namespace) -> int:
     suite.load_processes()
     suite.down()
     if not arguments.keep:
+        suite.postgres.erase()
         shutil.rmtree(folder)
     print("Down" + (f"; its state is kept in {folder}" if arguments.keep else "; nothing is left"))
     return 0

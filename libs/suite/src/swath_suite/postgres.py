@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pwd
+import secrets
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -48,10 +51,15 @@ class PostgresProcess:
         if found is None:
             raise DependencyMissing(f"Postgres is not installed; {_HOW}")
         self._programs = found
-        self._folder = folder
-        self._data = folder / "data"
-        self._port_file = folder / "port"
-        self._port = port or self._known_port()
+        self._folder = folder.resolve()
+        self._data = self._folder / "data"
+        user = _user()
+        if user is not None and not all(_may_enter(user, above) for above in self._data.parents):
+            # Below a home, say, that is its owner's alone.
+            name = hashlib.sha256(str(self._folder).encode()).hexdigest()[:16]
+            self._data = Path(tempfile.gettempdir()) / f"swath-postgres-{name}"
+        known, self._password = self._known()
+        self._port = port or known
         self._process = Process(
             self.name,
             [*_unprivileged(), str(self._programs / "postgres"), "-D", str(self._data), "-p", str(self._port)],
@@ -66,7 +74,7 @@ class PostgresProcess:
 
     def url_of(self, database: str) -> str:
         """Return the URL of another of its databases."""
-        return f"postgresql://swath@127.0.0.1:{self._port}/{database}"
+        return f"postgresql://swath:{self._password}@127.0.0.1:{self._port}/{database}"
 
     @property
     def alive(self) -> bool:
@@ -88,6 +96,11 @@ class PostgresProcess:
         """End it in order, connections and all."""
         # SIGINT is Postgres's fast shutdown: SIGTERM would wait until every client has left.
         self._process.interrupt()
+
+    def erase(self) -> None:
+        """Remove everything that it has stored; it must not run."""
+        for place in (self._folder, self._data):
+            shutil.rmtree(place, ignore_errors=True)
 
     def kill(self) -> None:
         """End it as a loss of power would."""
@@ -136,10 +149,15 @@ class PostgresProcess:
         user = _user()
         if user is not None:
             os.chown(self._data, user.pw_uid, user.pw_gid)
-        command = [*_unprivileged(), str(self._programs / "initdb"), "-D", str(self._data)]
-        # Trust is for the loopback interface, where it listens alone; nobody else's processes are kept out of tests.
-        command += ["--username", "swath", "--auth", "trust", "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        with tempfile.NamedTemporaryFile("w") as password:
+            password.write(self._password)
+            password.flush()
+            if user is not None:
+                os.chown(password.name, user.pw_uid, user.pw_gid)
+            command = [*_unprivileged(), str(self._programs / "initdb"), "-D", str(self._data), "--no-sync"]
+            command += ["--username", "swath", "--auth", "scram-sha-256", "--pwfile", password.name]
+            command += ["--encoding", "UTF8", "--locale", "C.UTF-8"]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise Unavailable(f"initdb failed:\n{done.stdout}{done.stderr}")
         settings = {
@@ -153,11 +171,15 @@ class PostgresProcess:
         with (self._data / "postgresql.conf").open("a") as file:
             file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
 
-    def _known_port(self) -> int:
-        if not self._port_file.exists():
+    def _known(self) -> tuple[int, str]:
+        """Return its port and password, the same from one start to the next."""
+        place = self._folder / "server"
+        if not place.exists():
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._port_file.write_text(str(free_ports(1)[0]))
-        return int(self._port_file.read_text())
+            place.touch(mode=0o600)
+            place.write_text(f"{free_ports(1)[0]} {secrets.token_hex(16)}")
+        port, password = place.read_text().split()
+        return int(port), password
 
 
 def _user() -> pwd.struct_passwd | None:
@@ -170,6 +192,13 @@ def _user() -> pwd.struct_passwd | None:
         except KeyError:
             continue
     raise DependencyMissing("Postgres refuses to run as root, and there is neither a user postgres nor a nobody here")
+
+
+def _may_enter(user: pwd.struct_passwd, folder: Path) -> bool:
+    if not folder.exists():
+        return True
+    status = folder.stat()
+    return bool(status.st_mode & 0o001) or (status.st_uid == user.pw_uid and bool(status.st_mode & 0o100))
 
 
 def _unprivileged() -> Sequence[str]:
