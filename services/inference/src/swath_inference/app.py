@@ -56,7 +56,7 @@ async def assemble(settings: InferenceReplicaSettings, stack: AsyncExitStack) ->
 
     return Assembly(
         handlers=(
-            slice_handler(CUVIS, "inference", InferenceServicer(service)),
+            slice_handler(CUVIS, "inference", InferenceServicer(service, shared_memory=False)),
             whole_handler(PROFILES, share),
         ),
         names=(CUVIS,),

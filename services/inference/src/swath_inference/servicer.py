@@ -23,13 +23,20 @@ _LOCAL_PEERS = ("unix:", "ipv4:127.", "ipv6:[::1]", "ipv6:%5B::1%5D")
 
 
 class InferenceServicer:
-    """The methods of CuvisAIService that the inference service owns."""
+    """The methods of CuvisAIService that the inference service owns.
 
-    def __init__(self, service: InferenceService) -> None:
+    Args:
+        service: Decides.
+        shared_memory: Whether clients on this machine may refer to shared memory. Behind a gateway every call comes
+            from the gateway's machine, and its client may be anywhere.
+    """
+
+    def __init__(self, service: InferenceService, *, shared_memory: bool = True) -> None:
         self._service = service
+        self._shared_memory = shared_memory
 
     async def Inference(self, request: pb.InferenceRequest, context: grpc.aio.ServicerContext) -> pb.InferenceResponse:
-        local = context.peer().startswith(_LOCAL_PEERS)
+        local = self._shared_memory and context.peer().startswith(_LOCAL_PEERS)
         prefix = f"swath-{request.session_id}" if local else None
         wanted = frozenset(request.output_specs)
 
