@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,14 @@ def test_grpc_web_is_spoken(suite: Suite) -> None:
 def test_calls_leave_a_line_with_their_status(suite: Suite, client: Client) -> None:
     with client.session():
         pass
-    lines = [json.loads(line) for line in suite.processes["gateway"].log.read_text().splitlines() if line[:1] == "{"]
-    closed = [line for line in lines if line["method"].endswith("/CloseSession")]
+    closed: list[dict[str, Any]] = []
+    deadline = time.monotonic() + 30
+    while not closed:  # Envoy writes its lines down from time to time
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+        text = suite.processes["gateway"].log.read_text()
+        # The last line may be half written.
+        lines = [json.loads(line) for line in text.splitlines(keepends=True) if line[:1] == "{" and line[-1:] == "\n"]
+        closed = [line for line in lines if line["method"].endswith("/CloseSession")]
     assert closed[-1]["grpc_status"] == "OK"
     assert closed[-1]["service"] == "session"

@@ -80,11 +80,11 @@ async def test_errors_name_paths_as_clients_know_them(service: ConfigService, wo
     assert str(workspace.root) not in raised.value.message
 
 
-async def test_a_folder_of_data_is_no_search_path(service: ConfigService, workspace: BucketWorkspace) -> None:
-    workspace.bucket.put("data/x.yaml", b"max_epochs: 2")
-    workspace.bucket.put("data/cube.npz", b"1")
-    assert await epochs(service, "x", "data") == 2
-    assert not (workspace.root / "data" / "cube.npz").exists()
+async def test_data_in_a_search_path_stays_where_it_is(service: ConfigService, workspace: BucketWorkspace) -> None:
+    workspace.bucket.put("scenes/x.yaml", b"max_epochs: 2")
+    workspace.bucket.put("scenes/cube.npz", b"1")
+    assert await epochs(service, "x", "scenes") == 2
+    assert not (workspace.root / "scenes" / "cube.npz").exists()
 
 
 async def test_a_server_that_is_away(shipped: Path, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from swath_session import SessionService, SessionSettings, SessionStore
 from swath_suite.s3 import S3Process
 from swath_training.requests import TrainRequest
 
-from .conftest import GRADIENT, World, config, epoch_ended, make_training, write_frames
+from .conftest import GRADIENT, STATISTICAL, World, config, epoch_ended, make_training, write_frames
 
 Made = Callable[[S3Process], Awaitable[World]]
 
@@ -134,5 +134,5 @@ async def test_a_file_that_is_no_data_is_said_by_its_name(world: World) -> None:
     world.workspace.bucket.put("frames/frame0.npz", b"rubbish")
     session = await world.configured(**training_of(3))
     with pytest.raises(DataInvalid) as raised:
-        await world.train(session, GRADIENT)
+        await world.train(session, STATISTICAL)
     assert str(world.folder) not in raised.value.message
