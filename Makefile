@@ -56,7 +56,7 @@ bench: $(SYNCED) ## Measure against floors and peers
 	$(RUN)/python -m benchmarks
 
 fuzz: $(SYNCED) ## Ask every method thousands of times for nonsense
-	SWATH_FUZZ_EXAMPLES=$${SWATH_FUZZ_EXAMPLES:-2000} $(RUN)/pytest -n 2 --dist loadscope --timeout 3600 tests/fuzz
+	SWATH_FUZZ_EXAMPLES=$${SWATH_FUZZ_EXAMPLES:-2000} $(RUN)/pytest -n 2 --dist loadscope --timeout 3600 -o faulthandler_timeout=0 tests/fuzz
 
 clean: ## Remove what was installed and made here
 	rm -rf .venv .tools outputs demo-output

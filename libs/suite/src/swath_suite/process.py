@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from swath.errors import TimedOut, Unavailable
+
+_LOWEST_PORT = 10000
 
 
 @dataclass(frozen=True)
@@ -189,12 +192,20 @@ def is_free(port: int) -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports of the loopback interface that nobody listens on, all different."""
-    taken = []
+    """Return ports of the loopback interface that nobody listens on, all different.
+
+    They come from below the range that the system gives to outgoing connections and to servers that ask for any port:
+    one from that range may be taken before it is listened on, or between a process's death and its restart.
+    """
+    candidates = random.sample(range(_LOWEST_PORT, _highest_port()), count * 20)
+    free = [port for port, _ in zip(filter(is_free, candidates), range(count), strict=False)]
+    if len(free) < count:
+        raise Unavailable(f"{count} free ports are needed on 127.0.0.1, {len(free)} were found")
+    return free
+
+
+def _highest_port() -> int:
     try:
-        for _ in range(count):
-            taken.append(socket.create_server(("127.0.0.1", 0)))
-        return [each.getsockname()[1] for each in taken]
-    finally:
-        for each in taken:
-            each.close()
+        return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except (OSError, ValueError):
+        return 32768

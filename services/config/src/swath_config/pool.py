@@ -164,7 +164,8 @@ class _Worker:
         """End the process. Idempotent."""
         with self._lock:
             self._killed = True
-            if self._process is not None:
+            # One that has died by itself is reaped by the forkserver: its id may be another process's by now.
+            if self._process is not None and self._process.is_alive():
                 self._process.kill()
 
     def _started(self) -> Connection:
