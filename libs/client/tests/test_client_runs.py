@@ -1,8 +1,11 @@
 """A Train stream that is cut goes on where it was."""
 
+from types import SimpleNamespace
+
+import grpc
 import pytest
 
-from swath.client import CallError, NotFoundError, RetryConfig, RunSummary, UnavailableError
+from swath.client import CallError, NotFoundError, RetryConfig, RunSummary, UnavailableError, call_error
 from swath.client.runs import Position
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 
@@ -24,6 +27,18 @@ def test_position_starts_where_the_server_says() -> None:
     position.opened([("swath-run-id", "r1"), ("swath-after-seq", "10")])
     position.received()
     assert position.metadata()[1] == ("swath-after-seq", "11")
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.INTERNAL, grpc.StatusCode.CANCELLED])
+def test_a_stream_that_a_proxy_resets_goes_on(code: grpc.StatusCode) -> None:
+    position = Position(RetryConfig())
+    position.opened([("swath-run-id", "r1")])
+    reset = SimpleNamespace(
+        code=lambda: code,
+        details=lambda: "Stream removed (RST_STREAM (Received RST_STREAM with error code 2))",
+        trailing_metadata=lambda: (),
+    )
+    assert position.cut(call_error(reset), {}) > 0
 
 
 def test_stream_without_a_run_is_not_repeated() -> None:

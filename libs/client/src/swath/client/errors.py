@@ -34,6 +34,8 @@ import grpc
 from google.rpc import error_details_pb2, status_pb2
 
 _DETAILS_KEY = "grpc-status-details-bin"
+_CUT = frozenset({"INTERNAL", "UNKNOWN", "CANCELLED"})
+"""What gRPC calls a stream that a proxy resets, for instance because the server behind it has died."""
 _REFUSED = re.compile(r"connect|refused|no address|dns|resolve|unreachable|handshak", re.IGNORECASE)
 
 
@@ -173,7 +175,9 @@ def call_error(error: Any, *, method: str = "", target: str = "") -> CallError:
     code = error.code().name
     message = error.details() or code.replace("_", " ").lower()
     info, retry_after_s = _details(trailers(error))
-    if code == "UNAVAILABLE" and not info.reason and _REFUSED.search(message):
+    if code in _CUT and not info.reason and "RST_STREAM" in message:
+        code, message = "UNAVAILABLE", f"the stream was cut on its way ({message})"
+    elif code == "UNAVAILABLE" and not info.reason and _REFUSED.search(message):
         message = f"no server answers at {target or 'the target'} ({_last_cause(message)})"
     return _CLASSES.get(code, CallError)(
         code, message, reason=info.reason, metadata=info.metadata, retry_after_s=retry_after_s, method=method

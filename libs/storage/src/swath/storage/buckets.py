@@ -356,9 +356,10 @@ def refusals(what: str, where: str) -> Iterator[None]:
     """Turn what an object store says into an error of the tree.
 
     Args:
-        what: What is read or written, in words for the message.
+        what: What is read or written, in words for the message; empty for the folder that is the store's root.
         where: The bucket.
     """
+    what = what or "its root folder"
     try:
         yield
     except PreconditionError as error:
