@@ -11,7 +11,7 @@ SYNCED := .venv/.synced
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help sync gen lint type test demo up down bench fuzz clean
+.PHONY: help sync gen lint type test demo up down images bench fuzz clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  \033[1mmake %-7s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,8 +27,10 @@ $(SYNCED): pyproject.toml uv.lock $(wildcard libs/*/pyproject.toml services/*/py
 
 sync: $(SYNCED) ## Install the locked workspace into .venv
 
-gen: $(SYNCED) ## Generate the Python code of protos/
+gen: $(SYNCED) ## Generate the code of protos/, what images install, and the chart's tables
 	$(RUN)/python libs/api/generate.py
+	UV=$(UV) $(RUN)/python services/images/requirements.py
+	$(RUN)/python charts/generate.py
 
 lint: $(SYNCED) ## Check style, imports between packages, and protos
 	$(RUN)/ruff check .
@@ -36,6 +38,8 @@ lint: $(SYNCED) ## Check style, imports between packages, and protos
 	$(RUN)/lint-imports --no-cache
 	$(RUN)/buf lint
 	$(RUN)/python libs/api/generate.py --check
+	UV=$(UV) $(RUN)/python services/images/requirements.py --check
+	$(RUN)/python charts/generate.py --check
 
 type: $(SYNCED) ## Check types
 	$(RUN)/pyright
@@ -51,6 +55,9 @@ up: $(SYNCED) ## Start a whole suite on this machine: Postgres, S3, every servic
 
 down: $(SYNCED) ## Stop it, and leave nothing behind
 	$(RUN)/python -m swath_suite down
+
+images: ## Build the container images, with docker or buildah (TAG, PREFIX, BUILDER: see services/images/build)
+	services/images/build
 
 bench: $(SYNCED) ## Measure against floors and peers
 	$(RUN)/python -m benchmarks

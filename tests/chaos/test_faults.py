@@ -9,8 +9,7 @@ import pytest
 
 from swath_suite.layout import SERVICES
 from swath_suite.suite import Suite
-
-from .conftest import Workload
+from swath_suite.workload import Workload
 
 ONCE_ONLY = ("open", "put")
 """What clients may not simply send again: it may fail, in words, while its replica dies."""

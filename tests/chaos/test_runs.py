@@ -13,9 +13,9 @@ import pytest
 
 from swath.client import Client, Session
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
+from swath_suite.process import Process
 from swath_suite.suite import Suite
-
-from .conftest import fitted, scene
+from swath_suite.workload import fitted, scene
 
 TRAINRUN = "trainrun/san_diego_deep_svdd"
 EPOCHS = 8
@@ -82,6 +82,14 @@ def _descendants(pid: int) -> list[int]:
     return [*children, *(each for child in children for each in _descendants(child))]
 
 
+def _runs(pid: int) -> bool:
+    """Whether a process does anything any more; one that nobody has waited for yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 @pytest.fixture
 def client(suite: Suite) -> Iterator[Client]:
     with Client(suite.target) as made:
@@ -122,6 +130,33 @@ def test_everything_that_trains_is_killed_at_once(suite: Suite, client: Client, 
     disturbed = Followed(client).follow(kill)
     assert len(killed) == 2
     _assert_as_if_nothing_had_happened(disturbed, undisturbed)
+
+
+def test_a_training_replica_freezes_and_wakes_up_without_its_run(
+    suite: Suite, client: Client, undisturbed: Followed
+) -> None:
+    frozen: list[Process] = []
+    workers: list[int] = []
+
+    def freeze(epoch: int) -> None:
+        if epoch == EPOCHS // 2 and not frozen:
+            workers.extend(_workers(suite))
+            frozen.extend(each for each in suite.replicas("training") if set(workers) & {*_descendants(each.pid)})
+            for replica in frozen:
+                replica.signal(signal.SIGSTOP)
+
+    try:
+        disturbed = Followed(client).follow(freeze)
+        assert len(frozen) == len(workers) == 1
+        # It has left by itself: nothing that it would still write counts, and nobody was there to end it.
+        assert not _runs(workers[0])
+    finally:
+        for replica in frozen:
+            replica.signal(signal.SIGCONT)
+    _assert_as_if_nothing_had_happened(disturbed, undisturbed)
+    for replica in frozen:
+        replica.wait_until(lambda name=replica.name: suite.ready(name))
+    _assert_as_if_nothing_had_happened(Followed(client).follow(), undisturbed)
 
 
 def test_runs_go_on_while_everything_is_replaced(suite: Suite, client: Client, undisturbed: Followed) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from contextvars import ContextVar
 
 import pytest
 
@@ -72,3 +73,26 @@ async def test_a_caller_who_leaves_harms_nobody(table: Table) -> None:
     table.ends.put_nowait(None)
     assert await stayer == 1
     assert leaver.cancelled()
+
+
+async def test_a_read_is_made_in_the_context_of_who_asked_first(table: Table) -> None:
+    asking: ContextVar[str] = ContextVar("asking")
+    seen: list[str] = []
+
+    async def read(keys: Collection[str]) -> dict[str, int]:
+        seen.append(asking.get())
+        return await table.read(keys)
+
+    async def ask(name: str) -> None:
+        asking.set(name)
+        await reads.get("a")
+
+    reads = NextRead(read)
+    calls = []
+    for name in ("first", "second", "third"):
+        calls.append(asyncio.create_task(ask(name)))
+        await settle()
+        table.ends.put_nowait(None) if name == "third" else None
+    table.ends.put_nowait(None)
+    await asyncio.gather(*calls)
+    assert seen == ["first", "second"]

@@ -5,8 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 import time
+from collections.abc import Collection
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -152,15 +156,115 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
         ArtifactStore.folder(tmp_path / "file" / "artifacts")
 
 
-@pytest.mark.parametrize("kind", ["folder", "bucket"])
-def test_collection_takes_what_is_old_and_not_referred_to(request: pytest.FixtureRequest, kind: str) -> None:
-    store: ArtifactStore = request.getfixturevalue(f"in_{kind}")
-    # The server's objects are files as well, whose age is theirs.
-    files: Path = request.getfixturevalue("folder") if kind == "folder" else request.getfixturevalue("objects")
-    live, dead, young = (store.put_sync(data) for data in (b"live", b"dead", b"young"))
-    long_ago = time.time() - 100
+def aged(files: Path, digests: Collection[str], seconds: float = 100.0) -> None:
+    """Make artifacts older: the S3 server's objects are files as well, whose age is theirs."""
+    at = time.time() - seconds
     for path in stored(files):
-        if not path.match(f"*{young[9:]}"):
-            os.utime(path, (long_ago, long_ago))
-    assert store.collect_sync({live}, grace_s=50) == 1
-    assert (store.exists_sync(live), store.exists_sync(dead), store.exists_sync(young)) == (True, False, True)
+        if any(path.match(f"*{digest[9:]}") for digest in digests):
+            os.utime(path, (at, at))
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def kind(request: pytest.FixtureRequest) -> tuple[ArtifactStore, Path]:
+    """A store of either kind, and where its bytes are."""
+    files = "folder" if request.param == "folder" else "objects"
+    return request.getfixturevalue(f"in_{request.param}"), request.getfixturevalue(files)
+
+
+def test_parts_are_apart(kind: tuple[ArtifactStore, Path]) -> None:
+    store, files = kind
+    part = store.part("checkpoints")
+    assert part.put_sync(b"weights") == DIGEST
+    assert (part.exists_sync(DIGEST), store.exists_sync(DIGEST)) == (True, False)
+    aged(files, [DIGEST])
+    assert (part.older_sync(50), store.older_sync(50)) == ({DIGEST}, set())
+    assert ArtifactStore.from_spec(part.spec()).get_sync(DIGEST) == b"weights"
+
+
+class TestRemoval:
+    def test_what_was_put_lately_is_not_old(self, kind: tuple[ArtifactStore, Path]) -> None:
+        store, files = kind
+        old, young = store.put_sync(b"old"), store.put_sync(b"young")
+        aged(files, [old])
+        assert store.older_sync(50) == {old}
+        aged(files, [young])
+        store.put_sync(b"young")
+        assert store.older_sync(50) == {old}
+
+    def test_only_what_is_old_goes(self, kind: tuple[ArtifactStore, Path]) -> None:
+        store, files = kind
+        old, young = store.put_sync(b"old"), store.put_sync(b"young")
+        aged(files, [old])
+        assert store.remove_sync([old, young, DIGEST], 50) == [old]
+        assert (store.exists_sync(old), store.exists_sync(young)) == (False, True)
+
+    @pytest.mark.parametrize("late", [False, True], ids=["before it is looked at", "after it was looked at"])
+    def test_what_is_put_again_while_it_is_removed_is_there_afterwards(
+        self, kind: tuple[ArtifactStore, Path], monkeypatch: pytest.MonkeyPatch, late: bool
+    ) -> None:
+        store, files = kind
+        other = ArtifactStore.from_spec(store.spec())
+        aged(files, [store.put_sync(b"weights")])
+        looking: Any = store._objects
+        written = looking.written
+        putting = threading.Thread(target=other.put_sync, args=[b"weights"])
+
+        def looked(name: str) -> datetime | None:
+            before = written(name)
+            putting.start()
+            while written(name) == before:
+                time.sleep(0.01)
+            # It is written, and its writer waits to see what becomes of it.
+            time.sleep(0.2)
+            assert putting.is_alive()
+            return before if late else written(name)
+
+        monkeypatch.setattr(looking, "written", looked)
+        assert store.remove_sync([DIGEST], 50) == ([DIGEST] if late else [])
+        putting.join(10)
+        assert other.get_sync(DIGEST) == b"weights"
+        assert other.exists_sync(DIGEST)
+
+    def test_others_are_put_without_waiting(
+        self, in_bucket: ArtifactStore, objects: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        other = ArtifactStore.from_spec(in_bucket.spec())
+        aged(objects, [in_bucket.put_sync(b"weights")])
+        looking: Any = in_bucket._objects
+        written = looking.written
+
+        def looked(name: str) -> datetime | None:
+            other.put_sync(b"others")
+            return written(name)
+
+        monkeypatch.setattr(looking, "written", looked)
+        assert in_bucket.remove_sync([DIGEST], 50) == [DIGEST]
+
+    def test_a_removal_that_takes_too_long_removes_nothing_that_others_no_longer_wait_for(
+        self, in_bucket: ArtifactStore, objects: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        aged(objects, [in_bucket.put_sync(b"weights")])
+        monkeypatch.setattr("swath.storage.bucket_artifacts._LONGEST_BATCH_S", 0.0)
+        assert in_bucket.remove_sync([DIGEST], 50) == []
+        assert in_bucket.exists_sync(DIGEST)
+
+    def test_a_removal_that_a_process_did_not_finish_is_cleared(
+        self, in_bucket: ArtifactStore, objects: Path, bucket: Bucket
+    ) -> None:
+        bucket.put("condemned", json.dumps(["x", f"sha256/{DIGEST[7:9]}/{DIGEST[9:]}"]).encode())
+        in_bucket.tidy_sync(50)
+        began = time.monotonic()
+        in_bucket.put_sync(b"weights")
+        assert time.monotonic() - began < 30
+        assert [path.name for path in stored(objects)] == [DIGEST[9:]]
+
+    def test_and_so_are_writes(self, in_folder: ArtifactStore, folder: Path) -> None:
+        digest = in_folder.put_sync(b"weights")
+        [whole] = stored(folder)
+        begun, stale = (whole.with_name(f"{whole.name}#{number}") for number in (1, 2))
+        begun.touch()
+        stale.touch()
+        os.utime(stale, (0, 0))
+        in_folder.tidy_sync(50)
+        assert stored(folder) in ([whole, begun], [begun, whole])
+        assert in_folder.get_sync(digest) == b"weights"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from swath.errors import InvalidInput, PathDenied, StorageDenied, StorageRefused, SwathError
-from swath.storage.files import refusals, replace_file
+from swath.storage.files import refusals, replace_files
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_what_is_no_refusal_stays_what_it_is() -> None:
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     target = tmp_path / "new" / "file"
-    replace_file(target, b"old")
+    replace_files({target: b"old"})
     with target.open("rb") as reader:
-        replace_file(target, b"new")
+        replace_files({target: b"new"})
         assert (reader.read(), target.read_bytes()) == (b"old", b"new")

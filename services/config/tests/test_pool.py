@@ -6,6 +6,7 @@ The functions that run in them are the standard library's, because a process mus
 from __future__ import annotations
 
 import asyncio
+import json
 import operator
 import os
 import signal
@@ -178,3 +179,28 @@ def test_processes_die_with_the_one_that_made_them(tmp_path: Path) -> None:
         parent.send_signal(signal.SIGKILL)
 
         assert gone(worker)
+
+
+async def test_log_lines_of_processes_carry_trace_and_session_of_the_call_that_they_work_for() -> None:
+    # In a program of its own: what starts processes keeps the standard error that it was started with.
+    program = """
+import asyncio, operator, structlog
+from swath.service.logs import Telemetry
+from swath_config.pool import Pool
+
+async def main():
+    pool = Pool(1, telemetry=Telemetry("json"))
+    for trace in ("a" * 32, "b" * 32):
+        with structlog.contextvars.bound_contextvars(trace=trace, session="s"):
+            await asyncio.gather(pool.call(operator.truediv, 1, 0), return_exceptions=True)
+    await pool.close()
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+    done = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [(line["trace"], line["session"]) for line in lines] == [("a" * 32, "s"), ("b" * 32, "s")]
+    assert all(line["exception"][0]["exc_type"] == "ZeroDivisionError" for line in lines)

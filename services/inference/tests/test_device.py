@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from contextvars import ContextVar
 
 import pytest
 import torch
@@ -53,3 +54,13 @@ async def test_out_of_memory_says_what_to_do(thread):
 
     with pytest.raises(OutOfMemory, match="smaller batch or tiles"):
         await thread.run(full)
+
+
+async def test_work_is_done_in_the_context_of_the_call_that_it_is_for(thread):
+    call = ContextVar("call", default="none")
+
+    async def ask(name):
+        call.set(name)
+        return await thread.run(call.get)
+
+    assert await asyncio.gather(ask("first"), ask("second")) == ["first", "second"]

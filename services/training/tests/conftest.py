@@ -13,11 +13,12 @@ import pytest
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.documents import canonical, parse
+from swath.service.logs import Telemetry
 from swath.service.ports import Session
 from swath.storage import ArtifactStore, Workspace
 from swath.storage.sql import open_engine
 from swath_session import SessionService, SessionSettings, SessionStore
-from swath_training import Training, TrainingService, TrainingSettings
+from swath_training import Training, TrainingService, TrainingSettings, prepare
 from swath_training.processes import Handle
 from swath_training.requests import TrainRequest
 from swath_training.streams import Following
@@ -94,6 +95,7 @@ class World:
         sessions: Sessions.
         artifacts: Artifacts.
         workspace: The workspace.
+        telemetry: How workers tell of themselves.
     """
 
     folder: Path
@@ -102,6 +104,7 @@ class World:
     artifacts: ArtifactStore
     workspace: Workspace
     database: str = ""
+    telemetry: Telemetry | None = None
 
     @property
     def service(self) -> TrainingService:
@@ -155,7 +158,13 @@ class World:
         """Replace the service by another one, as if the process had been killed: workers are left alone."""
         await self.training.close()
         self.training = make_training(
-            self.folder, self.sessions, self.artifacts, self.workspace, database=self.database, **settings
+            self.folder,
+            self.sessions,
+            self.artifacts,
+            self.workspace,
+            database=self.database,
+            telemetry=self.telemetry,
+            **settings,
         )
         await self.training.start()
 
@@ -168,6 +177,7 @@ def make_training(
     *,
     database: str = "",
     replica: str = "alone",
+    telemetry: Telemetry | None = None,
     **settings: Any,
 ) -> Training:
     return Training(
@@ -175,6 +185,7 @@ def make_training(
         sessions,
         artifacts,
         workspace,
+        launcher=prepare(folder / replica, telemetry),
         settings=TrainingSettings(**settings),
         database=database,
         replica=replica,
@@ -209,16 +220,18 @@ async def worlds(tmp_path: Path, database: Path | str) -> AsyncIterator[Worlds]:
         await tables_in(url)
     made: list[World] = []
 
-    async def make(**settings: Any) -> World:
+    async def make(*, telemetry: Telemetry | None = None, **settings: Any) -> World:
         (tmp_path / "shipped").mkdir()
         workspace = Workspace(tmp_path / "root", tmp_path / "shipped")
         write_frames(workspace.root / "frames")
         sessions = SessionService(SessionStore(open_engine(tmp_path / "session.db")), workspace, SessionSettings())
         await sessions.start()
         artifacts = ArtifactStore.folder(tmp_path / "artifacts")
-        training = make_training(tmp_path, sessions, artifacts, workspace, database=url, **settings)
+        training = make_training(
+            tmp_path, sessions, artifacts, workspace, database=url, telemetry=telemetry, **settings
+        )
         await training.start()
-        made.append(World(tmp_path, training, sessions, artifacts, workspace, url))
+        made.append(World(tmp_path, training, sessions, artifacts, workspace, url, telemetry))
         return made[-1]
 
     yield make

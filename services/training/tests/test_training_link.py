@@ -20,7 +20,7 @@ from swath_training.adapters.events import note
 from swath_training.items import Checkpoint, Event, Item, Result
 from swath_training.runs import Run, RunState, Trainer
 from swath_training.store import RunStore
-from swath_training.worker_link import WorkerLink
+from swath_training.worker_link import WorkerLink, local
 
 EVENT = Event(1, note("RUNNING", "an event"))
 
@@ -72,7 +72,7 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
 
 
 async def test_a_run_waits_while_too_much_is_not_on_disk(service: Service, tmp_path: Path) -> None:
-    link = WorkerLink(f"unix:{tmp_path}/link.sock", "run", 1, "token", most_items=4)
+    link = WorkerLink(local(f"unix:{tmp_path}/link.sock"), "run", 1, "token", most_items=4)
     put: list[int] = []
 
     def work() -> None:

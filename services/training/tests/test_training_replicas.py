@@ -7,17 +7,19 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
+from swath.errors import Unavailable
 from swath_training import Training
 from swath_training.requests import TrainRequest
-from swath_training.runs import RunState
+from swath_training.runs import Run, RunState
 
 from .conftest import GRADIENT, World, Worlds, epoch_ended, make_training
 
-LEASE = {"lease_s": 1.0, "look_s": 0.1}
+LEASE: dict[str, Any] = {"lease_s": 1.0, "look_s": 0.1}
 
 
 @dataclass
@@ -120,6 +122,46 @@ async def test_what_a_replica_drains_the_other_takes_at_once(pair: Pair) -> None
     await pair.one.until(following, epoch_ended(2))
     await pair.one.service.drain()
     told = await pair.other.ended(following.run_id)
+    assert told[-1].status == pb.TRAIN_STATUS_COMPLETE
+
+
+async def test_a_replica_that_drains_for_long_keeps_its_charge_until_the_end(pair: Pair) -> None:
+    session = await pair.one.fitted(epochs=500)
+    following = await pair.one.service.train(TrainRequest(session.id, GRADIENT))
+    await pair.one.until(following, epoch_ended(1))
+    supervisor = pair.one.service.supervisor
+    drain, may_drain = supervisor.drain, asyncio.Event()
+
+    async def drain_later() -> None:
+        await may_drain.wait()
+        await drain()
+
+    supervisor.drain = drain_later  # type: ignore[method-assign]
+    drained = asyncio.create_task(pair.one.service.drain())
+    await asyncio.sleep(2.5 * LEASE["lease_s"])
+    run = await pair.one.training._store.get(following.run_id)
+    may_drain.set()
+    await drained
+
+    assert (run.holder, run.attempt) == ("alone", 1)
+    await pair.other.service.stop(session.id)
+    assert (await pair.other.ended(following.run_id))[-1].status == pb.TRAIN_STATUS_CANCELLED
+
+
+async def test_what_could_not_be_taken_up_at_once_is_taken_up_later(pair: Pair) -> None:
+    session = await pair.one.fitted(epochs=60)
+    following = await pair.one.service.train(TrainRequest(session.id, GRADIENT))
+    await pair.one.until(following, epoch_ended(2))
+    with_lease = pair.other.service._with_lease
+
+    async def away(run: Run) -> Run:
+        pair.other.service._with_lease = with_lease  # type: ignore[method-assign]
+        raise Unavailable("the session service is away")
+
+    pair.other.service._with_lease = away  # type: ignore[method-assign]
+    await pair.one.service.drain()
+    async with asyncio.timeout(60):
+        told = await pair.other.ended(following.run_id)
     assert told[-1].status == pb.TRAIN_STATUS_COMPLETE
 
 

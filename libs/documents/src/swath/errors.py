@@ -29,7 +29,11 @@ SwathError                          INTERNAL
 ├── Exhausted                       RESOURCE_EXHAUSTED
 │   ├── OutOfMemory
 │   ├── StorageRefused                no room left for what is to be kept
-│   └── TooLarge
+│   ├── TooLarge
+│   └── QuotaExceeded                 an identity has as much as it may have
+│       ├── SessionQuota
+│       ├── RunQuota
+│       └── WorkspaceQuota
 ├── Conflict                        ABORTED
 │   ├── RevisionConflict
 │   ├── AttemptFenced                a worker whose attempt at a run was replaced by a newer one
@@ -203,6 +207,22 @@ class StorageRefused(Exhausted):
 
 class TooLarge(Exhausted):
     reason = "TOO_LARGE"
+
+
+class QuotaExceeded(Exhausted):
+    reason = "QUOTA_EXCEEDED"
+
+
+class SessionQuota(QuotaExceeded):
+    reason = "SESSION_QUOTA"
+
+
+class RunQuota(QuotaExceeded):
+    reason = "RUN_QUOTA"
+
+
+class WorkspaceQuota(QuotaExceeded):
+    reason = "WORKSPACE_QUOTA"
 
 
 class Conflict(SwathError):

@@ -81,8 +81,12 @@ class Process:
             raise Unavailable(f"{self.name} does not run")
         return self._mark.pid
 
-    def start(self) -> None:
-        """Start it; see `wait_until` for when it is ready."""
+    def start(self, environment: Mapping[str, str] | None = None) -> None:
+        """Start it; see `wait_until` for when it is ready.
+
+        Args:
+            environment: Variables in place of its own, this time.
+        """
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._child = subprocess.Popen(
@@ -90,7 +94,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=os.environ | self._environment,
+                env=os.environ | self._environment | dict(environment or {}),
                 # A terminal's Ctrl-C is for whoever started it, who stops it in order.
                 start_new_session=True,
             )

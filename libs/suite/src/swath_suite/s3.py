@@ -104,6 +104,12 @@ class S3Process:
         self.kill()
         self.start()
 
+    def refuse(self) -> None:
+        """Start it anew with another secret: who comes with the present one is refused, until it is restarted."""
+        self.kill()
+        self._process.start({"ROOT_SECRET_KEY": secrets.token_urlsafe(24)})
+        self._process.wait_until(self._answers, 20.0)
+
     def place(self, prefix: str) -> S3Place:
         """Return a part of the bucket."""
         return S3Place(self.bucket, prefix, self.endpoint, "us-east-1", self.access_key_id, self.secret_access_key)

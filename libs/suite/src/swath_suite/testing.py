@@ -14,6 +14,7 @@ import pytest
 
 from swath.errors import DependencyMissing
 from swath.storage.places import S3Place
+from swath_suite.disk import SmallDisk
 from swath_suite.layout import SERVICES
 from swath_suite.postgres import PostgresProcess
 from swath_suite.s3 import S3Process
@@ -73,6 +74,17 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Process]:
 def s3_place(s3: S3Process) -> S3Place:
     """A fresh part of the S3 server's bucket."""
     return s3.place(f"test-{next(_numbers)}")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """A file system of 4 MiB."""
+    try:
+        disk = SmallDisk(tmp_path / "disk", 4 << 20)
+    except DependencyMissing as error:
+        missing(error.message)
+    with disk:
+        yield disk
 
 
 def missing(why: str) -> NoReturn:

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from swath.api import CUVIS
 from swath.service import HealthBoard, slice_handler
+from swath.service.logs import Telemetry
 from swath.service.process import Assembly
 from swath.service.replica import ReplicaSettings, remote_sessions
 from swath.storage.opening import open_workspace
@@ -25,7 +26,8 @@ class ConfigReplicaSettings(ReplicaSettings):
 
 async def assemble(settings: ConfigReplicaSettings, stack: AsyncExitStack) -> Assembly:
     """Put the service together."""
-    service = ConfigService(open_workspace(settings, settings.state, settings.configs), settings.config)
+    workspace = open_workspace(settings, settings.state, settings.configs)
+    service = ConfigService(workspace, settings.config, Telemetry.of(settings))
     stack.push_async_callback(service.close)
     sessions = remote_sessions(settings, stack)
     return Assembly(

@@ -14,11 +14,16 @@ from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from typing import Any, Final, TypeVar
 
+import structlog
+
 from swath.errors import Exhausted, SwathError, TimedOut, TooLarge, Unavailable
+from swath.service.logs import Telemetry, call_facts, configure_logs
 
 Result = TypeVar("Result")
 
-_PRELOAD: Final = ["swath_config.compose"]
+_log = structlog.get_logger("swath.config")
+
+_PRELOAD: Final = ["swath_config.compose", "swath_config.pool"]
 """What the forkserver imports once for all processes, which takes most of a second."""
 
 
@@ -34,6 +39,7 @@ class Pool:
         result_limit: Bytes that a result may have, pickled.
         memory_limit: Bytes that a process may take beyond what it has at its start; where the system can enforce it.
         queue_limit: Calls that may wait for a process.
+        telemetry: Form of the processes' log lines, which carry the trace and session of the call that they work for.
     """
 
     def __init__(
@@ -44,10 +50,11 @@ class Pool:
         result_limit: int = 8 * 1024 * 1024,
         memory_limit: int = 1024 * 1024 * 1024,
         queue_limit: int = 256,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self._size = size
         self._time_limit_s = time_limit_s
-        self._limits = (result_limit, memory_limit)
+        self._terms = (result_limit, memory_limit, telemetry or Telemetry())
         self._queue_limit = queue_limit
         self._waiting = 0
         self._slots: asyncio.Semaphore = asyncio.Semaphore(size)
@@ -69,7 +76,7 @@ class Pool:
             raise Unavailable("the process pool is closed")
         if self._slots.locked() and self._waiting >= self._queue_limit:
             raise Exhausted(f"{self._waiting} calls wait already", retry_after=1.0)
-        payload = pickle.dumps((function, args))
+        payload = pickle.dumps((function, args, call_facts()))
         self._waiting += 1
         try:
             await self._slots.acquire()
@@ -94,7 +101,7 @@ class Pool:
     async def _run(self, payload: bytes) -> Any:
         if self._closed:
             raise Unavailable("the process pool is closed")
-        worker = self._idle.pop() if self._idle else _Worker(self._limits)
+        worker = self._idle.pop() if self._idle else _Worker(self._terms)
         self._busy.add(worker)
         if self._threads is None:
             self._threads = ThreadPoolExecutor(self._size, thread_name_prefix="pool")
@@ -135,8 +142,8 @@ def _shielded(answer: Future[Any]) -> Future[Any]:
 class _Worker:
     """One process and the pipe to it. `ask` blocks and is called in a thread; `kill` may be called from anywhere."""
 
-    def __init__(self, limits: tuple[int, int]) -> None:
-        self._limits = limits
+    def __init__(self, terms: tuple[int, int, Telemetry]) -> None:
+        self._terms = terms
         self._process: Any = None
         self._pipe: Connection | None = None
         self._lock = threading.Lock()
@@ -177,7 +184,7 @@ class _Worker:
                 context.set_forkserver_preload(_PRELOAD)
                 self._pipe, theirs = context.Pipe()
                 self._process = context.Process(
-                    target=_serve, args=(theirs, *self._limits), name="swath-pool", daemon=True
+                    target=_serve, args=(theirs, *self._terms), name="swath-pool", daemon=True
                 )
                 self._process.start()
                 theirs.close()
@@ -189,9 +196,10 @@ class _Worker:
         return self._process.exitcode
 
 
-def _serve(pipe: Connection, result_limit: int, memory_limit: int) -> None:
+def _serve(pipe: Connection, result_limit: int, memory_limit: int, telemetry: Telemetry) -> None:
     """Answer calls until the other end is gone."""
     threading.Thread(target=_die_with_parent, daemon=True).start()
+    configure_logs(telemetry)
     _limit_memory(memory_limit)
     with contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
         while True:
@@ -201,8 +209,9 @@ def _serve(pipe: Connection, result_limit: int, memory_limit: int) -> None:
 
 def _answer(payload: bytes, result_limit: int) -> bytes:
     try:
-        function, args = pickle.loads(payload)
-        answer = pickle.dumps((True, function(*args)))
+        function, args, facts = pickle.loads(payload)
+        with structlog.contextvars.bound_contextvars(**facts):
+            answer = pickle.dumps((True, _run(function, args)))
     except MemoryError:
         return _failure(TooLarge("the call took more memory than it may"))
     except SwathError as error:
@@ -213,6 +222,17 @@ def _answer(payload: bytes, result_limit: int) -> bytes:
     if len(answer) > result_limit:
         return _failure(TooLarge(f"the result has {len(answer)} bytes, more than {result_limit}"))
     return answer
+
+
+def _run(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    try:
+        return function(*args)
+    except (SwathError, MemoryError):
+        raise
+    except Exception:
+        # Only here is it known where it was raised.
+        _log.exception("a function failed in its process", function=getattr(function, "__name__", ""))
+        raise
 
 
 def _failure(error: Exception) -> bytes:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from swath.documents import model, parse, problems, review, schema
 from swath.errors import ConfigInvalid, ConfigNotFound, InvalidInput, SwathError, TimedOut, TooLarge
 from swath.service.coalesce import NextRead
+from swath.service.logs import Telemetry
 from swath.storage.workspace import ConfigFolder, Workspace
 from swath_config.pool import Pool
 from swath_config.request import Request, resolve, warm
@@ -37,9 +38,12 @@ class ConfigService:
     Args:
         workspace: Decides what paths mean.
         settings: What a composition may cost.
+        telemetry: Form of the log lines of processes that compose.
     """
 
-    def __init__(self, workspace: Workspace, settings: ConfigSettings | None = None) -> None:
+    def __init__(
+        self, workspace: Workspace, settings: ConfigSettings | None = None, telemetry: Telemetry | None = None
+    ) -> None:
         settings = settings or ConfigSettings()
         self._workspace = workspace
         self._spec = json.dumps(workspace.local_spec())
@@ -52,6 +56,7 @@ class ConfigService:
             result_limit=settings.result_limit_bytes,
             memory_limit=settings.memory_limit_bytes,
             queue_limit=settings.queue_limit,
+            telemetry=telemetry,
         )
 
     async def resolve(

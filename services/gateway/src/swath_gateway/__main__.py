@@ -1,4 +1,4 @@
-"""`python -m swath_gateway`: run Envoy; `python -m swath_gateway config`: print its configuration."""
+"""`python -m swath_gateway`: run Envoy; with `config`: print its configuration; with `drain`: have its calls end."""
 
 from __future__ import annotations
 
@@ -10,20 +10,24 @@ import subprocess
 import sys
 from pathlib import Path
 
+from swath.errors import SwathError
 from swath.service.process import settings_or_exit
 from swath_gateway.bootstrap import bootstrap
+from swath_gateway.drain import drain
 from swath_gateway.settings import GatewaySettings
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m swath_gateway", description=__doc__)
-    parser.add_argument("command", nargs="?", choices=("run", "config"), default="run")
+    parser.add_argument("command", nargs="?", choices=("run", "config", "drain"), default="run")
     parser.add_argument(
         "--folder", type=Path, default=Path("/tmp/swath-gateway"), help="where the configuration goes (%(default)s)"
     )
     parser.add_argument("--envoy", default="envoy", help="the Envoy program (%(default)s)")
     arguments = parser.parse_args()
     settings = settings_or_exit(GatewaySettings, "swath_gateway")
+    if arguments.command == "drain":
+        sys.exit(_drain(settings, arguments.folder))
     arguments.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     document = json.dumps(bootstrap(settings, arguments.folder), indent=2)
     if arguments.command == "config":
@@ -34,7 +38,20 @@ def main() -> None:
         sys.exit(f"swath_gateway: there is no program {arguments.envoy!r}; see --envoy")
     place = arguments.folder / "envoy.json"
     place.write_text(document)
-    sys.exit(_run([program, "-c", str(place), "--log-level", "warning", "--disable-hot-restart"]))
+    command = [program, "-c", str(place), "--log-level", "warning", "--disable-hot-restart"]
+    if settings.threads:
+        command += ["--concurrency", str(settings.threads)]
+    sys.exit(_run(command))
+
+
+def _drain(settings: GatewaySettings, folder: Path) -> int:
+    try:
+        left = drain(settings, folder)
+    except SwathError as error:
+        print(f"swath_gateway: {error.message}", file=sys.stderr)
+        return 1
+    print(f"swath_gateway: {left} calls are left")
+    return 0
 
 
 def _run(command: list[str]) -> int:

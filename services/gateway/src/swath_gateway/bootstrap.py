@@ -23,7 +23,7 @@ def bootstrap(settings: GatewaySettings, folder: Path) -> dict[str, Any]:
         folder: Existing folder of the gateway's own; its administration gets a socket there.
     """
     certificates = Certificates(settings, folder)
-    admin = folder / "admin.sock"
+    admin = admin_socket(folder)
     return {
         "node": {"id": "swath-gateway", "cluster": "swath"},
         "admin": {"address": {"pipe": {"path": str(admin), "mode": 0o600}}},
@@ -43,3 +43,8 @@ def bootstrap(settings: GatewaySettings, folder: Path) -> dict[str, Any]:
             ]
         },
     }
+
+
+def admin_socket(folder: Path) -> Path:
+    """Return where Envoy's administration listens."""
+    return folder / "admin.sock"

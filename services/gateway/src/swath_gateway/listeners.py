@@ -139,7 +139,12 @@ def _public(settings: GatewaySettings) -> dict[str, Any]:
                     "service_name": "swath-gateway",
                 },
             },
+            # Known methods have names of their own, with their routes.
+            "operation": "unknown method",
+            # The way to a service is a span of its own: one a try.
             "spawn_upstream_span": True,
+            # The status is in Envoy's own tag, `grpc.status_code`: one that is made here comes too early for a try's.
+            "custom_tags": [{"tag": "rpc.system", "literal": {"value": "grpc"}}],
         }
     return manager
 

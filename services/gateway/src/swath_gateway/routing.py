@@ -16,6 +16,8 @@ FRONT = "session"
 """Answers what is not in the table: reflection, health of the suite, and the refusal of unknown methods."""
 
 _PRIVATE = (SESSIONS, PROFILES, "swath.training.v1.WorkerLink")
+_UNTRACED = {each: {"numerator": 0} for each in ("client_sampling", "random_sampling", "overall_sampling")}
+"""For probes and reflection: they are many, and nobody asks how long they took."""
 _NOT_PROCESSED = "connect-failure,refused-stream"
 _HARMLESS_AGAIN = f"{_NOT_PROCESSED},reset,unavailable"
 
@@ -26,7 +28,11 @@ def routes(settings: GatewaySettings) -> list[dict[str, Any]]:
         *(_private(name) for name in _PRIVATE),
         *(_method(path, part, settings) for path, part in ROUTES.items()),
         # Health's Watch and reflection are streams.
-        {"match": {"prefix": "/grpc."}, "route": {"cluster": FRONT, **_endless(), "retry_policy": _retries(False)}},
+        {
+            "match": {"prefix": "/grpc."},
+            "route": {"cluster": FRONT, **_endless(), "retry_policy": _retries(False)},
+            "tracing": _UNTRACED,
+        },
         {"match": {"prefix": "/", "grpc": {}}, "route": {"cluster": FRONT, **_limited(settings)}},
         {
             "match": {"prefix": "/"},
@@ -46,7 +52,16 @@ def _method(path: str, part: str, settings: GatewaySettings) -> dict[str, Any]:
     return {
         "match": {"path": path},
         "route": {"cluster": part, **times, "retry_policy": _retries(name in IDEMPOTENT.get(service, ()))},
+        "tracing": {
+            "operation": path[1:],
+            "upstream_operation": path[1:],
+            "custom_tags": [_tag("rpc.service", service), _tag("rpc.method", name)],
+        },
     }
+
+
+def _tag(name: str, value: str) -> dict[str, Any]:
+    return {"tag": name, "literal": {"value": value}}
 
 
 def _is_stream(service: str, name: str) -> bool:

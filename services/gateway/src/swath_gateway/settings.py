@@ -47,6 +47,13 @@ class GatewaySettings(PeerSettings):
     otlp_address: str = ""
     """HOST:PORT of an OpenTelemetry collector (OTLP over gRPC) that spans go to; empty sends none."""
 
+    threads: int = Field(default=0, ge=0)
+    """Envoy's worker threads; 0 has one a core, which in a container counts all cores of the machine."""
+    drain_lag_s: float = Field(default=0.0, ge=0)
+    """`drain` says that the gateway goes and waits for this time: load balancers must notice."""
+    drain_grace_s: float = Field(default=20.0, ge=0)
+    """Time that `drain` gives calls in flight after the lag."""
+
     @field_validator("cors_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:

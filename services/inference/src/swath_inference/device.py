@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -55,7 +57,8 @@ class DeviceThread:
         if self._waiting >= self._limit:
             raise Exhausted(f"{self._waiting} calls wait for the device already; try again later", retry_after=1.0)
         self._waiting += 1
-        piece = [work]
+        # In the call's context: spans and log lines are the call's.
+        piece = [partial(copy_context().run, work)]
         try:
             return await asyncio.get_running_loop().run_in_executor(self._executor, _guarded, piece)
         finally:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from swath.documents import PipelineDocument, parse
+from swath.service.tracing import span
 from swath.storage.artifacts import ArtifactStore
 
 if TYPE_CHECKING:
@@ -124,9 +125,10 @@ class ModelCache:
 
     async def _load(self, key: Key) -> Model:
         pipeline_digest, weights_digest = key
-        document = await self._artifacts.get(pipeline_digest)
-        weights = await self._artifacts.get(weights_digest) if weights_digest else None
-        model = await asyncio.to_thread(_build, document, weights, self._device)
+        with span("load model"):
+            document = await self._artifacts.get(pipeline_digest)
+            weights = await self._artifacts.get(weights_digest) if weights_digest else None
+            model = await asyncio.to_thread(_build, document, weights, self._device)
         self.loads += 1
         # Whoever wanted it may have been closed meanwhile.
         if key in self._holders:

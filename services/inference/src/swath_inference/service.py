@@ -13,6 +13,7 @@ import structlog
 
 from swath.errors import InvalidInput, SwathError, Unavailable
 from swath.service import Profiling, Session, Sessions, pipeline_of
+from swath.service.tracing import span
 from swath.storage import ArtifactStore, Workspace
 from swath.storage.outputs import Outputs
 from swath.storage.patience import patiently
@@ -178,7 +179,7 @@ class InferenceService:
         from swath.engine.context import Context
         from swath.engine.ports import Stage
 
-        with torch.inference_mode():
+        with torch.inference_mode(), span("forward"):
             batch = read()
             if self._device != "cpu":
                 batch = {

@@ -83,15 +83,16 @@ class Saving:
             raise InvalidInput(f"pipeline_path {path!r} ends in .pt, which is the name of the weights beside it")
         if target.is_dir():
             raise InvalidInput(f"pipeline_path {path!r} is a folder")
-        saved, weights = self._write_pipeline(session, target, metadata)
+        weights, saved = self._workspace.write_all(self._pipeline_files(session, target, metadata))
         return self._shown(saved), self._shown(weights)
 
-    def _write_pipeline(self, session: Session, target: Path, metadata: dict[str, Any]) -> tuple[Path, Path]:
+    def _pipeline_files(self, session: Session, target: Path, metadata: dict[str, Any]) -> dict[str, bytes]:
+        """Return weights and document of the session's pipeline by the paths of their files, in this order."""
         pipeline = workbench.open_pipeline(self._artifacts, pipeline_of(session), session.weights_digest)
         document = _stamped(pipeline.document(), target.stem, metadata)
         pipeline.metadata = document.metadata
-        weights = self._workspace.write(str(target.with_suffix(".pt")), workbench.dump_weights(pipeline))
-        return self._workspace.write(str(target), dump_yaml(document).encode()), weights
+        weights = workbench.dump_weights(pipeline)
+        return {str(target.with_suffix(".pt")): weights, str(target): dump_yaml(document).encode()}
 
     async def save_run(self, session_id: str, path: str, *, weights: bool) -> SavedRun:
         """Write the session's run config, its pipeline beside it and, when asked, the weights.
@@ -123,18 +124,13 @@ class Saving:
         target = self._workspace.resolve(path, write=True)
         beside = target.with_name(f"{target.stem}_pipeline.yaml")
         run: TrainRunDocument = parse("trainrun", self._artifacts.get_sync(session.run_config_digest))
-        if weights:
-            _, saved_weights = self._write_pipeline(session, beside, {})
-        else:
-            saved_weights = None
-            pipeline = workbench.open_pipeline(self._artifacts, pipeline_of(session), session.weights_digest)
-            document = _stamped(pipeline.document(), beside.stem, {})
-            self._workspace.write(str(beside), dump_yaml(document).encode())
+        files = self._pipeline_files(session, beside, {})
+        if not weights:
+            files = {str(beside): files[str(beside)]}
         # Last, so that a run which can be found has all its parts.
-        content = dump_yaml(run.model_copy(update={"pipeline": beside.name}))
-        saved = self._workspace.write(str(target), content.encode())
-        shown_weights = None if saved_weights is None else self._shown(saved_weights)
-        return SavedRun(self._shown(saved), self._shown(beside), shown_weights)
+        files[str(target)] = dump_yaml(run.model_copy(update={"pipeline": beside.name})).encode()
+        *saved_weights, saved_pipeline, saved = map(self._shown, self._workspace.write_all(files))
+        return SavedRun(saved, saved_pipeline, saved_weights[0] if saved_weights else None)
 
     async def restore_run(
         self, path: str, weights_path: str | None, *, strict: bool, session_id: str, owner: str = ""

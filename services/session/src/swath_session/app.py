@@ -9,13 +9,18 @@ from pydantic import Field
 
 from swath.api import CUVIS, SESSIONS, WORKSPACE
 from swath.service import HealthBoard, slice_handler, whole_handler
+from swath.service.channels import channel
 from swath.service.metrics import Metrics
 from swath.service.process import Assembly
 from swath.service.replica import ReplicaSettings, channel_to
 from swath.service.suite import SuiteWatch
+from swath.service.tracing import INTERCEPTORS
 from swath.storage.notices import Notices
-from swath.storage.opening import open_database, open_workspace
+from swath.storage.opening import open_artifacts, open_database, open_workspace
 from swath_session.adapters.authority import SessionAuthorityServicer
+from swath_session.adapters.references import TrainingReferences
+from swath_session.collection import Collectors
+from swath_session.holdings import open_holdings
 from swath_session.service import SessionService
 from swath_session.servicer import SessionServicer, WorkspaceServicer
 from swath_session.settings import SessionSettings
@@ -29,19 +34,26 @@ class SessionReplicaSettings(ReplicaSettings):
     """Settings of a replica of the session service."""
 
     session: SessionSettings = Field(default_factory=SessionSettings)
-    """How long sessions live, and what uploads may be."""
+    """How long sessions live, what uploads may be, and how much there may be of both."""
 
 
 async def assemble(settings: SessionReplicaSettings, stack: AsyncExitStack) -> Assembly:
     """Put the service together; it also answers for the health of the whole suite."""
     engine = open_database(settings, settings.state / "session.db", SCHEMA.name)
     workspace = open_workspace(settings, settings.state, settings.configs)
-    sessions = SessionService(SessionStore(engine), workspace, settings.session)
+    store = SessionStore(engine)
+    sessions = SessionService(store, workspace, settings.session)
     await sessions.start()
     stack.push_async_callback(sessions.stop)
-    files = WorkspaceService(workspace, settings.session)
+    files = WorkspaceService(workspace, settings.session, open_holdings(engine, settings.session))
     await files.start()
     stack.push_async_callback(files.stop)
+    runs = channel(settings.addresses("training"), "training", settings, interceptors=INTERCEPTORS)
+    stack.push_async_callback(runs.close)
+    artifacts = open_artifacts(settings, settings.state)
+    collectors = Collectors(artifacts, TrainingReferences(runs).read, store.digests, engine, settings.session)
+    collectors.start()
+    stack.push_async_callback(collectors.stop)
     notices = Notices(engine)
     stack.push_async_callback(notices.close)
     health = HealthBoard(("session", *OTHERS))
@@ -51,6 +63,10 @@ async def assemble(settings: SessionReplicaSettings, stack: AsyncExitStack) -> A
 
     def tell(metrics: Metrics) -> None:
         metrics.gauge("swath_sessions", "Open sessions of the suite, as of the last sweep.", lambda: sessions.open)
+        metrics.counter(
+            "swath_artifact_rounds", "Looks for artifacts that nothing refers to.", lambda: collectors.rounds
+        )
+        metrics.counter("swath_artifacts_removed", "Artifacts that were removed.", lambda: collectors.removed)
 
     return Assembly(
         handlers=(

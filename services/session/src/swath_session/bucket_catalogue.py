@@ -75,13 +75,18 @@ class BucketCatalogue:
         end = found.size if length is None else min(found.size, offset + length)
         return BucketFile(self._bucket, found, entry, offset, end)
 
-    def delete(self, path: str, *, recursive: bool) -> int:
-        """As `Catalogue.delete`."""
+    def name(self, path: str) -> str:
+        """As `Catalogue.name`."""
         [key] = self._workspace.locate(path, write=True)
         if isinstance(key, Path):
             raise PathDenied(f"the path {path[:200]!r} is not in the workspace; only files there are removed")
         if not key:
             raise InvalidInput("the workspace's root cannot be removed")
+        return key
+
+    def delete(self, path: str, *, recursive: bool) -> int:
+        """As `Catalogue.delete`."""
+        key = self.name(path)
         look = self._bucket.look(key)
         if look.folder and not recursive:
             raise FolderNotEmpty(f"{path!r} is a folder that is not empty; set recursive to remove all that it holds")

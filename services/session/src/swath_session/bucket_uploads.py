@@ -89,7 +89,11 @@ class BucketUploads:
 
 
 class BucketUpload:
-    """One upload under way."""
+    """One upload under way.
+
+    Attributes:
+        path: Where the file will be, from the workspace's root.
+    """
 
     def __init__(
         self,
@@ -100,6 +104,7 @@ class BucketUpload:
         pieces: _Pieces,
         catalogue: BucketCatalogue,
     ) -> None:
+        self.path = key
         self._bucket = bucket
         self._key = key
         self._header = header

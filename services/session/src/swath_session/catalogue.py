@@ -76,17 +76,13 @@ class FolderCatalogue:
             os.close(descriptor)
             raise
 
+    def name(self, path: str) -> str:
+        """As `Catalogue.name`."""
+        return self._workspace.name(self._removable(path))
+
     def delete(self, path: str, *, recursive: bool) -> int:
         """As `Catalogue.delete`."""
-        # The link itself goes, not what it leads to, so only the folder that holds it is looked up.
-        place = Path(path)
-        if place.name in ("", ".."):
-            raise InvalidInput("the workspace's root cannot be removed")
-        target = self._workspace.resolve(str(place.parent), write=True) / place.name
-        if not target.is_relative_to(self._workspace.root) or target.name.startswith(HIDDEN) or "\0" in path:
-            raise PathDenied(f"the path {path[:200]!r} is not in the workspace; only files there are removed")
-        if target == self._workspace.root:
-            raise InvalidInput("the workspace's root cannot be removed")
+        target = self._removable(path)
         with refusals(repr(path)):
             if not os.path.lexists(target):
                 if os.path.lexists(self._workspace.resolve(path)):
@@ -101,6 +97,18 @@ class FolderCatalogue:
         """Describe a file that was just written, and keep its digest in mind."""
         self._keep(_stamp(status), sha256)
         return _made(self._workspace.name(real), status, sha256, shipped=False)
+
+    def _removable(self, path: str) -> Path:
+        # The link itself goes, not what it leads to, so only the folder that holds it is looked up.
+        place = Path(path)
+        if place.name in ("", ".."):
+            raise InvalidInput("the workspace's root cannot be removed")
+        target = self._workspace.resolve(str(place.parent), write=True) / place.name
+        if not target.is_relative_to(self._workspace.root) or target.name.startswith(HIDDEN) or "\0" in path:
+            raise PathDenied(f"the path {path[:200]!r} is not in the workspace; only files there are removed")
+        if target == self._workspace.root:
+            raise InvalidInput("the workspace's root cannot be removed")
+        return target
 
     def _real(self, path: str) -> Path:
         real = self._workspace.resolve(path or ".")

@@ -124,6 +124,14 @@ class Catalogue(Protocol):
         """
         ...
 
+    def name(self, path: str) -> str:
+        """Return what `delete` would remove, as its path from the workspace's root.
+
+        Raises:
+            PathDenied: Not in the workspace.
+        """
+        ...
+
     def delete(self, path: str, *, recursive: bool) -> int:
         """Remove a file or a folder and return how many of both went.
 
@@ -137,6 +145,11 @@ class Catalogue(Protocol):
 
 class Upload(Protocol):
     """One upload under way. `finish` or `abandon` ends it; methods may be called from any thread, and block."""
+
+    @property
+    def path(self) -> str:
+        """Where the file will be, from the workspace's root."""
+        ...
 
     def write(self, chunks: Iterable[bytes]) -> None:
         """Append bytes.

@@ -77,9 +77,11 @@ class SessionService:
         """Make a session; it is durable when this returns.
 
         Raises:
+            SessionQuota: The owner has as many as one may have.
             StorageRefused: No room for it.
         """
-        return await self._store.add(str(uuid.uuid4()), owner, self._settings.session_ttl_s)
+        settings = self._settings
+        return await self._store.add(str(uuid.uuid4()), owner, settings.session_ttl_s, settings.quota_sessions)
 
     async def get(self, session_id: str) -> Session:
         """Return the session as of a read that began after this call did, and count the call as a use.

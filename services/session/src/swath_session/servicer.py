@@ -9,7 +9,7 @@ import grpc
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import InvalidInput
-from swath.service import OwnedSessions
+from swath.service import OwnedSessions, caller
 from swath.workspace.v1 import workspace_pb2 as ws
 from swath_session.entries import Entry, UploadHeader
 from swath_session.service import SessionService
@@ -60,7 +60,9 @@ class WorkspaceServicer:
             offset=said.offset,
         )
         async with aclosing(_chunks(requests, sized=header.size is not None)) as chunks:
-            return ws.PutResponse(entry=_entry(await self._service.put(header, chunks)))
+            who = caller()
+            entry = await self._service.put(header, chunks, "" if who is None else who.name)
+            return ws.PutResponse(entry=_entry(entry))
 
     async def ResumePut(self, request: ws.ResumePutRequest, context: Context) -> ws.ResumePutResponse:
         offset, complete = await self._service.resume(request.path, request.sha256)

@@ -21,3 +21,17 @@ class SessionSettings(BaseSettings):
     """Seconds without a message after which an upload is taken to be cut; it can be resumed."""
     upload_keep_s: float = Field(default=86_400.0, gt=0)
     """Seconds for which what has arrived of a cut upload is kept."""
+    quota_sessions: int = Field(default=0, ge=0)
+    """Open sessions that an identity may have; 0 means any number. Where nobody is asked who calls (SWATH_AUTH is off)
+    all callers are one identity, and share this."""
+    quota_bytes: int = Field(default=0, ge=0)
+    """Bytes that an identity may have in the workspace by uploads, those under way included; 0 means any number. Where
+    nobody is asked who calls all callers share this. Counted are files that were uploaded since there is a quota."""
+    artifact_grace_s: float = Field(default=86_400, ge=0)
+    """Seconds for which an artifact stays after it was last stored, and after it was found that no session and no run
+    refers to it. The same at all replicas."""
+    checkpoint_grace_s: float = Field(default=300, ge=0)
+    """The same for what runs go on from after their worker has died, and seconds between two looks for it: each of
+    these is of use until the next one only, at each epoch's end."""
+    artifact_collect_s: float = Field(default=3600, gt=0)
+    """Seconds between two looks for such artifacts, of all replicas together."""

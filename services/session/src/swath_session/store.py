@@ -1,26 +1,17 @@
-"""The tables of the session service."""
+"""Sessions in SQL."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
-    JSON,
-    Column,
     ColumnElement,
     Connection,
     Executable,
-    Float,
-    Index,
-    Integer,
-    MetaData,
     Row,
-    String,
-    Table,
     and_,
     bindparam,
     delete,
@@ -32,36 +23,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from swath.errors import SessionQuota
 from swath.service.ports import Profiling, Session
-from swath.storage.migrations import Schema
+from swath.service.quotas import exceeded
 from swath.storage.notices import notice
 from swath.storage.sql import GroupWriter, now, run
+from swath_session.tables import SCHEMA, SESSIONS, expires_at
 
-_metadata = MetaData()
-
-_sessions = Table(
-    "sessions",
-    _metadata,
-    Column("id", String, primary_key=True),
-    Column("owner", String, nullable=False),
-    Column("revision", Integer, nullable=False),
-    Column("search_paths", JSON, nullable=False),
-    Column("pipeline_digest", String),
-    Column("weights_digest", String),
-    Column("run_config_digest", String),
-    Column("plugins", JSON, nullable=False),
-    Column("profiling", JSON, nullable=False),
-    Column("active_run", String),
-    Column("created_at", Float, nullable=False),
-    Column("last_used_at", Float, nullable=False),
-    Column("ttl_s", Float, nullable=False),
-)
-_s = _sessions.c
-_expires_at = _s.last_used_at + _s.ttl_s
-_idle = _s.active_run.is_(None)
-Index("sessions_by_expiry", _expires_at, sqlite_where=_idle, postgresql_where=_idle)
-
-SCHEMA = Schema("session", _metadata, "0001", Path(__file__).parent / "migrations")
+_s = SESSIONS.c
 
 CLOSED = "session.closed"
 """Notices of this channel hold the id of a session that was closed or has expired."""
@@ -91,18 +60,19 @@ class SessionStore:
         self._engine = engine
         self._writer = GroupWriter(engine)
         self._clock = now() if clock is None else clock
-        self._alive = or_(_s.active_run.is_not(None), _expires_at > self._clock)
+        self._alive = or_(_s.active_run.is_not(None), expires_at > self._clock)
         # Built once: building them costs more than running them.
-        read = select(_sessions, self._clock.label("at")).where(self._alive)
+        read = select(SESSIONS, self._clock.label("at")).where(self._alive)
         self._read_one = read.where(_s.id == bindparam("key"))
         self._read_many = read.where(_s.id.in_(bindparam("keys", expanding=True)))
-        self._add = insert(_sessions).values(created_at=self._clock, last_used_at=self._clock).returning(_sessions)
+        self._add = insert(SESSIONS).values(created_at=self._clock, last_used_at=self._clock).returning(SESSIONS)
+        self._count_own = select(func.count()).select_from(SESSIONS).where(_s.owner == bindparam("who"), self._alive)
         self._touch = (
-            update(_sessions)
+            update(SESSIONS)
             .where(_s.id == bindparam("key"), _s.last_used_at < bindparam("at"))
             .values(last_used_at=bindparam("at"))
         )
-        self._remove = delete(_sessions).where(_s.id == bindparam("key"), self._alive).returning(_sessions)
+        self._remove = delete(SESSIONS).where(_s.id == bindparam("key"), self._alive).returning(SESSIONS)
 
     async def open(self) -> None:
         """Make sure of the tables.
@@ -117,8 +87,18 @@ class SessionStore:
         await self._writer.close()
         await self._engine.dispose()
 
-    async def add(self, session_id: str, owner: str, ttl_s: float) -> Session:
-        """Write a new session and return it."""
+    async def add(self, session_id: str, owner: str, ttl_s: float, most: int = 0) -> Session:
+        """Write a new session and return it.
+
+        Args:
+            session_id: Its id.
+            owner: Whose it is.
+            ttl_s: Seconds without use after which it expires.
+            most: Sessions that its owner may have, this one included; 0 means any number.
+
+        Raises:
+            SessionQuota: The owner has as many already.
+        """
         values = {
             "id": session_id,
             "owner": owner,
@@ -128,7 +108,20 @@ class SessionStore:
             "profiling": dataclasses.asdict(Profiling()),
             "ttl_s": ttl_s,
         }
-        return _session(await self._writer.write(lambda connection: connection.execute(self._add, values).one()))
+
+        def work(connection: Connection) -> Session | int:
+            # Counted where it is written: of two replicas one writes at a time. A refusal is no exception here, since
+            # that would have its neighbours in the transaction written anew.
+            present = connection.execute(self._count_own, {"who": owner}).scalar_one() if most else 0
+            if most and present >= most:
+                return present
+            return _session(connection.execute(self._add, values).one())
+
+        made = await self._writer.write(work)
+        if isinstance(made, int):
+            remedy = f"close one (CloseSession), or let one expire ({ttl_s:g} s without use)"
+            raise exceeded(SessionQuota, owner, "open sessions", present=made, limit=most, remedy=remedy)
+        return made
 
     async def read(self, session_ids: Collection[str]) -> dict[str, Reading]:
         """Return those of the sessions that exist and have not expired."""
@@ -156,10 +149,10 @@ class SessionStore:
         here = and_(_s.id == session_id, self._alive)
         values = {name: _column_value(value) for name, value in changes.items()}
         guarded = (
-            update(_sessions)
+            update(SESSIONS)
             .where(here, _s.revision == revision)
             .values(**values, revision=revision + 1, last_used_at=self._clock)
-            .returning(_sessions)
+            .returning(SESSIONS)
         )
         present = select(_s.id).where(here)
 
@@ -184,13 +177,13 @@ class SessionStore:
 
     async def remove_expired(self, most: int) -> list[Session]:
         """Remove `most` expired sessions at most and return what they were; no other replica gets the same."""
-        expired = select(_s.id).where(_s.active_run.is_(None), _expires_at <= self._clock).limit(most)
-        statement = delete(_sessions).where(_s.id.in_(expired)).returning(_sessions)
+        expired = select(_s.id).where(_s.active_run.is_(None), expires_at <= self._clock).limit(most)
+        statement = delete(SESSIONS).where(_s.id.in_(expired)).returning(SESSIONS)
         return await self._writer.write(lambda connection: _gone(connection, statement, {}))
 
     async def count(self) -> int:
         """Return how many sessions there are, expired ones that were not removed yet included."""
-        statement = select(func.count()).select_from(_sessions)
+        statement = select(func.count()).select_from(SESSIONS)
         return await run(self._engine, lambda connection: connection.execute(statement).scalar_one())
 
     async def digests(self) -> set[str]:

@@ -61,7 +61,8 @@ class FolderUploads:
                 raise StorageRefused(f"no room on the server for {header.path!r}: {room} bytes are free")
             descriptor, partial = self._claim(target, header)
             try:
-                return LocalUpload(descriptor, partial, target, header, self._most_bytes, self._catalogue)
+                name = self._workspace.name(target)
+                return LocalUpload(descriptor, partial, target, name, header, self._most_bytes, self._catalogue)
             except BaseException:
                 os.close(descriptor)
                 raise
@@ -127,13 +128,18 @@ class FolderUploads:
 
 
 class LocalUpload:
-    """One upload under way."""
+    """One upload under way.
+
+    Attributes:
+        path: Where the file will be, from the workspace's root.
+    """
 
     def __init__(
         self,
         descriptor: int,
         partial: Path,
         target: Path,
+        name: str,
         header: UploadHeader,
         most_bytes: int,
         catalogue: FolderCatalogue,
@@ -141,6 +147,7 @@ class LocalUpload:
         arrived = os.fstat(descriptor).st_size
         if header.offset > arrived:
             raise behind(header, arrived)
+        self.path = name
         self._most_bytes = most_bytes
         self._catalogue = catalogue
         self._header = header

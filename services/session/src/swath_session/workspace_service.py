@@ -11,13 +11,23 @@ from typing import Any, TypeVar
 
 import structlog
 
-from swath.errors import InvalidInput, StorageDenied, StorageRefused, TimedOut, TooLarge
+from swath.errors import (
+    ContentMismatch,
+    InvalidInput,
+    StorageDenied,
+    StorageRefused,
+    TimedOut,
+    TooLarge,
+    WorkspaceQuota,
+)
 from swath.storage.bucket_workspace import BucketWorkspace
 from swath.storage.workspace import Workspace
 from swath_session.bucket_catalogue import BucketCatalogue
 from swath_session.bucket_uploads import BucketUploads
 from swath_session.catalogue import FolderCatalogue
-from swath_session.entries import Catalogue, Entry, UploadHeader, Uploads, check_sha256
+from swath_session.entries import Catalogue, Entry, Upload, UploadHeader, Uploads, check_sha256
+from swath_session.holdings import Holdings
+from swath_session.quota import ENDLESS, Quota, Room
 from swath_session.settings import SessionSettings
 from swath_session.uploads import FolderUploads
 
@@ -37,17 +47,23 @@ class WorkspaceService:
     Args:
         workspace: The workspace.
         settings: Limits of uploads.
+        holdings: Who has uploaded what, where there is a quota.
     """
 
-    def __init__(self, workspace: Workspace, settings: SessionSettings) -> None:
+    def __init__(self, workspace: Workspace, settings: SessionSettings, holdings: Holdings | None = None) -> None:
         self._settings = settings
         self._catalogue, self._uploads = open_files(workspace, settings.upload_max_bytes)
         # Its own threads: hashing a large file must not hold up others who use the loop's.
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="swath-workspace")
+        quota = None if holdings is None else Quota(holdings, self._catalogue, self._uploads, self._run)
+        self._quota = quota
+        self._finishing: set[asyncio.Task[Entry]] = set()
         self._sweeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin to remove what is left of forgotten uploads."""
+        if self._quota is not None:
+            self._quota.start()
         self._sweeper = asyncio.create_task(self._keep_sweeping())
 
     async def stop(self) -> None:
@@ -56,31 +72,64 @@ class WorkspaceService:
             self._sweeper.cancel()
             await asyncio.wait([self._sweeper])
             self._sweeper = None
+        if self._finishing:
+            await asyncio.wait(self._finishing)
+        if self._quota is not None:
+            await self._quota.stop()
         await asyncio.to_thread(self._threads.shutdown)
 
-    async def put(self, header: UploadHeader, chunks: AsyncIterator[bytes]) -> Entry:
+    async def put(self, header: UploadHeader, chunks: AsyncIterator[bytes], owner: str = "") -> Entry:
         """Store a file and describe it; it is whole and durable when this returns.
 
         What has arrived when the chunks break off (an exception, a cancelled call, silence) is kept for `resume` if
         the header holds a sha256.
 
+        Args:
+            header: What is said about the file.
+            chunks: Its bytes.
+            owner: Identity that it counts for.
+
         Raises:
             As `Uploads.open`, and:
+            WorkspaceQuota: The owner has as many bytes as one may have; said before any is taken if the header holds
+                a size.
             ContentMismatch: Size or sha256 is not that of the header.
             TimedOut: No chunk for `upload_idle_s`.
         """
         upload = await self._opened(partial(self._uploads.open, header), lambda upload: upload.abandon(keep=True))
-        keep = True
+        room, arrived, finishing = ENDLESS, header.offset, None
+        left: int | None = 0
         try:
+            if self._quota is not None:
+                room = await self._quota.begin(owner, upload.path, header)
             async with aclosing(self._grouped(chunks, header.path)) as groups:
                 async for group in groups:
+                    size = arrived + sum(map(len, group))
+                    await room.take(size)
                     await self._run(upload.write, group)
-            return await self._run(upload.finish)
-        except (StorageRefused, StorageDenied, TooLarge):
-            keep = False
+                    arrived = size
+            # Once it has its place it counts, also for a call that is cancelled meanwhile.
+            finishing = asyncio.create_task(self._finish(upload, room, header, arrived))
+            self._finishing.add(finishing)
+            finishing.add_done_callback(self._finishing.discard)
+            return await asyncio.shield(finishing)
+        except BaseException as error:
+            left = _left(error, header, arrived)
             raise
         finally:
-            await self._surely(partial(upload.abandon, keep=keep))
+            await self._surely(partial(upload.abandon, keep=left is not None))
+            if finishing is None:
+                await asyncio.shield(room.release(left or 0))
+
+    async def _finish(self, upload: Upload, room: Room, header: UploadHeader, size: int) -> Entry:
+        try:
+            await room.confirm(size)
+            entry = await self._run(upload.finish)
+        except Exception as error:
+            await room.release(_left(error, header, size, whole=True) or 0)
+            raise
+        await room.settle(size)
+        return entry
 
     async def resume(self, path: str, sha256: str) -> tuple[int, bool]:
         """Return how many bytes of an upload have arrived, and whether the path holds that content already.
@@ -134,6 +183,8 @@ class WorkspaceService:
 
     async def delete(self, path: str, *, recursive: bool = False) -> int:
         """Remove a file or folder; see `Catalogue.delete`."""
+        if self._quota is not None:
+            return await self._quota.delete(path, recursive=recursive)
         return await self._run(self._catalogue.delete, path, recursive=recursive)
 
     async def sweep(self) -> int:
@@ -188,6 +239,27 @@ class WorkspaceService:
             except Exception:
                 _log.exception("forgotten uploads could not be removed; trying again")
             await asyncio.sleep(_SWEEP_EVERY_S)
+
+
+def _left(error: BaseException, header: UploadHeader, arrived: int, *, whole: bool = False) -> int | None:
+    """Return how many bytes are left of an upload that failed; None if what is left must go.
+
+    Args:
+        error: How it failed.
+        header: What was said about it.
+        arrived: Bytes that have arrived, those of earlier calls included.
+        whole: Whether that is all that was sent.
+    """
+    match error:
+        case StorageRefused() | StorageDenied() | TooLarge():
+            return None
+        case WorkspaceQuota():
+            # What came in earlier calls stays where nothing of this one was taken.
+            return arrived if 0 < arrived == header.offset else None
+        case ContentMismatch():
+            # The upload has seen to it: of a mismatch only too few bytes can be mended.
+            return arrived if whole and arrived < (header.size or 0) else 0
+    return arrived
 
 
 def open_files(workspace: Workspace, most_bytes: int) -> tuple[Catalogue, Uploads]:

@@ -15,20 +15,22 @@ import structlog
 from swath.api import CUVIS, WORKSPACE
 from swath.errors import Unavailable
 from swath.service import HealthBoard, OwnedSessions, Server, slice_handler
+from swath.service.logs import Telemetry
 from swath.storage import ArtifactStore, Workspace
 from swath.storage.sql import open_engine
 from swath_config import ConfigService, ConfigServicer, ConfigSettings
 from swath_inference import InferenceService, InferenceServicer, InferenceSettings
 from swath_pipeline import compose as compose_pipeline
 from swath_session import (
+    Collectors,
     SessionService,
     SessionServicer,
     SessionSettings,
     SessionStore,
     WorkspaceService,
     WorkspaceServicer,
+    open_holdings,
 )
-from swath_standalone.collection import Collector
 from swath_standalone.settings import StandaloneSettings
 from swath_training import Launcher, Training
 
@@ -52,21 +54,18 @@ class Standalone:
         artifacts = ArtifactStore.folder(state / "artifacts")
         workspace = Workspace(state / "workspace", settings.configs, settings.allow_root)
         session_settings = SessionSettings()
-        store = SessionStore(open_engine(state / "session.db"))
+        database = open_engine(state / "session.db")
+        store = SessionStore(database)
         self._sessions = SessionService(store, workspace, session_settings)
         owned = OwnedSessions(self._sessions)
-        self._files = WorkspaceService(workspace, session_settings)
-        self._config = ConfigService(workspace, ConfigSettings())
+        self._files = WorkspaceService(workspace, session_settings, open_holdings(database, session_settings))
+        self._config = ConfigService(workspace, ConfigSettings(), Telemetry.of(settings))
         self._inference = InferenceService(InferenceSettings(), owned, artifacts, workspace)
         # Before training: that takes a while to stop a run, and memory is to be free at once.
         self._sessions.on_close(self._inference.forget, self._inference.held)
         self._training = Training(state / "training", owned, artifacts, workspace, launcher=launcher)
-        self._collector = Collector(
-            artifacts,
-            # A run's result goes from the run to its session.
-            (self._training.service.artifacts, store.digests),
-            grace_s=settings.artifact_grace_s,
-            every_s=settings.artifact_collect_s,
+        self._collectors = Collectors(
+            artifacts, self._training.service.artifacts, store.digests, database, session_settings
         )
         cuvis = {
             "session": SessionServicer(self._sessions),
@@ -97,7 +96,7 @@ class Standalone:
         await self._server.start()
         await self.health.set_ready("session")
         self._warming = asyncio.create_task(self._warm_up())
-        self._collector.start()
+        self._collectors.start()
 
     async def _warm_up(self) -> None:
         """Bring the parts up that take a while. torch takes seconds to import; the server listens meanwhile."""
@@ -120,7 +119,7 @@ class Standalone:
             self._warming.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._warming
-        await self._collector.stop()
+        await self._collectors.stop()
         await self._server.drain(self._training.drain)
         await self._training.close()
         self._inference.close()

@@ -29,6 +29,7 @@ def serve(
 
     from swath.errors import SwathError
     from swath.service import configure_logs, problems
+    from swath.service.logs import Telemetry
     from swath_standalone.settings import StandaloneSettings
 
     given = {"host": host, "port": port, "configs": configs, "state": state, "allow_root": allow_root or None}
@@ -49,7 +50,7 @@ def serve(
     try:
         with locked(settings.state):
             # The forkserver must be there before any gRPC object: forking a process with gRPC's threads can hang.
-            launcher = prepare(settings.state / "training")
+            launcher = prepare(settings.state / "training", Telemetry.of(settings))
             asyncio.run(_run(Standalone, settings, launcher))
     except SwathError as error:
         print(f"swath serve: {error.message}", file=sys.stderr)
@@ -58,12 +59,14 @@ def serve(
 
 async def _run(make, settings, launcher) -> None:
     from swath.errors import SwathError
+    from swath.service.tracing import configure_tracing
 
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     app = make(settings, launcher)
+    send_last_spans = configure_tracing("standalone", settings.otlp_address)
     try:
         await app.start()
     except SwathError:
@@ -73,3 +76,4 @@ async def _run(make, settings, launcher) -> None:
     await stopping.wait()
     print("swath: draining", flush=True)
     await app.stop()
+    await asyncio.to_thread(send_last_spans)

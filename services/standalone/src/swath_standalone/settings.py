@@ -36,11 +36,6 @@ class StandaloneSettings(ServerSettings):
     allow_root: Annotated[tuple[Path, ...], NoDecode] = ()
     """More folders that absolute paths in calls may lead to; as a variable, separated like PATH."""
 
-    artifact_grace_s: float = Field(default=86_400, ge=0)
-    """Seconds for which an artifact stays after it was last stored, though no session and no run refers to it."""
-    artifact_collect_s: float = Field(default=3600, gt=0)
-    """Seconds between two removals of such artifacts."""
-
     @field_validator("allow_root", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:

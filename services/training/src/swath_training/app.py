@@ -6,13 +6,18 @@ from contextlib import AsyncExitStack
 
 from pydantic import Field
 
-from swath.api import CUVIS
-from swath.service import HealthBoard, slice_handler
+from swath.api import CUVIS, REFERENCES
+from swath.service import HealthBoard, slice_handler, whole_handler
+from swath.service.logs import Telemetry
 from swath.service.metrics import Metrics
 from swath.service.process import Assembly
 from swath.service.replica import ReplicaSettings, remote_sessions
 from swath.storage.opening import open_artifacts, open_workspace
+from swath_training.adapters.link import worker_handler
+from swath_training.adapters.references import ArtifactReferencesServicer
 from swath_training.composition import Training, prepare
+from swath_training.jobs.settings import JobSettings
+from swath_training.launcher import Launcher
 from swath_training.settings import TrainingSettings
 
 
@@ -21,12 +26,20 @@ class TrainingReplicaSettings(ReplicaSettings):
 
     training: TrainingSettings = Field(default_factory=TrainingSettings)
     """How runs are followed, resumed and stopped."""
+    jobs: JobSettings = Field(default_factory=JobSettings)
+    """Workers as Kubernetes Jobs."""
 
 
 async def assemble(settings: TrainingReplicaSettings, stack: AsyncExitStack) -> Assembly:
     """Put the service together."""
-    # What workers are forked from must be there before any gRPC object: forking gRPC's threads can hang.
-    launcher = prepare(settings.state / "training")
+    in_jobs = settings.jobs.template is not None
+    if in_jobs:
+        from swath_training.jobs.launcher import JobLauncher  # imports the Kubernetes client, which takes a second
+
+        launcher: Launcher = JobLauncher(settings.jobs)
+    else:
+        # What workers are forked from must be there before any gRPC object: forking gRPC's threads can hang.
+        launcher = prepare(settings.state / "training", Telemetry.of(settings))
     sessions = remote_sessions(settings, stack)
     artifacts = open_artifacts(settings, settings.state)
     training = Training(
@@ -38,6 +51,7 @@ async def assemble(settings: TrainingReplicaSettings, stack: AsyncExitStack) -> 
         settings=settings.training,
         database=settings.database_url,
         replica=settings.replica,
+        worker_address=settings.jobs.address if in_jobs else "",
     )
     await training.start()
     stack.push_async_callback(training.close)
@@ -53,7 +67,11 @@ async def assemble(settings: TrainingReplicaSettings, stack: AsyncExitStack) -> 
         )
 
     return Assembly(
-        handlers=(slice_handler(CUVIS, "training", training.servicer),),
+        handlers=(
+            slice_handler(CUVIS, "training", training.servicer),
+            whole_handler(REFERENCES, ArtifactReferencesServicer(training.service.artifacts)),
+            *((worker_handler(training.links),) if in_jobs else ()),
+        ),
         names=(CUVIS,),
         health=HealthBoard(("training",)),
         warm_up=training.warm_up,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from swath.storage.sql import GroupWriter, now, run
@@ -38,11 +38,12 @@ class Charges:
         """Renew this replica's charges, also those of its life before a restart; return the runs as they are now."""
         return await self._take(lambda _: and_(self._mine, _r.state.not_in(OVER)), {})
 
-    async def adopt(self, devices: Collection[str], idle: Collection[str]) -> list[Run]:
+    async def adopt(self, devices: Collection[str] | None, idle: Collection[str]) -> list[Run]:
         """Take over what other replicas no longer care for, or wait with.
 
         Args:
-            devices: This replica's devices: runs whose charge has lapsed are taken for each of them.
+            devices: This replica's devices: runs whose charge has lapsed are taken for each of them, and any that need
+                no device to come to their end. None if it can take any run.
             idle: Those of them that have nothing to do: the longest waiting run in another replica's queue is taken
                 for each.
         """
@@ -51,7 +52,9 @@ class Charges:
 
         def wanted(connection: Connection) -> ColumnElement[bool]:
             waiting = [self._longest_waiting(connection, device) for device in idle]
-            lapsed = and_(~self._mine, _r.state.not_in(OVER), _r.held_until < now(), _r.device.in_(devices))
+            ending = or_(_r.stop.is_not(None), _r.state == RunState.ENDING)
+            fitting = true() if devices is None else or_(_r.device.in_(devices), ending)
+            lapsed = and_(~self._mine, _r.state.not_in(OVER), _r.held_until < now(), fitting)
             return or_(lapsed, _r.id.in_([found for found in waiting if found is not None]))
 
         return await self._take(wanted, forgotten)

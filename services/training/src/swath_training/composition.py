@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from swath.errors import StorageDenied
+from swath.service.logs import Telemetry
 from swath.service.ports import Sessions
 from swath.storage import ArtifactStore, Workspace
 from swath.storage.notices import Notices
@@ -42,10 +43,13 @@ class Training:
         settings: Times and limits.
         database: URL of the database that replicas share; a file in `state` if not given.
         replica: Name of this one among them, the same after a restart where it can be.
+        worker_address: Where workers of other machines dial: this process serves `links` there. A socket of this
+            machine's if not given.
 
     Attributes:
         service: Decides.
         servicer: Answers the training slice of cuvis_ai.v1.CuvisAIService.
+        links: Answers workers.
     """
 
     def __init__(
@@ -60,6 +64,7 @@ class Training:
         settings: TrainingSettings | None = None,
         database: str = "",
         replica: str = "alone",
+        worker_address: str = "",
     ) -> None:
         settings = settings or TrainingSettings()
         engine = open_engine(database or state / "training.db", schema=SCHEMA.name)
@@ -77,18 +82,20 @@ class Training:
             Notices(engine),
         )
         self.servicer = TrainingServicer(self.service)
-        self._link = WorkerLinkServicer(settings, self.service.supervisor, artifacts.spec(), workspace.spec())
-        self._address = f"unix:{_socket(state)}"
+        self.links = WorkerLinkServicer(settings, self.service.supervisor, artifacts.spec(), workspace.spec())
+        self.service.supervisor.address = worker_address or f"unix:{_socket(state)}"
+        self._listens = not worker_address
         self._server: WorkerServer | None = None
 
     async def start(self) -> None:
         """Listen for workers and take up the runs that an earlier process left."""
         await self._store.prepare()
-        self.service.supervisor.address = self._address
-        self._server = WorkerServer(self._address, self._link)
+        if self._listens:
+            self._server = WorkerServer(self.service.supervisor.address, self.links)
         # Runs are known before a worker that was left alone can dial again.
         await self.service.start()
-        await self._server.start()
+        if self._server is not None:
+            await self._server.start()
 
     async def warm_up(self) -> None:
         """Wait until workers start without delay."""
@@ -100,18 +107,20 @@ class Training:
 
     async def close(self) -> None:
         """Let go of everything."""
-        await self.service.close()
+        # A worker that dials a service which drives nothing any more is told that its run is another's, and leaves.
         if self._server is not None:
             await self._server.stop()
+        await self.service.close()
 
 
-def prepare(state: Path) -> Launcher:
+def prepare(state: Path, telemetry: Telemetry | None = None) -> Launcher:
     """Start what starts workers. Called before any gRPC object exists in the process.
 
     Args:
-        state: Folder for the service's own files; what workers write to standard error goes to `logs` in it.
+        state: Folder for the service's own files; what workers print goes to `logs` in it.
+        telemetry: Form of workers' log lines, and where their spans go.
     """
-    launcher = ForkLauncher(state / "logs")
+    launcher = ForkLauncher(state / "logs", telemetry)
     launcher.prepare()
     return launcher
 

@@ -79,7 +79,8 @@ class Hello:
 class Welcome:
     """What a worker needs to know; fields as in swath.training.v1.Welcome and Spec.
 
-    `artifacts` and `workspace`, by which it opens storage, are filled in by the link.
+    `artifacts` and `workspace`, by which it opens storage, are filled in by the link. `session_id` and `traceparent`,
+    for logs and traces alone, travel as the link's metadata.
     """
 
     trainer: Trainer
@@ -92,6 +93,8 @@ class Welcome:
     stop: StopCause | None
     artifacts: Mapping[str, Any] = field(default_factory=dict)
     workspace: Mapping[str, Any] = field(default_factory=dict)
+    session_id: str = ""
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,15 +9,19 @@ import shutil
 import signal
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import forkserver
 from pathlib import Path
 from typing import Protocol
 
+from swath.documents import TrainingDocument
 from swath.errors import Unavailable
+from swath.service.logs import Telemetry
 from swath_training.processes import Handle, readable
+from swath_training.requests import device_of, devices
+from swath_training.runs import Run
 
 PRELOAD = ("swath_training.preload",)
 """Modules that a worker finds imported."""
@@ -26,12 +30,37 @@ _FORK_SERVER = forkserver.ForkServer()
 """Apart from multiprocessing's own, so that what else is forked in this process need not wait for torch, nor hold its
 memory. One a process: it takes seconds to start."""
 
+Tell = Callable[[str], None]
+
 _NUMBER_BYTES = 8
 _WORDS_BYTES = 2000
 
 
+class Worker(Protocol):
+    """The worker of an attempt, wherever it runs."""
+
+    @property
+    def record(self) -> tuple[int, str]:
+        """What a run's row keeps of it, so that a later life of this service finds it again."""
+        ...
+
+    @property
+    def begun(self) -> bool:
+        """Whether it has started to run: before that it cannot be expected to dial."""
+        ...
+
+    @property
+    def alive(self) -> bool:
+        """Whether it may still run."""
+        ...
+
+    def kill(self) -> None:
+        """End it, if it still runs."""
+        ...
+
+
 class Launcher(Protocol):
-    """Starts workers and knows how they ended."""
+    """Starts workers, knows how they ended, and which devices there are for them."""
 
     def prepare(self) -> None:
         """Get ready to start workers fast. Called before any gRPC object exists."""
@@ -45,26 +74,47 @@ class Launcher(Protocol):
         """
         ...
 
-    async def start(self, run_id: str, attempt: int, address: str, token: str) -> Handle:
-        """Start the worker of an attempt.
-
-        Args:
-            run_id: The run.
-            attempt: Its attempt.
-            address: Where the worker dials.
-            token: By which it proves who it is.
+    def device_of(self, training: TrainingDocument | None) -> str:
+        """Return what a run is to run on. Blocks: call it in a thread.
 
         Raises:
-            Unavailable: It cannot be started now.
+            InvalidInput: There is no such device.
         """
         ...
 
-    async def exited(self, handle: Handle) -> int | None:
+    def devices(self) -> Collection[str] | None:
+        """Return what this replica has for runs, None if it can start any run. Blocks: call it in a thread."""
+        ...
+
+    def lane(self, run: Run) -> str:
+        """Return what a run waits for: runs of one lane run one after the other."""
+        ...
+
+    async def start(self, run: Run, address: str, token: str, tell: Tell) -> Worker:
+        """Start the worker of a run's present attempt.
+
+        Args:
+            run: The run.
+            address: Where the worker dials.
+            token: By which it proves who it is.
+            tell: Takes what there is to say, for people, while the worker has not begun.
+
+        Raises:
+            Unavailable, Exhausted: It cannot be started now.
+            Denied, Precondition: It never can until somebody changes the installation.
+        """
+        ...
+
+    def recall(self, record: tuple[int, str]) -> Worker | None:
+        """Return the worker that an earlier life of this service recorded, None if there is none to find."""
+        ...
+
+    async def exited(self, worker: Worker) -> int | None:
         """Wait until a worker is gone; return its exit code (negative: the signal), None if nobody can know it."""
         ...
 
-    def words(self, run_id: str, attempt: int) -> str:
-        """Return the last of what an attempt's worker wrote to its standard error."""
+    async def words(self, run: Run) -> str:
+        """Return the last of what the worker of a run's present attempt wrote."""
         ...
 
     def forget(self, run_ids: Iterable[str]) -> None:
@@ -83,16 +133,20 @@ class ForkLauncher:
     `multiprocessing.Process`, which would import the server's main module again in each worker.
 
     Args:
-        logs: Folder for what workers write to standard output and error.
+        logs: Folder for what workers and their libraries print, which is what is known of one that dies. Log lines go
+            where this process's go.
+        telemetry: Form of those lines, and where spans go.
     """
 
-    def __init__(self, logs: Path) -> None:
+    def __init__(self, logs: Path, telemetry: Telemetry | None = None) -> None:
         self._logs = logs
+        self._telemetry = telemetry or Telemetry()
         self._exits: dict[Handle, asyncio.Task[int | None]] = {}
 
     def prepare(self) -> None:
         """Start the fork server; it goes on importing in the background."""
-        _FORK_SERVER.set_forkserver_preload(list(PRELOAD))
+        exporter = ("swath.service.collector",) if self._telemetry.otlp_address else ()
+        _FORK_SERVER.set_forkserver_preload([*PRELOAD, *exporter])
         _FORK_SERVER.ensure_running()
 
     async def warm_up(self) -> None:
@@ -100,10 +154,19 @@ class ForkLauncher:
         _, status = await self._fork(_Nothing())
         await _exit_code(status)
 
-    async def start(self, run_id: str, attempt: int, address: str, token: str) -> Handle:
-        log = self._log(run_id, attempt)
+    def device_of(self, training: TrainingDocument | None) -> str:
+        return device_of(training)
+
+    def devices(self) -> tuple[str, ...]:
+        return devices()
+
+    def lane(self, run: Run) -> str:
+        return run.device
+
+    async def start(self, run: Run, address: str, token: str, tell: Tell) -> Handle:
+        log = self._log(run)
         log.parent.mkdir(parents=True, exist_ok=True)
-        pid, status = await self._fork(_Errand(str(log), address, run_id, attempt, token))
+        pid, status = await self._fork(_Errand(str(log), address, run.id, run.attempt, token, self._telemetry))
         handle = Handle.of(pid)
         self._exits[handle] = asyncio.create_task(_exit_code(status))
         return handle
@@ -124,7 +187,11 @@ class ForkLauncher:
             raise Unavailable("the process that starts workers has died; it is started again with the next one")
         return pid, status
 
-    async def exited(self, handle: Handle) -> int | None:
+    def recall(self, record: tuple[int, str]) -> Handle:
+        return Handle(*record)
+
+    async def exited(self, worker: Worker) -> int | None:
+        handle = Handle(*worker.record)
         if handle in self._exits:
             code = await asyncio.shield(self._exits[handle])
             if code is not None:
@@ -134,9 +201,9 @@ class ForkLauncher:
         self._exits.pop(handle, None)
         return None
 
-    def words(self, run_id: str, attempt: int) -> str:
+    async def words(self, run: Run) -> str:
         try:
-            with self._log(run_id, attempt).open("rb") as file:
+            with self._log(run).open("rb") as file:
                 file.seek(max(0, file.seek(0, os.SEEK_END) - _WORDS_BYTES))
                 return file.read().decode(errors="replace").strip()
         except OSError:
@@ -153,8 +220,8 @@ class ForkLauncher:
         await asyncio.gather(*watches, return_exceptions=True)
         self._exits.clear()
 
-    def _log(self, run_id: str, attempt: int) -> Path:
-        return self._logs / run_id / f"{attempt}.log"
+    def _log(self, run: Run) -> Path:
+        return self._logs / run.id / f"{run.attempt}.log"
 
 
 class _Nothing:
@@ -173,11 +240,14 @@ class _Errand:
     run_id: str
     attempt: int
     token: str
+    telemetry: Telemetry
 
     def _bootstrap(self, parent_sentinel: int | None = None) -> int:
         # A session of its own: an interrupt from the terminal is for the server, which then asks workers to stop.
         os.setsid()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # Log lines go where the service's go; what is printed beside them is kept for the worker's last words.
+        lines = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="backslashreplace")
         log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(log, 1)
         os.dup2(log, 2)
@@ -185,9 +255,10 @@ class _Errand:
         with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
             file.write("500")  # when memory runs out, a worker goes before its server
         try:
-            from swath_training import worker
+            from swath_training import worker, worker_link
 
-            return worker.main(self.address, self.run_id, self.attempt, self.token)
+            connect = worker_link.local(self.address)
+            return worker.main(connect, self.run_id, self.attempt, self.token, self.telemetry, lines)
         except BaseException:
             traceback.print_exc()
             return 1

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from swath.errors import RunNotFound, Unavailable
+from swath.errors import RunNotFound, SwathError, Unavailable
 from swath.storage.notices import Notices
 from swath_training.items import Item
 from swath_training.runs import Entry, Run, RunState
@@ -143,11 +143,11 @@ class EventLog:
             while (feed := self._feeds.get(run_id)) is not None:
                 try:
                     run = await self._store.get(run_id)
-                except Unavailable:
-                    await asyncio.sleep(1.0)
-                    continue
                 except RunNotFound:
                     feed.advance(feed.last_seq, over=True)
+                except SwathError:
+                    await asyncio.sleep(1.0)
+                    continue
                 else:
                     feed.advance(run.last_seq, run.state.over)
                 break

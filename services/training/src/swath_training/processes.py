@@ -23,6 +23,16 @@ class Handle:
     pid: int
     started: str
 
+    @property
+    def record(self) -> tuple[int, str]:
+        """What a run's row keeps of it."""
+        return self.pid, self.started
+
+    @property
+    def begun(self) -> bool:
+        """Whether it can be expected to dial: a process can from its start."""
+        return True
+
     @classmethod
     def of(cls, pid: int) -> Handle:
         """Return the handle of a process that runs now."""

@@ -19,10 +19,6 @@ class DeviceQueue:
         self._lines[device].append(place)
         return place
 
-    def shortest(self, devices: Iterable[str]) -> str:
-        """Return the device with the shortest line, the first of several."""
-        return min(devices, key=lambda device: len(self._lines[device]))
-
     def idle(self, devices: Iterable[str]) -> set[str]:
         """Return those of some devices that no run has or waits for."""
         return {device for device in devices if not self._lines[device]}

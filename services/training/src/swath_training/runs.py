@@ -65,6 +65,7 @@ class Run:
         pipeline_digest: Pipeline that it started from.
         weights_digest: Weights that it started from, if any.
         device: Torch device that it queues for.
+        traceparent: The Train call that started it, in the form of W3C Trace Context; empty where it is not known.
         holder: Replica that has it in charge.
         attempt: Fencing number: what an older attempt sends is refused. 0 before the first.
         token_digest: SHA-256 of the token of the present attempt's worker.
@@ -97,6 +98,7 @@ class Run:
     pipeline_digest: str
     weights_digest: str | None
     device: str
+    traceparent: str = ""
     holder: str = ""
     attempt: int = 0
     token_digest: str = ""

@@ -22,12 +22,13 @@ from swath.errors import (
 )
 from swath.service.ownership import everyones
 from swath.service.ports import Session, Sessions
+from swath.service.tracing import traceparent
 from swath.storage import ArtifactStore, Workspace
 from swath.storage.notices import Notices
 from swath_training.launcher import Launcher
 from swath_training.log import EventLog
 from swath_training.pipelines import Pipelines, find_pipeline
-from swath_training.requests import TrainRequest, arguments_of, check, device_of, effective, trainer_of
+from swath_training.requests import TrainRequest, arguments_of, check, effective, trainer_of
 from swath_training.runs import Run, RunState, StopCause
 from swath_training.settings import TrainingSettings
 from swath_training.store import RunStore
@@ -85,9 +86,12 @@ class TrainingService:
         self._hearing: list[asyncio.Task[None]] = []
         self._log = EventLog(store)
         # A run goes on after the call that began it, and what ends it may be another's call.
-        self.supervisor = Supervisor(settings, store, self._log, everyones(sessions), artifacts, launcher, note)
+        self.supervisor = Supervisor(
+            settings, store, self._log, everyones(sessions), artifacts, launcher, note, workspace.shown_in
+        )
         self._streams = Streams(self._log, store, settings.attach_window_s, self.supervisor.holds, self._abandoned)
-        self._tenure = Tenure(settings, store, self.supervisor, self._take_charge)
+        self._starting: set[str] = set()
+        self._tenure = Tenure(settings, store, self.supervisor, launcher.devices, self._take_charge, self._starting)
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._draining = False
         self._forgetting: asyncio.Task[None] | None = None
@@ -140,6 +144,7 @@ class TrainingService:
             SessionNotFound: No such session.
             RunNotFound: The run to attach to is not one of the session's.
             RunActive: The session is training with other arguments.
+            RunQuota: The session's owner has as many runs as one may have.
             PipelineMissing, NotFitted: The session lacks what the phase needs.
             InvalidInput: Unknown phase, no data, or configurations that cannot be.
             Unavailable: The server goes away.
@@ -192,6 +197,7 @@ class TrainingService:
             pipeline_digest=session.pipeline_digest,
             weights_digest=session.weights_digest,
             device="",
+            traceparent=traceparent(),
         )
         return await self._start(run, session, document, config)
 
@@ -200,10 +206,26 @@ class TrainingService:
     ) -> Following:
         pipeline = parse("pipeline", await self._artifacts.get(run.pipeline_digest))
         check(run.trainer, document, pipeline, has_weights=run.weights_digest is not None)
-        device = await asyncio.to_thread(device_of, document.training)
+        device = await asyncio.to_thread(self._launcher.device_of, document.training)
         spec_digest = await self._artifacts.put(canonical(document))
         run = replace(run, spec_digest=spec_digest, device=device)
-        run = (await self._store.create(run, self._note("CANCELLED", NOT_STARTING))).run
+        # Whatever ends this call on the way, the run is found again: see `Tenure.look`.
+        self._starting.add(run.id)
+        try:
+            return await self._begin_run(run, session, None if document == config else spec_digest)
+        finally:
+            self._starting.discard(run.id)
+
+    async def _begin_run(self, run: Run, session: Session, config_digest: str | None) -> Following:
+        """Write a run down, give it its session, and have it driven.
+
+        Args:
+            run: The run.
+            session: Its session.
+            config_digest: What becomes the session's run configuration: what ran last is what SaveTrainRun saves.
+        """
+        stopped = self._note("CANCELLED", NOT_STARTING)
+        run = (await self._store.create(run, stopped, self._settings.quota_runs)).run
         if run.state.over:
             return self._streams.open(run, after_seq=0)
 
@@ -212,8 +234,7 @@ class TrainingService:
                 return {}  # written already, by a try whose answer was lost
             if current.active_run != session.active_run or current.pipeline_digest != run.pipeline_digest:
                 raise _busy(current)
-            # What ran last is what SaveTrainRun saves.
-            return {"active_run": run.id} | ({} if document == config else {"run_config_digest": spec_digest})
+            return {"active_run": run.id} | ({"run_config_digest": config_digest} if config_digest else {})
 
         try:
             await self._sessions.change(session.id, take)
@@ -237,8 +258,8 @@ class TrainingService:
         """
         await self._sessions.get(session_id)
         async with self._turn(session_id):
-            for run_id in await self._store.stop_session(session_id, StopCause.CLIENT):
-                await self.supervisor.stop(run_id, StopCause.CLIENT)
+            for run in await self._store.stop_session(session_id, StopCause.CLIENT):
+                self.supervisor.tell(run)
         return STOP_TEXT
 
     async def status(self, session_id: str) -> bytes | None:
@@ -264,9 +285,14 @@ class TrainingService:
     async def drain(self) -> None:
         """Have runs write checkpoints and stop until the next start, then send their streams away."""
         self._draining = True
-        await self._tenure.stop()
+        # Charges last while workers write their checkpoints, which may take longer than a charge does.
+        self._tenure.retire()
         await self.supervisor.drain()
-        await self._store.charges.release()
+        await self._tenure.stop()
+        try:
+            await self._store.charges.release()
+        except SwathError as error:
+            _log.warning("runs wait until their charge lapses before others take them", error=error.message)
         self._log.cut()
 
     async def close(self) -> None:
@@ -331,9 +357,10 @@ class TrainingService:
     async def _forget(self) -> None:
         while True:
             try:
-                self._launcher.forget(await self._store.forget(self._settings.retention_s))
-            except SwathError as error:
-                _log.warning("old runs were not forgotten; the next round tries again", error=error.message)
+                while gone := await self._store.forget(self._settings.retention_s):
+                    self._launcher.forget(gone)
+            except Exception as error:
+                _log.warning("old runs were not forgotten; the next round tries again", error=str(error))
             await asyncio.sleep(_FORGET_EVERY_S)
 
 

@@ -46,4 +46,8 @@ class TrainingSettings(BaseSettings):
     queue_patience_s: float = Field(default=0.25, ge=0)
     """A run that waits longer than this for its device says its position in the queue on its stream."""
     retention_s: float = Field(default=30 * 24 * 3600.0, gt=0)
-    """Runs that ended longer ago are forgotten, with their events."""
+    """Seconds after their end for which runs are remembered, with their events, checkpoints and results. What a session
+    has taken over of a result stays with the session."""
+    quota_runs: int = Field(default=0, ge=0)
+    """Runs that an identity may have queued or under way; 0 means any number. Where nobody is asked who calls
+    (SWATH_AUTH is off) all callers are one identity, and share this."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from swath.errors import AttemptFenced
+from swath.errors import AttemptFenced, RunQuota
+from swath.service.quotas import exceeded
 from swath.storage.notices import notice
 from swath.storage.sql import GroupWriter, now, run
 from swath_training.charges import Charges
@@ -23,6 +24,9 @@ from swath_training.tables import CHECKPOINTS, EVENTS, RUNS, SCHEMA, STOPS, run_
 
 # What the column holds: there is nothing after it.
 _MOST_SEQ = 2**31 - 1
+
+_FORGET_RUNS = 100
+_FORGET_EVENTS = 20_000
 
 MOVED = "run.moved"
 """Notices of this channel hold a run's id, the last number in its log, and the state of one that is over."""
@@ -121,7 +125,9 @@ class RunStore:
         """Return the digests of all artifacts that runs refer to."""
         columns = (RUNS.c.spec_digest, RUNS.c.pipeline_digest, RUNS.c.weights_digest)
         results = (RUNS.c.result_pipeline, RUNS.c.result_weights)
-        queries = (select(*columns, *results), select(CHECKPOINTS.c.digest))
+        # Nobody goes on from a checkpoint of a run that is over.
+        checkpoints = select(CHECKPOINTS.c.digest).join(RUNS, RUNS.c.id == CHECKPOINTS.c.run_id)
+        queries = (select(*columns, *results), checkpoints.where(RUNS.c.state.not_in(OVER)))
 
         def work(connection: Connection) -> set[str]:
             return {digest for query in queries for row in connection.execute(query) for digest in row if digest}
@@ -135,16 +141,25 @@ class RunStore:
 
     # Writes of the service
 
-    async def create(self, run: Run, stopped: bytes) -> Written:
+    async def create(self, run: Run, stopped: bytes, most: int = 0) -> Written:
         """Add a run, in this replica's charge.
 
         Args:
             run: The run.
             stopped: Its only event if StopTrain was called on its session: it is over then without having begun.
+            most: Runs that are not over that its owner may have, this one included; 0 means any number.
+
+        Raises:
+            RunQuota: The owner has as many already.
         """
 
-        def work(connection: Connection) -> Written:
+        def work(connection: Connection) -> Written | int:
             stop = _stopped(connection, run.session_id)
+            # Counted where it is written: of two replicas one writes at a time. A refusal is no exception here, since
+            # that would have its neighbours in the transaction written anew.
+            present = _active(connection, run.owner) if most and not stop else 0
+            if most and present >= most:
+                return present
             connection.execute(
                 insert(RUNS).values(
                     id=run.id,
@@ -157,6 +172,7 @@ class RunStore:
                     pipeline_digest=run.pipeline_digest,
                     weights_digest=run.weights_digest,
                     device=run.device,
+                    traceparent=run.traceparent,
                     holder=self._holder,
                     held_until=now() + self._lease_s,
                     created_at=now(),
@@ -165,7 +181,11 @@ class RunStore:
             )
             return append(connection, run_row(connection, run.id), [(None, stopped)] if stop else [])
 
-        return await self._writer.write(work)
+        written = await self._writer.write(work)
+        if isinstance(written, int):
+            what, remedy = "runs queued or under way", "wait for the end of one, or call StopTrain"
+            raise exceeded(RunQuota, run.owner, what, present=written, limit=most, remedy=remedy)
+        return written
 
     async def discard(self, run_id: str) -> None:
         """Remove a run that never began."""
@@ -273,18 +293,19 @@ class RunStore:
 
         await self._writer.write(work)
 
-    async def stop_session(self, session_id: str, cause: StopCause) -> list[str]:
-        """Have the session's run stop, and its next Train not start; return the ids of the runs that are to stop.
+    async def stop_session(self, session_id: str, cause: StopCause) -> list[Run]:
+        """Have the session's run stop, and its next Train not start; return the runs that are to stop.
 
         Both in one: a Train that comes at the same time at another replica is either seen here or sees the flag.
         """
 
-        def work(connection: Connection) -> list[str]:
+        def work(connection: Connection) -> list[Run]:
             if not _stopped(connection, session_id):
                 connection.execute(insert(STOPS).values(session_id=session_id, created_at=now()))
             active = RUNS.c.state.in_((RunState.QUEUED, *WORKING))
             found = connection.execute(select(RUNS.c.id).where(RUNS.c.session_id == session_id, active)).scalars()
-            return [run_id for run_id in found if self._ask_stop(connection, run_id, cause).stop is not None]
+            asked = [self._ask_stop(connection, run_id, cause) for run_id in found.all()]
+            return [run for run in asked if run.stop is not None]
 
         return await self._writer.write(work)
 
@@ -294,12 +315,24 @@ class RunStore:
         await self._writer.write(lambda connection: connection.execute(gone))
 
     async def forget(self, age_s: float) -> list[str]:
-        """Remove runs that ended longer ago than `age_s` seconds and return their ids."""
+        """Remove some of the runs that ended longer ago than `age_s` seconds and return their ids; none at the end.
+
+        The oldest ones go first, as many as are quick to remove: others wait for their turn to write meanwhile.
+        """
+        old = RUNS.c.state.in_(OVER) & (RUNS.c.finished_at < now() - age_s)
+        oldest = select(RUNS.c.id, RUNS.c.last_seq).where(old).order_by(RUNS.c.finished_at).limit(_FORGET_RUNS)
 
         def work(connection: Connection) -> list[str]:
-            old = RUNS.c.state.in_(OVER) & (RUNS.c.finished_at < now() - age_s)
-            gone = list(connection.execute(select(RUNS.c.id).where(old)).scalars())
+            gone: list[str] = []
+            events = 0
+            for run_id, last_seq in connection.execute(oldest).all():
+                events += last_seq
+                if gone and events > _FORGET_EVENTS:
+                    break
+                gone.append(run_id)
             connection.execute(delete(RUNS).where(RUNS.c.id.in_(gone)))
+            # Of sessions that went while nobody heard of it.
+            connection.execute(delete(STOPS).where(STOPS.c.created_at < now() - age_s))
             return gone
 
         return await self._writer.write(work)
@@ -346,6 +379,12 @@ def _told(connection: Connection, written: Written) -> Written:
     if written.entries:
         notice(connection, MOVED, f"{written.run.id} {written.run.last_seq}")
     return written
+
+
+def _active(connection: Connection, owner: str) -> int:
+    """Return how many runs of an identity are queued or under way."""
+    query = select(func.count()).where(RUNS.c.owner == owner, RUNS.c.state.in_(set(RunState) - OVER))
+    return connection.execute(query).scalar_one()
 
 
 def _stopped(connection: Connection, session_id: str) -> bool:

@@ -18,6 +18,9 @@ from swath_training.store import RunStore
 
 _log = structlog.get_logger("swath.training")
 
+_SAY_S = 0.1
+_AGAIN_S = 1.0
+
 
 class Streams:
     """Makes streams over the log.
@@ -43,7 +46,7 @@ class Streams:
         self._window_s = window_s
         self._holds = holds
         self._abandoned = abandoned
-        self.audience = Audience(window_s, self._abandon, store.delivered, self._noticed)
+        self.audience = Audience(window_s, self._abandon, self._save, self._noticed)
         self._saying: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -69,6 +72,14 @@ class Streams:
         await self.audience.close()
 
     async def _abandon(self, run_id: str) -> None:
+        try:
+            await self._abandon_unless_followed(run_id)
+        except SwathError as error:
+            # Else it would go on for ever: nobody is there to leave it.
+            _log.warning("a run that nobody follows could not be stopped yet", run=run_id, error=error.message)
+            self.audience.expect(run_id, window_s=_AGAIN_S)
+
+    async def _abandon_unless_followed(self, run_id: str) -> None:
         if not self._holds(run_id):
             return self.audience.dismiss(run_id)
         left = await self.store.charges.followed_for(run_id)
@@ -79,13 +90,19 @@ class Streams:
         self.audience.dismiss(run_id)
         return await self._abandoned(run_id)
 
+    async def _save(self, run_id: str, seq: int) -> None:
+        try:
+            await self.store.delivered(run_id, seq)
+        except SwathError as error:
+            _log.warning("what a stream was given could not be written", run=run_id, error=error.message)
+
     async def _noticed(self, run_id: str) -> None:
         if not self._holds(run_id):
             await self._say([run_id])
 
     async def _keep_saying(self) -> None:
         while True:
-            await asyncio.sleep(self._window_s / 3)
+            await asyncio.sleep(max(self._window_s / 3, _SAY_S))
             await self._say([run_id for run_id in self.audience.followed if not self._holds(run_id)])
 
     async def _say(self, run_ids: list[str]) -> None:

@@ -11,15 +11,26 @@ from contextlib import suppress
 
 import structlog
 
-from swath.errors import AttemptFenced, Denied, RunNotFound, SwathError, Unavailable, WorkerDied
+from swath.errors import (
+    AttemptFenced,
+    Denied,
+    Exhausted,
+    Precondition,
+    RunNotFound,
+    StorageDenied,
+    StorageRefused,
+    SwathError,
+    Unavailable,
+    WorkerDied,
+)
 from swath.service.ports import Sessions
+from swath.service.tracing import part_of
 from swath.storage import ArtifactStore
 from swath_training.deaths import obituary
 from swath_training.endings import Endings
 from swath_training.items import Hello, Item, Release, Stop, Welcome
-from swath_training.launcher import Launcher
+from swath_training.launcher import Launcher, Worker
 from swath_training.log import EventLog
-from swath_training.processes import Handle
 from swath_training.queue import DeviceQueue, Place
 from swath_training.runs import WORKING, Run, RunState, StopCause
 from swath_training.settings import TrainingSettings
@@ -31,6 +42,8 @@ _log = structlog.get_logger("swath.training")
 _EXIT_S = 5.0
 _LAST_ITEMS_S = 2.0
 _AGAIN_S = 1.0
+_AWAY = (Unavailable, StorageRefused, StorageDenied)
+"""What a store says that is away, full or locked up: somebody will see to it, and the run goes on then."""
 
 
 class Supervisor:
@@ -44,6 +57,7 @@ class Supervisor:
         artifacts: Where specifications of runs are.
         launcher: Starts workers.
         note: Makes a serialized TrainResponse of a status name (RUNNING, CANCELLED) and a text.
+        shown: Gives a text with the paths in it as clients know them.
     """
 
     def __init__(
@@ -55,6 +69,7 @@ class Supervisor:
         artifacts: ArtifactStore,
         launcher: Launcher,
         note: Callable[[str, str], bytes],
+        shown: Callable[[str], str],
     ) -> None:
         self._settings = settings
         self._store = store
@@ -63,8 +78,10 @@ class Supervisor:
         self._endings = Endings(store, log, sessions, note)
         self._launcher = launcher
         self._note = note
+        self._shown = shown
         self._queue = DeviceQueue()
         self._wards: dict[str, Ward] = {}
+        self._notes: set[asyncio.Task[None]] = set()
         self._draining = False
         self._drained_at = 0.0
         self.address = ""
@@ -76,7 +93,7 @@ class Supervisor:
         """Take charge of a run that is queued, or that an earlier process of this service had in charge."""
         ward = Ward(run.id, run.session_id, run.attempt, run.state, run.stop, stop_at=_now())
         self._wards[run.id] = ward
-        place = self._queue.enter(run.id, run.device)
+        place = self._queue.enter(run.id, self._launcher.lane(run))
         ward.task = asyncio.create_task(self._drive(ward, run, place), name=f"run {run.id}")
 
     async def stop(self, run_id: str, cause: StopCause) -> None:
@@ -194,6 +211,8 @@ class Supervisor:
             device=run.device,
             acked_seq=run.item_seq,
             stop=StopCause.DRAIN if self._draining else ward.stop,
+            session_id=run.session_id,
+            traceparent=run.traceparent,
         )
 
     async def receive(self, run_id: str, attempt: int, items: Sequence[Item]) -> None:
@@ -227,10 +246,11 @@ class Supervisor:
 
     async def _drive(self, ward: Ward, run: Run, place: Place) -> None:
         try:
-            while await self._is_left(ward, run, place):
-                # Whatever was being written may be there or not: the run as it is now says how to go on.
-                run = await self._read(run.id)
-                ward.attempt, ward.state, ward.stop = run.attempt, run.state, ward.stop or run.stop
+            with part_of(run.traceparent, session=run.session_id):
+                while await self._is_left(ward, run, place):
+                    # Whatever was being written may be there or not: the run as it is now says how to go on.
+                    run = await self._read(run.id)
+                    ward.attempt, ward.state, ward.stop = run.attempt, run.state, ward.stop or run.stop
         except (AttemptFenced, RunNotFound):
             self.lose(run.id)
         finally:
@@ -246,7 +266,7 @@ class Supervisor:
                 await self._attempts(ward, run)
         except (AttemptFenced, RunNotFound):
             raise
-        except Unavailable as error:
+        except _AWAY as error:
             _log.warning("run stands still for a while", run=run.id, cause=error.message)
             return not self._draining
         except Exception as error:
@@ -260,14 +280,14 @@ class Supervisor:
         while True:
             try:
                 return await self._endings.fail(run, error)
-            except Unavailable:
+            except _AWAY:
                 await asyncio.sleep(_AGAIN_S)
 
     async def _read(self, run_id: str) -> Run:
         """Return a run as soon as it can be read."""
         while True:
             await asyncio.sleep(_AGAIN_S)
-            with suppress(Unavailable):
+            with suppress(*_AWAY):
                 return await self._store.get(run_id)
 
     async def _turn(self, ward: Ward, run: Run, place: Place) -> bool:
@@ -288,26 +308,28 @@ class Supervisor:
         return not (self._draining and run.state is RunState.QUEUED)
 
     async def _attempts(self, ward: Ward, run: Run) -> None:
-        handle = Handle(run.worker_pid, run.worker_started) if run.worker_pid is not None else None
-        if run.state not in WORKING or handle is None or not handle.alive:
-            handle = None
-        ward.worker = handle
-        ward.dialled = handle is not None  # a worker that an earlier process left dials again soon or never
+        worker = None
+        if run.worker_pid is not None and run.state in WORKING:
+            worker = self._launcher.recall((run.worker_pid, run.worker_started))
+        if worker is not None and not worker.alive:
+            worker = None
+        ward.worker = worker
+        ward.dialled = worker is not None  # a worker that an earlier process left dials again soon or never
         while True:
-            if handle is None:
+            if worker is None:
                 if ward.stop is not None:
                     return await self._endings.cancel(run)
                 if self._draining:
                     return None
-                run, handle = await self._launch(ward, run)
-            ward.worker = handle
-            code = await self._watch(ward, handle) if handle is not None else None
+                run, worker = await self._launch(ward, run)
+            ward.worker = worker
+            code = await self._watch(ward, worker) if worker is not None else None
             run = await self._store.get(run.id)
             if run.state is RunState.ENDING:
                 await self._endings.finish(run)
-            if handle is not None:
-                await self._bury(ward, handle)
-            handle = None
+            if worker is not None:
+                await self._bury(ward, worker)
+            worker = None
             if run.state is RunState.QUEUED and not self._draining:
                 continue  # drained by an earlier process of this service, as it went away
             if run.state not in WORKING:
@@ -318,7 +340,7 @@ class Supervisor:
     async def _may_resume(self, ward: Ward, run: Run, code: int | None) -> bool:
         """Count a worker's death; fail a run whose workers die too often, else wait a little."""
         run = await self._store.died(run.id)
-        words = obituary(code, self._launcher.words(run.id, run.attempt))
+        words = self._shown(obituary(code, await self._launcher.words(run)))
         _log.warning("worker died", run=run.id, attempt=run.attempt, words=words)
         if run.fruitless >= self._settings.fruitless_attempts or run.attempt >= self._settings.max_attempts:
             times = f"{run.fruitless} times without progress" if run.fruitless else f"in each of {run.attempt} attempts"
@@ -329,25 +351,56 @@ class Supervisor:
         await _stirs(0.1 * 2**run.fruitless - 0.1, ward.stirred)
         return True
 
-    async def _launch(self, ward: Ward, run: Run) -> tuple[Run, Handle | None]:
+    async def _launch(self, ward: Ward, run: Run) -> tuple[Run, Worker | None]:
         token = secrets.token_urlsafe(32)
         run = await self._store.begin(run.id, _digest(token))
         ward.attempt, ward.state, ward.line, ward.dialled = run.attempt, run.state, None, False
         try:
-            handle = await self._launcher.start(run.id, run.attempt, self.address, token)
+            worker = await self._launcher.start(run, self.address, token, lambda words: self._say(ward, words))
+        except (Denied, Precondition) as error:
+            await self._endings.fail(run, error)
+            return await self._store.get(run.id), None
+        except Exhausted as error:
+            self._say(ward, error.message)
+            raise Unavailable(error.message) from error
         except SwathError as error:
             _log.warning("worker not started", run=run.id, attempt=run.attempt, cause=error.message)
             return run, None
-        await self._store.worker(run.id, run.attempt, handle.pid, handle.started)
-        return run, handle
+        try:
+            await self._store.worker(run.id, run.attempt, *worker.record)
+        except SwathError:
+            worker.kill()  # the next attempt, here or elsewhere, would not know of it
+            raise
+        return run, worker
 
-    async def _watch(self, ward: Ward, handle: Handle) -> int | None:
+    def _say(self, ward: Ward, words: str) -> None:
+        """Tell those who follow a run why it does not begin, once."""
+        if words == ward.told:
+            return
+        ward.told = words
+        _log.info("a worker has to wait", run=ward.run_id, cause=words)
+        task = asyncio.create_task(self._write_note(ward.run_id, words))
+        self._notes.add(task)
+        task.add_done_callback(self._notes.discard)
+
+    async def _write_note(self, run_id: str, words: str) -> None:
+        with suppress(SwathError):  # it is said for comfort alone, and a run that has ended needs none
+            await self._log.note(run_id, self._note("RUNNING", words))
+
+    async def _watch(self, ward: Ward, worker: Worker) -> int | None:
         """Wait until the worker has brought its end to disk, or is dead; return its exit code if it is known."""
-        exited = asyncio.create_task(self._launcher.exited(handle))
+        exited = asyncio.create_task(self._launcher.exited(worker))
         since = _now()
+        begun = False
         try:
             while ward.state in WORKING:
                 ward.stirred.clear()
+                if not begun:
+                    # One that waits for a place in a cluster may wait, but not for a run that is to stop.
+                    begun, since = worker.begun, _now()
+                    if not begun and (ward.stop is not None or self._draining) and not exited.done():
+                        worker.kill()
+                        await exited
                 if exited.done():
                     # What it said last may still be on its way to the disk.
                     if ward.line is not None and await _stirs(_LAST_ITEMS_S, ward.stirred):
@@ -359,26 +412,28 @@ class Supervisor:
                 patience = deadline - _now()
                 if patience <= 0:
                     if ward.stop is not StopCause.SESSION_CLOSED:
-                        _log.warning("worker is silent or does not stop: killed", run=ward.run_id, pid=handle.pid)
-                    handle.kill()
+                        _log.warning("worker is silent or does not stop: killed", run=ward.run_id, worker=worker.record)
+                    worker.kill()
                     await exited
                     continue
                 stirred = asyncio.create_task(ward.stirred.wait())
-                await asyncio.wait({exited, stirred}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-                stirred.cancel()
+                try:
+                    await asyncio.wait({exited, stirred}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    stirred.cancel()
             return None
         finally:
             exited.cancel()
 
-    async def _bury(self, ward: Ward, handle: Handle) -> None:
+    async def _bury(self, ward: Ward, worker: Worker) -> None:
         """Have the worker exit, and wait until its device is free."""
         if ward.line is not None:
             ward.line.send(Release())
         try:
-            await asyncio.wait_for(self._launcher.exited(handle), _EXIT_S)
+            await asyncio.wait_for(self._launcher.exited(worker), _EXIT_S)
         except TimeoutError:
-            handle.kill()
-            await self._launcher.exited(handle)
+            worker.kill()
+            await self._launcher.exited(worker)
 
 
 def _digest(token: str) -> str:

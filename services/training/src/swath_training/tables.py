@@ -68,6 +68,8 @@ RUNS = Table(
     Column("held_until", Float, nullable=False, server_default="0"),
     # Until when streams at other replicas follow it; those at its holder are counted there.
     Column("followed_until", Float, nullable=False, server_default="0"),
+    # Trace and span of the Train call that started it: what belongs to the run belongs to that, at whichever replica.
+    Column("traceparent", String(55), nullable=False, server_default=""),
     Index("runs_by_session", "session_id", "number"),
     Index("runs_by_state", "state"),
     sqlite_autoincrement=True,
@@ -131,4 +133,4 @@ def run_of(row: RowMapping) -> Run:
     )
 
 
-SCHEMA = Schema("training", METADATA, "0002", Path(__file__).parent / "migrations")
+SCHEMA = Schema("training", METADATA, "0003", Path(__file__).parent / "migrations")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextlib import aclosing, suppress
 
 import structlog
 
-from swath.errors import RunNotFound, Unavailable
+from swath.errors import RunNotFound, SwathError
 from swath.storage.notices import Notices
-from swath_training.requests import devices
 from swath_training.runs import Run
 from swath_training.settings import TrainingSettings
 from swath_training.store import STOPPED, RunStore
@@ -26,7 +25,9 @@ class Tenure:
         settings: Times.
         store: Who has which run.
         supervisor: Drives those of this replica.
+        devices: Says what there is for runs here, as a launcher does.
         take: Goes on with a run that was taken over.
+        starting: Ids of runs that a call here is about to begin.
     """
 
     def __init__(
@@ -34,19 +35,27 @@ class Tenure:
         settings: TrainingSettings,
         store: RunStore,
         supervisor: Supervisor,
+        devices: Callable[[], Collection[str] | None],
         take: Callable[[Run], Awaitable[None]],
+        starting: Collection[str],
     ) -> None:
         self._settings = settings
         self._store = store
         self._supervisor = supervisor
+        self._devices = devices
         self._take = take
+        self._starting = starting
+        self._takes = True
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Take up the runs of this replica's life before a restart, then go on in the background."""
-        for run in await self._store.charges.renew():
-            await self._take(run)
+        await self._take_up(await self._store.charges.renew())
         self._task = asyncio.create_task(self._keep())
+
+    def retire(self) -> None:
+        """Take nothing any more; what is held stays held until `stop`."""
+        self._takes = False
 
     async def stop(self) -> None:
         """Renew and take nothing any more."""
@@ -62,7 +71,7 @@ class Tenure:
             async for run_id in arrived:
                 # What went unheard, the next round shows.
                 if run_id is not None and self._supervisor.holds(run_id):
-                    with suppress(RunNotFound, Unavailable):
+                    with suppress(SwathError):
                         self._supervisor.tell(await self._store.get(run_id))
 
     async def look(self) -> None:
@@ -74,11 +83,28 @@ class Tenure:
         for run_id in before.difference(run.id for run in held):
             if await self._is_lost(run_id):
                 self._supervisor.lose(run_id)
+        if not self._takes:
+            return
+        # Those that a call left behind: it was cancelled, or never learnt what became of its write.
+        await self._take_up(run for run in held if run.id not in before)
         # Known once torch is imported, which the service does while it warms up.
-        mine = await asyncio.to_thread(devices)
-        for run in await self._store.charges.adopt(mine, self._supervisor.idle(mine)):
+        mine = await asyncio.to_thread(self._devices)
+        adopted = await self._store.charges.adopt(mine, self._supervisor.idle(mine or ()))
+        for run in adopted:
             _log.info("a run of another replica is taken over", run=run.id, attempt=run.attempt, state=run.state)
-            await self._take(run)
+        await self._take_up(adopted)
+
+    async def _take_up(self, runs: Iterable[Run]) -> None:
+        """Go on with runs that this replica holds and does not drive; what cannot be now is left to a later look."""
+        for run in runs:
+            if self._supervisor.holds(run.id) or run.id in self._starting:
+                continue
+            try:
+                present = await self._store.get(run.id)
+                if not present.state.over and self._store.holds(present):
+                    await self._take(present)
+            except SwathError as error:
+                _log.warning("a run is not taken up yet", run=run.id, error=error.message)
 
     async def _is_lost(self, run_id: str) -> bool:
         try:

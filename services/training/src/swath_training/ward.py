@@ -8,7 +8,7 @@ from typing import Protocol
 
 from swath.errors import SwathError
 from swath_training.items import Command
-from swath_training.processes import Handle
+from swath_training.launcher import Worker
 from swath_training.runs import RunState, StopCause
 from swath_training.settings import TrainingSettings
 
@@ -35,13 +35,15 @@ class Ward:
     state: RunState
     stop: StopCause | None
     stop_at: float = 0.0
-    worker: Handle | None = None
+    worker: Worker | None = None
     line: WorkerLine | None = None
     dialled: bool = False
     heard_at: float = 0.0
     # Set when there is something to look at: a stop, the worker's end, or the worker's line.
     stirred: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
+    # What those who follow the run were told last of a worker that does not begin.
+    told: str = ""
 
     def deadline(self, settings: TrainingSettings, since: float) -> float:
         """Return when the worker has to be killed if nothing changes until then, by the loop's clock.

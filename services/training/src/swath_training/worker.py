@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import faulthandler
+import logging
 import sys
+import threading
 import traceback
 from contextlib import suppress
 from functools import partial
+from typing import Any, TextIO
+
+import structlog
 
 from swath.documents import TrainRunDocument, canonical, parse
 from swath.engine import data, weights
@@ -14,40 +19,88 @@ from swath.engine.pipeline import Pipeline
 from swath.engine.training import Event as EngineEvent
 from swath.engine.training import Job, Status, run
 from swath.engine.training import Trainer as EngineTrainer
-from swath.errors import SwathError
+from swath.errors import ArtifactCorrupt, ArtifactMissing, SwathError, Unavailable
+from swath.service.logs import Telemetry, configure_logs
+from swath.service.tracing import configure_tracing, span, trace_of, traceparent
 from swath.storage import ArtifactStore, Workspace
+from swath.storage.artifacts import CHECKPOINTS
 from swath.storage.patience import patiently
 from swath_training.adapters.events import response
-from swath_training.items import Checkpoint, Event, Failure, Result, Stopped, Welcome
+from swath_training.items import Body, Checkpoint, Event, Failure, Result, Stopped, Welcome
+from swath_training.phases import PhaseSpans
 from swath_training.runs import StopCause
 from swath_training.shelf import Shelf
-from swath_training.worker_link import WorkerLink
+from swath_training.worker_link import Connect, WorkerLink
+
+AWAY = 77
+"""Exit code of a worker that could not reach storage for longer than it waits."""
+
+_LAST_SPANS_S = 0.5
+
+_log = structlog.get_logger("swath.worker")
 
 
-def main(address: str, run_id: str, attempt: int, token: str) -> int:
+def main(connect: Connect, run_id: str, attempt: int, token: str, telemetry: Telemetry, lines: TextIO) -> int:
     """Run an attempt to its end and return the exit code.
 
     Args:
-        address: Where the training service listens for workers.
+        connect: Opens a channel to the training service.
         run_id: The run.
         attempt: Its attempt.
         token: Proves to the service that this is the worker of that attempt.
+        telemetry: Form of log lines, and where spans go.
+        lines: Where log lines go.
     """
     faulthandler.enable()
-    link = WorkerLink(address, run_id, attempt, token)
+    facts: dict[str, Any] = {"run": run_id, "attempt": attempt}
+    configure_logs(telemetry, lines, facts)
+    logging.captureWarnings(True)
+    link = WorkerLink(connect, run_id, attempt, token)
     welcome = link.connect()
+    # All of this process is part of the one call.
+    facts |= {"session": welcome.session_id, "trace": trace_of(welcome.traceparent)}
+    send_last_spans = configure_tracing("training-worker", telemetry.otlp_address)
+    _log.info("attempt begins")
     try:
-        body = _Attempt(link, welcome).run()
-    except SwathError as error:
-        traceback.print_exc()
-        body = Failure(error.code, error.reason, error.message, error.metadata)
-    except Exception as error:
-        traceback.print_exc()
-        body = Failure("INTERNAL", "TRAINING_FAILED", f"Training failed: {type(error).__name__}: {error}")
+        body = _attempt(link, welcome, run_id, attempt)
+    except Unavailable as error:
+        # Not the run's end: the next attempt goes on from the last checkpoint.
+        _log.warning("attempt breaks off", text=error.message)
+        print(error.message, file=sys.stderr, flush=True)
+        return AWAY
+    _log.info("attempt ends", end=type(body).__name__.lower())
     sys.stderr.flush()
     link.put(body)
+    # While the service writes the end down. A collector that is away must not keep the device from the next run.
+    sending = threading.Thread(target=send_last_spans, name="last spans", daemon=True)
+    sending.start()
     link.finish()
+    sending.join(_LAST_SPANS_S)
     return 0
+
+
+def _attempt(link: WorkerLink, welcome: Welcome, run_id: str, attempt: int) -> Body:
+    """Run an attempt in a span of its own and return its end.
+
+    Raises:
+        Unavailable: Storage was away for too long. Another attempt may find it.
+    """
+    facts = {"swath.run.id": run_id, "swath.run.attempt": attempt, "session.id": welcome.session_id}
+    try:
+        with span("attempt", welcome.traceparent, **facts):
+            return _Attempt(link, welcome).run()
+    except Unavailable:
+        raise
+    except SwathError as error:
+        # Where it was raised is in this worker's own file, for those who ask.
+        traceback.print_exc()
+        _log.warning("training failed", code=error.code, reason=error.reason, text=error.message)
+        return Failure(error.code, error.reason, error.message, error.metadata)
+    except Exception as error:
+        _log.exception("training failed")
+        # What it says is for those who may read the server's log: nobody knows what is in it.
+        text = f"Training failed: {type(error).__name__}; the server's log has its cause under run {run_id}"
+        return Failure("INTERNAL", "TRAINING_FAILED", text, {"run": run_id, "attempt": str(attempt)})
 
 
 class _Attempt:
@@ -57,14 +110,17 @@ class _Attempt:
         self._link = link
         self._welcome = welcome
         self._artifacts = ArtifactStore.from_spec(welcome.artifacts)
+        self._checkpoints = self._artifacts.part(CHECKPOINTS)
         self._workspace = Workspace.from_spec(welcome.workspace)
         self._outputs = self._workspace.outputs()
         self._final: Event | None = None
+        self._phases = PhaseSpans()
+        self._traceparent = traceparent()
         self._shelf = Shelf(self._keep)
 
     def run(self) -> Result | Stopped:
         try:
-            with self._workspace.showing():
+            with self._workspace.showing(), self._phases:
                 return self._run()
         finally:
             self._outputs.close()
@@ -86,8 +142,7 @@ class _Attempt:
         )
         read = self._workspace.reader()
         module = data.build(document.data, lambda path: patiently(partial(read, path)), seed=job.seed)
-        checkpoint = welcome.checkpoint_digest
-        snapshot = self._get(checkpoint) if checkpoint is not None else None
+        snapshot = self._snapshot(welcome.checkpoint_digest)
         try:
             outcome = run(job, module, pipeline, self._emit, self, checkpointer=self._shelf, snapshot=snapshot)
         except Exception:
@@ -112,6 +167,7 @@ class _Attempt:
         return Result(weights_digest, pipeline_digest, self._final)
 
     def _emit(self, event: EngineEvent) -> None:
+        self._phases.take(event)
         item = Event(event.ordinal + 1, response(event, self._workspace.shown_in).SerializeToString())
         if event.status is Status.RUNNING:
             self._link.put(item)
@@ -123,9 +179,25 @@ class _Attempt:
         return self._link.stop_cause is not None
 
     def _keep(self, snapshot: bytes, events: int) -> None:
-        # A run that goes on from here finds the files that it had written.
-        patiently(partial(self._outputs.publish, final=False))
-        self._link.put(Checkpoint(self._put(snapshot), events))
+        # In the shelf's thread, beside the phases.
+        with span("checkpoint", self._traceparent, **{"swath.bytes": len(snapshot)}):
+            # A run that goes on from here finds the files that it had written.
+            patiently(partial(self._outputs.publish, final=False))
+            self._link.put(Checkpoint(patiently(partial(self._checkpoints.put_sync, snapshot)), events))
+
+    def _snapshot(self, digest: str | None) -> bytes | None:
+        """Return what the run goes on from, None if it begins.
+
+        One that is gone (of a database that was restored, say) costs time and nothing else: events that the log holds
+        already are passed over.
+        """
+        if digest is None:
+            return None
+        try:
+            return patiently(partial(self._checkpoints.get_sync, digest))
+        except (ArtifactMissing, ArtifactCorrupt) as error:
+            _log.warning("the run begins anew, without its checkpoint", error=error.message)
+            return None
 
     def _get(self, digest: str) -> bytes:
         return patiently(partial(self._artifacts.get_sync, digest))

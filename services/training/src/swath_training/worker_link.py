@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
@@ -35,6 +36,7 @@ _FINAL_CODES = {
 _MESSAGE_BYTES = 1 << 20
 _RETRY_S = 0.1
 _PATIENCE_S = 60.0
+_LATE_S = 1.0
 _CHANNEL_OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
@@ -44,6 +46,18 @@ _CHANNEL_OPTIONS = [
 ]
 
 
+Connect = Callable[[], grpc.aio.Channel]
+
+
+def local(address: str) -> Connect:
+    """Return what connects to a service on this machine.
+
+    Args:
+        address: Where it listens, as gRPC writes it.
+    """
+    return lambda: grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
+
+
 class WorkerLink:
     """Connects to the service from a thread of its own and stays connected.
 
@@ -51,7 +65,7 @@ class WorkerLink:
     has no link for too long, ends as a process: nothing that it could still compute would count.
 
     Args:
-        address: Where the service listens, as gRPC writes it.
+        connect: Opens a channel to the service; called where an event loop runs.
         run_id: The run.
         attempt: Its attempt.
         token: Proves that this is the worker of that attempt.
@@ -61,7 +75,7 @@ class WorkerLink:
 
     def __init__(
         self,
-        address: str,
+        connect: Connect,
         run_id: str,
         attempt: int,
         token: str,
@@ -69,7 +83,7 @@ class WorkerLink:
         most_items: int = 4096,
         most_bytes: int = 32 << 20,
     ) -> None:
-        self._address = address
+        self._connect = connect
         self._hello = pb.Hello(run_id=run_id, attempt=attempt, token=token, pid=os.getpid(), host=os.uname().nodename)
         self._most_items = most_items
         self._most_bytes = most_bytes
@@ -121,7 +135,7 @@ class WorkerLink:
 
     async def _stay_connected(self) -> None:
         self._loop = asyncio.get_running_loop()
-        async with grpc.aio.insecure_channel(self._address, options=_CHANNEL_OPTIONS) as channel:
+        async with self._connect() as channel:
             stub = worker_pb2_grpc.WorkerLinkStub(channel)
             while not self._released:
                 call = stub.Connect()
@@ -130,26 +144,26 @@ class WorkerLink:
                 except grpc.aio.AioRpcError as error:
                     if error.code() in _FINAL_CODES:
                         _exit(REFUSED, f"the server refused the worker: {error.code().name}: {error.details()}")
-                except asyncio.InvalidStateError:
-                    pass  # a write on a link that had just ended
+                except (asyncio.InvalidStateError, TimeoutError):
+                    pass  # a write on a link that had just ended; or a server that says nothing
                 finally:
                     self._outgoing = None
                     call.cancel()
                 if not self._released:
-                    if time.monotonic() - self._linked_at > self._lost_after_s:
+                    if time.monotonic() - self._linked_at >= self._lost_after_s:
                         _exit(LOST, f"the server has been away for {self._lost_after_s:g} s")
                     await asyncio.sleep(_RETRY_S)
 
     async def _converse(self, call: grpc.aio.StreamStreamCall) -> None:
         await call.write(pb.ConnectRequest(hello=self._hello))
-        first = await _read(call)
+        first = await _read(call, self._lost_after_s)
         if first is None:
             raise await _ended(call)
-        self._take_welcome(first.welcome)
+        self._take_welcome(welcome_of(first.welcome, dict(await call.initial_metadata())), first.welcome.lost_after_s)
         self._outgoing = asyncio.Event()
         sender = asyncio.create_task(self._send(call, first.welcome, self._outgoing))
         try:
-            while (message := await _read(call)) is not None:
+            while (message := await _read(call, self._lost_after_s)) is not None:
                 self._linked_at = time.monotonic()
                 self._obey(message)
                 if self._released:
@@ -161,9 +175,8 @@ class WorkerLink:
             with suppress(asyncio.CancelledError, grpc.aio.AioRpcError, asyncio.InvalidStateError):
                 await sender
 
-    def _take_welcome(self, message: pb.Welcome) -> None:
-        welcome = welcome_of(message)
-        self._lost_after_s = message.lost_after_s
+    def _take_welcome(self, welcome: Welcome, lost_after_s: float) -> None:
+        self._lost_after_s = lost_after_s
         self._linked_at = time.monotonic()
         with self._changed:
             self._forget(welcome.acked_seq)
@@ -223,10 +236,24 @@ class WorkerLink:
                 loop.call_soon_threadsafe(outgoing.set)
 
 
-async def _read(call: grpc.aio.StreamStreamCall) -> pb.ConnectResponse | None:
-    """Return the next message, None at the end."""
-    message = await call.read()
-    return message if isinstance(message, pb.ConnectResponse) else None
+async def _read(call: grpc.aio.StreamStreamCall, patience_s: float) -> pb.ConnectResponse | None:
+    """Return the next message, None at the end.
+
+    Raises:
+        TimeoutError: None has come for so many seconds, though a service that lives says something all the time. It is
+            frozen, and its run may be another one's by now.
+    """
+    reading = asyncio.ensure_future(call.read())
+    try:
+        # Whoever was held up itself has not seen yet what came meanwhile: that is read before it is missed.
+        for wait_s in (patience_s, _LATE_S):
+            await asyncio.wait({reading}, timeout=wait_s)
+            if reading.done():
+                message = reading.result()
+                return message if isinstance(message, pb.ConnectResponse) else None
+    finally:
+        reading.cancel()
+    raise TimeoutError
 
 
 async def _ended(call: grpc.aio.StreamStreamCall) -> grpc.aio.AioRpcError:

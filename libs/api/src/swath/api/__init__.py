@@ -1,5 +1,27 @@
 """The suite's public surface: generated messages beside this package, and which service owns which method."""
 
-from swath.api.routes import CUVIS, IDEMPOTENT, MUTATING, PROFILES, ROUTES, SESSIONS, WORKSPACE, owner, services
+from swath.api.routes import (
+    CUVIS,
+    IDEMPOTENT,
+    MUTATING,
+    PROFILES,
+    REFERENCES,
+    ROUTES,
+    SESSIONS,
+    WORKSPACE,
+    owner,
+    services,
+)
 
-__all__ = ["CUVIS", "IDEMPOTENT", "MUTATING", "PROFILES", "ROUTES", "SESSIONS", "WORKSPACE", "owner", "services"]
+__all__ = [
+    "CUVIS",
+    "IDEMPOTENT",
+    "MUTATING",
+    "PROFILES",
+    "REFERENCES",
+    "ROUTES",
+    "SESSIONS",
+    "WORKSPACE",
+    "owner",
+    "services",
+]

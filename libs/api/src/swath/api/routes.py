@@ -15,6 +15,8 @@ SESSIONS = "swath.session.v1.SessionAuthority"
 """Private: what the other services ask of the session service."""
 PROFILES = "swath.inference.v1.ProfileShare"
 """Private: what replicas of the inference service ask one another."""
+REFERENCES = "swath.training.v1.ArtifactReferences"
+"""Private: what the session service asks of the training service."""
 
 _METHODS: dict[str, dict[str, tuple[str, ...]]] = {
     CUVIS: {
@@ -108,6 +110,7 @@ IDEMPOTENT: Mapping[str, tuple[str, ...]] = MappingProxyType(
         # Updates compare and set: one that is sent again conflicts with itself, and its caller looks again.
         SESSIONS: ("ReadSessions", "UpdateSession"),
         PROFILES: ("ReadProfiles",),
+        REFERENCES: ("ReadReferences",),
     }
 )
 """Methods, by service, that may be sent twice without harm: whoever loses the answer sends them again.

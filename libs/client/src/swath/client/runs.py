@@ -12,10 +12,7 @@ from swath.client.errors import ClientError, UnavailableError
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 
 RUN_ID = "swath-run-id"
-SEQ = "swath-seq"
 AFTER_SEQ = "swath-after-seq"
-
-END = frozenset({pb.TRAIN_STATUS_COMPLETE, pb.TRAIN_STATUS_ERROR, pb.TRAIN_STATUS_CANCELLED})
 
 
 class Position:

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from swath.api import PROFILES, ROUTES, SESSIONS
+from swath.api import PROFILES, REFERENCES, ROUTES, SESSIONS
 from swath.errors import Denied
 from swath.service.identity import GATEWAY, TRUST, service_of
 
 WORKERS = "swath.training.v1.WorkerLink"
 
 _GRANTS: dict[str, dict[str, tuple[str, ...]]] = {
+    # It removes artifacts that nothing refers to.
+    "session": {REFERENCES: ("ReadReferences",)},
     "config": {SESSIONS: ("ReadSessions",)},
     # RestoreTrainRun makes a session, and takes it back if it fails.
     "pipeline": {SESSIONS: ("ReadSessions", "UpdateSession", "AddSession", "RemoveSession")},

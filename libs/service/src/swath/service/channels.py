@@ -110,6 +110,8 @@ def _options(service: str, settings: ConnectionSettings, *, check_health: bool) 
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.min_reconnect_backoff_ms", 1_000),
         ("grpc.max_reconnect_backoff_ms", 2_000),
+        # When the last known replica goes, its successor is looked up at once; by default not for half a minute.
+        ("grpc.dns_min_time_between_resolutions_ms", 1_000),
         # A channel with new certificates must not find connections of the old ones.
         ("grpc.use_local_subchannel_pool", 1),
         ("grpc.ssl_target_name_override", f"{service}.swath"),

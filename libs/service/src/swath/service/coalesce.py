@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from typing import Generic, TypeVar
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from contextvars import copy_context
+from typing import Any, Generic, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -20,15 +21,18 @@ class NextRead(Generic[K, V]):
         read: Reads many keys at once; keys that there are not are missing from the answer.
     """
 
-    def __init__(self, read: Callable[[Collection[K]], Awaitable[Mapping[K, V]]]) -> None:
+    def __init__(self, read: Callable[[Collection[K]], Coroutine[Any, Any, Mapping[K, V]]]) -> None:
         self._read = read
         self._asked: dict[K, asyncio.Future[V | None]] = {}
         self._task: asyncio.Task[None] | None = None
+        self._context = copy_context()
 
     async def get(self, key: K) -> V | None:
         """Return what a read that begins after this call finds, or None."""
         answer = self._asked.get(key)
         if answer is None:
+            if not self._asked:
+                self._context = copy_context()
             answer = self._asked[key] = asyncio.get_running_loop().create_future()
             if self._task is None:
                 self._task = asyncio.create_task(self._serve())
@@ -40,7 +44,8 @@ class NextRead(Generic[K, V]):
             while self._asked:
                 asked, self._asked = self._asked, {}
                 try:
-                    found = await self._read(asked)
+                    # Part of the call that asked first, in its trace: this task may be of a call that is long over.
+                    found = await asyncio.create_task(self._read(asked), context=self._context)
                 except Exception as error:
                     for answer in asked.values():
                         answer.set_exception(error)

@@ -57,7 +57,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             with CallRecord(method, context, slow_s) as record:
                 try:
                     with self._gate.passing(method):
-                        return await inner(parse(request, record), context)
+                        answer = await inner(parse(request, record), context)
+                    record.about(answer)
+                    return answer
                 except BaseException as error:
                     await end_call(method, error, context)
 

@@ -16,7 +16,7 @@ import structlog
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsError
 
-from swath.errors import SwathError
+from swath.errors import SwathError, Unavailable
 from swath.service.health import HealthBoard
 from swath.service.logs import configure_logs
 from swath.service.metrics import Metrics
@@ -86,13 +86,18 @@ def main(
         commands["migrate"] = "bring the tables to this release's form"
     listed = "; ".join(f"{name}: {text}" for name, text in commands.items())
     parser.add_argument("command", nargs="?", choices=tuple(commands), default="serve", help=listed)
+    if schema is not None:
+        parser.add_argument(
+            "--wait", type=float, default=0.0, help="migrate: seconds to wait for a database that is away"
+        )
     settings = settings_or_exit(kind, program)
-    if parser.parse_args().command == "migrate" and schema is not None:
-        return _migrate(settings, schema)
+    given = parser.parse_args()
+    if given.command == "migrate" and schema is not None:
+        return _migrate(settings, schema, given.wait)
     return serve(part, settings, assemble)
 
 
-def _migrate(settings: ReplicaSettings, schema: Schema) -> int:
+def _migrate(settings: ReplicaSettings, schema: Schema, wait_s: float) -> int:
     async def migrate() -> tuple[str, str]:
         engine = open_database(settings, settings.state / f"{schema.name}.db", schema.name)
         try:
@@ -100,8 +105,21 @@ def _migrate(settings: ReplicaSettings, schema: Schema) -> int:
         finally:
             await engine.dispose()
 
+    async def patient() -> tuple[str, str]:
+        deadline = asyncio.get_running_loop().time() + wait_s
+        while True:
+            try:
+                return await migrate()
+            except Unavailable as error:
+                # Where a whole suite is started at once, the database takes as long as any part of it. What broke in
+                # the middle may be done over: each step looks first which ones are there.
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+                print(f"swath_{schema.name}: {error.message}; trying again", file=sys.stderr, flush=True)
+            await asyncio.sleep(1.0)
+
     try:
-        before, after = asyncio.run(migrate())
+        before, after = asyncio.run(patient())
     except SwathError as error:
         print(f"swath_{schema.name}: {error.message}", file=sys.stderr)
         return 1
@@ -132,7 +150,7 @@ async def _serve(part: str, settings: S, assemble: Callable[[S, AsyncExitStack],
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     async with AsyncExitStack() as stack:
         assembly = await assemble(settings, stack)
-        stack.callback(configure_tracing(part, settings.otlp_address))
+        stack.push_async_callback(asyncio.to_thread, configure_tracing(part, settings.otlp_address, settings.replica))
         metrics = Metrics()
         if assembly.metrics is not None:
             assembly.metrics(metrics)

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import grpc
 import structlog
+from opentelemetry import trace
 
 from swath.api import MUTATING
 from swath.service.handlers import status_of
@@ -35,12 +36,13 @@ class CallRecord:
         self._started = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
-    def about(self, request: Any) -> None:
-        """Take note of the session that a request is about; lines of the log carry it from now on."""
-        session = getattr(request, "session_id", "")
+    def about(self, message: Any) -> None:
+        """Take note of the session that a request is about, or an answer has made; log lines carry it from now on."""
+        session = getattr(message, "session_id", "")
         if isinstance(session, str) and session:
             self._session = session[:64]
             structlog.contextvars.bind_contextvars(session=self._session)
+            trace.get_current_span().set_attribute("session.id", self._session)
 
     def __enter__(self) -> Self:
         self._started = time.monotonic()
@@ -50,7 +52,7 @@ class CallRecord:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._timer is not None:
             self._timer.cancel()

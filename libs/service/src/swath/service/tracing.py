@@ -13,7 +13,9 @@ from typing import Any
 
 import grpc
 import structlog
+from opentelemetry import context as context_api
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode, TraceFlags
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -21,27 +23,36 @@ from swath.service.handlers import answers_of, behaviour, shape, status_of, with
 
 _PROPAGATOR = TraceContextTextMapPropagator()
 _KEYS = ("traceparent", "tracestate")
+_FAILURES = frozenset(
+    (
+        grpc.StatusCode.UNKNOWN,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.UNIMPLEMENTED,
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DATA_LOSS,
+    )
+)
+"""Statuses that OpenTelemetry calls errors of who answers. The others, such as NOT_FOUND, are errors of who asks: the
+span of the gateway's way to a service has them."""
 
 
-def configure_tracing(service: str, address: str) -> Callable[[], None]:
+def configure_tracing(service: str, address: str, replica: str = "") -> Callable[[], None]:
     """Send spans of this process to a collector; return what sends the last ones at the end.
 
     Args:
         service: Name of this process's service, such as "session".
         address: HOST:PORT of the collector, OTLP over gRPC in plain text; empty sends none.
+        replica: Name of this process among those of its service.
     """
     if not address:
         return lambda: None
     # Imported where it is used: it takes a while.
-    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
-    from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    from swath.service.collector import open_provider
 
-    provider = TracerProvider(resource=Resource.create({"service.name": f"swath-{service}"}))
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=address, insecure=True)))
+    provider, close = open_provider(service, address, replica)
     trace.set_tracer_provider(provider)
-    return provider.shutdown
+    return close
 
 
 def traceparent() -> str:
@@ -51,18 +62,42 @@ def traceparent() -> str:
     return carrier.get("traceparent", "")
 
 
+def trace_of(parent: str) -> str:
+    """Return the trace id in a `traceparent`, empty where there is none."""
+    return _trace_id(_context(parent))
+
+
 @contextmanager
-def span(name: str, parent: str = "", **attributes: str | int | float) -> Iterator[None]:
-    """Record a span around a block.
+def span(name: str, parent: str = "", **attributes: str | int | float) -> Iterator[trace.Span]:
+    """Record a span around a block; what the block raises is its status.
 
     Args:
         name: What is done.
         parent: `traceparent` of what it is part of, where that is not the present call.
         attributes: Facts about it.
     """
-    above = _PROPAGATOR.extract({"traceparent": parent}) if parent else None
-    with trace.get_tracer("swath").start_as_current_span(name, context=above, attributes=attributes):
-        yield
+    above = _context(parent) if parent else None
+    with trace.get_tracer("swath").start_as_current_span(name, context=above, attributes=attributes) as current:
+        yield current
+
+
+@contextmanager
+def part_of(parent: str, **facts: str) -> Iterator[None]:
+    """Make a block part of a call that may be over, or another process's: its spans, its calls, its log lines.
+
+    Args:
+        parent: `traceparent` of the call, empty where it is not known.
+        facts: What log lines carry beside the trace.
+    """
+    above = _context(parent)
+    if found := _trace_id(above):
+        facts["trace"] = found
+    token = context_api.attach(above)
+    try:
+        with structlog.contextvars.bound_contextvars(**facts):
+            yield
+    finally:
+        context_api.detach(token)
 
 
 class TracingInterceptor(grpc.aio.ServerInterceptor):
@@ -140,8 +175,17 @@ def _call(method: str, carrier: dict[str, str], context: grpc.aio.ServicerContex
 
 def _set_status(current: trace.Span, code: grpc.StatusCode) -> None:
     current.set_attribute("rpc.grpc.status_code", int(code.value[0]))
-    if code is not grpc.StatusCode.OK:
-        current.set_status(StatusCode.ERROR)
+    if code in _FAILURES:
+        current.set_status(StatusCode.ERROR, code.name)
+
+
+def _context(parent: str) -> Context:
+    return _PROPAGATOR.extract({"traceparent": parent} if parent else {}, context=Context())
+
+
+def _trace_id(context: Context) -> str:
+    found = trace.get_current_span(context).get_span_context()
+    return trace.format_trace_id(found.trace_id) if found.is_valid else ""
 
 
 def _new() -> SpanContext:

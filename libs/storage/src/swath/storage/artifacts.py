@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import hashlib
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,7 +21,12 @@ from swath.errors import ArtifactCorrupt, ArtifactMissing, FileMissing, InvalidI
 from swath.storage.files import refusal, refusals, sync_file, sync_folder
 from swath.storage.places import S3Place
 
-_TOP = "sha256"
+TOP = "sha256"
+"""What the names of artifacts begin with."""
+
+CHECKPOINTS = "checkpoints"
+"""The part with what runs go on from: each of these is of use only until the next one."""
+
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _SYSTEM_ERROR = re.compile(r"os error (\d+)")
 
@@ -45,15 +51,30 @@ class Objects(Protocol):
         ...
 
     def older(self, than: datetime) -> Iterator[str]:
-        """Give the names of those that were last written before a time."""
+        """Give the names of artifacts that were last written before a time."""
         ...
 
-    def delete(self, name: str) -> None:
-        """Remove bytes."""
+    def kept(self, name: str) -> bool:
+        """Whether bytes that were just put are there, and stay: a `remove` that may have missed them has ended."""
+        ...
+
+    def remove(self, names: Sequence[str], than: datetime) -> list[str]:
+        """Remove those bytes that were last written before a time, and return their names. One caller at a time.
+
+        Bytes that are written meanwhile, in this process or in another one, are there afterwards.
+        """
+        ...
+
+    def tidy(self, than: datetime) -> None:
+        """Remove what processes that died before a time have left unfinished."""
         ...
 
     def spec(self) -> dict[str, Any]:
         """Return what another process needs to open the same, as JSON-able data."""
+        ...
+
+    def part_spec(self, name: str) -> dict[str, Any]:
+        """Return the same for a part of that place, whose names are apart."""
         ...
 
 
@@ -92,6 +113,10 @@ class ArtifactStore:
 
         return cls(BucketObjects(S3Place(**spec["bucket"]), Path(spec["cache"]), int(spec["cache_bytes"])))
 
+    def part(self, name: str) -> ArtifactStore:
+        """Return a store beside this one, in the same place, whose artifacts are collected apart."""
+        return self.from_spec(self._objects.part_spec(name))
+
     async def put(self, data: bytes) -> str:
         """Store bytes and return their digest; they are durable when this returns.
 
@@ -117,8 +142,11 @@ class ArtifactStore:
     def put_sync(self, data: bytes) -> str:
         """`put` for threads and processes without an event loop."""
         digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
-        # Always written anew: this heals a damaged object and renews the age that `collect_sync` goes by.
-        self._objects.put(_name(digest), data)
+        name = _name(digest)
+        # Always written anew: this heals a damaged object and renews the age that `remove_sync` goes by.
+        self._objects.put(name, data)
+        if not self._objects.kept(name):
+            self._objects.put(name, data)
         return digest
 
     def get_sync(self, digest: str) -> bytes:
@@ -137,18 +165,22 @@ class ArtifactStore:
         """`exists` for threads and processes without an event loop."""
         return self._objects.exists(_name(digest))
 
-    def collect_sync(self, live: Collection[str], *, grace_s: float) -> int:
-        """Remove artifacts that nobody refers to and return how many.
+    def older_sync(self, age_s: float) -> set[str]:
+        """Return the digests of artifacts that were last put longer ago than that, in seconds."""
+        return {_digest(name) for name in self._objects.older(_ago(age_s))}
+
+    def remove_sync(self, digests: Collection[str], age_s: float) -> list[str]:
+        """Remove artifacts that nobody refers to and return those that went. One caller at a time.
 
         Args:
-            live: Digests that must stay.
-            grace_s: Younger artifacts stay as well: they may have been put by somebody who is about to refer to them.
+            digests: What nobody refers to.
+            age_s: Those that were last put less than so many seconds ago stay, and so do those that are put meanwhile.
         """
-        before = datetime.now(UTC) - timedelta(seconds=grace_s)
-        old = [name for name in self._objects.older(before) if _digest(name) not in live]
-        for name in old:
-            self._objects.delete(name)
-        return len(old)
+        return [_digest(name) for name in self._objects.remove([_name(each) for each in digests], _ago(age_s))]
+
+    def tidy_sync(self, age_s: float) -> None:
+        """Remove what processes that died have left unfinished, longer ago than that, in seconds."""
+        self._objects.tidy(_ago(age_s))
 
 
 class Folder:
@@ -191,26 +223,72 @@ class Folder:
 
     def older(self, than: datetime) -> Iterator[str]:
         """As `Objects.older`."""
-        for page in obstore.list(self._store, _TOP):
+        for page in obstore.list(self._store, TOP):
             yield from (meta["path"] for meta in page if meta["last_modified"] < than)
 
-    def delete(self, name: str) -> None:
-        """As `Objects.delete`."""
-        obstore.delete(self._store, name)
+    def kept(self, name: str) -> bool:
+        """As `Objects.kept`."""
+        with self._locked(fcntl.LOCK_SH):
+            return self.exists(name)
+
+    def remove(self, names: Sequence[str], than: datetime) -> list[str]:
+        """As `Objects.remove`. It needs no room: a disk may be full of what is removed."""
+        removed: list[str] = []
+        for name in names:
+            # Who writes this one now looks for it afterwards, with a lock that this one excludes.
+            with self._locked(fcntl.LOCK_EX), refusals("the artifact folder"):
+                written = self.written(name)
+                if written is not None and written < than:
+                    (self._path / name).unlink()
+                    removed.append(name)
+        return removed
+
+    def written(self, name: str) -> datetime | None:
+        """Return when bytes were last written, None if there are none."""
+        try:
+            return obstore.head(self._store, name)["last_modified"]
+        except FileNotFoundError:
+            return None
+
+    def tidy(self, than: datetime) -> None:
+        """As `Objects.tidy`."""
+        # obstore writes to `<name>#<number>` and renames that; a process that was killed leaves it.
+        for unfinished in self._path.glob(f"{TOP}/*/*#*"):
+            with suppress(FileNotFoundError), refusals("the artifact folder"):
+                if unfinished.stat().st_mtime < than.timestamp():
+                    unfinished.unlink()
+
+    @contextmanager
+    def _locked(self, kind: int) -> Iterator[None]:
+        """Hold a lock on the folder, which goes with the process however it ends."""
+        folder = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(folder, kind)
+            yield
+        finally:
+            os.close(folder)
 
     def spec(self) -> dict[str, Any]:
         """As `Objects.spec`."""
         return {"folder": str(self._path)}
 
+    def part_spec(self, name: str) -> dict[str, Any]:
+        """As `Objects.part_spec`."""
+        return {"folder": str(self._path / name)}
+
+
+def _ago(seconds: float) -> datetime:
+    return datetime.now(UTC) - timedelta(seconds=seconds)
+
 
 def _name(digest: str) -> str:
     if not _DIGEST.fullmatch(digest):
         raise InvalidInput(f"not a digest: {digest[:80]!r}; expected sha256: and 64 hexadecimal digits")
-    return f"{_TOP}/{digest[7:9]}/{digest[9:]}"
+    return f"{TOP}/{digest[7:9]}/{digest[9:]}"
 
 
 def _digest(name: str) -> str:
-    return "sha256:" + name.removeprefix(f"{_TOP}/").replace("/", "")
+    return "sha256:" + name.removeprefix(f"{TOP}/").replace("/", "")
 
 
 @contextmanager

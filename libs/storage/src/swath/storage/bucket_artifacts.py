@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import json
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from swath.errors import StorageDenied, StorageRefused
+from swath.errors import FileMissing, StorageDenied, StorageRefused
+from swath.storage.artifacts import TOP
 from swath.storage.buckets import Bucket
 from swath.storage.cache import DiskCache
 from swath.storage.places import S3Place
+
+_CONDEMNED = "condemned"
+_BATCH = 200
+_THREADS = 16
+_LONGEST_BATCH_S = 20.0
+_PATIENCE_S = 60.0
+"""Longer than a batch may take, the retries of its last request included."""
 
 
 class BucketObjects:
@@ -58,16 +71,68 @@ class BucketObjects:
     def older(self, than: datetime) -> Iterator[str]:
         """As `swath.storage.artifacts.Objects.older`."""
         limit = int(than.timestamp() * 10**9)
-        return (each.key for each in self._bucket.list() if each.modified_ns < limit)
+        return (each.key for each in self._bucket.list(TOP) if each.modified_ns < limit)
 
-    def delete(self, name: str) -> None:
-        """As `swath.storage.artifacts.Objects.delete`."""
-        self._bucket.delete([name])
-        self._copies.drop(_hex(name))
+    def kept(self, name: str) -> bool:
+        """As `swath.storage.artifacts.Objects.kept`."""
+        condemned = self._condemned()
+        if name not in condemned:
+            return True
+        deadline = time.monotonic() + _PATIENCE_S
+        while self._condemned() == condemned and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return self.exists(name)
+
+    def remove(self, names: Sequence[str], than: datetime) -> list[str]:
+        """As `swath.storage.artifacts.Objects.remove`.
+
+        No object store removes an object on condition of its age, so both sides take care. What is about to go is
+        written down first, and looked at again then; `kept` is asked after writing, and waits for the end of a removal
+        that has its object written down: one of the two has seen the other.
+        """
+        removed: list[str] = []
+        for at in range(0, len(names), _BATCH):
+            batch = names[at : at + _BATCH]
+            self._bucket.put(_CONDEMNED, json.dumps([secrets.token_hex(8), *batch]).encode())
+            try:
+                began = time.monotonic()
+                with ThreadPoolExecutor(_THREADS) as pool:
+                    written = list(pool.map(self.written, batch))
+                old = [name for name, when in zip(batch, written, strict=True) if when is not None and when < than]
+                # Who waits for this batch to end does not wait for ever: what has taken too long is left to the next.
+                if old and time.monotonic() - began < _LONGEST_BATCH_S:
+                    self._bucket.delete(old)
+                    removed += old
+            finally:
+                self._bucket.delete([_CONDEMNED])
+        for name in removed:
+            self._copies.drop(_hex(name))
+        return removed
+
+    def written(self, name: str) -> datetime | None:
+        """Return when an object was last written, None if there is none."""
+        found = self._bucket.head(name)
+        return None if found is None else datetime.fromtimestamp(found.modified_ns / 10**9, UTC)
+
+    def tidy(self, than: datetime) -> None:
+        """As `swath.storage.artifacts.Objects.tidy`; unfinished uploads are for the bucket's own rules to remove."""
+        self._bucket.delete([_CONDEMNED])
 
     def spec(self) -> dict[str, Any]:
         """As `swath.storage.artifacts.Objects.spec`."""
         return {"bucket": self._place.spec(), "cache": str(self._cache), "cache_bytes": self._cache_bytes}
+
+    def part_spec(self, name: str) -> dict[str, Any]:
+        """As `swath.storage.artifacts.Objects.part_spec`."""
+        part = replace(self._place, prefix=f"{self._place.prefix}/{name}".lstrip("/"))
+        return {"bucket": part.spec(), "cache": str(self._cache), "cache_bytes": self._cache_bytes}
+
+    def _condemned(self) -> list[str]:
+        """Return what is about to be removed, behind a word that is another one each time."""
+        try:
+            return json.loads(self._bucket.get(_CONDEMNED))
+        except FileMissing:
+            return []
 
     def _keep(self, digest: str, data: bytes) -> None:
         def write(path: Path) -> str:

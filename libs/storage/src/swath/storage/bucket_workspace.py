@@ -85,13 +85,27 @@ class BucketWorkspace(Workspace):
             cache_bytes=spec["cache_bytes"],
         )
 
-    def write(self, path: str, data: bytes | memoryview, *, base: Base = Base.ROOT) -> Path:
-        key = self.key(target := self._resolve(path, base, True, lambda real: None))
-        if key is None:
-            return super().write(path, data, base=base)
-        self.refuse_place(key, path)
-        self.bucket.put(key, data)
-        return target
+    def write_all(self, files: Mapping[str, bytes | memoryview], *, base: Base = Base.ROOT) -> list[Path]:
+        targets = [self._resolve(path, base, True, lambda real: None) for path in files]
+        keys = [self.key(target) for target in targets]
+        for path, key in zip(files, keys, strict=True):
+            if key is not None:
+                self.refuse_place(key, path)
+        new: list[str] = []
+        try:
+            for (path, data), key in zip(files.items(), keys, strict=True):
+                if key is None:
+                    super().write_all({path: data}, base=base)
+                    continue
+                known = self.bucket.head(key) is not None
+                self.bucket.put(key, data)
+                new += [] if known else [key]
+        except SwathError:
+            # A bucket writes one object at a time: what was replaced before one was refused stays replaced.
+            with suppress(SwathError):
+                self.bucket.delete(new)
+            raise
+        return targets
 
     def locate(self, path: str, *, write: bool = False) -> list[str | Path]:
         """Return what a path may mean, in the order of looking: keys of the bucket, and places of this machine.

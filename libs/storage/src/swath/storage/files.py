@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -73,24 +73,34 @@ def sync_file(path: Path) -> None:
     sync_folder(path.parent)
 
 
-def replace_file(target: Path, data: bytes | memoryview) -> None:
-    """Write a file whole: readers see the old content or the new one, also after a loss of power. Parents are made.
+def replace_files(files: Mapping[Path, bytes | memoryview]) -> None:
+    """Write files whole: readers see the old content of each or the new one, also after a loss of power. Parents are
+    made.
+
+    Nothing is replaced before there is room for all of them; they are replaced in their order.
 
     Raises:
-        StorageRefused: No room; the old file is still there.
-        StorageDenied: No permission; the old file is still there.
+        StorageRefused: No room; the old files are still there.
+        StorageDenied: No permission; the old files are still there, but for those that were replaced before.
     """
-    with refusals(target.name):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = target.parent / f"{HIDDEN}{secrets.token_hex(8)}"
-        try:
-            with unfinished.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(target)
-        except BaseException:
+    staged: dict[Path, Path] = {}
+    try:
+        for target, data in files.items():
+            with refusals(target.name):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                staged[target] = target.parent / f"{HIDDEN}{secrets.token_hex(8)}"
+                with staged[target].open("xb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+        for target, unfinished in staged.items():
+            with refusals(target.name):
+                unfinished.replace(target)
+    except BaseException:
+        for unfinished in staged.values():
             with suppress(OSError):
                 unfinished.unlink()
-            raise
-        sync_folder(target.parent)
+        raise
+    for folder in {target.parent for target in files}:
+        with refusals(folder.name):
+            sync_folder(folder)

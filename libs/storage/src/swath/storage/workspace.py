@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from swath.errors import FileMissing, InvalidInput, PathDenied, SwathError
-from swath.storage.files import HIDDEN, refusals, replace_file
+from swath.storage.files import HIDDEN, refusals, replace_files
 from swath.storage.outputs import LocalOutputs, Outputs
 
 CONFIGS = "configs"
@@ -152,9 +152,18 @@ class Workspace:
             StorageDenied: The place may not be written.
             InvalidInput: The path is a folder, or lies below a file.
         """
-        target = self.resolve(path, base=base, write=True)
-        replace_file(target, data)
-        return target
+        return self.write_all({path: data}, base=base)[0]
+
+    def write_all(self, files: Mapping[str, bytes | memoryview], *, base: Base = Base.ROOT) -> list[Path]:
+        """Write files that belong together, each as `write` does, in their order: where there is no room for all of
+        them, none is written.
+
+        Raises:
+            As `write`.
+        """
+        targets = [self.resolve(path, base=base, write=True) for path in files]
+        replace_files(dict(zip(targets, files.values(), strict=True)))
+        return targets
 
     def search_dirs(self, path: str) -> tuple[Path, ...]:
         """Return the existing folders that a search path means, in the order of looking; none where there are none.
@@ -263,6 +272,7 @@ class Workspace:
         except SwathError as error:
             error.message = self.shown_in(error.message)
             error.args = (error.message,)
+            error.metadata = {key: self.shown_in(value) for key, value in error.metadata.items()}
             raise
 
     def close(self) -> None:

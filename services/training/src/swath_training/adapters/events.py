@@ -71,9 +71,9 @@ def _lifecycle(event: Lifecycle, shown: Callable[[str], str]) -> pb.TrainEvent:
     if event.checkpoint is not None:
         message.checkpoint.CopyFrom(_checkpoint(event.checkpoint, shown))
     if event.calibration is not None:
-        message.calibration.CopyFrom(_calibration(event.calibration))
+        message.calibration.CopyFrom(_calibration(event.calibration, shown))
     if event.evaluation is not None:
-        message.evaluation.CopyFrom(_evaluation(event.evaluation))
+        message.evaluation.CopyFrom(_evaluation(event.evaluation, shown))
     return message
 
 
@@ -84,29 +84,29 @@ def _checkpoint(checkpoint: CheckpointRestored, shown: Callable[[str], str]) -> 
         epoch=checkpoint.epoch,
         monitor=checkpoint.monitor,
         score=checkpoint.score,
-        reason=checkpoint.reason,
+        reason=shown(checkpoint.reason),
     )
 
 
-def _calibration(outcome: CalibrationOutcome) -> pb.CalibrationOutcome:
+def _calibration(outcome: CalibrationOutcome, shown: Callable[[str], str]) -> pb.CalibrationOutcome:
     return pb.CalibrationOutcome(
         split=_number(pb.ExecutionStage, "EXECUTION_STAGE", outcome.split),
         applicable=outcome.applicable,
         phase_skip=_number(pb.CalibrationPhaseSkip, "CALIBRATION_PHASE_SKIP", outcome.phase_skip),
-        phase_detail=outcome.phase_detail,
+        phase_detail=shown(outcome.phase_detail),
         frames=outcome.frames,
         anomalous_frames=outcome.anomalous_frames,
-        deciders=[_decider(decider) for decider in outcome.deciders],
+        deciders=[_decider(decider, shown) for decider in outcome.deciders],
     )
 
 
-def _decider(decider: DeciderCalibration) -> pb.DeciderCalibration:
+def _decider(decider: DeciderCalibration, shown: Callable[[str], str]) -> pb.DeciderCalibration:
     return pb.DeciderCalibration(
         name=decider.name,
         class_name=decider.class_name,
         status=_number(pb.DeciderCalibrationStatus, "DECIDER_CALIBRATION_STATUS", decider.status),
         skip=_number(pb.DeciderSkip, "DECIDER_SKIP", decider.skip),
-        skip_detail=decider.skip_detail,
+        skip_detail=shown(decider.skip_detail),
         thresholds={
             name: pb.ThresholdChange(before=change.before, after=change.after)
             for name, change in decider.thresholds.items()
@@ -116,11 +116,11 @@ def _decider(decider: DeciderCalibration) -> pb.DeciderCalibration:
     )
 
 
-def _evaluation(outcome: EvaluationOutcome) -> pb.EvaluationOutcome:
+def _evaluation(outcome: EvaluationOutcome, shown: Callable[[str], str]) -> pb.EvaluationOutcome:
     return pb.EvaluationOutcome(
         split=_number(pb.ExecutionStage, "EXECUTION_STAGE", outcome.split),
         status=_number(pb.EvaluationStatus, "EVALUATION_STATUS", outcome.status),
         frames=outcome.frames,
         metrics=outcome.metrics,
-        error=outcome.error,
+        error=shown(outcome.error),
     )

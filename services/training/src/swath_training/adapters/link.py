@@ -12,8 +12,9 @@ import grpc
 
 from swath.errors import SwathError
 from swath.service import CallInterceptor, whole_handler
+from swath.service.tracing import part_of
 from swath.training.v1 import worker_pb2 as pb
-from swath_training.adapters.messages import command_message, hello_of, item_of, welcome_message
+from swath_training.adapters.messages import call_metadata, command_message, hello_of, item_of, welcome_message
 from swath_training.items import Ack, Command, Hello, Item
 from swath_training.settings import TrainingSettings
 from swath_training.supervisor import Supervisor
@@ -51,10 +52,13 @@ class WorkerLinkServicer:
         """Serve one link until either end leaves."""
         first = await asyncio.wait_for(anext(requests), _HELLO_S)
         hello = hello_of(first)
-        line = _Line()
+        line = _Line(min(self._settings.heartbeat_s, self._settings.worker_lost_s / 3))
         welcome = await self._supervisor.welcome(hello, line)
-        reader = asyncio.create_task(self._read(requests, hello, line))
+        line.acked = welcome.acked_seq
+        with part_of(welcome.traceparent, session=welcome.session_id):
+            reader = asyncio.create_task(self._read(requests, hello, line))
         try:
+            await context.send_initial_metadata(call_metadata(welcome))
             welcome = replace(welcome, artifacts=self._artifacts, workspace=self._workspace)
             yield welcome_message(welcome, self._settings.heartbeat_s, self._settings.worker_lost_s)
             while (command := await line.next()) is not None:
@@ -92,7 +96,8 @@ class WorkerLinkServicer:
                     ended = more is None
                     items += more or []
                 await self._supervisor.receive(hello.run_id, hello.attempt, items)
-                line.send(Ack(items[-1].seq))
+                line.acked = items[-1].seq
+                line.send(Ack(line.acked))
                 if ended:
                     return
         except SwathError as error:
@@ -100,9 +105,19 @@ class WorkerLinkServicer:
 
 
 class _Line:
-    """Commands on their way to one worker."""
+    """Commands on their way to one worker.
 
-    def __init__(self) -> None:
+    Args:
+        beat_s: Seconds after which a line without any says again what is on disk: a service that says nothing is
+            frozen.
+
+    Attributes:
+        acked: Last item on disk.
+    """
+
+    def __init__(self, beat_s: float) -> None:
+        self._beat_s = beat_s
+        self.acked = 0
         self._commands: asyncio.Queue[Command | SwathError | None] = asyncio.Queue()
 
     def send(self, command: Command) -> None:
@@ -117,7 +132,10 @@ class _Line:
         Raises:
             SwathError: The link ends for a reason.
         """
-        command = await self._commands.get()
+        try:
+            command = await asyncio.wait_for(self._commands.get(), self._beat_s)
+        except TimeoutError:
+            return Ack(self.acked)
         if isinstance(command, SwathError):
             raise command
         return command

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import assert_never
 
 from swath.errors import InvalidInput
@@ -29,6 +31,8 @@ _CAUSES = {
     StopCause.SESSION_CLOSED: pb.STOP_CAUSE_SESSION_CLOSED,
     StopCause.DRAIN: pb.STOP_CAUSE_DRAIN,
 }
+_SESSION_KEY = "swath-session-id"
+_TRACE_KEY = "traceparent"
 _CAUSES_BACK = {number: cause for cause, number in _CAUSES.items()}
 
 
@@ -81,8 +85,18 @@ def welcome_message(welcome: Welcome, heartbeat_s: float, lost_after_s: float) -
     )
 
 
-def welcome_of(message: pb.Welcome) -> Welcome:
-    """Return a Welcome."""
+def call_metadata(welcome: Welcome) -> tuple[tuple[str, str], ...]:
+    """Return as metadata of the link what ties a worker's spans and log lines to the call that it works for."""
+    return (_SESSION_KEY, welcome.session_id), (_TRACE_KEY, welcome.traceparent)
+
+
+def welcome_of(message: pb.Welcome, metadata: Mapping[str, str | bytes] = MappingProxyType({})) -> Welcome:
+    """Return a Welcome.
+
+    Args:
+        message: As it came.
+        metadata: What came before it.
+    """
     spec = message.spec
     return Welcome(
         trainer=Trainer(spec.trainer),
@@ -95,6 +109,8 @@ def welcome_of(message: pb.Welcome) -> Welcome:
         stop=_CAUSES_BACK.get(message.stop),
         artifacts=json.loads(spec.artifacts),
         workspace=json.loads(spec.workspace),
+        session_id=str(metadata.get(_SESSION_KEY, "")),
+        traceparent=str(metadata.get(_TRACE_KEY, "")),
     )
 
 

@@ -1,0 +1,60 @@
+{{/* What makes the Secrets of an installation, before pods start and before each upgrade. */}}
+
+{{/* Names of the Secrets that the Job may read and change, as a list. */}}
+{{- define "swath.ownSecrets" -}}
+{{- $fullname := include "swath.fullname" . -}}
+{{- $names := list (printf "%s-ca" $fullname) (printf "%s-admin" $fullname) (printf "%s-postgres" $fullname) (printf "%s-s3" $fullname) -}}
+{{- range splitList " " (printf "%s gateway worker standalone" (include "swath.services" .)) -}}
+{{- $names = append $names (printf "%s-%s-tls" $fullname .) -}}
+{{- end -}}
+{{- toYaml $names -}}
+{{- end -}}
+
+{{/* Arguments after the command. */}}
+{{- define "swath.installationArguments" -}}
+- --prefix={{ include "swath.fullname" . }}
+- --labels={{ include "swath.podLabels" (dict "root" . "component" "secrets") | fromYaml | toJson }}
+{{- if eq .Values.tls.mode "generated" }}
+{{- range $part := splitList " " (include "swath.certified" .) }}
+{{- $public := has $part (list "gateway" "standalone") }}
+- --certificate={{ $part }}{{ if $public }}={{ include "swath.publicNames" $ }}{{ end }}
+{{- end }}
+- --days={{ .Values.tls.generated.days }}
+{{- end }}
+{{- end -}}
+
+{{/* A pod that runs the command. Takes {root, component, command, account, arguments}. */}}
+{{- define "swath.installationPod" -}}
+{{- $image := .root.Values.mode | eq "standalone" | ternary .root.Values.images.torch .root.Values.images.core -}}
+metadata:
+  labels:
+    {{- include "swath.podLabels" (dict "root" .root "component" .component) | nindent 4 }}
+spec:
+  restartPolicy: Never
+  {{- include "swath.podBase" (dict "root" .root "user" .root.Values.runAsUser) | nindent 2 }}
+  serviceAccountName: {{ .account }}
+  automountServiceAccountToken: true
+  containers:
+    - name: installation
+      image: {{ include "swath.image" (dict "root" .root "image" $image) }}
+      imagePullPolicy: {{ $image.pullPolicy }}
+      command:
+        - python
+        - -m
+        - swath.service.installation
+        - {{ .command }}
+        {{- .arguments | nindent 8 }}
+      securityContext: {{- include "swath.containerSecurity" .root | nindent 8 }}
+      env:
+        - {name: TMPDIR, value: /tmp}
+        - {name: HOME, value: /tmp}
+      resources:
+        requests: {cpu: 20m, memory: 64Mi}
+        limits: {cpu: "1", memory: 256Mi}
+      volumeMounts:
+        - {name: tmp, mountPath: /tmp}
+  volumes:
+    - name: tmp
+      # Private keys on their way into Secrets touch no disk.
+      emptyDir: {medium: Memory, sizeLimit: 16Mi}
+{{- end -}}

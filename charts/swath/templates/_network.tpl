@@ -1,0 +1,27 @@
+{{/* Rules of egress. */}}
+
+{{- define "swath.egressDns" -}}
+- ports:
+    {{- range .Values.networkPolicy.dnsPorts }}
+    - {port: {{ . }}, protocol: UDP}
+    - {port: {{ . }}, protocol: TCP}
+    {{- end }}
+{{- end -}}
+
+{{- define "swath.egressApi" -}}
+- ports:
+    {{- range .Values.networkPolicy.apiServerPorts }}
+    - {port: {{ . }}}
+    {{- end }}
+{{- end -}}
+
+{{/* To pods of a component. Takes {root, component, port}; without a port to all of theirs. */}}
+{{- define "swath.egressTo" -}}
+- to:
+    - podSelector:
+        matchLabels:
+          {{- include "swath.selector" . | nindent 10 }}
+  {{- with .port }}
+  ports: [{port: {{ . }}}]
+  {{- end }}
+{{- end -}}

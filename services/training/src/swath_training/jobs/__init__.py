@@ -1,0 +1,1 @@
+"""Workers as Kubernetes Jobs: one a run and attempt."""

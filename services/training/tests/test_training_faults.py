@@ -1,0 +1,304 @@
+"""What becomes of runs when calls, databases and replicas fail in the middle of something."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import grpc
+import pytest
+
+from swath.cuvis_ai.v1 import cuvis_ai_pb2
+from swath.engine.ports import Stage
+from swath.engine.training import (
+    CalibrationOutcome,
+    CheckpointRestored,
+    DeciderCalibration,
+    DeciderStatus,
+    EvaluationOutcome,
+    EvaluationStatus,
+    Event,
+    Hook,
+    Lifecycle,
+    Position,
+)
+from swath.errors import Unavailable, WorkerDied
+from swath.service import whole_handler
+from swath.service.logs import Telemetry
+from swath.service.ports import Session
+from swath.storage.sql import open_engine
+from swath.training.v1 import worker_pb2 as pb
+from swath_training import worker, worker_link
+from swath_training.adapters.events import response
+from swath_training.adapters.link import _Line
+from swath_training.items import Ack, Failure, Welcome
+from swath_training.launcher import Tell, Worker
+from swath_training.requests import TrainRequest
+from swath_training.runs import Run, RunState, StopCause, Trainer
+from swath_training.store import RunStore
+from swath_training.worker_link import WorkerLink, local
+
+from .conftest import GRADIENT, STATISTICAL, World, Worlds, epoch_ended
+
+COMPLETE, CANCELLED = cuvis_ai_pb2.TRAIN_STATUS_COMPLETE, cuvis_ai_pb2.TRAIN_STATUS_CANCELLED
+
+
+async def test_a_call_that_is_cancelled_while_it_begins_a_run_leaves_none_behind(worlds: Worlds) -> None:
+    world = await worlds(look_s=0.1)
+    session = await world.configured()
+    change, changed = world.sessions.change, asyncio.Event()
+
+    async def change_and_say_nothing(session_id: str, decide: Callable[[Session], dict[str, Any]]) -> Session:
+        await change(session_id, decide)
+        changed.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    world.sessions.change = change_and_say_nothing  # type: ignore[method-assign]
+    call = asyncio.create_task(world.service.train(TrainRequest(session.id, STATISTICAL)))
+    await changed.wait()
+    call.cancel()
+    world.sessions.change = change  # type: ignore[method-assign]
+
+    # The session has the run, which nobody has begun to drive yet.
+    async with asyncio.timeout(30):
+        told = await world.train(session, STATISTICAL)
+    assert told[-1].status == COMPLETE
+    assert (await world.sessions.get(session.id)).active_run is None
+
+
+async def test_a_run_that_never_got_its_session_is_cancelled(worlds: Worlds) -> None:
+    world = await worlds(look_s=0.1)
+    session = await world.configured()
+    run = Run(
+        "lost", session.id, "", RunState.QUEUED, Trainer.STATISTICAL, "arguments", "spec", "pipeline", None, "cpu"
+    )
+    await world.training._store.create(run, b"")  # and the process that was to go on had its answer lost
+
+    async with asyncio.timeout(30):
+        assert (await world.ended("lost"))[-1].status == CANCELLED
+
+
+async def test_a_worker_whose_process_could_not_be_written_down_is_not_left_running(world: World) -> None:
+    session = await world.configured()
+    store, launcher = world.training._store, world.service._launcher
+    note, start = store.worker, launcher.start
+    started: list[Worker] = []
+    alive_at_start: list[bool] = []
+
+    async def note_later(*arguments: Any) -> None:
+        store.worker = note  # type: ignore[method-assign]
+        raise Unavailable("the database is away")
+
+    async def start_and_remember(*arguments: Any) -> Worker:
+        alive_at_start.extend(each.alive for each in started)
+        started.append(await start(*arguments))
+        return started[-1]
+
+    store.worker = note_later  # type: ignore[method-assign]
+    launcher.start = start_and_remember  # type: ignore[method-assign]
+
+    assert (await world.train(session, STATISTICAL))[-1].status == COMPLETE
+    assert alive_at_start == [False]
+
+
+async def test_an_abandoned_run_stops_though_the_database_was_away_at_that_moment(worlds: Worlds) -> None:
+    world = await worlds(attach_window_s=0.2)
+    session = await world.fitted(epochs=1000)
+    charges = world.training._store.charges
+    followed_for = charges.followed_for
+
+    async def away(run_id: str) -> float:
+        charges.followed_for = followed_for  # type: ignore[method-assign]
+        raise Unavailable("the database is away")
+
+    charges.followed_for = away  # type: ignore[method-assign]
+    following = await world.service.train(TrainRequest(session.id, GRADIENT))
+    await world.until(following, epoch_ended(1))
+
+    async with asyncio.timeout(30):
+        assert (await world.ended(following.run_id))[-1].status == CANCELLED
+
+
+async def test_streams_are_sent_away_though_the_database_is(world: World) -> None:
+    session = await world.fitted(epochs=1000)
+    following = await world.service.train(TrainRequest(session.id, GRADIENT))
+    await world.until(following, epoch_ended(1))
+
+    async def away() -> None:
+        raise Unavailable("the database is away")
+
+    world.training._store.charges.release = away  # type: ignore[method-assign]
+    request = TrainRequest(session.id, GRADIENT, run_id=following.run_id)
+    stream = (await world.service.train(request)).events()
+    await world.training.drain()
+
+    with pytest.raises(Unavailable, match="the server goes away"):
+        async with asyncio.timeout(10):
+            async for _ in stream:
+                pass
+
+
+async def test_a_service_that_closes_slowly_keeps_its_workers(world: World) -> None:
+    session = await world.fitted(epochs=1000)
+    following = await world.service.train(TrainRequest(session.id, GRADIENT))
+    await world.until(following, epoch_ended(1))
+    before = await world.worker(following.run_id)
+    streams = world.service._streams
+    close = streams.close
+
+    async def close_slowly() -> None:
+        await asyncio.sleep(2)
+        await close()
+
+    streams.close = close_slowly  # type: ignore[method-assign]
+    await world.restart()
+
+    assert before.alive
+    assert (await world.training._store.get(following.run_id)).attempt == 1
+
+
+async def test_runs_without_a_window_cost_no_time(worlds: Worlds) -> None:
+    world = await worlds(attach_window_s=0.0)
+    said: list[list[str]] = []
+
+    async def say(run_ids: list[str]) -> None:
+        said.append(run_ids)
+
+    world.service._streams._say = say  # type: ignore[method-assign]
+    await asyncio.sleep(0.5)
+    assert len(said) < 10
+
+
+async def test_a_stopped_run_ends_where_nobody_has_its_device(tmp_path: Path) -> None:
+    engine = open_engine(tmp_path / "training.db")
+    gone, here = RunStore(engine, "gone", lease_s=-1.0), RunStore(engine, "here")
+    await gone.prepare()
+    run = Run("one", "session", "", RunState.QUEUED, Trainer.STATISTICAL, "a", "spec", "pipeline", None, "cuda:7")
+    for each in (run, replace(run, id="other")):
+        await gone.create(each, b"")
+    await here.ask_stop("one", StopCause.CLIENT)
+
+    assert [each.id for each in await here.charges.adopt(["cpu"], [])] == ["one"]
+    await gone.close()
+    await here.close()
+
+
+async def test_last_words_name_files_as_clients_know_them(world: World) -> None:
+    world.workspace.public = "/workspace"
+    session = await world.configured()
+    launcher = world.service._launcher
+    start = launcher.start
+
+    async def start_a_stranger(run: Run, address: str, token: str, tell: Tell) -> Worker:
+        return await start(run, address, "not the token", tell)
+
+    async def words(run: Run) -> str:
+        return f"no room for {world.workspace.root}/scores.npy"
+
+    launcher.start = start_a_stranger  # type: ignore[method-assign]
+    launcher.words = words  # type: ignore[method-assign]
+
+    with pytest.raises(WorkerDied, match=r"no room for /workspace/scores\.npy"):
+        await world.train(session, STATISTICAL)
+
+
+def test_what_nobody_knows_stays_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: Any) -> None:
+        raise RuntimeError("the password is 1234")
+
+    monkeypatch.setattr(worker, "_Attempt", fail)
+    welcome = Welcome(Trainer.GRADIENT, b"", "", None, None, "cpu", 0, None)
+    body = worker._attempt(None, welcome, "run", 2)  # type: ignore[arg-type]
+
+    assert isinstance(body, Failure)
+    assert body.message == "Training failed: RuntimeError; the server's log has its cause under run run"
+
+
+def test_storage_that_is_away_for_long_does_not_end_the_run(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*arguments: Any) -> None:
+        raise Unavailable("the bucket is away")
+
+    def link(*arguments: Any) -> Any:
+        return SimpleNamespace(connect=lambda: Welcome(Trainer.GRADIENT, b"", "", None, None, "cpu", 0, None))
+
+    for name in ("configure_logs", "configure_tracing", "faulthandler.enable", "logging.captureWarnings"):
+        monkeypatch.setattr(f"{worker.__name__}.{name}", lambda *arguments: None)
+    monkeypatch.setattr(worker, "_Attempt", fail)
+    monkeypatch.setattr(worker, "WorkerLink", link)
+    code = worker.main(local("unix:nowhere"), "run", 1, "token", Telemetry(), sys.stderr)
+
+    assert code == worker.AWAY
+    assert "the bucket is away" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Lifecycle(
+            Hook.CHECKPOINT_RESTORED, checkpoint=CheckpointRestored(False, "/cache/a.ckpt", reason="/cache/a.ckpt")
+        ),
+        Lifecycle(
+            Hook.EVALUATION_END, evaluation=EvaluationOutcome(Stage.VAL, EvaluationStatus.FAILED, error="/cache/b")
+        ),
+        Lifecycle(
+            Hook.CALIBRATION_END,
+            calibration=CalibrationOutcome(
+                Stage.VAL,
+                applicable=True,
+                phase_detail="/cache/c",
+                deciders=(DeciderCalibration("decider", "Decider", DeciderStatus.SKIPPED, skip_detail="/cache/d"),),
+            ),
+        ),
+    ],
+    ids=lambda event: str(event.hook),
+)
+def test_events_name_files_as_clients_know_them(event: Lifecycle) -> None:
+    told = response(Event(Position(), event=event), lambda text: text.replace("/cache/", "/workspace/"))
+    assert "/workspace/" in str(told)
+    assert "/cache/" not in str(told)
+
+
+# A service that is frozen: its links stay, and nothing comes through them
+
+
+class Frozen:
+    """A service that welcomes a worker and says nothing more."""
+
+    async def Connect(
+        self, requests: AsyncIterator[pb.ConnectRequest], context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[pb.ConnectResponse]:
+        spec = pb.Spec(trainer=1, artifacts=b"{}", workspace=b"{}")
+        yield pb.ConnectResponse(welcome=pb.Welcome(spec=spec, heartbeat_s=0.1, lost_after_s=0.5))
+        await asyncio.Event().wait()
+
+
+async def test_a_worker_whose_service_is_frozen_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((whole_handler("swath.training.v1.WorkerLink", Frozen()),))
+    server.add_insecure_port(f"unix:{tmp_path}/link.sock")
+    await server.start()
+
+    def leave(code: int, text: str) -> None:
+        raise ProcessLookupError(code)
+
+    monkeypatch.setattr(worker_link, "_exit", leave)
+    link = WorkerLink(local(f"unix:{tmp_path}/link.sock"), "run", 1, "token")
+    with pytest.raises(ProcessLookupError, match=str(worker_link.LOST)):
+        async with asyncio.timeout(10):
+            await link._stay_connected()  # what its thread does
+    await server.stop(None)
+
+
+async def test_a_service_that_lives_says_so_all_the_time() -> None:
+    line = _Line(0.01)
+    line.acked = 7
+    async with asyncio.timeout(5):
+        assert await line.next() == Ack(7)

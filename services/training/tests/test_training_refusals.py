@@ -1,0 +1,84 @@
+"""Runs whose stores refuse a write for a while."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+import pytest
+
+from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
+from swath.errors import StorageDenied, StorageRefused, SwathError
+from swath.storage.artifacts import CHECKPOINTS
+from swath_training.requests import TrainRequest
+
+from .conftest import GRADIENT, STATISTICAL, World, epoch_ended, epochs_of
+
+
+@pytest.mark.parametrize("error", [StorageRefused, StorageDenied])
+@pytest.mark.parametrize("write", ["begin", "worker", "end"])
+async def test_a_run_stands_still_while_its_database_is_full_and_ends_then(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: type[SwathError], write: str
+) -> None:
+    store = world.training._store
+    written, refused = getattr(store, write), []
+
+    async def refusing(*arguments: Any) -> Any:
+        if len(refused) < 2:
+            refused.append(write)
+            raise error("the database is full, or locked up")
+        return await written(*arguments)
+
+    monkeypatch.setattr(store, write, refusing)
+    told = await world.train(await world.configured(), STATISTICAL)
+    assert refused
+    assert told[-1].status == pb.TRAIN_STATUS_COMPLETE
+
+
+async def test_a_run_whose_checkpoint_is_refused_fails_in_words_and_the_session_is_free(world: World) -> None:
+    session = await world.fitted(epochs=500)
+    before = await world.sessions.get(session.id)
+    following = await world.service.train(TrainRequest(session.id, GRADIENT))
+    await world.until(following, epoch_ended(1))
+    # Nothing can be kept below a file.
+    kept = world.folder / "artifacts" / "checkpoints" / "sha256"
+    aside = kept.rename(kept.with_name("aside"))
+    kept.touch()
+    again = await world.service._attach(TrainRequest(session.id, GRADIENT), following.run_id)
+    with pytest.raises(SwathError) as failed:
+        await world.until(again, lambda told: False)
+    kept.unlink()
+    shutil.move(aside, kept)
+    assert failed.value.code != "INTERNAL", failed.value
+    after = await world.sessions.get(session.id)
+    assert (after.active_run, after.weights_digest) == (None, before.weights_digest)
+    assert (await world.train(session, STATISTICAL))[-1].status == pb.TRAIN_STATUS_COMPLETE
+
+
+async def test_a_run_whose_checkpoint_is_gone_begins_anew_and_ends_the_same(world: World) -> None:
+    undisturbed, disturbed = await world.fitted(epochs=40), await world.fitted(epochs=40)
+    expected = epochs_of(await world.train(undisturbed, GRADIENT))
+    following = await world.service.train(TrainRequest(disturbed.id, GRADIENT))
+    await world.until(following, epoch_ended(3))
+    worker = await world.worker(following.run_id)
+    await world.training.close()
+    worker.kill()
+    shutil.rmtree(world.folder / "artifacts" / "checkpoints")
+    await world.restart()
+    await world.train(disturbed, GRADIENT)
+    assert epochs_of(await world.ended(following.run_id)) == expected
+    ends = [await world.sessions.get(session.id) for session in (undisturbed, disturbed)]
+    assert ends[0].weights_digest == ends[1].weights_digest is not None
+
+
+async def test_checkpoints_of_a_run_under_way_are_referred_to_and_those_before_are_not(world: World) -> None:
+    session = await world.fitted(epochs=1000)
+    following = await world.service.train(TrainRequest(session.id, GRADIENT))
+    await world.until(following, epoch_ended(20))
+    checkpoints = world.artifacts.part(CHECKPOINTS)
+    needed = await world.service.artifacts() & checkpoints.older_sync(0)
+    assert len(needed) == 1
+    assert len(checkpoints.older_sync(0)) > 1
+    await world.service.stop(session.id)
+    await world.ended(following.run_id)
+    assert not await world.service.artifacts() & checkpoints.older_sync(0)

@@ -1,0 +1,157 @@
+"""The suite on a real cluster, from installation to removal; in the order of the file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from swath.client import Client, ClientConfig, Session
+from swath_suite.workload import Workload, fitted, scene
+
+from .conftest import RELEASE, Cluster
+
+SERVICES = ("session", "config", "pipeline", "training", "inference")
+
+
+@pytest.fixture
+def workload(client_config: ClientConfig) -> Iterator[Workload]:
+    """Work under way. In the end everything that was acknowledged must be there."""
+    work = Workload(client_config)
+    work.start()
+    yield work
+    work.stop()
+    print(work.report())
+    assert work.missing() == []
+
+
+def test_a_client_outside_trains_and_infers(client: Client) -> None:
+    cube, wavelengths = scene()
+    scores = fitted(client).infer(cube=cube, wavelengths=wavelengths, outputs=["scores"]).only("scores")
+    assert scores.shape[:3] == cube.shape[:3]
+    assert np.isfinite(scores).all()
+
+
+def test_a_pod_does_by_dns(cluster: Cluster) -> None:
+    assert cluster.helm("test", RELEASE, "--timeout=5m").count("Phase:          Succeeded") == 3
+
+
+def test_reflection_lists_everything_and_health_is_told(grpcurl: Callable[..., str]) -> None:
+    assert "cuvis_ai.v1.CuvisAIService" in grpcurl("list")
+    health = grpcurl("-d", '{"service": "cuvis_ai.v1.CuvisAIService"}', "grpc.health.v1.Health/Check")
+    assert json.loads(health)["status"] == "SERVING"
+
+
+def test_runs_are_jobs_on_gpus_and_one_too_many_waits_in_words(cluster: Cluster, client: Client) -> None:
+    fitted(client)
+    sessions = [_configured(client) for _ in range(3)]
+    with ThreadPoolExecutor() as threads:
+        runs = [threads.submit(_messages, session) for session in sessions]
+        jobs = cluster.until(lambda: cluster.objects("jobs", "-l", "swath.dev/run"))
+        worker = jobs[0]["spec"]["template"]["spec"]["containers"][0]
+        messages = [run.result(240) for run in runs]
+    assert worker["resources"]["limits"]["nvidia.com/gpu"] == 1
+    assert jobs[0]["metadata"]["ownerReferences"][0]["kind"] == "Deployment"
+    # The node has two of them: one of three runs had to wait for another to end.
+    assert sum("no place for the worker" in said for said in messages) == 1
+
+
+def _configured(client: Client) -> Session:
+    session = client.open_session()
+    overrides = ["training.max_epochs=30"]
+    session.set_run_config(session.resolve("trainrun", "trainrun/san_diego_deep_svdd", overrides))
+    return session
+
+
+def _messages(session: Session) -> str:
+    return "\n".join(told.message for told in session.train("statistical"))
+
+
+def test_calls_go_to_all_replicas_of_inference(cluster: Cluster, client: Client) -> None:
+    cluster.apply("--set", "services.inference.replicas=3")
+    session = fitted(client)
+    cube, wavelengths = scene()
+    for _ in range(40):
+        session.infer(cube=cube, wavelengths=wavelengths, outputs=["scores"])
+    handled = {pod: _inferences(cluster, pod) for pod in cluster.pods("inference")}
+    assert len(handled) == 3
+    assert all(handled.values()), handled
+
+
+def _inferences(cluster: Cluster, pod: str) -> float:
+    read = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9090/metrics').read().decode())"
+    metrics = cluster.kubectl("exec", pod, "--", "python", "-c", read)
+    lines = [line for line in metrics.splitlines() if line.startswith("grpc_server_handled_total")]
+    return sum(float(line.rpartition(" ")[2]) for line in lines if 'grpc_method="Inference"' in line)
+
+
+@pytest.mark.parametrize("component", [*SERVICES, "gateway"])
+def test_a_pod_dies_under_load(cluster: Cluster, workload: Workload, component: str) -> None:
+    cluster.kubectl("delete", "pod", cluster.pods(component)[0], "--grace-period=0", "--force")
+    workload.goes_on()
+    cluster.ready()
+    others = [(kind, error) for kind, error in workload.failures if kind not in ("open", "put")]
+    assert others == []
+
+
+def test_an_upgrade_and_the_way_back_fail_no_call(cluster: Cluster, workload: Workload) -> None:
+    cluster.apply("--set", "log.level=debug")
+    workload.goes_on()
+    cluster.helm("rollback", RELEASE, "--wait", "--timeout=8m")
+    workload.goes_on()
+    assert workload.failures == []
+
+
+def test_certificates_are_replaced_under_load(cluster: Cluster, workload: Workload) -> None:
+    before = cluster.secret(f"{RELEASE}-inference-tls", "tls.crt")
+    cluster.kubectl("create", "job", f"--from=cronjob/{RELEASE}-rotation", "rotate-now")
+    cluster.kubectl("wait", "--for=condition=complete", "job/rotate-now", "--timeout=3m")
+    assert cluster.secret(f"{RELEASE}-inference-tls", "tls.crt") != before
+    workload.goes_on(calls=30)
+    cluster.kubectl("delete", "job", "rotate-now")
+    assert workload.failures == []
+
+
+def test_strangers_are_kept_out(cluster: Cluster) -> None:
+    address = f"{RELEASE}-session-headless"
+    connect = f"import socket; socket.create_connection(('{address}', 50051), 5)"
+    stranger = [
+        "run",
+        "stranger",
+        "--image=swath-core:e2e",
+        "--restart=Never",
+        "--rm",
+        "--attach",
+        "--quiet",
+        "--command",
+        "--",
+    ]
+    assert "timed out" in cluster.kubectl(*stranger, "python", "-c", connect, check=False)
+
+
+def test_who_has_no_certificate_is_refused(cluster: Cluster) -> None:
+    call = (
+        "import grpc, ssl; c = grpc.secure_channel('{}:50051', grpc.ssl_channel_credentials("
+        "open('/etc/swath/tls/ca.crt', 'rb').read()), [('grpc.ssl_target_name_override', 'session.swath')]); "
+        "c.unary_unary('/cuvis_ai.v1.CuvisAIService/CreateSession')(b'', timeout=10)"
+    ).format(f"{RELEASE}-session-headless")
+    said = cluster.kubectl("exec", cluster.pods("config")[0], "--", "python", "-c", call, check=False)
+    assert "UNAVAILABLE" in said
+
+
+def test_nothing_but_volumes_is_left(cluster: Cluster) -> None:
+    cluster.helm("uninstall", RELEASE, "--wait", "--timeout=5m")
+
+    def gone() -> bool:
+        return not any(
+            each["metadata"]["name"].startswith(RELEASE)
+            for kind in ("pods", "services", "deployments", "statefulsets", "jobs", "cronjobs", "secrets")
+            for each in cluster.objects(kind)
+        )
+
+    cluster.until(gone, 120)
+    claims = {each["metadata"]["name"] for each in cluster.objects("persistentvolumeclaims")}
+    assert claims == {f"data-{RELEASE}-postgres-0", f"data-{RELEASE}-s3-0"}
