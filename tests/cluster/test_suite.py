@@ -53,7 +53,7 @@ def test_runs_are_jobs_on_gpus_and_one_too_many_waits_in_words(cluster: Cluster,
         jobs = cluster.until(lambda: cluster.objects("jobs", "-l", "swath.dev/run"))
         worker = jobs[0]["spec"]["template"]["spec"]["containers"][0]
         messages = [run.result(240) for run in runs]
-    assert worker["resources"]["limits"]["nvidia.com/gpu"] == 1
+    assert worker["resources"]["limits"]["nvidia.com/gpu"] == "1"
     assert jobs[0]["metadata"]["ownerReferences"][0]["kind"] == "Deployment"
     # The node has two of them: one of three runs had to wait for another to end.
     assert sum("no place for the worker" in said for said in messages) == 1

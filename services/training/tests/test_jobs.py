@@ -21,7 +21,7 @@ def template() -> dict[str, Any]:
     worker = {
         "image": "swath-torch:1",
         "env": [{"name": "SWATH_LOG_FORMAT", "value": "json"}],
-        "resources": {"limits": {"cpu": "4", GPU: 1}},
+        "resources": {"limits": {"cpu": 4, GPU: 1}},
     }
     pod = {"metadata": {"labels": {"team": "imaging"}}, "spec": {"containers": [worker, {"image": "sidecar:1"}]}}
     return {
@@ -70,7 +70,7 @@ def test_the_worker_learns_what_to_run(template: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("gpus", "limits"), [(None, {"cpu": "4", GPU: 1}), (0, {"cpu": "4"}), (2, {"cpu": "4", GPU: 2})]
+    ("gpus", "limits"), [(None, {"cpu": "4", GPU: "1"}), (0, {"cpu": "4"}), (2, {"cpu": "4", GPU: "2"})]
 )
 def test_a_run_that_says_how_many_gpus_it_needs_gets_them(
     template: dict[str, Any], gpus: int | None, limits: dict[str, Any]

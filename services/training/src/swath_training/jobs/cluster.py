@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from kubernetes import client, config, watch
 from kubernetes.client.exceptions import ApiException
+from pydantic import ValidationError
 from urllib3.exceptions import HTTPError
 
 from swath.errors import Denied, Exhausted, Precondition, SwathError, Unavailable
@@ -72,6 +73,8 @@ class Cluster:
                 raise _refusal(error, "create a Job for the worker") from error
         except HTTPError as error:
             raise _away(error) from error
+        except ValidationError as error:
+            raise Precondition(f"the template of workers' Jobs is no Job that there can be: {error}") from error
 
     def delete_job(self, name: str) -> None:
         """Delete a Job, and with it its pods; one that is gone is fine.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterable
+from importlib import import_module
 from typing import Any
 
 import structlog
@@ -98,6 +99,8 @@ class JobLauncher:
         """Nothing has to be there before gRPC is."""
 
     async def warm_up(self) -> None:
+        # The first configuration of a run is not to wait for torch.
+        await asyncio.to_thread(import_module, "swath.engine.pipeline")
         if self._settings.owner:
             self._owner = await asyncio.to_thread(self._cluster.owner, self._settings.owner)
         loop = asyncio.get_running_loop()

@@ -16,6 +16,7 @@ SESSION = "swath.dev/session"
 WORKER = "swath.dev/worker"
 """Label that every worker's pod has; its value is the template's name."""
 
+_AMOUNTS = ("limits", "requests")
 _LONGEST_NAME = 63
 
 
@@ -99,14 +100,23 @@ def job(
     ]
     if errand.gpus is not None:
         _request_gpus(worker, gpu_resource, errand.gpus)
+    for container in (*pod["spec"]["containers"], *(pod["spec"].get("initContainers") or ())):
+        _write_out(container.get("resources") or {})
     return made
 
 
 def _request_gpus(worker: dict[str, Any], resource: str, count: int) -> None:
     # Extended resources are never overcommitted: requests follow the limits by themselves.
     resources = worker.setdefault("resources", {})
-    for part in ("limits", "requests"):
+    for part in _AMOUNTS:
         amounts = {name: amount for name, amount in (resources.get(part) or {}).items() if name != resource}
         if part == "limits" and count:
             amounts[resource] = count
         resources[part] = amounts
+
+
+def _write_out(resources: dict[str, Any]) -> None:
+    # A quantity may be a number in YAML; the client takes text alone.
+    for part in _AMOUNTS:
+        if resources.get(part):
+            resources[part] = {name: str(amount) for name, amount in resources[part].items()}
