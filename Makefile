@@ -11,7 +11,7 @@ SYNCED := .venv/.synced
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help sync gen lint type test demo up down images bench fuzz clean
+.PHONY: help sync gen lint type test demo up down images e2e bench fuzz clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  \033[1mmake %-7s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ down: $(SYNCED) ## Stop it, and leave nothing behind
 
 images: ## Build the container images, with docker or buildah (TAG, PREFIX, BUILDER: see services/images/build)
 	services/images/build
+
+e2e: $(SYNCED) ## Try the chart on the cluster of the current kubeconfig (kind, k3d and minikube make one)
+	tests/cluster/run
 
 bench: $(SYNCED) ## Measure against floors and peers
 	$(RUN)/python -m benchmarks
