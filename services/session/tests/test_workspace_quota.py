@@ -204,7 +204,7 @@ class TestDeadReplicas:
         assert [each.path for each in await holdings.of("ada")] == ["a"]
         assert await left(holdings) == 4 * M
 
-    @pytest.mark.parametrize("sha256", [SHA256, None])
+    @pytest.mark.parametrize("sha256", [SHA256, None], ids=["summed", "not_summed"])
     async def test_a_file_that_was_not_leaves_its_room(
         self, files: WorkspaceService, holdings: Holdings, clock: SimpleNamespace, sha256: str | None
     ) -> None:

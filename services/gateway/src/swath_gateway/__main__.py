@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import shutil
 import signal
@@ -15,6 +16,8 @@ from swath.service.process import settings_or_exit
 from swath_gateway.bootstrap import bootstrap
 from swath_gateway.drain import drain
 from swath_gateway.settings import GatewaySettings
+
+_PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
@@ -55,15 +58,17 @@ def _drain(settings: GatewaySettings, folder: Path) -> int:
 
 
 def _run(command: list[str]) -> int:
-    """Run Envoy, hand signals on to it, and return its exit status.
-
-    As a child and not in this process's place: Envoy ends with whoever started it, and that may be a shell which is
-    about to leave.
-    """
-    envoy = subprocess.Popen(command)
+    """Run Envoy, hand signals on to it, and return its exit status. It ends with this process, however that ends."""
+    envoy = subprocess.Popen(command, preexec_fn=_end_with_parent)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda received, _: envoy.send_signal(received))
     return envoy.wait()
+
+
+def _end_with_parent() -> None:
+    # An Envoy that was left behind would share the port with the next one, and answer by the old configuration.
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 if __name__ == "__main__":
