@@ -8,6 +8,7 @@ import time
 import pytest
 
 from swath_suite.layout import SERVICES
+from swath_suite.process import Mark
 from swath_suite.suite import Suite
 from swath_suite.workload import Workload
 
@@ -79,7 +80,11 @@ def test_the_object_store_is_away(suite: Suite, workload: Workload) -> None:
 
 
 def test_the_gateway_is_killed(suite: Suite, workload: Workload) -> None:
-    suite.processes["gateway"].restart()
+    gateway = suite.processes["gateway"]
+    [envoy] = gateway.descendants()
+    gateway.kill()
+    assert Mark.of(envoy) is None
+    gateway.start()
     _back(suite, "gateway")
     workload.goes_on()
     _assert_only_refused(workload, *ONCE_ONLY)

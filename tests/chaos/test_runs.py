@@ -6,14 +6,13 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from swath.client import Client, Session
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
-from swath_suite.process import Process
+from swath_suite.process import Mark, Process
 from swath_suite.suite import Suite
 from swath_suite.workload import fitted, scene
 
@@ -71,23 +70,8 @@ def _assert_as_if_nothing_had_happened(disturbed: Followed, undisturbed: Followe
 
 def _workers(suite: Suite) -> list[int]:
     """Return the ids of the training workers: they lead sessions of their own below the training services."""
-    below = [pid for replica in suite.replicas("training") for pid in _descendants(replica.pid)]
+    below = [pid for replica in suite.replicas("training") for pid in replica.descendants()]
     return [pid for pid in below if os.getsid(pid) == pid]
-
-
-def _descendants(pid: int) -> list[int]:
-    children = [
-        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
-    ]
-    return [*children, *(each for child in children for each in _descendants(child))]
-
-
-def _runs(pid: int) -> bool:
-    """Whether a process does anything any more; one that nobody has waited for yet does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 @pytest.fixture
@@ -141,7 +125,7 @@ def test_a_training_replica_freezes_and_wakes_up_without_its_run(
     def freeze(epoch: int) -> None:
         if epoch == EPOCHS // 2 and not frozen:
             workers.extend(_workers(suite))
-            frozen.extend(each for each in suite.replicas("training") if set(workers) & {*_descendants(each.pid)})
+            frozen.extend(each for each in suite.replicas("training") if set(workers) & {*each.descendants()})
             for replica in frozen:
                 replica.signal(signal.SIGSTOP)
 
@@ -149,7 +133,7 @@ def test_a_training_replica_freezes_and_wakes_up_without_its_run(
         disturbed = Followed(client).follow(freeze)
         assert len(frozen) == len(workers) == 1
         # It has left by itself: nothing that it would still write counts, and nobody was there to end it.
-        assert not _runs(workers[0])
+        assert Mark.of(workers[0]) is None
     finally:
         for replica in frozen:
             replica.signal(signal.SIGCONT)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
-from swath.errors import StorageDenied, StorageRefused, SwathError
+from swath.errors import DependencyMissing, StorageDenied, StorageRefused, SwathError
 from swath.storage.artifacts import CHECKPOINTS
+from swath_suite.disk import SmallDisk
+from swath_suite.testing import missing
 from swath_training.requests import TrainRequest
 
 from .conftest import GRADIENT, STATISTICAL, World, epoch_ended, epochs_of
@@ -35,21 +38,29 @@ async def test_a_run_stands_still_while_its_database_is_full_and_ends_then(
     assert told[-1].status == pb.TRAIN_STATUS_COMPLETE
 
 
-async def test_a_run_whose_checkpoint_is_refused_fails_in_words_and_the_session_is_free(world: World) -> None:
+@pytest.fixture
+def checkpoints(world: World) -> Iterator[SmallDisk]:
+    """A disk of its own for the checkpoints of the world's runs."""
+    try:
+        disk = SmallDisk(world.folder / "artifacts" / CHECKPOINTS, 4 << 20)
+    except DependencyMissing as error:
+        missing(error.message)
+    with disk:
+        yield disk
+
+
+async def test_a_run_whose_checkpoint_is_refused_fails_in_words_and_the_session_is_free(
+    world: World, checkpoints: SmallDisk
+) -> None:
     session = await world.fitted(epochs=500)
     before = await world.sessions.get(session.id)
     following = await world.service.train(TrainRequest(session.id, GRADIENT))
     await world.until(following, epoch_ended(1))
-    # Nothing can be kept below a file.
-    kept = world.folder / "artifacts" / "checkpoints" / "sha256"
-    aside = kept.rename(kept.with_name("aside"))
-    kept.touch()
-    again = await world.service._attach(TrainRequest(session.id, GRADIENT), following.run_id)
-    with pytest.raises(SwathError) as failed:
+    checkpoints.fill()
+    again = await world.service.train(TrainRequest(session.id, GRADIENT))
+    with pytest.raises(StorageRefused, match="no room"):
         await world.until(again, lambda told: False)
-    kept.unlink()
-    shutil.move(aside, kept)
-    assert failed.value.code != "INTERNAL", failed.value
+    checkpoints.free()
     after = await world.sessions.get(session.id)
     assert (after.active_run, after.weights_digest) == (None, before.weights_digest)
     assert (await world.train(session, STATISTICAL))[-1].status == pb.TRAIN_STATUS_COMPLETE

@@ -81,6 +81,10 @@ class Process:
             raise Unavailable(f"{self.name} does not run")
         return self._mark.pid
 
+    def descendants(self) -> list[int]:
+        """Return the ids of the processes that it has started, and of those that they have, and so on."""
+        return _descendants(self.pid)
+
     def start(self, environment: Mapping[str, str] | None = None) -> None:
         """Start it; see `wait_until` for when it is ready.
 
@@ -184,6 +188,14 @@ class Process:
                 raise TimedOut(f"{self.name} did not end within {timeout_s:g} s")
             time.sleep(0.05)
         return None
+
+
+def _descendants(pid: int) -> list[int]:
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):  # it has ended meanwhile
+            found += [int(child) for child in task.read_text().split()]
+    return [*found, *(each for child in found for each in _descendants(child))]
 
 
 def is_free(port: int) -> bool:
