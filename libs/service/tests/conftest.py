@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,8 +27,8 @@ async def serve() -> AsyncIterator[Callable]:
     """Starts servers of slices; each gives its health board, a channel to it and a stub."""
     started = []
 
-    async def start(parts: dict[str, object], **settings) -> SimpleNamespace:
-        board = HealthBoard(parts)
+    async def start(parts: dict[str, object], others: Iterable[str] = (), **settings) -> SimpleNamespace:
+        board = HealthBoard(parts, others)
         handlers = [slice_handler(CUVIS, part, servicer) for part, servicer in parts.items()]
         server = Server(ServerSettings(port=0, drain_grace_s=5, **settings), handlers, (CUVIS,), board)
         await server.start()

@@ -79,3 +79,39 @@ async def test_draining_is_for_good():
     await board.set_ready("session")
     answer: Any = await board.servicer.Check(health_pb2.HealthCheckRequest(service="swath.session"), None)
     assert answer.status == NOT_SERVING
+
+
+async def _said(board: HealthBoard, name: str) -> int:
+    answer: Any = await board.servicer.Check(health_pb2.HealthCheckRequest(service=name), None)
+    return answer.status
+
+
+async def test_a_replica_that_drains_speaks_of_itself_alone():
+    board = HealthBoard(("session",), ("config",))
+    await board.set_ready("session")
+    await board.set_ready("config")
+    await board.drain()
+    assert await _said(board, "swath.session") == NOT_SERVING
+    assert [await _said(board, name) for name in ("", "swath.config", CUVIS)] == [SERVING] * 3
+    await board.set_ready("config", False)
+    assert await _said(board, "") == NOT_SERVING
+
+
+async def test_who_watches_the_suite_is_sent_to_another_replica(serve):
+    part = await serve({"session": _Any()}, others=("config",))
+    board = part.health
+    await board.set_ready("session")
+    await board.set_ready("config")
+    stub: Any = health_pb2_grpc.HealthStub(part.channel)
+    suite, own = (stub.Watch(health_pb2.HealthCheckRequest(service=name)) for name in ("", "swath.session"))
+    assert [(await watch.read()).status for watch in (suite, own)] == [SERVING, SERVING]
+    await board.drain()
+    board.send_watchers_away()
+    assert (await own.read()).status == NOT_SERVING
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await suite.read()
+    assert (caught.value.code(), caught.value.details()) == (
+        grpc.StatusCode.UNAVAILABLE,
+        "this replica goes away; watch another one",
+    )
+    own.cancel()

@@ -56,7 +56,7 @@ async def assemble(settings: SessionReplicaSettings, stack: AsyncExitStack) -> A
     stack.push_async_callback(collectors.stop)
     notices = Notices(engine)
     stack.push_async_callback(notices.close)
-    health = HealthBoard(("session", *OTHERS))
+    health = HealthBoard(("session",), OTHERS)
     watch = SuiteWatch(health, {part: settings.addresses(part) for part in OTHERS}, partial(channel_to, settings))
     await watch.start()
     stack.push_async_callback(watch.stop)

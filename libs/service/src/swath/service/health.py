@@ -7,8 +7,11 @@ and config, without which no client can begin. Watch follows changes; unknown na
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
+from typing import Any
 
+import grpc
 from grpc_health.v1 import health_pb2
 from grpc_health.v1._async import HealthServicer
 
@@ -19,16 +22,27 @@ _STATUS = health_pb2.HealthCheckResponse
 
 
 class HealthBoard:
-    """Which parts of this process are ready, and the health servicer that tells.
+    """Which services are ready, and the health servicer that tells.
+
+    A replica that drains says so of itself. What it tells of a suite stays true meanwhile: other replicas go on, and a
+    client that follows the suite through a gateway must not take the end of one replica for the end of all.
 
     Args:
         parts: Names of the Swath services in this process, such as "session".
+        others: Names of the suite's services that are elsewhere.
     """
 
-    def __init__(self, parts: Iterable[str]) -> None:
-        self._ready = dict.fromkeys(parts, False)
+    def __init__(self, parts: Iterable[str], others: Iterable[str] = ()) -> None:
+        own = tuple(parts)
+        self._own = frozenset(own)
+        self._ready = dict.fromkeys((*own, *others), False)
         self._draining = False
-        self.servicer = HealthServicer()
+        self._servicer = _Servicer()
+
+    @property
+    def servicer(self) -> HealthServicer:
+        """Answers Check and Watch."""
+        return self._servicer
 
     @property
     def names(self) -> dict[str, tuple[str, ...]]:
@@ -43,8 +57,9 @@ class HealthBoard:
     async def publish(self) -> None:
         """Make every name known with the state that it has now."""
         for name, parts in self.names.items():
-            serving = not self._draining and all(self._ready[part] for part in parts)
-            await self.servicer.set(name, _STATUS.SERVING if serving else _STATUS.NOT_SERVING)
+            goes = self._draining and self._own.issuperset(parts)
+            serving = not goes and all(self._ready[part] for part in parts)
+            await self._servicer.set(name, _STATUS.SERVING if serving else _STATUS.NOT_SERVING)
 
     async def set_ready(self, part: str, ready: bool = True) -> None:
         """Say whether a part can do its work."""
@@ -52,6 +67,35 @@ class HealthBoard:
         await self.publish()
 
     async def drain(self) -> None:
-        """Turn every name to NOT_SERVING for good; calls are still answered."""
+        """Turn the names of this process to NOT_SERVING for good; calls are still answered."""
         self._draining = True
         await self.publish()
+
+    def send_watchers_away(self) -> None:
+        """End the streams of those who watch a suite: another replica goes on telling them."""
+        self._servicer.end_watches({name for name, parts in self.names.items() if not self._own.issuperset(parts)})
+
+
+class _Servicer(HealthServicer):
+    """The standard one, whose watches can be ended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._watches: dict[asyncio.Task[None], str] = {}
+
+    async def Watch(self, request: health_pb2.HealthCheckRequest, context: Any) -> None:
+        watch = asyncio.create_task(super().Watch(request, context))
+        self._watches[watch] = request.service
+        try:
+            await asyncio.wait([watch])
+            if watch.cancelled():
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "this replica goes away; watch another one")
+            await watch
+        finally:
+            del self._watches[watch]
+            watch.cancel()
+
+    def end_watches(self, names: set[str]) -> None:
+        for watch, name in self._watches.items():
+            if name in names:
+                watch.cancel()

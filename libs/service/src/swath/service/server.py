@@ -130,6 +130,7 @@ class Server:
         """
         await self._health.drain()
         await asyncio.sleep(self._settings.drain_lag_s)
+        self._health.send_watchers_away()
         if send_away is not None:
             await send_away()
         self._gate.close()
