@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from google.protobuf import message_factory
@@ -37,7 +38,7 @@ _WORDS = (
 )
 
 
-def messages(kind: type[Message], session_ids: list[str], depth: int = 0) -> st.SearchStrategy[Any]:
+def messages(kind: type[Message], session_ids: Sequence[str], depth: int = 0) -> st.SearchStrategy[Any]:
     """Return messages of a type; fields named session_id mostly hold one of the given ones."""
     described: Any = kind.DESCRIPTOR.fields
     fields = {field.name: _values(field, session_ids, depth) for field in described if _within(field, depth)}
@@ -86,7 +87,7 @@ def _fill_map(target: Any, entries: dict[Any, Any]) -> None:
             target[key] = value
 
 
-def _values(field: FieldDescriptor, session_ids: list[str], depth: int) -> st.SearchStrategy[Any]:
+def _values(field: FieldDescriptor, session_ids: Sequence[str], depth: int) -> st.SearchStrategy[Any]:
     if _is_map(field):
         entry: Any = field.message_type
         key, value = (entry.fields_by_name[name] for name in ("key", "value"))
@@ -95,7 +96,7 @@ def _values(field: FieldDescriptor, session_ids: list[str], depth: int) -> st.Se
     return st.lists(one, max_size=3) if field.is_repeated else one
 
 
-def _one(field: FieldDescriptor, session_ids: list[str], depth: int) -> st.SearchStrategy[Any]:
+def _one(field: FieldDescriptor, session_ids: Sequence[str], depth: int) -> st.SearchStrategy[Any]:
     if field.message_type is not None:
         return messages(message_factory.GetMessageClass(field.message_type), session_ids, depth + 1)
     if field.enum_type is not None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import cache
 
 import grpc
 import pytest
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from swath.api import ROUTES
 from swath.client import Client
 from swath_standalone.process import ServerProcess
+from swath_suite.suite import Suite
 
 from .messages import messages, mutated
 
@@ -40,46 +42,42 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         assert "Traceback" not in server.log.read_text(), "an exception that nobody expected is in the server's log"
 
 
-@pytest.fixture(scope="module")
-def channel(fuzzed: ServerProcess) -> Iterator[grpc.Channel]:
-    with grpc.insecure_channel(fuzzed.target) as channel:
-        yield channel
-
-
-@pytest.fixture(scope="module")
-def session_ids(fuzzed: ServerProcess) -> list[str]:
-    """A session with nothing, and one with a pipeline and a configuration."""
-    client = Client(fuzzed.target)
-    empty, loaded = client.open_session(), client.open_session()
-    loaded.set_run_config(loaded.resolve("trainrun", "trainrun/san_diego_rx"))
-    return [empty.id, loaded.id]
+@pytest.mark.parametrize("path", sorted(ROUTES), ids=lambda path: path.rpartition("/")[2])
+@pytest.mark.timeout(600)
+def test_a_method_answers_whatever_it_is_asked(path: str, fuzzed: ServerProcess) -> None:
+    _ask(path, fuzzed.target, EXAMPLES)
+    assert fuzzed.pid
 
 
 @pytest.mark.parametrize("path", sorted(ROUTES), ids=lambda path: path.rpartition("/")[2])
-@pytest.mark.timeout(600)
-def test_a_method_answers_whatever_it_is_asked(
-    path: str, channel: grpc.Channel, session_ids: list[str], fuzzed: ServerProcess
-) -> None:
+def test_a_method_answers_through_the_gateway_as_well(path: str, suite: Suite) -> None:
+    _ask(path, suite.target, EXAMPLES // 3)
+    assert all(each.alive for each in suite.processes.values())
+
+
+@cache
+def _sessions(target: str) -> tuple[str, ...]:
+    """A session with nothing, and one with a pipeline and a configuration."""
+    client = Client(target)
+    empty, loaded = client.open_session(), client.open_session()
+    loaded.set_run_config(loaded.resolve("trainrun", "trainrun/san_diego_rx"))
+    return empty.id, loaded.id
+
+
+def _ask(path: str, target: str, examples: int) -> None:
+    """Call a method with messages of its type, with damaged ones and with mere bytes."""
     service, name = path[1:].split("/")
     method = descriptor_pool.Default().FindServiceByName(service).methods_by_name[name]
-    valid = messages(message_factory.GetMessageClass(method.input_type), session_ids).map(
-        lambda message: message.SerializePartialToString()
-    )
-    makers = {
-        (False, False): channel.unary_unary,
-        (False, True): channel.unary_stream,
-        (True, False): channel.stream_unary,
-        (True, True): channel.stream_stream,
-    }
-    call = makers[method.client_streaming, method.server_streaming](path)
+    request_type = message_factory.GetMessageClass(method.input_type)
+    valid = messages(request_type, _sessions(target)).map(lambda message: message.SerializePartialToString())
 
     @settings(
-        max_examples=EXAMPLES,
+        max_examples=examples,
         deadline=None,
         database=None,
         derandomize="SWATH_FUZZ_EXAMPLES" not in os.environ,
         phases=(Phase.generate, Phase.shrink),
-        suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture),
+        suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large),
     )
     @given(valid | mutated(valid) | st.binary(max_size=64))
     def ask(request: bytes) -> None:
@@ -94,5 +92,12 @@ def test_a_method_answers_whatever_it_is_asked(
             assert "Traceback" not in words
             assert "/site-packages/" not in words
 
-    ask()
-    assert fuzzed.pid
+    with grpc.insecure_channel(target) as channel:
+        makers = {
+            (False, False): channel.unary_unary,
+            (False, True): channel.unary_stream,
+            (True, False): channel.stream_unary,
+            (True, True): channel.stream_stream,
+        }
+        call = makers[method.client_streaming, method.server_streaming](path)
+        ask()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from pathlib import Path
 
 import grpc
 import pytest
 
-from swath.client import Client, ClientConfig, RetryConfig
+from swath.client import Client
 from swath_suite.suite import Suite
 
 CLOSE = "/cuvis_ai.v1.CuvisAIService/CloseSession"
@@ -42,34 +40,6 @@ def test_a_service_may_call_what_it_needs_and_nothing_else(suite: Suite, who: st
 def test_users_go_through_the_gateway(suite: Suite) -> None:
     user = suite.certificates.issue_user("somebody")
     assert _call(suite, CLOSE, user).code() is grpc.StatusCode.PERMISSION_DENIED
-
-
-def test_certificates_are_replaced_without_a_failed_call(suite: Suite) -> None:
-    ended, failures, calls = threading.Event(), [], 0
-
-    def work() -> None:
-        nonlocal calls
-        # Without retries: a failed call is to be seen.
-        with Client(ClientConfig(target=suite.target, retry=RetryConfig(attempts=1))) as client:
-            while not ended.is_set():
-                try:
-                    with client.session() as session:
-                        session.resolve("trainrun", "trainrun/san_diego_rx")
-                    calls += 1
-                except Exception as error:
-                    failures.append(error)
-
-    workers = [threading.Thread(target=work) for _ in range(2)]
-    for worker in workers:
-        worker.start()
-    for _ in range(5):
-        suite.certificates.rotate()
-        time.sleep(1.0)
-    ended.set()
-    for worker in workers:
-        worker.join()
-    assert failures == []
-    assert calls > 10
 
 
 def test_every_call_that_changes_something_leaves_an_audit_line(suite: Suite) -> None:

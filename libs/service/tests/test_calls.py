@@ -45,6 +45,29 @@ class Training:
     async def GetTrainingCapabilities(self, request, context): ...
 
 
+class Endless:
+    """A stream that only its client ends; notes who its caller was when it was ended, and in which task."""
+
+    def __init__(self) -> None:
+        self.ended: asyncio.Queue[tuple[str, bool]] = asyncio.Queue()
+
+    async def Train(self, request, context):
+        peer, task = context.peer(), asyncio.current_task()
+        try:
+            while True:
+                yield pb.TrainResponse(message=peer)
+        finally:
+            self.ended.put_nowait((context.peer(), asyncio.current_task() is task))
+
+    async def SetTrainRunConfig(self, request, context): ...
+
+    async def StopTrain(self, request, context): ...
+
+    async def GetTrainStatus(self, request, context): ...
+
+    async def GetTrainingCapabilities(self, request, context): ...
+
+
 def _info(error: Any) -> error_details_pb2.ErrorInfo:
     status = rpc_status.from_call(error)
     assert status is not None
@@ -181,3 +204,13 @@ async def test_calls_in_flight_end_while_the_server_drains(serve):
     await begun.wait()
     await part.server.drain()
     assert await call == pb.InferenceResponse()
+
+
+async def test_a_stream_whose_client_leaves_ends_while_its_call_is_still_there(serve):
+    endless = Endless()
+    part = await serve({"training": endless})
+    for _ in range(20):
+        call = part.stub.Train(pb.TrainRequest())
+        peer = (await call.read()).message
+        call.cancel()
+        assert await asyncio.wait_for(endless.ended.get(), 5) == (peer, True)

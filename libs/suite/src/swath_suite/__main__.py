@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from swath.errors import SwathError
-from swath_suite.layout import PORT
+from swath_suite.layout import LOOPBACK, PORT
 from swath_suite.process import is_free
 from swath_suite.suite import Suite
 
@@ -19,6 +19,11 @@ def main() -> int:
     parser.add_argument("command", choices=("up", "down", "status"))
     parser.add_argument("--folder", type=Path, default=Path(".suite"), help="where everything goes (%(default)s)")
     parser.add_argument("--port", type=int, default=PORT, help="the gateway's port (%(default)s, else a free one)")
+    parser.add_argument(
+        "--host",
+        default=LOOPBACK,
+        help="where the gateway listens (%(default)s); on any other address by TLS, and callers say who they are",
+    )
     parser.add_argument("--keep", action="store_true", help="down: keep sessions, runs and files for the next up")
     arguments = parser.parse_args()
     folder = arguments.folder.resolve()
@@ -30,12 +35,19 @@ def main() -> int:
 
 
 def _up(folder: Path, arguments: argparse.Namespace) -> int:
-    suite = Suite(folder, port=arguments.port if is_free(arguments.port) else None)
+    suite = Suite(folder, port=arguments.port if is_free(arguments.port) else None, host=arguments.host)
     suite.load_processes()
     started = time.monotonic()
     print(f"Starting a suite in {folder}: Postgres, S3, {len(suite.processes)} processes with mutual TLS")
     suite.up()
     suite.save_processes()
+    if suite.layout.public_tls:
+        certs = folder / "certs"
+        mine = certs / "users" / "me"
+        shown = f"--tls-root {certs / 'ca.crt'} --tls-cert {mine / 'tls.crt'} --tls-key {mine / 'tls.key'}"
+        print("Callers say who they are. A certificate, and a call that shows it:")
+        print(f"  swath certs --out {certs} --services '' --users me")
+        print(f"  swath ls --target {suite.target} {shown}")
     print(f"Up after {time.monotonic() - started:.1f} s; the gateway's address:")
     print(suite.target)
     return 0

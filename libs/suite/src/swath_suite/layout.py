@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,10 @@ ONE_EACH: Mapping[str, int] = {"session": 1, "config": 1, "pipeline": 1, "traini
 """How many replicas of each service `make up` starts."""
 
 PORT = 50051
+
+LOOPBACK = "127.0.0.1"
+_HERE = {"0.0.0.0": LOOPBACK, "::": "::1"}
+"""Where clients of this machine find who listens everywhere."""
 
 
 @dataclass(frozen=True)
@@ -35,23 +40,34 @@ class Layout:
         replicas: Replicas of each service.
         ports: Ports of each process, by its name such as "inference-1"; and of "gateway".
         settings: Settings to add for every service.
+        host: Address that the gateway listens on.
+        public_tls: Whether clients call the gateway by TLS.
     """
 
     folder: Path
     replicas: Mapping[str, int]
     ports: Mapping[str, Ports]
     settings: Mapping[str, str] = field(default_factory=dict)
+    host: str = LOOPBACK
+    public_tls: bool = False
 
     @classmethod
     def new(
-        cls, folder: Path, replicas: Mapping[str, int], port: int | None = None, settings: Mapping[str, str] = {}
+        cls,
+        folder: Path,
+        replicas: Mapping[str, int],
+        port: int | None = None,
+        settings: Mapping[str, str] = {},
+        *,
+        host: str = LOOPBACK,
+        public_tls: bool = False,
     ) -> Layout:
         """Choose free ports; the gateway listens on the one that is given."""
         names = [f"{part}-{index}" for part in SERVICES for index in range(replicas[part])]
         numbers = iter(free_ports(3 * len(names) + 2))
         ports = {name: Ports(next(numbers), next(numbers), next(numbers)) for name in names}
         ports["gateway"] = Ports(next(numbers) if port is None else port, next(numbers))
-        return cls(folder, dict(replicas), ports, dict(settings))
+        return cls(folder, dict(replicas), ports, dict(settings), host, public_tls)
 
     @classmethod
     def load(cls, folder: Path) -> Layout | None:
@@ -61,12 +77,18 @@ class Layout:
             return None
         saved: dict[str, Any] = json.loads(place.read_text())
         ports = {name: Ports(**each) for name, each in saved["ports"].items()}
-        return cls(folder, saved["replicas"], ports, saved["settings"])
+        return cls(folder, saved["replicas"], ports, saved["settings"], saved["host"], saved["public_tls"])
 
     def save(self) -> None:
         """Write it down for `load`."""
         ports = {name: vars(each) for name, each in self.ports.items()}
-        saved = {"replicas": self.replicas, "ports": ports, "settings": self.settings}
+        saved = {
+            "replicas": self.replicas,
+            "ports": ports,
+            "settings": self.settings,
+            "host": self.host,
+            "public_tls": self.public_tls,
+        }
         (self.folder / "layout.json").write_text(json.dumps(saved, indent=2))
 
     def addresses(self, part: str) -> str:
@@ -75,8 +97,35 @@ class Layout:
 
     @property
     def target(self) -> str:
-        """Address that clients call."""
-        return f"127.0.0.1:{self.ports['gateway'].grpc}"
+        """Address that clients of this machine call."""
+        return self._at_gateway(self.ports["gateway"].grpc)
+
+    @property
+    def probe(self) -> str:
+        """Address of the gateway's port for probes."""
+        return self._at_gateway(self.ports["gateway"].health)
+
+    @property
+    def access(self) -> dict[str, str]:
+        """Settings of services that follow from where clients come from: on this machine alone nobody is asked."""
+        return {"SWATH_AUTH": "off"} if self.host == LOOPBACK else {}
+
+    @property
+    def edge(self) -> dict[str, str]:
+        """Settings of the gateway for clients: where it listens, and what it shows and asks for."""
+        ports = self.ports["gateway"]
+        settings = {"SWATH_HOST": self.host, "SWATH_PORT": str(ports.grpc), "SWATH_HEALTH_PORT": str(ports.health)}
+        if self.public_tls:
+            shown = self.certificate("gateway")
+            settings["SWATH_PUBLIC_TLS_CERT"] = shown["SWATH_TLS_CERT"]
+            settings["SWATH_PUBLIC_TLS_KEY"] = shown["SWATH_TLS_KEY"]
+            settings["SWATH_CLIENT_CA"] = shown["SWATH_TLS_CA"]
+        return settings
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """DNS names and IP addresses that certificates are good for, beside the services' own names."""
+        return tuple({"localhost", LOOPBACK, os.uname().nodename, _HERE.get(self.host, self.host)})
 
     def certificate(self, name: str) -> dict[str, str]:
         """Return the settings that give a process its certificate."""
@@ -86,3 +135,7 @@ class Layout:
             "SWATH_TLS_KEY": str(place / "tls.key"),
             "SWATH_TLS_CA": str(place / "ca.crt"),
         }
+
+    def _at_gateway(self, port: int) -> str:
+        host = _HERE.get(self.host, self.host)
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

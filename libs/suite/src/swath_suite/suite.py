@@ -15,9 +15,11 @@ from typing import Any, Self
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from swath.api import CUVIS
+from swath.client import ClientConfig, TlsConfig
 from swath.errors import TimedOut
 from swath.service.certificates import Authority
-from swath_suite.layout import ONE_EACH, SERVICES, Layout
+from swath_suite.layout import LOOPBACK, ONE_EACH, SERVICES, Layout
 from swath_suite.postgres import PostgresProcess
 from swath_suite.process import Process
 from swath_suite.s3 import S3Process
@@ -25,8 +27,8 @@ from swath_suite.s3 import S3Process
 CONFIGS = Path(__file__).resolve().parents[4] / "configs"
 """The shipped configs, in the repository that this package is run from."""
 
-_CERTIFICATE_NAMES = ("localhost", "127.0.0.1")
 _SERVING = health_pb2.HealthCheckResponse.SERVING
+_PATIENCE_S = 2.0
 
 
 class Suite:
@@ -36,7 +38,11 @@ class Suite:
         folder: Everything of the suite goes here, its state included: one that is started again finds it.
         replicas: Replicas of each service.
         port: The gateway's; a free one if not given.
-        settings: Settings to add for every service, such as SWATH_AUTH.
+        settings: Settings to add for every service, such as SWATH_AUTH. Unless that is among them, callers must say
+            who they are where the gateway listens on any other address than 127.0.0.1.
+        host: Address that the gateway listens on.
+        public_tls: Whether clients call the gateway by TLS, and may show a certificate of the suite's CA; unless said
+            otherwise they do on any other address than 127.0.0.1.
 
     Attributes:
         layout: Ports and files.
@@ -52,9 +58,14 @@ class Suite:
         replicas: Mapping[str, int] = ONE_EACH,
         port: int | None = None,
         settings: Mapping[str, str] | None = None,
+        host: str = LOOPBACK,
+        public_tls: bool | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.layout = Layout.load(folder) or Layout.new(folder, replicas, port, settings or {})
+        public_tls = host != LOOPBACK if public_tls is None else public_tls
+        self.layout = Layout.load(folder) or Layout.new(
+            folder, replicas, port, settings or {}, host=host, public_tls=public_tls
+        )
         self.layout.save()
         self.certificates = Authority(folder / "certs")
         self.postgres = PostgresProcess(folder / "postgres")
@@ -63,8 +74,31 @@ class Suite:
 
     @property
     def target(self) -> str:
-        """Address that clients call."""
+        """Address that clients of this machine call."""
         return self.layout.target
+
+    def config(self, token: str | None = None, user: str | None = None) -> ClientConfig:
+        """Return how a client reaches the gateway.
+
+        Args:
+            token: Bearer token that it sends.
+            user: Whose certificate it shows, issued if there is none.
+        """
+        tls = None
+        if self.layout.public_tls:
+            tls = TlsConfig(root=self.certificates.ca)
+            if user is not None:
+                shown = self.certificates.user(user)
+                if not shown.exists():
+                    self.certificates.issue_user(user)
+                tls = TlsConfig(root=self.certificates.ca, cert=shown / "tls.crt", key=shown / "tls.key")
+        return ClientConfig(target=self.target, tls=tls, token=token)
+
+    def channel(self) -> grpc.Channel:
+        """Return a channel to the gateway that tries each call once; the caller closes it."""
+        if not self.layout.public_tls:
+            return grpc.insecure_channel(self.target)
+        return grpc.secure_channel(self.target, grpc.ssl_channel_credentials(self.certificates.ca.read_bytes()))
 
     def up(self, timeout_s: float = 120.0) -> Self:
         """Start everything that does not run, and wait until the gateway says that all of it is SERVING.
@@ -75,7 +109,7 @@ class Suite:
         """
         for name in (*SERVICES, "gateway"):
             if not (self.layout.folder / "certs" / name).exists():
-                self.certificates.issue_service(name, _CERTIFICATE_NAMES)
+                self.certificates.issue_service(name, self.layout.names)
         self.postgres.start()
         self.s3.start()
         self.migrate()
@@ -113,10 +147,10 @@ class Suite:
 
     def ready(self, name: str) -> bool:
         """Whether a process says that it is ready, on its port for probes."""
-        port = self.layout.ports[name].health
         if name == "gateway":
-            return _answers(f"http://127.0.0.1:{port}/ready")
-        return _serves(f"127.0.0.1:{port}", f"swath.{name.rpartition('-')[0]}")
+            return _answers(f"http://{self.layout.probe}/ready")
+        port = self.layout.ports[name].health
+        return _serves(grpc.insecure_channel(f"127.0.0.1:{port}"), f"swath.{name.rpartition('-')[0]}")
 
     def metrics(self, name: str) -> str:
         """Return what a service tells Prometheus."""
@@ -124,16 +158,20 @@ class Suite:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5.0) as answer:
             return answer.read().decode()
 
-    def wait(self, service: str = "cuvis_ai.v1.CuvisAIService", timeout_s: float = 60.0) -> None:
-        """Wait until health at the gateway calls a service name SERVING.
+    def wait(self, timeout_s: float = 60.0) -> None:
+        """Wait until calls of every service are answered: the gateway knows a replica that is ready, and says so.
 
         Raises:
             TimedOut: It did not in time.
         """
         deadline = time.monotonic() + timeout_s
-        while not _serves(self.target, service):
+        while not (_answers(f"http://{self.layout.probe}/suite") and _serves(self.channel(), CUVIS)):
             if time.monotonic() > deadline:
-                raise TimedOut(f"{service} was not SERVING at the gateway within {timeout_s:g} s")
+                missing = [part for part in SERVICES if not _serves(self.channel(), f"swath.{part}")]
+                raise TimedOut(
+                    f"not every service was ready at the gateway within {timeout_s:g} s; "
+                    f"not ready: {', '.join(missing) or 'none'}"
+                )
             time.sleep(0.1)
 
     def save_processes(self) -> None:
@@ -163,15 +201,7 @@ class Suite:
                 yield name, Process(name, command, self._settings(part, index), layout.folder / "logs" / f"{name}.log")
         gateway = [sys.executable, "-m", "swath_gateway", "--folder", str(layout.folder / "gateway")]
         gateway += ["--envoy", str(Path(sys.executable).with_name("envoy"))]
-        ports = layout.ports["gateway"]
-        environment = {
-            **self._addresses(),
-            **layout.certificate("gateway"),
-            "SWATH_HOST": "127.0.0.1",
-            "SWATH_PORT": str(ports.grpc),
-            "SWATH_HEALTH_PORT": str(ports.health),
-            **layout.settings,
-        }
+        environment = {**self._addresses(), **layout.certificate("gateway"), **layout.edge, **layout.settings}
         yield "gateway", Process("gateway", gateway, environment, layout.folder / "logs" / "gateway.log")
 
     def _settings(self, part: str, index: int) -> dict[str, str]:
@@ -195,6 +225,7 @@ class Suite:
             "SWATH_S3_ACCESS_KEY_ID": self.s3.access_key_id,
             "SWATH_S3_SECRET_ACCESS_KEY": self.s3.secret_access_key,
             "SWATH_LOG_FORMAT": "json",
+            **layout.access,
             **layout.settings,
         }
 
@@ -218,11 +249,11 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _serves(target: str, service: str) -> bool:
+def _serves(channel: grpc.Channel, service: str) -> bool:
     request = health_pb2.HealthCheckRequest(service=service)
-    with grpc.insecure_channel(target) as channel:
+    with channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
         try:
-            return stub.Check(request, timeout=1.0).status == _SERVING
+            return stub.Check(request, timeout=_PATIENCE_S).status == _SERVING
         except grpc.RpcError:
             return False

@@ -15,12 +15,14 @@ import pytest
 from swath.errors import DependencyMissing
 from swath.storage.places import S3Place
 from swath_suite.disk import SmallDisk
+from swath_suite.identities import Identities
 from swath_suite.layout import SERVICES
 from swath_suite.postgres import PostgresProcess
 from swath_suite.s3 import S3Process
 from swath_suite.suite import Suite
 
 _numbers = count(1)
+_SUITES = {"suite", "public_suite"}
 
 
 @pytest.fixture(scope="session")
@@ -105,10 +107,38 @@ def suite(open_folder: Path) -> Iterator[Suite]:
         yield made
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist looks at the groups in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.fixture(scope="session")
+def identities(open_folder: Path) -> Iterator[Identities]:
+    """Users whom the public suite knows."""
+    (open_folder / "identities").mkdir()
+    with Identities(open_folder / "identities") as identities:
+        yield identities
+
+
+@pytest.fixture(scope="session")
+def public_suite(open_folder: Path, identities: Identities) -> Iterator[Suite]:
+    """A suite of one replica each that listens on all addresses: by TLS, and callers must say who they are.
+
+    Nothing says so: it follows from where it listens.
+    """
+    try:
+        made = Suite(
+            open_folder / "public",
+            replicas=dict.fromkeys(SERVICES, 1),
+            host="0.0.0.0",
+            settings=identities.settings,
+        )
+    except DependencyMissing as error:
+        missing(error.message)
+    with made:
+        yield made
+
+
+@pytest.hookimpl(wrapper=True)  # before xdist, which looks at the groups in the same hook
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """Have all tests that need a suite run in one process: it takes half a minute to start, and gigabytes."""
     for item in items:
-        if "suite" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("suite"))
+        for name in _SUITES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.xdist_group(name))
             item.add_marker(pytest.mark.timeout(300))
+    yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from swath_gateway.certificates import CLIENT_AUTHORITY, PUBLIC_CERTIFICATE, Certificates
-from swath_gateway.clusters import ADMIN, COLLECTOR
+from swath_gateway.clusters import ADMIN, COLLECTOR, PARTS
 from swath_gateway.routing import routes
 from swath_gateway.settings import GatewaySettings
 
@@ -53,15 +53,6 @@ def public_listener(settings: GatewaySettings, certificates: Certificates) -> di
 
 def probe_listener(settings: GatewaySettings) -> dict[str, Any]:
     """Return the plain HTTP listener for probes and Prometheus."""
-    ready = {
-        "name": "envoy.filters.http.health_check",
-        "typed_config": {
-            "@type": f"{_FILTERS}.health_check.v3.HealthCheck",
-            # Answers 503 once the gateway drains.
-            "pass_through_mode": False,
-            "headers": [{"name": ":path", "string_match": {"exact": "/ready"}}],
-        },
-    }
     manager = {
         "codec_type": "HTTP1",
         "route_config": {
@@ -76,7 +67,12 @@ def probe_listener(settings: GatewaySettings) -> dict[str, Any]:
                 }
             ]
         },
-        "http_filters": [ready, _router()],
+        "http_filters": [
+            # Both answer 503 once the gateway drains.
+            _probe("ready"),
+            _probe("suite", cluster_min_healthy_percentages={part: {"value": 1} for part in PARTS}),
+            _router(),
+        ],
     }
     return {
         "name": "probe",
@@ -121,6 +117,7 @@ def _public(settings: GatewaySettings) -> dict[str, Any]:
                 }
             ]
         },
+        "local_reply_config": {"mappers": [_nobody_ready()]},
         "http_filters": [
             _filter("cors", "cors.v3.Cors"),
             _filter("grpc_web", "grpc_web.v3.GrpcWeb"),
@@ -149,6 +146,14 @@ def _public(settings: GatewaySettings) -> dict[str, Any]:
     return manager
 
 
+def _nobody_ready() -> dict[str, Any]:
+    words = "no replica of %UPSTREAM_CLUSTER_RAW% is ready: nothing was done, and the call may be made again"
+    return {
+        "filter": {"response_flag_filter": {"flags": ["UH"]}},
+        "body_format_override": {"text_format_source": {"inline_string": words}},
+    }
+
+
 def _manager(prefix: str, settings: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": "envoy.filters.network.http_connection_manager",
@@ -158,6 +163,13 @@ def _manager(prefix: str, settings: dict[str, Any]) -> dict[str, Any]:
 
 def _filter(name: str, kind: str, **settings: Any) -> dict[str, Any]:
     return {"name": f"envoy.filters.http.{name}", "typed_config": {"@type": f"{_FILTERS}.{kind}", **settings}}
+
+
+def _probe(name: str, **conditions: Any) -> dict[str, Any]:
+    """Return what answers GET /NAME with 200, or 503 where the conditions do not hold."""
+    asked = [{"name": ":path", "string_match": {"exact": f"/{name}"}}]
+    probe = _filter("health_check", "health_check.v3.HealthCheck", pass_through_mode=False, headers=asked, **conditions)
+    return probe | {"name": name}
 
 
 def _router() -> dict[str, Any]:

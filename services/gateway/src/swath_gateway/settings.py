@@ -21,7 +21,8 @@ class GatewaySettings(PeerSettings):
     port: int = Field(default=50051, ge=1, le=65535)
     """Public port: gRPC, and gRPC-Web over HTTP/1.1."""
     health_port: int = Field(default=8086, ge=1, le=65535)
-    """Port for probes (`/ready`) and Prometheus (`/stats/prometheus`), plain HTTP. Not for clients."""
+    """Port for probes and Prometheus, plain HTTP, not for clients: `/ready` (the gateway takes calls), `/suite` (every
+    service has a replica that takes them), `/stats/prometheus`."""
     public_tls_cert: Path | None = None
     """Certificate chain that clients see, PEM. Without one the public port speaks plain text."""
     public_tls_key: Path | None = None

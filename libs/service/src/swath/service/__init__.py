@@ -2,6 +2,7 @@
 
 from swath.service.channels import channel
 from swath.service.guards import pipeline_of, require_idle
+from swath.service.handlers import ClosingInterceptor
 from swath.service.health import HealthBoard
 from swath.service.identity import Caller, acting_as, caller
 from swath.service.interceptors import CallInterceptor
@@ -15,6 +16,7 @@ from swath.service.slices import FallbackHandler, slice_handler, whole_handler
 __all__ = [
     "CallInterceptor",
     "Caller",
+    "ClosingInterceptor",
     "ConnectionSettings",
     "FallbackHandler",
     "HealthBoard",

@@ -78,7 +78,8 @@ def _guarded(
 
     async def stream(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
         await admitted(context)
-        async for answer in answers_of(inner(request, context)):
-            yield answer
+        async with answers_of(inner(request, context)) as answers:
+            async for answer in answers:
+                yield answer
 
     return with_behaviour(handler, stream if shape(handler)[1] else single)

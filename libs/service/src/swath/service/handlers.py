@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import grpc
@@ -49,16 +50,51 @@ def with_behaviour(handler: grpc.RpcMethodHandler, answer: Callable[..., Any]) -
     )
 
 
-async def answers_of(result: Any) -> AsyncIterator[Any]:
-    """Yield what a function that answers with a stream gives: an async generator, or a coroutine that writes itself."""
-    if not hasattr(result, "__aiter__"):
-        await result
-        return
-    try:
-        async for answer in result:
-            yield answer
-    finally:
-        await result.aclose()
+@asynccontextmanager
+async def answers_of(result: Any) -> AsyncIterator[AsyncIterator[Any]]:
+    """Iterate over what a function that answers with a stream gives, in an `async with` block.
+
+    Args:
+        result: An async generator, which is closed when the block is left and not whenever it is collected; or a
+            coroutine that writes its answers itself.
+    """
+    if hasattr(result, "__aiter__"):
+        async with aclosing(result):
+            yield result
+    else:
+        yield _written(result)
+
+
+async def _written(answering: Awaitable[None]) -> AsyncIterator[Any]:
+    await answering
+    for answer in ():
+        yield answer
+
+
+class ClosingInterceptor(grpc.aio.ServerInterceptor):
+    """Ends answers that are streams before gRPC forgets their call, also when the client leaves in the middle.
+
+    gRPC drops the generator of a call that is cancelled. Whatever it and those within it do at their end would then
+    happen when they are collected, with a call that is no more: asked for its peer, it takes the process down. To be
+    registered before all interceptors that do something at the end of a call.
+    """
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler | None:
+        handler = await continuation(handler_call_details)
+        if handler is None or not shape(handler)[1]:
+            return handler
+        inner = behaviour(handler)
+
+        async def stream(request: Any, context: grpc.aio.ServicerContext) -> None:
+            async with answers_of(inner(request, context)) as answers:
+                async for answer in answers:
+                    await context.write(answer)
+
+        return with_behaviour(handler, stream)
 
 
 def status_of(context: grpc.aio.ServicerContext, error: BaseException | None) -> grpc.StatusCode:

@@ -83,7 +83,9 @@ class _Servicer(HealthServicer):
         super().__init__()
         self._watches: dict[asyncio.Task[None], str] = {}
 
-    async def Watch(self, request: health_pb2.HealthCheckRequest, context: Any) -> None:
+    async def Watch(  # noqa: N802 - the protocol's name
+        self, request: health_pb2.HealthCheckRequest, context: Any
+    ) -> None:
         watch = asyncio.create_task(super().Watch(request, context))
         self._watches[watch] = request.service
         try:

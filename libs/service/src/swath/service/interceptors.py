@@ -67,8 +67,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             with CallRecord(method, context, slow_s) as record:
                 try:
                     with self._gate.passing(method):
-                        async for answer in answers_of(inner(parse(request, record), context)):
-                            yield answer
+                        async with answers_of(inner(parse(request, record), context)) as answers:
+                            async for answer in answers:
+                                yield answer
                 except GeneratorExit:
                     raise
                 except BaseException as error:

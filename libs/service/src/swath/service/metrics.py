@@ -141,9 +141,10 @@ class MetricsInterceptor(grpc.aio.ServerInterceptor):
 
         async def stream(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
             with _Count(self._calls, labels, context) as count:
-                async for answer in answers_of(inner(arrived(request, count), context)):
-                    yield answer
-                    count.sent()
+                async with answers_of(inner(arrived(request, count), context)) as answers:
+                    async for answer in answers:
+                        yield answer
+                        count.sent()
 
         return with_behaviour(handler, stream if answers_stream else single)
 

@@ -31,6 +31,7 @@ class CallRecord:
     def __init__(self, method: str, context: grpc.aio.ServicerContext, slow_s: float | None) -> None:
         self._method = method
         self._context = context
+        self._peer = context.peer()
         self._slow_s = slow_s
         self._session = ""
         self._started = 0.0
@@ -74,5 +75,5 @@ class CallRecord:
         return {
             "session": self._session,
             "caller": who.name if who is not None else "",
-            "peer": self._context.peer(),
+            "peer": self._peer,
         }

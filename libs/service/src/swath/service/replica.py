@@ -32,6 +32,13 @@ class ReplicaSettings(ServerSettings, StorageSettings, PeerSettings):
     configs: Path = Path("/opt/swath/configs")
     """Folder of the shipped Hydra configs, the same in every service."""
 
+    def _is_reachable(self) -> bool:
+        # Clients come by the gateway, and where that listens its services do not know.
+        return True
+
+    def _where(self) -> str:
+        return "behind a gateway"
+
 
 def remote_sessions(settings: ReplicaSettings, stack: AsyncExitStack) -> OwnedSessions:
     """Return the sessions of the suite, as the callers of this service see them.

@@ -13,6 +13,7 @@ from swath.errors import InvalidInput, Unavailable
 from swath.service.access import AccessInterceptor
 from swath.service.authentication import Authenticator
 from swath.service.gate import Gate
+from swath.service.handlers import ClosingInterceptor
 from swath.service.health import HealthBoard
 from swath.service.interceptors import CallInterceptor
 from swath.service.reflection import add_reflection
@@ -80,9 +81,13 @@ class Server:
         handlers = tuple(handlers)
         access = self._access(handlers, behind_gateway=behind_gateway)
         self._metrics = metrics
-        interceptors = [TracingInterceptor(), *access, CallInterceptor(settings.slow_call_s, self._gate)]
-        if metrics is not None:
-            interceptors.insert(0, metrics.interceptor(handlers))
+        interceptors = [
+            ClosingInterceptor(),
+            *(() if metrics is None else (metrics.interceptor(handlers),)),
+            TracingInterceptor(),
+            *access,
+            CallInterceptor(settings.slow_call_s, self._gate),
+        ]
         self._server = grpc.aio.server(interceptors=interceptors, options=server_options(settings))
         self._server.add_generic_rpc_handlers(handlers)
         health_pb2_grpc.add_HealthServicer_to_server(health.servicer, self._server)

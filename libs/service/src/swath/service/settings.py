@@ -102,7 +102,7 @@ class ServerSettings(ConnectionSettings):
     """Whether who connects by TLS must show a certificate of `tls_ca`. Ignored, tokens alone say who calls."""
     auth: Literal["auto", "off", "required"] = "auto"
     """Whether callers must say who they are, by token, JWT or client certificate; sessions and runs then belong to
-    them. `auto`: not on a loopback address or a Unix socket, on any other one yes."""
+    them. `auto`: not on a loopback address or a Unix socket, on any other one and behind a gateway yes."""
     tokens: dict[str, str | tuple[str, ...]] = Field(default_factory=dict)
     """Names and the SHA-256 of their bearer tokens in hexadecimal, one or several each; as a variable, JSON.
     `swath token NAME` makes one."""
@@ -147,7 +147,7 @@ class ServerSettings(ConnectionSettings):
             self.tokens or self.tokens_file or self.jwt_issuers or self.asks_for_certificates
         ):
             raise ValueError(
-                f"callers must say who they are on {self.host}, but there is no way to: set tokens "
+                f"callers must say who they are {self._where()}, but there is no way to: set tokens "
                 "(`swath token NAME` makes one), tokens_file, jwt_issuers, or tls_cert, tls_key and tls_ca for client "
                 "certificates; or set auth to off, and everybody is everybody"
             )
@@ -165,7 +165,7 @@ class ServerSettings(ConnectionSettings):
     @property
     def auth_required(self) -> bool:
         """Whether callers must say who they are."""
-        return self.auth == "required" or (self.auth == "auto" and not _is_loopback(self.host))
+        return self.auth == "required" or (self.auth == "auto" and self._is_reachable())
 
     @property
     def asks_for_certificates(self) -> bool:
@@ -174,6 +174,13 @@ class ServerSettings(ConnectionSettings):
 
     def _needs_ca(self) -> bool:
         return self.client_certificates == "required"
+
+    def _is_reachable(self) -> bool:
+        """Whether others than programs of this machine may call."""
+        return not _is_loopback(self.host)
+
+    def _where(self) -> str:
+        return f"on {self.host}"
 
 
 def check_tokens(tokens: Any) -> dict[str, tuple[str, ...]]:

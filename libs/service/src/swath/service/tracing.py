@@ -122,8 +122,9 @@ class TracingInterceptor(grpc.aio.ServerInterceptor):
 
         async def stream(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
             with _call(method, carrier, context):
-                async for answer in answers_of(inner(request, context)):
-                    yield answer
+                async with answers_of(inner(request, context)) as answers:
+                    async for answer in answers:
+                        yield answer
 
         return with_behaviour(handler, stream if shape(handler)[1] else single)
 

@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 
 from swath.errors import SwathError
-from swath.service import CallInterceptor, whole_handler
+from swath.service import CallInterceptor, ClosingInterceptor, whole_handler
 from swath.service.tracing import part_of
 from swath.training.v1 import worker_pb2 as pb
 from swath_training.adapters.messages import call_metadata, command_message, hello_of, item_of, welcome_message
@@ -150,7 +150,9 @@ class WorkerServer:
     """
 
     def __init__(self, address: str, servicer: WorkerLinkServicer) -> None:
-        self._server = grpc.aio.server(interceptors=(CallInterceptor(),), options=[("grpc.so_reuseport", 0)])
+        self._server = grpc.aio.server(
+            interceptors=(ClosingInterceptor(), CallInterceptor()), options=[("grpc.so_reuseport", 0)]
+        )
         self._server.add_generic_rpc_handlers((worker_handler(servicer),))
         self._server.add_insecure_port(address)
 

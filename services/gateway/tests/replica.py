@@ -1,0 +1,64 @@
+"""A replica of any service, as the gateway sees one: writes each call down and answers all alike.
+
+    python replica.py PORT LOG MODE
+
+MODE is one of MODES below.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+MODES = ("answers", "refuses", "dies", "hangs")
+"""What becomes of a call: an empty answer, UNAVAILABLE, the end of the process, an answer after a second."""
+
+
+class Replica(grpc.GenericRpcHandler):
+    def __init__(self, log: Path, mode: str) -> None:
+        self._log = log
+        self._mode = mode
+        self._lock = threading.Lock()
+
+    def service(self, handler_call_details: Any) -> grpc.RpcMethodHandler:
+        def answer(requests: Any, context: grpc.ServicerContext) -> Any:
+            metadata = {str(key): str(value) for key, value in context.invocation_metadata()}
+            line = json.dumps({"method": handler_call_details.method, "metadata": metadata})
+            with self._lock, self._log.open("a") as log:
+                log.write(f"{line}\n")
+            if self._mode == "refuses":
+                context.abort(grpc.StatusCode.UNAVAILABLE, "go away")
+            if self._mode == "dies":
+                os._exit(1)
+            if self._mode == "hangs":
+                time.sleep(1.0)
+            yield b""
+
+        return grpc.stream_stream_rpc_method_handler(answer)
+
+
+def main() -> None:
+    port, log, mode = sys.argv[1:]
+    assert mode in MODES
+    server = grpc.server(ThreadPoolExecutor(16), options=[("grpc.so_reuseport", 0)])
+    servicer = health.HealthServicer()
+    for part in ("session", "config", "pipeline", "training", "inference"):
+        servicer.set(f"swath.{part}", health_pb2.HealthCheckResponse.SERVING)
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    server.add_generic_rpc_handlers((Replica(Path(log), mode),))
+    server.add_insecure_port(f"127.0.0.1:{port}")
+    server.start()
+    server.wait_for_termination()
+
+
+if __name__ == "__main__":
+    main()
