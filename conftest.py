@@ -1,3 +1,15 @@
 """What every test can use."""
 
+from __future__ import annotations
+
+import os
+
+import pytest
+
 pytest_plugins = ["swath_suite.testing"]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what a run of all tests has not run."""
+    if not os.environ.get("SWATH_E2E"):
+        terminalreporter.write_line("Left out: tests/cluster, which needs a Kubernetes cluster. `make e2e` runs it.")

@@ -19,7 +19,7 @@ from swath.client import Client, ClientConfig, TlsConfig
 REPOSITORY = Path(__file__).resolve().parents[2]
 CHART = REPOSITORY / "charts" / "swath"
 VALUES = Path(__file__).with_name("values.yaml")
-NAMESPACE = "swath-e2e"
+IMAGES = Path(__file__).with_name("images.yaml")
 RELEASE = "swath"
 
 _ASKED = "SWATH_E2E"
@@ -31,19 +31,35 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
 
 
 class Cluster:
-    """kubectl and helm, in one namespace."""
+    """kubectl and helm, in one namespace.
+
+    Args:
+        namespace: Made if it is not there.
+        values: What is installed, beside which images.
+    """
+
+    def __init__(self, namespace: str, values: Path) -> None:
+        self.namespace = namespace
+        self._values = values
+        self.kubectl("create", "namespace", namespace, check=False)
 
     def kubectl(self, *arguments: str, given: str = "", check: bool = True) -> str:
         """Run kubectl and return what it prints."""
-        return _run(["kubectl", "--namespace", NAMESPACE, *arguments], given, check)
+        return run(["kubectl", "--namespace", self.namespace, *arguments], given, check)
 
     def helm(self, *arguments: str, check: bool = True) -> str:
         """Run helm and return what it prints."""
-        return _run([_program("helm"), "--namespace", NAMESPACE, *arguments], "", check)
+        return run([program("helm"), "--namespace", self.namespace, *arguments], "", check)
 
     def apply(self, *arguments: str) -> None:
         """Install the chart, or upgrade to other values, and wait until all of it is ready."""
-        self.helm("upgrade", "--install", RELEASE, str(CHART), "-f", str(VALUES), "--wait", "--timeout=8m", *arguments)
+        files = ["-f", str(self._values), "-f", str(IMAGES)]
+        self.helm("upgrade", "--install", RELEASE, str(CHART), *files, "--wait", "--timeout=8m", *arguments)
+
+    def remove(self) -> None:
+        """Leave nothing behind."""
+        self.helm("uninstall", RELEASE, "--wait", "--timeout=5m", check=False)
+        self.kubectl("delete", "namespace", self.namespace, "--timeout=5m", check=False)
 
     def objects(self, kind: str, *selector: str) -> list[dict[str, Any]]:
         """Return objects of a kind."""
@@ -73,14 +89,14 @@ class Cluster:
         return found
 
 
-def _program(name: str) -> str:
+def program(name: str) -> str:
     places = os.pathsep.join([os.environ.get("PATH", ""), str(Path.home() / "go" / "bin")])
     found = shutil.which(name, path=places)
     assert found is not None, f"{name} is not on this machine"
     return found
 
 
-def _run(command: list[str], given: str, check: bool) -> str:
+def run(command: list[str], given: str = "", check: bool = True) -> str:
     done = subprocess.run(command, input=given, capture_output=True, text=True, check=False, timeout=600)
     assert not check or done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
     return done.stdout + ("" if check else done.stderr)
@@ -89,14 +105,12 @@ def _run(command: list[str], given: str, check: bool) -> str:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """The chart installed; removed in the end."""
-    made = Cluster()
-    made.kubectl("create", "namespace", NAMESPACE, check=False)
+    made = Cluster("swath-e2e", VALUES)
     started = time.monotonic()
     made.apply()
     print(f"installed and ready after {time.monotonic() - started:.0f} s")
     yield made
-    made.helm("uninstall", RELEASE, "--wait", "--timeout=5m", check=False)
-    made.kubectl("delete", "namespace", NAMESPACE, "--timeout=5m", check=False)
+    made.remove()
 
 
 @pytest.fixture(scope="session")
@@ -112,10 +126,11 @@ def grpcurl(client_config: ClientConfig) -> Callable[..., str]:
         f"authorization: Bearer {client_config.token}",
     ]
 
-    def run(*arguments: str) -> str:
-        return _run([_program("grpcurl"), *options, client_config.target, *arguments], "", True)
+    def call(method: str, given: Any = None) -> str:
+        message = [] if given is None else ["-d", json.dumps(given)]
+        return run([program("grpcurl"), *options, *message, client_config.target, method])
 
-    return run
+    return call
 
 
 @pytest.fixture(scope="session")

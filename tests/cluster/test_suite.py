@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from swath.client import Client, ClientConfig, Session
+from swath.client import CallError, Client, ClientConfig, Session
 from swath_suite.workload import Workload, fitted, scene
 
-from .conftest import RELEASE, Cluster
+from .conftest import RELEASE, Cluster, run
 
 SERVICES = ("session", "config", "pipeline", "training", "inference")
 
@@ -41,7 +42,7 @@ def test_a_pod_does_by_dns(cluster: Cluster) -> None:
 
 def test_reflection_lists_everything_and_health_is_told(grpcurl: Callable[..., str]) -> None:
     assert "cuvis_ai.v1.CuvisAIService" in grpcurl("list")
-    health = grpcurl("-d", '{"service": "cuvis_ai.v1.CuvisAIService"}', "grpc.health.v1.Health/Check")
+    health = grpcurl("grpc.health.v1.Health/Check", given={"service": "cuvis_ai.v1.CuvisAIService"})
     assert json.loads(health)["status"] == "SERVING"
 
 
@@ -55,8 +56,8 @@ def test_runs_are_jobs_on_gpus_and_one_too_many_waits_in_words(cluster: Cluster,
         messages = [run.result(240) for run in runs]
     assert worker["resources"]["limits"]["nvidia.com/gpu"] == "1"
     assert jobs[0]["metadata"]["ownerReferences"][0]["kind"] == "Deployment"
-    # The node has two of them: one of three runs had to wait for another to end.
-    assert sum("no place for the worker" in said for said in messages) == 1
+    # The node has two of them: one of three runs has to wait for another to end.
+    assert any("no place for the worker" in said for said in messages)
 
 
 def _configured(client: Client) -> Session:
@@ -68,6 +69,76 @@ def _configured(client: Client) -> Session:
 
 def _messages(session: Session) -> str:
     return "\n".join(told.message for told in session.train("statistical"))
+
+
+@pytest.fixture
+def repaired(cluster: Cluster) -> Iterator[None]:
+    """Brings the installation back to what it was."""
+    yield
+    cluster.apply()
+
+
+QUOTA = """
+apiVersion: v1
+kind: ResourceQuota
+metadata: {name: workers}
+spec: {hard: {requests.nvidia.com/gpu: "0"}}
+"""
+
+
+def test_a_quota_is_said_and_the_run_begins_once_there_is_room(cluster: Cluster, client: Client) -> None:
+    fitted(client)
+    cluster.kubectl("apply", "-f", "-", given=QUOTA)
+    said = []
+    try:
+        for told in _configured(client).train("statistical"):
+            said.append(told.message)
+            if "exceeded quota" in told.message:
+                cluster.kubectl("delete", "resourcequota", "workers", "--ignore-not-found")
+    finally:
+        cluster.kubectl("delete", "resourcequota", "workers", "--ignore-not-found")
+    assert any("exceeded quota" in each for each in said)
+
+
+@pytest.mark.usefixtures("repaired")
+def test_an_image_that_is_not_there_is_said_within_seconds(cluster: Cluster, client: Client) -> None:
+    cluster.apply("--set", "training.workers.image.repository=swath-nowhere")
+    session = _configured(client)
+    started = time.monotonic()
+    said = next(told.message for told in session.train("statistical") if "swath-nowhere" in told.message)
+    assert time.monotonic() - started < 30
+    assert "the worker's container does not start" in said
+    session.stop()
+
+
+@pytest.mark.usefixtures("repaired")
+def test_rights_that_are_missing_are_said_at_once(cluster: Cluster, client: Client) -> None:
+    cluster.kubectl("delete", "rolebinding", f"{RELEASE}-training")
+    with pytest.raises(CallError, match="does not let the training service"):
+        _messages(_configured(client))
+
+
+def test_metrics_are_read_by_a_pod_of_another_namespace(cluster: Cluster) -> None:
+    pods = [each for each in cluster.objects("pods") if each["status"]["phase"] == "Running"]
+    ports = {
+        f"{each['status']['podIP']}:{port['containerPort']}": each["metadata"]["name"]
+        for each in pods
+        for container in each["spec"]["containers"]
+        for port in container.get("ports", ())
+        if port["name"] in ("metrics", "probe")
+    }
+    read = (
+        "import json, urllib.request as u\n"
+        f"for at in {sorted(ports)}:\n"
+        " path = '/stats/prometheus' if at.endswith(':8086') else '/metrics'\n"
+        " print(at, u.urlopen(f'http://{at}{path}', timeout=10).read().decode().count('\\n'))\n"
+    )
+    start = ["kubectl", "--namespace", "default", "run", "prometheus", "--image=swath-core:e2e", "--restart=Never"]
+    said = run([*start, "--rm", "--attach", "--quiet", "--command", "--", "python", "-c", read])
+    lines = {at: int(count) for at, count in (line.split() for line in said.splitlines())}
+    assert lines.keys() == ports.keys()
+    assert min(lines.values()) > 20
+    assert {name.split("-")[1] for name in ports.values()} == {*SERVICES, "gateway"}
 
 
 def test_calls_go_to_all_replicas_of_inference(cluster: Cluster, client: Client) -> None:

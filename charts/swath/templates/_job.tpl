@@ -3,7 +3,7 @@
 {{- $workers := .Values.training.workers -}}
 {{- $values := include "swath.part" (dict "root" . "part" "training") | fromYaml -}}
 {{- $scope := dict "root" . "component" "worker" "part" "worker" "user" .Values.runAsUser -}}
-{{- $image := .Values.images.torch -}}
+{{- $image := mergeOverwrite (deepCopy .Values.images.torch) $workers.image -}}
 apiVersion: batch/v1
 kind: Job
 metadata:
