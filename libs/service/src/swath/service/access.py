@@ -10,7 +10,7 @@ import grpc
 from swath.api import ROUTES
 from swath.service.authentication import Authenticator
 from swath.service.authorization import require_granted
-from swath.service.handlers import answers_of, behaviour, shape, with_behaviour
+from swath.service.handlers import Continuation, answers_of, behaviour, shape, with_behaviour
 from swath.service.identity import peer_uri, set_caller
 from swath.service.interceptors import end_call
 
@@ -41,9 +41,7 @@ class AccessInterceptor(grpc.aio.ServerInterceptor):
         self._behind_gateway = behind_gateway
 
     async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler | None]],
-        handler_call_details: grpc.HandlerCallDetails,
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
     ) -> grpc.RpcMethodHandler | None:
         handler = await continuation(handler_call_details)
         if handler is None or all(each.service(handler_call_details) is None for each in self._handlers):

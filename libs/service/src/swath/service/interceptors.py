@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, NoReturn
 
 import grpc
@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 
 from swath.errors import InvalidInput, SwathError
 from swath.service.gate import Gate
-from swath.service.handlers import MAKERS, answers_of, behaviour, shape
+from swath.service.handlers import MAKERS, Continuation, answers_of, behaviour, shape
 from swath.service.records import CallRecord
 from swath.service.status import code_of, details_of, short
 
@@ -38,9 +38,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._gate = gate or Gate()
 
     async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler | None]],
-        handler_call_details: grpc.HandlerCallDetails,
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
     ) -> grpc.RpcMethodHandler | None:
         handler = await continuation(handler_call_details)
         if handler is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from threading import Thread
 from typing import Any
 from wsgiref.simple_server import WSGIServer
@@ -16,7 +16,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from swath.errors import Unavailable
-from swath.service.handlers import KINDS, answers_of, behaviour, shape, status_of, with_behaviour
+from swath.service.handlers import KINDS, Continuation, answers_of, behaviour, shape, status_of, with_behaviour
 
 _LABELS = ("grpc_type", "grpc_service", "grpc_method")
 _STANDARD = frozenset(
@@ -113,9 +113,7 @@ class MetricsInterceptor(grpc.aio.ServerInterceptor):
         self._handlers = handlers
 
     async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler | None]],
-        handler_call_details: grpc.HandlerCallDetails,
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
     ) -> grpc.RpcMethodHandler | None:
         handler = await continuation(handler_call_details)
         if handler is None:
