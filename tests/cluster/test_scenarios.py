@@ -55,7 +55,8 @@ def definitions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def test_the_api_server_takes_every_object(values: Path) -> None:
     cluster = Cluster(f"swath-{values.stem}", values)
     try:
-        rendered = cluster.helm("template", RELEASE, str(CHART), "-f", str(values), "-f", str(IMAGES), "--no-hooks")
+        files = ["-f", str(values), "-f", str(IMAGES)]
+        rendered = cluster.helm("template", RELEASE, str(CHART), *files, "--no-hooks", "--validate")
         taken = cluster.kubectl("apply", "--dry-run=server", "-f", "-", given=rendered)
         assert taken.count("(server dry run)") == rendered.count("\nkind: ")
     finally:
