@@ -27,6 +27,13 @@ _ALIVE_WITHIN_S = 2.0
 _MOST = 10_000
 
 
+class _End:
+    """Comes after the last notice."""
+
+
+_END = _End()
+
+
 def notice(connection: Connection, channel: str, payload: str) -> None:
     """Tell all replicas, this one too, once the transaction that this is part of is committed.
 
@@ -51,8 +58,8 @@ class Notices:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._database = database_of(engine)
-        self._queues: dict[asyncio.Queue[str | None], str] = {}
-        self._closed = asyncio.Event()
+        self._queues: dict[asyncio.Queue[str | _End | None], str] = {}
+        self._closed = False
         self._listening: asyncio.Task[None] | None = None
         self._connected = False
         self._loop = asyncio.get_running_loop()
@@ -66,28 +73,25 @@ class Notices:
         None comes first, and after each loss of the connection: from then on nothing is missed; what happened before is
         in the tables.
         """
-        queue: asyncio.Queue[str | None] = asyncio.Queue()
+        if self._closed:
+            return
+        queue: asyncio.Queue[str | _End | None] = asyncio.Queue()
         self._queues[queue] = channel
         if self._connected:
             queue.put_nowait(None)
         elif self._listening is None:
             self._listening = asyncio.create_task(self._listen())
-        closed = asyncio.ensure_future(self._closed.wait())
         try:
-            while not self._closed.is_set():
-                arrived = asyncio.ensure_future(queue.get())
-                await asyncio.wait({arrived, closed}, return_when=asyncio.FIRST_COMPLETED)
-                if not arrived.done():
-                    arrived.cancel()
-                    return
-                yield arrived.result()
+            while not isinstance(told := await queue.get(), _End):
+                yield told
         finally:
-            closed.cancel()
             del self._queues[queue]
 
     async def close(self) -> None:
         """End all subscriptions."""
-        self._closed.set()
+        self._closed = True
+        for queue in self._queues:
+            queue.put_nowait(_END)
         if isinstance(self._database, SQLite) and self._noted in self._database.listeners:
             self._database.listeners.remove(self._noted)
         if self._listening is not None:
@@ -96,14 +100,16 @@ class Notices:
                 await self._listening
 
     def _spread(self, channel: str | None, payload: str | None) -> None:
+        if self._closed:
+            return
         for queue, wanted in self._queues.items():
-            if channel is None or channel == wanted:
-                if queue.qsize() >= _MOST:
-                    # Whoever is so far behind is better off with the tables.
-                    while not queue.empty():
-                        queue.get_nowait()
-                    payload = None
-                queue.put_nowait(payload)
+            if channel is not None and channel != wanted:
+                continue
+            behind = queue.qsize() >= _MOST
+            while behind and not queue.empty():
+                queue.get_nowait()
+            # Whoever is so far behind is better off with the tables.
+            queue.put_nowait(None if behind else payload)
 
     # Of this process
 
