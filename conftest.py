@@ -9,6 +9,13 @@ import pytest
 pytest_plugins = ["swath_suite.testing"]
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name a long argument by its beginning: names of tests are for people."""
+    if isinstance(val, str) and len(val) > 80:
+        return f"{val[:20].encode('unicode_escape').decode()}... ({len(val)} characters)"
+    return None
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what a run of all tests has not run."""
     if not os.environ.get("SWATH_E2E"):

@@ -23,6 +23,7 @@ NAMES = (
     "first_event",
     "resolve",
     "sessions",
+    "suite",
 )
 RESULTS = Path(__file__).parent / "results"
 

@@ -123,6 +123,10 @@ class PostgresProcess:
             raise Unavailable(f"psql: {done.stderr.strip()}")
         return done.stdout
 
+    def cpu_s(self) -> float:
+        """Return the CPU seconds that it has taken."""
+        return self._process.cpu_s()
+
     def record(self) -> Any:
         """As `Process.record`."""
         return self._process.record()

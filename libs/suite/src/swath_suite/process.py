@@ -85,6 +85,10 @@ class Process:
         """Return the ids of the processes that it has started, and of those that they have, and so on."""
         return _descendants(self.pid)
 
+    def cpu_s(self) -> float:
+        """Return the CPU seconds that it has taken, with all that it has started."""
+        return sum(map(_cpu_s, (self.pid, *self.descendants())))
+
     def start(self, environment: Mapping[str, str] | None = None) -> None:
         """Start it; see `wait_until` for when it is ready.
 
@@ -196,6 +200,15 @@ def _descendants(pid: int) -> list[int]:
         with suppress(OSError):  # it has ended meanwhile
             found += [int(child) for child in task.read_text().split()]
     return [*found, *(each for child in found for each in _descendants(child))]
+
+
+def _cpu_s(pid: int) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:  # it has ended meanwhile: its parent has its time
+        return 0.0
+    # Its own in user and system mode, and that of children that have ended.
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def is_free(port: int) -> bool:

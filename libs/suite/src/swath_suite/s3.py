@@ -114,6 +114,10 @@ class S3Process:
         """Return a part of the bucket."""
         return S3Place(self.bucket, prefix, self.endpoint, "us-east-1", self.access_key_id, self.secret_access_key)
 
+    def cpu_s(self) -> float:
+        """Return the CPU seconds that it has taken."""
+        return self._process.cpu_s()
+
     def record(self) -> dict[str, int] | None:
         """Return what `adopt` takes, as JSON-able data."""
         return self._process.record()
