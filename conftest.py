@@ -11,8 +11,8 @@ pytest_plugins = ["swath_suite.testing"]
 
 def pytest_make_parametrize_id(val: object) -> str | None:
     """Name a long argument by its beginning: names of tests are for people."""
-    if isinstance(val, str) and len(val) > 80:
-        return f"{val[:20].encode('unicode_escape').decode()}... ({len(val)} characters)"
+    if isinstance(val, str | bytes) and len(val) > 80:
+        return f"{val[:20]!r}... ({len(val)})"
     return None
 
 

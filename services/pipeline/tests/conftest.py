@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,6 +14,13 @@ from swath_pipeline.loading import Loading
 from swath_pipeline.plugins import Plugins
 from swath_pipeline.saving import Saving
 from swath_session import SessionService, SessionSettings, SessionStore
+
+PIPELINE = {
+    "nodes": [
+        {"name": "rx", "class_name": "cuvis_ai.node.anomaly.rx_detector.RXGlobal", "hparams": {"num_channels": 3}}
+    ],
+    "connections": [],
+}
 
 
 @pytest.fixture
@@ -66,3 +74,10 @@ def plugins(sessions: SessionService) -> Plugins:
 async def session(sessions: SessionService) -> str:
     """Id of a session."""
     return (await sessions.create()).id
+
+
+@pytest.fixture
+async def loaded(loading: Loading, session: str) -> str:
+    """A session with a pipeline."""
+    await loading.load_pipeline(session, json.dumps(PIPELINE).encode())
+    return session

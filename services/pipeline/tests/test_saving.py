@@ -14,20 +14,9 @@ from swath.errors import (
     WeightsInvalid,
 )
 
-PIPELINE = {
-    "nodes": [
-        {"name": "rx", "class_name": "cuvis_ai.node.anomaly.rx_detector.RXGlobal", "hparams": {"num_channels": 3}}
-    ],
-    "connections": [],
-}
+from .conftest import PIPELINE
+
 RUN = {"name": "run", "data": {"data_module": "scene"}, "pipeline": "run_pipeline.yaml"}
-
-
-@pytest.fixture
-async def loaded(loading, session):
-    """A session with a pipeline."""
-    await loading.load_pipeline(session, json.dumps(PIPELINE).encode())
-    return session
 
 
 @pytest.fixture

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import shutil
 import subprocess
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from swath.documents import PipelineDocument, load_yaml, parse
 from swath.errors import InvalidInput
-from swath.service import Session, Sessions, pipeline_of
+from swath.service import Sessions, pipeline_of
 from swath.storage import ArtifactStore
 from swath_pipeline import workbench
 from swath_pipeline.plugins import PluginManifest, manifests
@@ -24,6 +25,13 @@ IMAGES = ("png", "svg")
 DOT_TEXT = ("dot", "graphviz")
 MAX_BYTES = 1_000_000
 MAX_ELEMENTS = 2000
+_SPECS_KEPT = 1024
+
+
+@dataclass(frozen=True)
+class _Specs:
+    inputs: dict[str, Port]
+    outputs: dict[str, Port]
 
 
 class Introspection:
@@ -37,14 +45,16 @@ class Introspection:
     def __init__(self, sessions: Sessions, artifacts: ArtifactStore) -> None:
         self._sessions = sessions
         self._artifacts = artifacts
+        # Sessions of one pipeline ask for the same, and digests never come to mean something else.
+        self._specs = lru_cache(maxsize=_SPECS_KEPT)(self._open_specs)
 
     async def inputs(self, session_id: str) -> dict[str, Port]:
         """Return the ports that a batch has to fill, by key, dimensions as numbers."""
-        return await self._with_pipeline(session_id, lambda pipeline: pipeline.input_specs())
+        return (await self._specs_of(session_id)).inputs
 
     async def outputs(self, session_id: str) -> dict[str, Port]:
         """Return the outputs that no other node takes, by `node.port`, dimensions as numbers."""
-        return await self._with_pipeline(session_id, lambda pipeline: pipeline.output_specs())
+        return (await self._specs_of(session_id)).outputs
 
     async def draw(self, session_id: str, kind: str) -> tuple[bytes, str]:
         """Draw the session's pipeline.
@@ -64,7 +74,9 @@ class Introspection:
             raise InvalidInput(
                 f"Unsupported visualization format: {kind}; expected one of {[*IMAGES, *DOT_TEXT, 'mermaid']}"
             )
-        return await self._with_pipeline(session_id, lambda pipeline: _draw(pipeline, kind))
+        session = await self._sessions.get(session_id)
+        digest = pipeline_of(session)
+        return await asyncio.to_thread(lambda: _draw(self._open(digest, session.weights_digest), kind))
 
     async def draw_document(self, content: str, kind: str) -> tuple[bytes, str]:
         """Draw a pipeline that is no session's; a format that is not known gives a png.
@@ -85,13 +97,16 @@ class Introspection:
         session = await self._sessions.get(session_id)
         return await asyncio.to_thread(_catalogue), list(manifests(session).values())
 
-    async def _with_pipeline(self, session_id: str, ask: Callable[[Pipeline], Any]) -> Any:
+    async def _specs_of(self, session_id: str) -> _Specs:
         session = await self._sessions.get(session_id)
-        pipeline_of(session)
-        return await asyncio.to_thread(lambda: ask(self._open(session)))
+        return await asyncio.to_thread(self._specs, pipeline_of(session), session.weights_digest)
 
-    def _open(self, session: Session) -> Pipeline:
-        return workbench.open_pipeline(self._artifacts, pipeline_of(session), session.weights_digest)
+    def _open_specs(self, pipeline_digest: str, weights_digest: str | None) -> _Specs:
+        pipeline = self._open(pipeline_digest, weights_digest)
+        return _Specs(pipeline.input_specs(), pipeline.output_specs())
+
+    def _open(self, pipeline_digest: str, weights_digest: str | None) -> Pipeline:
+        return workbench.open_pipeline(self._artifacts, pipeline_digest, weights_digest)
 
 
 def _catalogue() -> list[Entry]:
