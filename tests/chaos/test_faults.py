@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -20,6 +21,13 @@ def _back(suite: Suite, *names: str) -> None:
     for name in names or suite.processes:
         suite.processes[name].wait_until(lambda name=name: suite.ready(name))
     suite.wait()
+
+
+def _wait_until(seen: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not seen():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def _assert_only_refused(workload: Workload, *kinds: str) -> None:
@@ -83,7 +91,7 @@ def test_the_gateway_is_killed(suite: Suite, workload: Workload) -> None:
     gateway = suite.processes["gateway"]
     [envoy] = gateway.descendants()
     gateway.kill()
-    assert Mark.of(envoy) is None
+    _wait_until(lambda: Mark.of(envoy) is None)
     gateway.start()
     _back(suite, "gateway")
     workload.goes_on()

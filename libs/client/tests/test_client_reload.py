@@ -108,6 +108,22 @@ def test_without_the_new_files_a_client_is_out(config: ClientConfig, authority: 
             client.attach("s1").close()
 
 
+def test_a_client_that_comes_between_two_files_waits_for_the_second(config: ClientConfig, authority: Authority) -> None:
+    key = authority.user("alice") / "tls.key"
+    before = key.read_bytes()
+    authority.rotate()
+    after = key.read_bytes()
+    key.write_bytes(before)
+    later = threading.Timer(0.2, key.write_bytes, [after])
+    later.start()
+    with Client(config) as client:
+        client.attach("s1").close()
+    later.join()
+    key.write_bytes(before)
+    with pytest.raises(ValueError, match="are no PEM certificate and its private key"):
+        Client(config)
+
+
 def test_a_token_may_be_asked_for_at_each_call_and_is_never_shown() -> None:
     tokens = iter(["first", "second"])
     config = ClientConfig(token=lambda: next(tokens))

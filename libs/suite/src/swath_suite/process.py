@@ -108,7 +108,7 @@ class Process:
             )
         self._mark = Mark.of(self._child.pid)
 
-    def wait_until(self, ready: Any, timeout_s: float = 60.0) -> None:
+    def wait_until(self, ready: Any, timeout_s: float = 120.0) -> None:
         """Wait until `ready()` is true.
 
         Raises:

@@ -11,6 +11,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -21,6 +22,10 @@ C = TypeVar("C", grpc.Channel, grpc.aio.Channel)
 
 _LOOK_S = 0.5
 """Files are looked at no more often than this, when calls are made."""
+
+
+_AGAIN_S, _TIMES = 0.05, 10
+"""How long the first channel waits for files that do not belong together: two cannot be replaced at once."""
 
 
 class _Line(Generic[C]):
@@ -47,7 +52,7 @@ class Lines(Generic[C]):
         self._lock = threading.Lock()
         self._stamp = self._stat()
         self._looked_at = time.monotonic()
-        self._line = _Line(connect())
+        self._line = _Line(_patiently(connect))
         self._old: list[_Line[C]] = []
 
     @property
@@ -196,6 +201,14 @@ class ReloadingAioChannel(grpc.aio.Channel):
         task = asyncio.get_running_loop().create_task(channel.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+
+
+def _patiently(connect: Callable[[], C]) -> C:
+    for _ in range(_TIMES):
+        with suppress(ValueError):
+            return connect()
+        time.sleep(_AGAIN_S)
+    return connect()
 
 
 class _Method:

@@ -20,7 +20,7 @@ from swath.errors import SwathError, Unavailable
 from swath.service.health import HealthBoard
 from swath.service.logs import configure_logs
 from swath.service.metrics import Metrics
-from swath.service.replica import ReplicaSettings
+from swath.service.replica import ReplicaSettings, StoreSettings
 from swath.service.server import Server
 from swath.service.settings import problems
 from swath.service.tracing import configure_tracing
@@ -90,14 +90,13 @@ def main(
         parser.add_argument(
             "--wait", type=float, default=0.0, help="migrate: seconds to wait for a database that is away"
         )
-    settings = settings_or_exit(kind, program)
     given = parser.parse_args()
     if given.command == "migrate" and schema is not None:
-        return _migrate(settings, schema, given.wait)
-    return serve(part, settings, assemble)
+        return _migrate(settings_or_exit(StoreSettings, program), schema, given.wait)
+    return serve(part, settings_or_exit(kind, program), assemble)
 
 
-def _migrate(settings: ReplicaSettings, schema: Schema, wait_s: float) -> int:
+def _migrate(settings: StoreSettings, schema: Schema, wait_s: float) -> int:
     async def migrate() -> tuple[str, str]:
         engine = open_database(settings, settings.state / f"{schema.name}.db", schema.name)
         try:

@@ -20,15 +20,20 @@ from swath.service.tracing import INTERCEPTORS
 from swath.storage.settings import StorageSettings
 
 
-class ReplicaSettings(ServerSettings, StorageSettings, PeerSettings):
+class StoreSettings(StorageSettings):
+    """Where a service keeps things: all that its migrations have to know."""
+
+    state: Path = Field(default_factory=lambda: Path(tempfile.gettempdir()) / f"swath-{os.getuid()}")
+    """Folder of this replica alone: logs of workers, local copies, and what settings give no other place."""
+
+
+class ReplicaSettings(ServerSettings, StoreSettings, PeerSettings):
     """Settings of one replica of a service. Each field is also an environment variable `SWATH_<FIELD>`."""
 
     model_config = SettingsConfigDict(env_prefix="SWATH_", frozen=True, extra="ignore", use_attribute_docstrings=True)
 
     replica: str = Field(default_factory=lambda: os.uname().nodename)
     """Name of this replica among those of its service, the same after a restart where it can be."""
-    state: Path = Field(default_factory=lambda: Path(tempfile.gettempdir()) / f"swath-{os.getuid()}")
-    """Folder of this replica alone: logs of workers, local copies, and what settings give no other place."""
     configs: Path = Path("/opt/swath/configs")
     """Folder of the shipped Hydra configs, the same in every service."""
 
