@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 import urllib.error
@@ -127,7 +128,10 @@ class Suite:
 
     def down(self) -> None:
         """Stop everything: the gateway first, storage last."""
-        for process in reversed(self.processes.values()):
+        self.processes["gateway"].stop()
+        for process in self.processes.values():
+            process.signal(signal.SIGTERM)
+        for process in self.processes.values():
             process.stop()
         self.s3.stop()
         self.postgres.stop()
@@ -225,6 +229,8 @@ class Suite:
             "SWATH_S3_ACCESS_KEY_ID": self.s3.access_key_id,
             "SWATH_S3_SECRET_ACCESS_KEY": self.s3.secret_access_key,
             "SWATH_LOG_FORMAT": "json",
+            # The gateway asks each replica once a second, and believes the second NOT_SERVING.
+            "SWATH_DRAIN_LAG_S": "2.5",
             **layout.access,
             **layout.settings,
         }
