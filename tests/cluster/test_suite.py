@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 
 from swath.client import CallError, Client, ClientConfig, Session
+from swath_suite.layout import SERVICES
 from swath_suite.workload import Workload, fitted, scene
 
 from .conftest import RELEASE, Cluster, run
-
-SERVICES = ("session", "config", "pipeline", "training", "inference")
 
 
 @pytest.fixture

@@ -22,7 +22,6 @@ from swath.client import Client, ClientConfig, RetryConfig, TlsConfig, Unauthent
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.service.certificates import Authority
 from swath_suite.identities import BY_FILE, BY_URL, Identities
-from swath_suite.process import Mark
 from swath_suite.suite import Suite
 
 FORGED = ("x-forwarded-client-cert", "By=spiffe://swath/session;Hash=00;URI=spiffe://swath/user/alice")
@@ -328,10 +327,8 @@ def _scene() -> Path:
 
 def _envoy(suite: Suite) -> Path:
     """Return the folder of /proc of the Envoy that the gateway's process runs."""
-    pid = suite.processes["gateway"].pid
-    [child] = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    assert Mark.of(int(child))
-    return Path(f"/proc/{child}")
+    [envoy] = suite.processes["gateway"].descendants()
+    return Path(f"/proc/{envoy}")
 
 
 def _memory_mb(process: Path, field: str) -> float:

@@ -16,9 +16,8 @@ from typing import Any
 import pytest
 
 from swath_gateway import GatewaySettings
+from swath_gateway.clusters import PARTS
 from swath_suite.process import Process, free_ports
-
-PARTS = ("session", "config", "pipeline", "training", "inference")
 
 
 class Gateway:

@@ -22,8 +22,6 @@ C = TypeVar("C", grpc.Channel, grpc.aio.Channel)
 
 _LOOK_S = 0.5
 """Files are looked at no more often than this, when calls are made."""
-
-
 _AGAIN_S, _TIMES = 0.05, 10
 """How long the first channel waits for files that do not belong together: two cannot be replaced at once."""
 

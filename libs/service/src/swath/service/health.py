@@ -30,6 +30,9 @@ class HealthBoard:
     Args:
         parts: Names of the Swath services in this process, such as "session".
         others: Names of the suite's services that are elsewhere.
+
+    Attributes:
+        servicer: Answers Check and Watch.
     """
 
     def __init__(self, parts: Iterable[str], others: Iterable[str] = ()) -> None:
@@ -37,12 +40,7 @@ class HealthBoard:
         self._own = frozenset(own)
         self._ready = dict.fromkeys((*own, *others), False)
         self._draining = False
-        self._servicer = _Servicer()
-
-    @property
-    def servicer(self) -> HealthServicer:
-        """Answers Check and Watch."""
-        return self._servicer
+        self.servicer = _Servicer()
 
     @property
     def names(self) -> dict[str, tuple[str, ...]]:
@@ -59,7 +57,7 @@ class HealthBoard:
         for name, parts in self.names.items():
             goes = self._draining and self._own.issuperset(parts)
             serving = not goes and all(self._ready[part] for part in parts)
-            await self._servicer.set(name, _STATUS.SERVING if serving else _STATUS.NOT_SERVING)
+            await self.servicer.set(name, _STATUS.SERVING if serving else _STATUS.NOT_SERVING)
 
     async def set_ready(self, part: str, ready: bool = True) -> None:
         """Say whether a part can do its work."""
@@ -73,7 +71,7 @@ class HealthBoard:
 
     def send_watchers_away(self) -> None:
         """End the streams of those who watch a suite: another replica goes on telling them."""
-        self._servicer.end_watches({name for name, parts in self.names.items() if not self._own.issuperset(parts)})
+        self.servicer.end_watches({name for name, parts in self.names.items() if not self._own.issuperset(parts)})
 
 
 class _Servicer(HealthServicer):
