@@ -2,8 +2,9 @@
 
 from collections import Counter
 
-from swath.api import CUVIS, ROUTES, WORKSPACE, owner, services
+from swath.api import CUVIS, ROUTES, RUNS, WORKSPACE, owner, services
 from swath.cuvis_ai.v1 import cuvis_ai_pb2
+from swath.training.v1 import runs_pb2
 from swath.workspace.v1 import workspace_pb2
 
 
@@ -12,10 +13,12 @@ def _methods(descriptor) -> set[str]:
 
 
 def test_every_public_method_has_exactly_one_owner():
-    public = _methods(cuvis_ai_pb2.DESCRIPTOR.services_by_name["CuvisAIService"]) | _methods(
-        workspace_pb2.DESCRIPTOR.services_by_name["WorkspaceService"]
+    public = (
+        cuvis_ai_pb2.DESCRIPTOR.services_by_name["CuvisAIService"],
+        workspace_pb2.DESCRIPTOR.services_by_name["WorkspaceService"],
+        runs_pb2.DESCRIPTOR.services_by_name["RunService"],
     )
-    assert set(ROUTES) == public
+    assert set(ROUTES) == {method for service in public for method in _methods(service)}
 
 
 def test_the_public_api_has_28_methods():
@@ -25,6 +28,7 @@ def test_the_public_api_has_28_methods():
 def test_services_that_own_part_of_the_api():
     assert services(CUVIS) == ("session", "config", "pipeline", "training", "inference")
     assert services(WORKSPACE) == ("session",)
+    assert services(RUNS) == ("training",)
 
 
 def test_a_method_that_nobody_owns():

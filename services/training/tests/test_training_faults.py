@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -217,7 +218,7 @@ def test_what_nobody_knows_stays_in_the_log(monkeypatch: pytest.MonkeyPatch) -> 
     body = worker._attempt(None, welcome, "run", 2)  # type: ignore[arg-type]
 
     assert isinstance(body, Failure)
-    assert body.message == "Training failed: RuntimeError; the server's log has its cause under run run"
+    assert body.message == "Training failed: RuntimeError; the log of run run has its cause (swath logs run)"
 
 
 def test_storage_that_is_away_for_long_does_not_end_the_run(
@@ -226,8 +227,11 @@ def test_storage_that_is_away_for_long_does_not_end_the_run(
     def fail(*arguments: Any) -> None:
         raise Unavailable("the bucket is away")
 
+    left: list[str] = []
+
     def link(*arguments: Any) -> Any:
-        return SimpleNamespace(connect=lambda: Welcome(Trainer.GRADIENT, b"", "", None, None, "cpu", 0, None))
+        welcome = Welcome(Trainer.GRADIENT, b"", "", None, None, "cpu", 0, None)
+        return SimpleNamespace(connect=lambda: welcome, leave=lambda: left.append("left"), log=logging.NullHandler())
 
     for name in ("configure_logs", "configure_tracing", "faulthandler.enable", "logging.captureWarnings"):
         monkeypatch.setattr(f"{worker.__name__}.{name}", lambda *arguments: None)
@@ -235,7 +239,8 @@ def test_storage_that_is_away_for_long_does_not_end_the_run(
     monkeypatch.setattr(worker, "WorkerLink", link)
     code = worker.main(local("unix:nowhere"), "run", 1, "token", Telemetry(), sys.stderr)
 
-    assert code == worker.AWAY
+    logging.getLogger().handlers.pop()
+    assert (code, left) == (worker.AWAY, ["left"])
     assert "the bucket is away" in capfd.readouterr().err
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from swath.api import CUVIS, WORKSPACE
+from swath.api import CUVIS, RUNS, WORKSPACE
 from swath.errors import Unavailable
 from swath.service import HealthBoard, OwnedSessions, Server, slice_handler
 from swath.service.logs import Telemetry
@@ -76,7 +76,8 @@ class Standalone:
         }
         handlers = [slice_handler(CUVIS, part, cuvis[part]) for part in PARTS]
         handlers.append(slice_handler(WORKSPACE, "session", WorkspaceServicer(self._files)))
-        self._server = Server(settings, handlers, (CUVIS, WORKSPACE), self.health)
+        handlers.append(slice_handler(RUNS, "training", self._training.runs))
+        self._server = Server(settings, handlers, (CUVIS, WORKSPACE, RUNS), self.health)
         self._warming: asyncio.Task[None] | None = None
 
     @property

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 
 from pydantic import Field
 
-from swath.api import CUVIS, REFERENCES
+from swath.api import CUVIS, REFERENCES, RUNS
 from swath.service import HealthBoard, slice_handler, whole_handler
 from swath.service.logs import Telemetry
 from swath.service.metrics import Metrics
@@ -69,10 +69,11 @@ async def assemble(settings: TrainingReplicaSettings, stack: AsyncExitStack) -> 
     return Assembly(
         handlers=(
             slice_handler(CUVIS, "training", training.servicer),
+            slice_handler(RUNS, "training", training.runs),
             whole_handler(REFERENCES, ArtifactReferencesServicer(training.service.artifacts)),
             *((worker_handler(training.links),) if in_jobs else ()),
         ),
-        names=(CUVIS,),
+        names=(CUVIS, RUNS),
         health=HealthBoard(("training",)),
         warm_up=training.warm_up,
         send_away=training.drain,

@@ -19,7 +19,7 @@ from swath_training.adapters.link import WorkerLinkServicer, WorkerServer
 from swath_training.launcher import ForkLauncher, Launcher
 from swath_training.pipelines import EnginePipelines, Pipelines
 from swath_training.service import TrainingService
-from swath_training.servicer import TrainingServicer
+from swath_training.servicer import RunServicer, TrainingServicer
 from swath_training.settings import TrainingSettings
 from swath_training.store import RunStore
 from swath_training.tables import SCHEMA
@@ -49,6 +49,7 @@ class Training:
     Attributes:
         service: Decides.
         servicer: Answers the training slice of cuvis_ai.v1.CuvisAIService.
+        runs: Answers swath.training.v1.RunService.
         links: Answers workers.
     """
 
@@ -68,7 +69,7 @@ class Training:
     ) -> None:
         settings = settings or TrainingSettings()
         engine = open_engine(database or state / "training.db", schema=SCHEMA.name)
-        self._store = RunStore(engine, replica, settings.lease_s)
+        self._store = RunStore(engine, replica, settings.lease_s, settings.log_bytes)
         self._launcher = launcher or prepare(state)
         self.service = TrainingService(
             settings,
@@ -82,6 +83,7 @@ class Training:
             Notices(engine),
         )
         self.servicer = TrainingServicer(self.service)
+        self.runs = RunServicer(self.service)
         self.links = WorkerLinkServicer(settings, self.service.supervisor, artifacts.spec(), workspace.spec())
         self.service.supervisor.address = worker_address or f"unix:{_socket(state)}"
         self._listens = not worker_address

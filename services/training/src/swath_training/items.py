@@ -66,6 +66,14 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """One line that a worker has logged, as a serialized swath.training.v1.LogLine, numbered in the run from 1."""
+
+    number: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Hello:
     """Who dials: run, attempt and the token that proves it."""
 
@@ -91,6 +99,7 @@ class Welcome:
     device: str
     acked_seq: int
     stop: StopCause | None
+    logged: int = 0
     artifacts: Mapping[str, Any] = field(default_factory=dict)
     workspace: Mapping[str, Any] = field(default_factory=dict)
     session_id: str = ""

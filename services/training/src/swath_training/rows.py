@@ -33,8 +33,13 @@ def run_row(connection: Connection, run_id: str) -> Run:
     found = None if "\0" in run_id else connection.execute(select(RUNS).where(RUNS.c.id == run_id))
     row = None if found is None else found.mappings().first()
     if row is None:
-        raise RunNotFound(f"Run {run_id} not found", metadata={"run": run_id[:64]})
+        raise no_run(run_id)
     return run_of(row)
+
+
+def no_run(run_id: str) -> RunNotFound:
+    """Return the error for a run that is not there, or not there for who asks."""
+    return RunNotFound(f"Run {run_id} not found", metadata={"run": run_id[:64]})
 
 
 def change(connection: Connection, run: Run, **values: Any) -> Run:

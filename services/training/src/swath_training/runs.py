@@ -86,6 +86,8 @@ class Run:
         result_pipeline: Pipeline document after the run.
         result_weights: Weights after the run.
         final: Serialized last event, from the end on disk until it is in the log.
+        line_number: Last log line of its workers.
+        line_bytes: Bytes of the lines that are kept.
     """
 
     id: str
@@ -119,6 +121,8 @@ class Run:
     result_pipeline: str | None = None
     result_weights: str | None = None
     final: bytes | None = None
+    line_number: int = 0
+    line_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,4 +135,19 @@ class Entry:
     """
 
     seq: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedLine:
+    """One line that a worker has logged.
+
+    Attributes:
+        number: Counts from 1 in the run; what is missing was dropped.
+        attempt: Whose worker.
+        payload: A serialized swath.training.v1.LogLine.
+    """
+
+    number: int
+    attempt: int
     payload: bytes

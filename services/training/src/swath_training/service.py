@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 from weakref import WeakValueDictionary
@@ -20,16 +21,18 @@ from swath.errors import (
     SwathError,
     Unavailable,
 )
-from swath.service.ownership import everyones
+from swath.service.ownership import everyones, is_callers
 from swath.service.ports import Session, Sessions
 from swath.service.tracing import traceparent
 from swath.storage import ArtifactStore, Workspace
 from swath.storage.notices import Notices
 from swath_training.launcher import Launcher
+from swath_training.line_log import LineLog
 from swath_training.log import EventLog
 from swath_training.pipelines import Pipelines, find_pipeline
 from swath_training.requests import TrainRequest, arguments_of, check, effective, trainer_of
-from swath_training.runs import Run, RunState, StopCause
+from swath_training.rows import no_run
+from swath_training.runs import LoggedLine, Run, RunState, StopCause
 from swath_training.settings import TrainingSettings
 from swath_training.store import RunStore
 from swath_training.streams import Following, Streams
@@ -85,6 +88,7 @@ class TrainingService:
         self._notices = notices
         self._hearing: list[asyncio.Task[None]] = []
         self._log = EventLog(store)
+        self._lines = LineLog(store)
         # A run goes on after the call that began it, and what ends it may be another's call.
         self.supervisor = Supervisor(
             settings, store, self._log, everyones(sessions), artifacts, launcher, note, workspace.shown_in
@@ -160,7 +164,7 @@ class TrainingService:
     async def _attach(self, request: TrainRequest, run_id: str) -> Following:
         run = await self._store.get(run_id)
         if run.session_id != request.session_id:
-            raise RunNotFound(f"Run {run_id} not found", metadata={"run": run_id[:64]})
+            raise no_run(run_id)
         return self._streams.open(run, request.after_seq)
 
     async def _start_or_attach(self, request: TrainRequest) -> Following:
@@ -273,11 +277,31 @@ class TrainingService:
         entries = await self._store.entries(run.id, run.last_seq - 1)
         return entries[-1].payload if entries else self._note("RUNNING", "Waiting for a worker")
 
+    async def logs(self, run_id: str, after: int = 0, *, follow: bool = False) -> AsyncGenerator[list[LoggedLine]]:
+        """Yield what the workers of a run have logged after a line, some lines at a time.
+
+        Args:
+            run_id: A run of the caller's.
+            after: Number of that line, 0 for all.
+            follow: Whether to wait for what is still to come, until the run is over.
+
+        Raises:
+            RunNotFound: The caller has no such run.
+            Unavailable: The server goes away first.
+        """
+        if not is_callers((await self._store.get(run_id)).owner):
+            raise no_run(run_id)
+        async with aclosing(self._lines.read(run_id, after, follow=follow)) as pages:
+            async for page in pages:
+                yield page
+
     # Life
 
     async def start(self) -> None:
         """Take up the runs that an earlier life of this replica left, and from now on those of others."""
-        self._hearing = [asyncio.create_task(each.hear(self._notices)) for each in (self._log, self._tenure)]
+        self._hearing = [
+            asyncio.create_task(each.hear(self._notices)) for each in (self._log, self._lines, self._tenure)
+        ]
         self._streams.start()
         await self._tenure.start()
         self._forgetting = asyncio.create_task(self._forget())
@@ -294,6 +318,7 @@ class TrainingService:
         except SwathError as error:
             _log.warning("runs wait until their charge lapses before others take them", error=error.message)
         self._log.cut()
+        self._lines.cut()
 
     async def close(self) -> None:
         """Let go of everything; runs that still go on are left to the next process."""
@@ -304,6 +329,7 @@ class TrainingService:
             await asyncio.wait([self._forgetting])
         await self.supervisor.close()
         await self._streams.close()
+        self._lines.cut()
         await self._notices.close()
         if self._hearing:
             await asyncio.wait(self._hearing)

@@ -9,9 +9,11 @@ import grpc
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import InvalidInput
+from swath.training.v1 import runs_pb2
 from swath_training import capabilities
 from swath_training.capabilities import Parameter
 from swath_training.requests import TrainRequest
+from swath_training.runs import LoggedLine
 from swath_training.service import TrainingService
 from swath_training.streams import Following
 
@@ -97,6 +99,31 @@ class TrainingServicer:
             optimizer_params=pb.OptimizerParamsSchema(parameters=_parameters(capabilities.OPTIMIZER_PARAMETERS)),
             scheduler_params=pb.SchedulerParamsSchema(parameters=_parameters(capabilities.SCHEDULER_PARAMETERS)),
         )
+
+
+class RunServicer:
+    """Answers swath.training.v1.RunService.
+
+    Args:
+        service: Decides.
+    """
+
+    def __init__(self, service: TrainingService) -> None:
+        self._service = service
+
+    async def ReadLogs(
+        self, request: runs_pb2.ReadLogsRequest, context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[runs_pb2.ReadLogsResponse]:
+        """Stream what the workers of a run have logged."""
+        async with aclosing(self._service.logs(request.run_id, request.after, follow=request.follow)) as pages:
+            async for page in pages:
+                yield runs_pb2.ReadLogsResponse(lines=map(_line, page))
+
+
+def _line(logged: LoggedLine) -> runs_pb2.LogLine:
+    line = runs_pb2.LogLine.FromString(logged.payload)
+    line.number, line.attempt = logged.number, logged.attempt
+    return line
 
 
 def _place(context: grpc.aio.ServicerContext) -> tuple[str | None, int]:

@@ -48,6 +48,8 @@ class TrainingSettings(BaseSettings):
     retention_s: float = Field(default=30 * 24 * 3600.0, gt=0)
     """Seconds after their end for which runs are remembered, with their events, checkpoints and results. What a session
     has taken over of a result stays with the session."""
+    log_bytes: int = Field(default=1 << 20, ge=64 << 10)
+    """Bytes of log lines that are kept of a run, 256 a line counted in beside what it says. Older ones go first."""
     quota_runs: int = Field(default=0, ge=0)
     """Runs that an identity may have queued or under way; 0 means any number. Where nobody is asked who calls
     (SWATH_AUTH is off) all callers are one identity, and share this."""

@@ -18,6 +18,7 @@ from swath.storage.notices import notice
 from swath.storage.sql import GroupWriter, now, run
 from swath_training.charges import Charges
 from swath_training.items import Checkpoint, Item
+from swath_training.lines import ROW_BYTES, Lines
 from swath_training.rows import Written, append, change, record, run_row
 from swath_training.runs import OVER, WORKING, Entry, Run, RunState, StopCause
 from swath_training.tables import CHECKPOINTS, EVENTS, RUNS, SCHEMA, STOPS, run_of
@@ -26,7 +27,7 @@ from swath_training.tables import CHECKPOINTS, EVENTS, RUNS, SCHEMA, STOPS, run_
 _MOST_SEQ = 2**31 - 1
 
 _FORGET_RUNS = 100
-_FORGET_EVENTS = 20_000
+_FORGET_ROWS = 20_000
 
 MOVED = "run.moved"
 """Notices of this channel hold a run's id, the last number in its log, and the state of one that is over."""
@@ -45,14 +46,18 @@ class RunStore:
         engine: An engine of `swath.storage.sql`; nobody but the training service writes to its database.
         holder: Name of this replica, the same after a restart where it can be.
         lease_s: Seconds after which others may take a run over whose holder has not renewed its charge.
+        log_bytes: Bytes of log lines that are kept of a run.
     """
 
-    def __init__(self, engine: AsyncEngine, holder: str = "alone", lease_s: float = 15.0) -> None:
+    def __init__(
+        self, engine: AsyncEngine, holder: str = "alone", lease_s: float = 15.0, log_bytes: int = 1 << 20
+    ) -> None:
         self._engine = engine
         self._holder = holder
         self._lease_s = lease_s
         self._writer = GroupWriter(engine)
         self.charges = Charges(engine, self._writer, holder, lease_s)
+        self.lines = Lines(engine, self._writer, holder, log_bytes)
 
     async def prepare(self) -> None:
         """Make sure of the tables.
@@ -320,14 +325,15 @@ class RunStore:
         The oldest ones go first, as many as are quick to remove: others wait for their turn to write meanwhile.
         """
         old = RUNS.c.state.in_(OVER) & (RUNS.c.finished_at < now() - age_s)
-        oldest = select(RUNS.c.id, RUNS.c.last_seq).where(old).order_by(RUNS.c.finished_at).limit(_FORGET_RUNS)
+        rows = RUNS.c.last_seq + RUNS.c.line_bytes // ROW_BYTES
+        oldest = select(RUNS.c.id, rows).where(old).order_by(RUNS.c.finished_at).limit(_FORGET_RUNS)
 
         def work(connection: Connection) -> list[str]:
             gone: list[str] = []
-            events = 0
-            for run_id, last_seq in connection.execute(oldest).all():
-                events += last_seq
-                if gone and events > _FORGET_EVENTS:
+            many = 0
+            for run_id, rows in connection.execute(oldest).all():
+                many += rows
+                if gone and many > _FORGET_ROWS:
                     break
                 gone.append(run_id)
             connection.execute(delete(RUNS).where(RUNS.c.id.in_(gone)))

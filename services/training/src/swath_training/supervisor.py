@@ -28,7 +28,7 @@ from swath.service.tracing import part_of
 from swath.storage import ArtifactStore
 from swath_training.deaths import obituary
 from swath_training.endings import Endings
-from swath_training.items import Hello, Item, Release, Stop, Welcome
+from swath_training.items import Hello, Item, Line, Release, Stop, Welcome
 from swath_training.launcher import Launcher, Worker
 from swath_training.log import EventLog
 from swath_training.queue import DeviceQueue, Place
@@ -211,6 +211,7 @@ class Supervisor:
             device=run.device,
             acked_seq=run.item_seq,
             stop=StopCause.DRAIN if self._draining else ward.stop,
+            logged=run.line_number,
             session_id=run.session_id,
             traceparent=run.traceparent,
         )
@@ -228,6 +229,15 @@ class Supervisor:
             ward.state = run.state
             if run.state not in WORKING:
                 ward.stirred.set()
+
+    async def keep(self, run_id: str, attempt: int, lines: Sequence[Line]) -> bool:
+        """Write down what a worker has logged, if that can be; whether it could."""
+        try:
+            await self._store.lines.append(run_id, attempt, lines)
+        except SwathError as error:
+            _log.warning("log lines of a worker are not written yet", run=run_id, cause=error.message)
+            return False
+        return True
 
     def heard(self, run_id: str, attempt: int) -> None:
         """Note a sign of life."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     Float,
@@ -70,6 +71,9 @@ RUNS = Table(
     Column("followed_until", Float, nullable=False, server_default="0"),
     # Trace and span of the Train call that started it: what belongs to the run belongs to that, at whichever replica.
     Column("traceparent", String(55), nullable=False, server_default=""),
+    # Last log line of its workers, and bytes of those that are kept.
+    Column("line_number", BigInteger, nullable=False, server_default="0"),
+    Column("line_bytes", BigInteger, nullable=False, server_default="0"),
     Index("runs_by_session", "session_id", "number"),
     Index("runs_by_state", "state"),
     sqlite_autoincrement=True,
@@ -85,6 +89,16 @@ EVENTS = Table(
     Column("position", Integer),
     Column("payload", LargeBinary, nullable=False),
     Column("created_at", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+LINES = Table(
+    "lines",
+    METADATA,
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    Column("attempt", Integer, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )
 
@@ -133,4 +147,4 @@ def run_of(row: RowMapping) -> Run:
     )
 
 
-SCHEMA = Schema("training", METADATA, "0003", Path(__file__).parent / "migrations")
+SCHEMA = Schema("training", METADATA, "0004", Path(__file__).parent / "migrations")

@@ -56,6 +56,7 @@ def main(connect: Connect, run_id: str, attempt: int, token: str, telemetry: Tel
     configure_logs(telemetry, lines, facts)
     logging.captureWarnings(True)
     link = WorkerLink(connect, run_id, attempt, token)
+    logging.getLogger().addHandler(link.log)
     welcome = link.connect()
     # All of this process is part of the one call.
     facts |= {"session": welcome.session_id, "trace": trace_of(welcome.traceparent)}
@@ -67,6 +68,7 @@ def main(connect: Connect, run_id: str, attempt: int, token: str, telemetry: Tel
         # Not the run's end: the next attempt goes on from the last checkpoint.
         _log.warning("attempt breaks off", text=error.message)
         print(error.message, file=sys.stderr, flush=True)
+        link.leave()
         return AWAY
     _log.info("attempt ends", end=type(body).__name__.lower())
     sys.stderr.flush()
@@ -98,8 +100,8 @@ def _attempt(link: WorkerLink, welcome: Welcome, run_id: str, attempt: int) -> B
         return Failure(error.code, error.reason, error.message, error.metadata)
     except Exception as error:
         _log.exception("training failed")
-        # What it says is for those who may read the server's log: nobody knows what is in it.
-        text = f"Training failed: {type(error).__name__}; the server's log has its cause under run {run_id}"
+        # What it says is for those who read the log: nobody knows what is in it.
+        text = f"Training failed: {type(error).__name__}; the log of run {run_id} has its cause (swath logs {run_id})"
         return Failure("INTERNAL", "TRAINING_FAILED", text, {"run": run_id, "attempt": str(attempt)})
 
 
@@ -112,6 +114,7 @@ class _Attempt:
         self._artifacts = ArtifactStore.from_spec(welcome.artifacts)
         self._checkpoints = self._artifacts.part(CHECKPOINTS)
         self._workspace = Workspace.from_spec(welcome.workspace)
+        link.log.shown = self._workspace.shown_in
         self._outputs = self._workspace.outputs()
         self._final: Event | None = None
         self._phases = PhaseSpans()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import sys
 import threading
@@ -17,9 +18,10 @@ import grpc.aio
 
 from swath.training.v1 import worker_pb2 as pb
 from swath.training.v1 import worker_pb2_grpc
-from swath_training.adapters.messages import command_of, item_message, welcome_of
+from swath_training.adapters.messages import command_of, item_message, lines_message, welcome_of
 from swath_training.items import Ack, Body, Item, Release, Stop, Welcome
 from swath_training.runs import StopCause
+from swath_training.worker_log import WorkerLog
 
 LOST = 75
 """Exit code of a worker that has lost its server."""
@@ -37,6 +39,10 @@ _MESSAGE_BYTES = 1 << 20
 _RETRY_S = 0.1
 _PATIENCE_S = 60.0
 _LATE_S = 1.0
+_LEAVE_S = 2.0
+# Between two messages of log lines: how many lines there are is to be no burden.
+_LINES_EVERY_S = 0.5
+_ENDS = ("result", "failure", "stopped")
 _CHANNEL_OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
@@ -71,6 +77,9 @@ class WorkerLink:
         token: Proves that this is the worker of that attempt.
         most_items: Unacknowledged items that are kept at most.
         most_bytes: Bytes of them at most.
+
+    Attributes:
+        log: Takes log lines along, as a handler of `logging`.
     """
 
     def __init__(
@@ -83,6 +92,7 @@ class WorkerLink:
         most_items: int = 4096,
         most_bytes: int = 32 << 20,
     ) -> None:
+        self.log = WorkerLog()
         self._connect = connect
         self._hello = pb.Hello(run_id=run_id, attempt=attempt, token=token, pid=os.getpid(), host=os.uname().nodename)
         self._most_items = most_items
@@ -94,11 +104,13 @@ class WorkerLink:
         self._welcome: Welcome | None = None
         self._stop: StopCause | None = None
         self._released = False
+        self._leaving = False
         self._lost_after_s = _PATIENCE_S
         self._linked_at = time.monotonic()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._outgoing: asyncio.Event | None = None
         self._thread = threading.Thread(target=lambda: asyncio.run(self._stay_connected()), name="link", daemon=True)
+        self.log.arrived = self._wake
 
     # The run's thread
 
@@ -131,13 +143,19 @@ class WorkerLink:
             self._changed.wait_for(lambda: self._released)
         self._thread.join(_PATIENCE_S)
 
+    def leave(self) -> None:
+        """Send what is there to be sent, and hang up: the run goes on in another attempt."""
+        self._leaving = True
+        self._wake()
+        self._thread.join(_LEAVE_S)
+
     # The link's thread
 
     async def _stay_connected(self) -> None:
         self._loop = asyncio.get_running_loop()
         async with self._connect() as channel:
             stub = worker_pb2_grpc.WorkerLinkStub(channel)
-            while not self._released:
+            while not self._done:
                 call = stub.Connect()
                 try:
                     await self._converse(call)
@@ -149,10 +167,14 @@ class WorkerLink:
                 finally:
                     self._outgoing = None
                     call.cancel()
-                if not self._released:
+                if not self._done:
                     if time.monotonic() - self._linked_at >= self._lost_after_s:
                         _exit(LOST, f"the server has been away for {self._lost_after_s:g} s")
                     await asyncio.sleep(_RETRY_S)
+
+    @property
+    def _done(self) -> bool:
+        return self._released or self._leaving
 
     async def _converse(self, call: grpc.aio.StreamStreamCall) -> None:
         await call.write(pb.ConnectRequest(hello=self._hello))
@@ -178,6 +200,7 @@ class WorkerLink:
     def _take_welcome(self, welcome: Welcome, lost_after_s: float) -> None:
         self._lost_after_s = lost_after_s
         self._linked_at = time.monotonic()
+        self.log.begin(welcome.logged)
         with self._changed:
             self._forget(welcome.acked_seq)
             self._stop = welcome.stop or self._stop
@@ -185,16 +208,28 @@ class WorkerLink:
             self._changed.notify_all()
 
     async def _send(self, call: grpc.aio.StreamStreamCall, welcome: pb.Welcome, outgoing: asyncio.Event) -> None:
-        sent = welcome.acked_seq
+        sent, logged, lines_at = welcome.acked_seq, welcome.logged, 0.0
         while True:
             outgoing.clear()
-            while batch := self._after(sent):
+            leaving = self._leaving
+            batch = self._after(sent)
+            ends = bool(batch) and batch[-1].WhichOneof("item") in _ENDS
+            if self.log.last > logged and (leaving or ends or time.monotonic() >= lines_at):
+                lines = self.log.after(logged)
+                await call.write(lines_message(lines))
+                logged, lines_at = lines[-1].number, time.monotonic() + _LINES_EVERY_S
+            if batch:
                 await call.write(pb.ConnectRequest(items=pb.Items(items=batch)))
                 sent = batch[-1].seq
+                continue
+            if leaving:
+                return await call.done_writing()
+            wait_s = lines_at - time.monotonic() if self.log.last > logged else math.inf
             try:
-                await asyncio.wait_for(outgoing.wait(), welcome.heartbeat_s)
+                await asyncio.wait_for(outgoing.wait(), min(welcome.heartbeat_s, wait_s))
             except TimeoutError:
-                await call.write(pb.ConnectRequest(heartbeat=pb.Heartbeat()))
+                if self.log.last <= logged:
+                    await call.write(pb.ConnectRequest(heartbeat=pb.Heartbeat()))
 
     def _after(self, seq: int) -> list[pb.Item]:
         """Return the next items to send, as many as make one message."""

@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 CUVIS = "cuvis_ai.v1.CuvisAIService"
 WORKSPACE = "swath.workspace.v1.WorkspaceService"
+RUNS = "swath.training.v1.RunService"
 SESSIONS = "swath.session.v1.SessionAuthority"
 """Private: what the other services ask of the session service."""
 PROFILES = "swath.inference.v1.ProfileShare"
@@ -42,6 +43,7 @@ _METHODS: dict[str, dict[str, tuple[str, ...]]] = {
         "inference": ("Inference", "SetProfiling", "GetProfilingSummary"),
     },
     WORKSPACE: {"session": ("Put", "ResumePut", "Get", "Stat", "List", "Delete")},
+    RUNS: {"training": ("ReadLogs",)},
 }
 
 ROUTES: Mapping[str, str] = MappingProxyType(
@@ -107,6 +109,7 @@ IDEMPOTENT: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "ValidateConfig",
         ),
         WORKSPACE: ("List", "ResumePut", "Stat"),
+        RUNS: ("ReadLogs",),
         # Updates compare and set: one that is sent again conflicts with itself, and its caller looks again.
         SESSIONS: ("ReadSessions", "UpdateSession"),
         PROFILES: ("ReadProfiles",),

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         UnsupportedError,
         call_error,
     )
+    from swath.client.logs import LogLine
     from swath.client.pictures import false_colour
     from swath.client.progress import TrainView
     from swath.client.runs import RunSummary
@@ -80,6 +81,7 @@ _HOMES = {
         "UnsupportedError",
         "call_error",
     ),
+    "logs": ("LogLine",),
     "pictures": ("false_colour",),
     "progress": ("TrainView",),
     "runs": ("RunSummary",),

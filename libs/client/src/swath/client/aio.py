@@ -28,10 +28,12 @@ from swath.client.errors import (
     trailers,
     translated,
 )
+from swath.client.logs import LogLine
 from swath.client.runs import Position
 from swath.client.workspace import AsyncWorkspace
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.cuvis_ai.v1.cuvis_ai_pb2_grpc import CuvisAIServiceStub
+from swath.training.v1.runs_pb2_grpc import RunServiceStub
 from swath.workspace.v1.workspace_pb2_grpc import WorkspaceServiceStub
 
 R = TypeVar("R")
@@ -53,6 +55,7 @@ class AsyncClient:
         any_channel: Any = self._channel
         self.stub: Any = CuvisAIServiceStub(any_channel)
         self.workspace = AsyncWorkspace(self.config, WorkspaceServiceStub(any_channel))
+        self._runs: Any = RunServiceStub(any_channel)
 
     async def __aenter__(self) -> AsyncClient:
         return self
@@ -110,6 +113,25 @@ class AsyncClient:
         """As `Client.pipelines`."""
         return await self.call(calls.list_pipelines(tag))
 
+    async def logs(self, run_id: str, *, follow: bool = False) -> AsyncIterator[LogLine]:
+        """As `Client.logs`, for ``async for``."""
+        position = Position(self.config.retry, run_id=run_id)
+        while True:
+            request = calls.read_logs(run_id, position.seq, follow)
+            stream = self._runs.ReadLogs(request, metadata=self.config.call_metadata())
+            try:
+                async for reply in stream:
+                    for line in map(LogLine.of, reply.lines):
+                        position.received(line.number)
+                        yield line
+                return
+            except grpc.RpcError as error:
+                failure = call_error(error, method="ReadLogs", target=self.config.target)
+                pause = position.cut(failure, {})
+            finally:
+                stream.cancel()
+            await asyncio.sleep(pause)
+
 
 class AsyncSession:
     """As `swath.client.Session`."""
@@ -118,6 +140,7 @@ class AsyncSession:
         self._client = client
         self.id = session_id
         self.run_config = run_config or {}
+        self.run_id = ""
 
     async def __aenter__(self) -> AsyncSession:
         return self
@@ -160,10 +183,12 @@ class AsyncSession:
         """As `Session.train`, for ``async for``."""
         config, request = self._client.config, calls.train(self.id, phase, data, training)
         position = Position(config.retry)
+        self.run_id = ""
         while True:
             stream = self._client.stub.Train(request, metadata=config.call_metadata() + position.metadata())
             try:
                 position.opened(await stream.initial_metadata() or ())
+                self.run_id = position.run_id
                 async for progress in stream:
                     position.received()
                     yield progress

@@ -17,6 +17,7 @@ from swath.client.errors import LocalError
 from swath.client.tensors import proto_to_numpy, tensor_to_proto
 from swath.client.workflow import config_search_paths, trainrun_path
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
+from swath.training.v1 import runs_pb2
 
 R = TypeVar("R")
 
@@ -153,6 +154,11 @@ def stop_train(session_id: str) -> Call[str]:
 def train_status(session_id: str) -> Call[pb.TrainResponse]:
     request = pb.GetTrainStatusRequest(session_id=session_id)
     return Call("GetTrainStatus", request, lambda reply: reply.latest_progress)
+
+
+def read_logs(run_id: str, after: int, follow: bool) -> runs_pb2.ReadLogsRequest:
+    """The request of a ReadLogs stream."""
+    return runs_pb2.ReadLogsRequest(run_id=run_id, after=after, follow=follow)
 
 
 def infer(session_id: str, inputs: Mapping[str, Any], outputs: Iterable[str], text_prompt: str = "") -> Call[Outputs]:

@@ -9,13 +9,13 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from swath.api import CUVIS, IDEMPOTENT, WORKSPACE
+from swath.api import CUVIS, IDEMPOTENT, RUNS, WORKSPACE
 from swath.client.config import ClientConfig
 from swath.client.reloading import ReloadingAioChannel, ReloadingChannel, check_files
 
 SERVICE = CUVIS
 WORKSPACE_SERVICE = WORKSPACE
-_PUBLIC = (SERVICE, WORKSPACE_SERVICE)
+_PUBLIC = (SERVICE, WORKSPACE_SERVICE, RUNS)
 
 
 def target_of(target: str) -> str:

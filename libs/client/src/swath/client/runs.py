@@ -25,10 +25,11 @@ class Position:
     Args:
         retry: How long to look for the run again, and how often.
         clock: Seconds that only grow.
+        run_id: The run, where it is known already.
     """
 
-    def __init__(self, retry: RetryConfig, clock: Callable[[], float] = time.monotonic) -> None:
-        self.run_id = ""
+    def __init__(self, retry: RetryConfig, clock: Callable[[], float] = time.monotonic, run_id: str = "") -> None:
+        self.run_id = run_id
         self.seq = 0
         self._retry = retry
         self._clock = clock
@@ -45,9 +46,9 @@ class Position:
         self.run_id = str(found.get(RUN_ID, self.run_id))
         self.seq = int(found.get(AFTER_SEQ, self.seq))
 
-    def received(self) -> None:
-        """Count one message."""
-        self.seq += 1
+    def received(self, seq: int | None = None) -> None:
+        """Count one message, or take the number that it has."""
+        self.seq = self.seq + 1 if seq is None else seq
         self._failures = 0
 
     def cut(self, error: ClientError, trailing: dict[str, Any]) -> float:

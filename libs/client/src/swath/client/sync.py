@@ -27,10 +27,12 @@ from swath.client.errors import (
     trailers,
     translated,
 )
+from swath.client.logs import LogLine
 from swath.client.runs import Position
 from swath.client.workspace import Workspace
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.cuvis_ai.v1.cuvis_ai_pb2_grpc import CuvisAIServiceStub
+from swath.training.v1.runs_pb2_grpc import RunServiceStub
 from swath.workspace.v1.workspace_pb2_grpc import WorkspaceServiceStub
 
 R = TypeVar("R")
@@ -53,6 +55,7 @@ class Client:
         self._channel = channel.open_channel(self.config)
         self.stub = CuvisAIServiceStub(self._channel)
         self.workspace = Workspace(self.config, WorkspaceServiceStub(self._channel))
+        self._runs = RunServiceStub(self._channel)
 
     def __enter__(self) -> Client:
         return self
@@ -127,6 +130,33 @@ class Client:
         """Pipelines that the server has below ``configs/pipeline``, or those with a tag."""
         return self.call(calls.list_pipelines(tag))
 
+    def logs(self, run_id: str, *, follow: bool = False) -> Iterator[LogLine]:
+        """What the workers of a run have logged, oldest line first; a connection that breaks is made again.
+
+        Args:
+            run_id: The run, as `Session.run_id` gives it.
+            follow: Whether to wait for the lines that are still to come, until the run is over.
+
+        Raises:
+            NotFoundError: There is no such run, or it is another user's.
+        """
+        position = Position(self.config.retry, run_id=run_id)
+        while True:
+            request = calls.read_logs(run_id, position.seq, follow)
+            stream = self._runs.ReadLogs(request, metadata=self.config.call_metadata())
+            try:
+                for reply in stream:
+                    for line in map(LogLine.of, reply.lines):
+                        position.received(line.number)
+                        yield line
+                return
+            except grpc.RpcError as error:
+                failure = call_error(error, method="ReadLogs", target=self.config.target)
+                pause = position.cut(failure, {})
+            finally:
+                stream.cancel()
+            time.sleep(pause)
+
 
 class Session:
     """One session on the server. It is durable: it outlives this object, the connection and a restart of the server.
@@ -134,12 +164,14 @@ class Session:
     Attributes:
         id: Its id.
         run_config: The trainrun that it was restored from; empty otherwise.
+        run_id: The run that `train` has followed last: `Client.logs` takes it. Empty before the server has named one.
     """
 
     def __init__(self, client: Client, session_id: str, run_config: dict[str, Any] | None = None) -> None:
         self._client = client
         self.id = session_id
         self.run_config = run_config or {}
+        self.run_id = ""
 
     def __enter__(self) -> Session:
         return self
@@ -201,10 +233,12 @@ class Session:
         """
         config, request = self._client.config, calls.train(self.id, phase, data, training)
         position = Position(config.retry)
+        self.run_id = ""
         while True:
             stream: Any = self._client.stub.Train(request, metadata=config.call_metadata() + position.metadata())
             try:
                 position.opened(stream.initial_metadata() or ())
+                self.run_id = position.run_id
                 for progress in stream:
                     position.received()
                     yield progress

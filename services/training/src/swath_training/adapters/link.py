@@ -14,14 +14,25 @@ from swath.errors import SwathError
 from swath.service import CallInterceptor, ClosingInterceptor, whole_handler
 from swath.service.tracing import part_of
 from swath.training.v1 import worker_pb2 as pb
-from swath_training.adapters.messages import call_metadata, command_message, hello_of, item_of, welcome_message
-from swath_training.items import Ack, Command, Hello, Item
+from swath_training.adapters.messages import (
+    call_metadata,
+    command_message,
+    hello_of,
+    item_of,
+    lines_of,
+    welcome_message,
+)
+from swath_training.items import Ack, Command, Hello, Item, Line
 from swath_training.settings import TrainingSettings
 from swath_training.supervisor import Supervisor
 
 SERVICE = "swath.training.v1.WorkerLink"
 _HELLO_S = 10.0
 _MESSAGES_AHEAD = 64
+_LINES_AHEAD = 4096
+
+_Parcel = tuple[list[Item], list[Line]]
+"""What one message brought."""
 
 
 class WorkerLinkServicer:
@@ -71,13 +82,16 @@ class WorkerLinkServicer:
 
     async def _read(self, requests: AsyncIterator[pb.ConnectRequest], hello: Hello, line: _Line) -> None:
         """Take in what the worker says; a full queue holds the worker back through the stream's flow control."""
-        arrived: asyncio.Queue[list[Item] | None] = asyncio.Queue(_MESSAGES_AHEAD)
+        arrived: asyncio.Queue[_Parcel | None] = asyncio.Queue(_MESSAGES_AHEAD)
         writer = asyncio.create_task(self._write(arrived, hello, line))
         try:
             async for message in requests:
                 self._supervisor.heard(hello.run_id, hello.attempt)
-                if message.WhichOneof("message") == "items":
-                    await arrived.put([item_of(item) for item in message.items.items])
+                match message.WhichOneof("message"):
+                    case "items":
+                        await arrived.put(([item_of(item) for item in message.items.items], []))
+                    case "lines":
+                        await arrived.put(([], lines_of(message.lines)))
             await arrived.put(None)
             await writer
             line.hang_up(None)
@@ -86,22 +100,37 @@ class WorkerLinkServicer:
         finally:
             writer.cancel()
 
-    async def _write(self, arrived: asyncio.Queue[list[Item] | None], hello: Hello, line: _Line) -> None:
+    async def _write(self, arrived: asyncio.Queue[_Parcel | None], hello: Hello, line: _Line) -> None:
         """Bring to disk what has arrived while the last commit was under way, then acknowledge it."""
+        lines: list[Line] = []
         try:
-            while (items := await arrived.get()) is not None:
+            while (parcel := await arrived.get()) is not None:
+                items = parcel[0]
+                lines += parcel[1]
                 ended = False
                 while not ended and not arrived.empty():
                     more = arrived.get_nowait()
                     ended = more is None
-                    items += more or []
-                await self._supervisor.receive(hello.run_id, hello.attempt, items)
-                line.acked = items[-1].seq
-                line.send(Ack(line.acked))
+                    if more is not None:
+                        items += more[0]
+                        lines += more[1]
+                # In one commit, and lines first: a run that is over has all of them. That they cannot be written is no
+                # reason to hold the run up.
+                kept, _ = await asyncio.gather(self._keep(hello, lines), self._receive(hello, line, items))
+                lines = [] if kept else lines[-_LINES_AHEAD:]
                 if ended:
                     return
         except SwathError as error:
             line.hang_up(error)
+
+    async def _keep(self, hello: Hello, lines: list[Line]) -> bool:
+        return not lines or await self._supervisor.keep(hello.run_id, hello.attempt, lines)
+
+    async def _receive(self, hello: Hello, line: _Line, items: list[Item]) -> None:
+        if items:
+            await self._supervisor.receive(hello.run_id, hello.attempt, items)
+            line.acked = items[-1].seq
+            line.send(Ack(line.acked))
 
 
 class _Line:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import assert_never
 
+from google.protobuf.message import DecodeError
+
 from swath.errors import InvalidInput
+from swath.training.v1 import runs_pb2
 from swath.training.v1 import worker_pb2 as pb
 from swath_training.items import (
     Ack,
@@ -17,6 +20,7 @@ from swath_training.items import (
     Failure,
     Hello,
     Item,
+    Line,
     Release,
     Result,
     Stop,
@@ -80,7 +84,12 @@ def welcome_message(welcome: Welcome, heartbeat_s: float, lost_after_s: float) -
     stop = pb.STOP_CAUSE_UNSPECIFIED if welcome.stop is None else _CAUSES[welcome.stop]
     return pb.ConnectResponse(
         welcome=pb.Welcome(
-            spec=spec, acked_seq=welcome.acked_seq, heartbeat_s=heartbeat_s, lost_after_s=lost_after_s, stop=stop
+            spec=spec,
+            acked_seq=welcome.acked_seq,
+            heartbeat_s=heartbeat_s,
+            lost_after_s=lost_after_s,
+            stop=stop,
+            logged=welcome.logged,
         )
     )
 
@@ -107,6 +116,7 @@ def welcome_of(message: pb.Welcome, metadata: Mapping[str, str | bytes] = Mappin
         device=spec.device,
         acked_seq=message.acked_seq,
         stop=_CAUSES_BACK.get(message.stop),
+        logged=message.logged,
         artifacts=json.loads(spec.artifacts),
         workspace=json.loads(spec.workspace),
         session_id=str(metadata.get(_SESSION_KEY, "")),
@@ -196,6 +206,39 @@ def item_of(message: pb.Item) -> Item:
             )
         case _:
             raise InvalidInput(f"item {message.seq} holds nothing that this server knows")
+
+
+def log_line(*, time: float, level: str, logger: str, text: str, exception: str, facts: Mapping[str, str]) -> bytes:
+    """Return a log line as a serialized LogLine, without number and attempt; `time` is in Unix seconds."""
+    line = runs_pb2.LogLine(level=level, logger=_utf8(logger), text=_utf8(text), exception=_utf8(exception))
+    line.time.FromMicroseconds(round(time * 1e6))
+    for name, value in facts.items():
+        line.facts[_utf8(name)] = _utf8(value)
+    return line.SerializeToString()
+
+
+def lines_message(lines: Iterable[Line]) -> pb.ConnectRequest:
+    """Return log lines as a message."""
+    return pb.ConnectRequest(lines=pb.Lines(lines=[pb.Line(number=each.number, line=each.payload) for each in lines]))
+
+
+def lines_of(message: pb.Lines) -> list[Line]:
+    """Return a message as log lines.
+
+    Raises:
+        InvalidInput: One is none.
+    """
+    try:
+        for each in message.lines:
+            runs_pb2.LogLine.FromString(each.line)
+    except DecodeError as error:
+        raise InvalidInput(f"a log line is none: {error}") from error
+    return [Line(each.number, each.line) for each in message.lines]
+
+
+def _utf8(text: str) -> str:
+    """Return a text without what UTF-8 has no form for."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _event_message(event: Event) -> pb.Event:

@@ -21,14 +21,16 @@ STOP_CAUSE_SESSION_CLOSED: StopCause
 STOP_CAUSE_DRAIN: StopCause
 
 class ConnectRequest(_message.Message):
-    __slots__ = ("hello", "items", "heartbeat")
+    __slots__ = ("hello", "items", "heartbeat", "lines")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
+    LINES_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     items: Items
     heartbeat: Heartbeat
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., items: _Optional[_Union[Items, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ...) -> None: ...
+    lines: Lines
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., items: _Optional[_Union[Items, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., lines: _Optional[_Union[Lines, _Mapping]] = ...) -> None: ...
 
 class ConnectResponse(_message.Message):
     __slots__ = ("welcome", "ack", "stop", "release")
@@ -135,23 +137,39 @@ class Stopped(_message.Message):
     final: Event
     def __init__(self, weights_digest: _Optional[str] = ..., pipeline_digest: _Optional[str] = ..., cause: _Optional[_Union[StopCause, str]] = ..., final: _Optional[_Union[Event, _Mapping]] = ...) -> None: ...
 
+class Lines(_message.Message):
+    __slots__ = ("lines",)
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    lines: _containers.RepeatedCompositeFieldContainer[Line]
+    def __init__(self, lines: _Optional[_Iterable[_Union[Line, _Mapping]]] = ...) -> None: ...
+
+class Line(_message.Message):
+    __slots__ = ("number", "line")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    LINE_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    line: bytes
+    def __init__(self, number: _Optional[int] = ..., line: _Optional[bytes] = ...) -> None: ...
+
 class Heartbeat(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("spec", "acked_seq", "heartbeat_s", "lost_after_s", "stop")
+    __slots__ = ("spec", "acked_seq", "heartbeat_s", "lost_after_s", "stop", "logged")
     SPEC_FIELD_NUMBER: _ClassVar[int]
     ACKED_SEQ_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_S_FIELD_NUMBER: _ClassVar[int]
     LOST_AFTER_S_FIELD_NUMBER: _ClassVar[int]
     STOP_FIELD_NUMBER: _ClassVar[int]
+    LOGGED_FIELD_NUMBER: _ClassVar[int]
     spec: Spec
     acked_seq: int
     heartbeat_s: float
     lost_after_s: float
     stop: StopCause
-    def __init__(self, spec: _Optional[_Union[Spec, _Mapping]] = ..., acked_seq: _Optional[int] = ..., heartbeat_s: _Optional[float] = ..., lost_after_s: _Optional[float] = ..., stop: _Optional[_Union[StopCause, str]] = ...) -> None: ...
+    logged: int
+    def __init__(self, spec: _Optional[_Union[Spec, _Mapping]] = ..., acked_seq: _Optional[int] = ..., heartbeat_s: _Optional[float] = ..., lost_after_s: _Optional[float] = ..., stop: _Optional[_Union[StopCause, str]] = ..., logged: _Optional[int] = ...) -> None: ...
 
 class Spec(_message.Message):
     __slots__ = ("trainer", "trainrun", "pipeline_digest", "weights_digest", "checkpoint_digest", "device", "artifacts", "workspace")

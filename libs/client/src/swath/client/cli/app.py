@@ -12,6 +12,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from swath.client.cli.files import cp, ls, rm
 from swath.client.cli.infer import infer
+from swath.client.cli.logs import logs
 from swath.client.cli.restore import restore
 from swath.client.cli.train import train
 
@@ -25,7 +26,7 @@ def version() -> None:
     typer.echo(f"swath {installed('swath')}")
 
 
-_OWN: tuple[Callable[..., Any], ...] = (train, infer, restore, ls, cp, rm, version)
+_OWN: tuple[Callable[..., Any], ...] = (train, logs, infer, restore, ls, cp, rm, version)
 
 
 class Commands(TyperGroup):

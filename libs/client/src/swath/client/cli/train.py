@@ -10,10 +10,13 @@ import typer
 from swath.client.cli.connection import connects
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.console import Console
 
     from swath.client.runs import RunSummary
     from swath.client.sync import Session
+    from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 
 
 class Phase(StrEnum):
@@ -95,7 +98,7 @@ def run_phase(session: Session, phase: str, console: Console) -> RunSummary:
     started = perf_counter()
     try:
         with TrainView(phase, console) as view:
-            summary = view.follow(session.train(phase))
+            summary = view.follow(_announced(session, phase, console))
     except KeyboardInterrupt:
         session.stop()
         raise
@@ -110,3 +113,21 @@ def run_phase(session: Session, phase: str, console: Console) -> RunSummary:
         if numbers:
             console.print(f"  {split}: {numbers}", highlight=False)
     return summary
+
+
+def _announced(session: Session, phase: str, console: Console) -> Iterator[pb.TrainResponse]:
+    """Train, and say under which id the run's log is found, also if it fails at once."""
+    announced = ""
+    try:
+        for progress in session.train(phase):
+            if announced != session.run_id:
+                announced = _announce(session, console)
+            yield progress
+    finally:
+        if announced != session.run_id:
+            _announce(session, console)
+
+
+def _announce(session: Session, console: Console) -> str:
+    console.print(f"run       {session.run_id}", highlight=False)
+    return session.run_id
