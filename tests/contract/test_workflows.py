@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from swath.client import (
     apply_trainrun_config,
@@ -15,6 +16,7 @@ from swath.client import (
     proto_to_numpy,
     resolve_trainrun_config,
 )
+from swath.client.cli import app
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 
 SPLITS = {
@@ -213,3 +215,15 @@ def test_a_pipeline_with_weights_can_be_loaded_elsewhere(stub, session, server, 
         key: value.raw_data for key, value in scores[1].items()
     }
     stub.CloseSession(pb.CloseSessionRequest(session_id=other))
+
+
+def test_the_command_that_trains_names_the_run_for_the_one_that_prints_its_log(server, lentils):
+    runner, there = CliRunner(), ["--target", server.target]
+    trained = runner.invoke(app, ["train", "deep_svdd", "--phase", "statistical", *there])
+    assert trained.exit_code == 0, trained.output
+    (run,) = [line.split()[1] for line in trained.output.splitlines() if line.startswith("run ")]
+    printed = runner.invoke(app, ["logs", run, "--follow", *there])
+    assert printed.exit_code == 0, printed.output
+    first, *_, last = printed.output.splitlines()
+    assert first.endswith("attempt begins")
+    assert last.endswith("attempt ends  end=result")

@@ -14,6 +14,7 @@ from grpc_status import rpc_status
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.cuvis_ai.v1 import cuvis_ai_pb2_grpc as pb_grpc
+from swath.training.v1 import runs_pb2, runs_pb2_grpc
 
 
 class Flaky(pb_grpc.CuvisAIServiceServicer):
@@ -52,12 +53,41 @@ class Flaky(pb_grpc.CuvisAIServiceServicer):
         return pb.CloseSessionResponse()
 
 
+class FlakyRuns(runs_pb2_grpc.RunServiceServicer):
+    """Has a run with six lines, of which the third was dropped, and breaks off after the second, once."""
+
+    def __init__(self) -> None:
+        self.asked: list[runs_pb2.ReadLogsRequest] = []
+
+    def ReadLogs(
+        self, request: runs_pb2.ReadLogsRequest, context: grpc.ServicerContext
+    ) -> Iterator[runs_pb2.ReadLogsResponse]:
+        self.asked.append(request)
+        if request.run_id != "run-1":
+            context.abort(grpc.StatusCode.NOT_FOUND, f"Run {request.run_id} not found")
+        for number in sorted({1, 2, 4, 5, 6} - set(range(request.after + 1))):
+            line = runs_pb2.LogLine(number=number, attempt=1 + number // 4, level="info", text=f"line {number}")
+            line.time.FromSeconds(1_700_000_000 + number)
+            if number == 6:
+                line.level, line.exception = "error", "Traceback ...\nValueError: no band"
+                line.facts["node"] = "rx"
+            yield runs_pb2.ReadLogsResponse(lines=[line])
+            if (number, len(self.asked)) == (2, 1):
+                context.abort(grpc.StatusCode.UNAVAILABLE, "shutting down")
+
+
 @pytest.fixture
-def flaky() -> Iterator[tuple[Flaky, str]]:
+def flaky_runs() -> FlakyRuns:
+    return FlakyRuns()
+
+
+@pytest.fixture
+def flaky(flaky_runs: FlakyRuns) -> Iterator[tuple[Flaky, str]]:
     """The servicer and its target."""
     servicer = Flaky()
     server = grpc.server(ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
     pb_grpc.add_CuvisAIServiceServicer_to_server(servicer, server)
+    runs_pb2_grpc.add_RunServiceServicer_to_server(flaky_runs, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     yield servicer, f"127.0.0.1:{port}"

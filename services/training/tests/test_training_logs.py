@@ -14,20 +14,24 @@ import grpc
 import pytest
 
 from swath.errors import RunNotFound, Unavailable
+from swath.service import whole_handler
 from swath.service.identity import Caller, acting_as
 from swath.storage.sql import open_engine
 from swath.training.v1 import runs_pb2
+from swath.training.v1 import worker_pb2 as pb
 from swath_training.adapters.link import worker_handler
-from swath_training.items import Line
+from swath_training.items import Event, Line, Result
 from swath_training.launcher import Tell, Worker
 from swath_training.lines import ROW_BYTES
 from swath_training.processes import Handle
 from swath_training.requests import TrainRequest
 from swath_training.runs import LoggedLine, Run, RunState, Trainer
 from swath_training.store import RunStore
+from swath_training.tables import SCHEMA
+from swath_training.worker_link import WorkerLink, local
 from swath_training.worker_log import WorkerLog
 
-from .conftest import GRADIENT, STATISTICAL, World, epoch_ended
+from .conftest import GRADIENT, STATISTICAL, World, epoch_ended, tables_in
 
 ALICE, BOB = Caller("alice", "token"), Caller("bob", "token")
 
@@ -102,7 +106,7 @@ async def test_a_server_that_goes_away_sends_its_followers_to_another_one(world:
 
 
 async def test_a_log_is_there_for_the_owner_of_the_run_alone(world: World) -> None:
-    session = await world.session(owner="alice")
+    session = await world.session()
     run = Run("run", session.id, "alice", RunState.QUEUED, Trainer.STATISTICAL, "", "", "", None, "cpu")
     await world.training._store.create(run, b"")
 
@@ -121,7 +125,9 @@ async def test_a_log_is_there_for_the_owner_of_the_run_alone(world: World) -> No
 @pytest.fixture
 async def store(database: Path | str) -> AsyncIterator[RunStore]:
     """A store that keeps ten lines of 100 bytes a run."""
-    engine = open_engine(database, schema="training")
+    if isinstance(database, str):
+        await tables_in(database)
+    engine = open_engine(database, schema=SCHEMA.name)
     store = RunStore(engine, log_bytes=10 * (100 + ROW_BYTES))
     await store.prepare()
     yield store
@@ -221,3 +227,71 @@ def test_the_last_lines_are_kept_and_keep_their_numbers(log: WorkerLog) -> None:
     assert runs_pb2.LogLine.FromString(kept[-1].payload).text == "line 100"
     assert log.after(99) == kept[-1:]
     assert log.after(100) == []
+
+
+class Forgetful:
+    """A service whose first link breaks after one message, of which it has written down one line."""
+
+    def __init__(self) -> None:
+        self.links = 0
+        self.told: list[tuple[int, str, list[int]]] = []
+
+    async def Connect(
+        self, requests: AsyncIterator[pb.ConnectRequest], context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[pb.ConnectResponse]:
+        await anext(requests)
+        self.links += 1
+        spec = pb.Spec(trainer=1, artifacts=b"{}", workspace=b"{}")
+        welcome = pb.Welcome(spec=spec, heartbeat_s=60, lost_after_s=60, logged=4 + self.links)
+        yield pb.ConnectResponse(welcome=welcome)
+        async for request in requests:
+            kind = request.WhichOneof("message") or ""
+            self.told.append((self.links, kind, [line.number for line in request.lines.lines]))
+            if self.links == 1:
+                return
+            if kind == "items":
+                yield pb.ConnectResponse(release=pb.Release())
+
+
+@pytest.fixture
+async def forgetful(tmp_path: Path) -> AsyncIterator[Forgetful]:
+    """It is at `tmp_path/link.sock`."""
+    service, server = Forgetful(), grpc.aio.server()
+    server.add_generic_rpc_handlers((whole_handler("swath.training.v1.WorkerLink", service),))
+    server.add_insecure_port(f"unix:{tmp_path}/link.sock")
+    await server.start()
+    yield service
+    await server.stop(None)
+
+
+async def test_what_was_lost_with_a_link_is_sent_again_and_all_of_it_before_the_end(
+    forgetful: Forgetful, tmp_path: Path
+) -> None:
+    link = WorkerLink(local(f"unix:{tmp_path}/link.sock"), "run", 1, "token")
+    logger = _logger(link.log)
+
+    logger.warning("before the link is there")
+    logger.warning("before the link is there")
+    await asyncio.to_thread(link.connect)
+    while forgetful.links < 2:  # noqa: ASYNC110 - it is the worker's thread that dials
+        await asyncio.sleep(0.01)
+    logger.warning("at the end")
+    link.put(Result("weights", "pipeline", Event(1, b"")))
+    await asyncio.to_thread(link.finish)
+
+    assert forgetful.told[0] == (1, "lines", [6, 7])
+    assert [number for links, _, numbers in forgetful.told if links == 2 for number in numbers] == [7, 8]
+    assert forgetful.told[-1] == (2, "items", [])
+
+
+async def test_a_worker_that_leaves_says_everything_first(forgetful: Forgetful, tmp_path: Path) -> None:
+    forgetful.links = 1
+    link = WorkerLink(local(f"unix:{tmp_path}/link.sock"), "run", 1, "token")
+    logger = _logger(link.log)
+
+    await asyncio.to_thread(link.connect)
+    for _ in range(2):
+        logger.warning("storage is away")
+    await asyncio.to_thread(link.leave)
+
+    assert [number for _, _, numbers in forgetful.told for number in numbers] == [7, 8]

@@ -13,11 +13,12 @@ import pytest
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import Unavailable
+from swath.training.v1.runs_pb2 import LogLine
 from swath_training import Training
 from swath_training.requests import TrainRequest
 from swath_training.runs import Run, RunState
 
-from .conftest import GRADIENT, World, Worlds, epoch_ended, make_training
+from .conftest import GRADIENT, STATISTICAL, World, Worlds, epoch_ended, make_training
 
 LEASE: dict[str, Any] = {"lease_s": 1.0, "look_s": 0.1}
 
@@ -59,6 +60,14 @@ async def test_a_stream_at_the_other_replica_is_the_same(pair: Pair) -> None:
     assert await there == here
     assert here[-1].status == pb.TRAIN_STATUS_COMPLETE
     assert (await pair.other.service.status(session.id)) == (await pair.one.service.status(session.id))
+
+
+async def test_what_a_worker_logs_is_followed_at_the_other_replica(pair: Pair) -> None:
+    session = await pair.one.configured()
+    following = await pair.one.service.train(TrainRequest(session.id, STATISTICAL))
+    async with aclosing(pair.other.service.logs(following.run_id, follow=True)) as pages:
+        lines = [LogLine.FromString(line.payload).text async for page in pages for line in page]
+    assert lines == ["attempt begins", "attempt ends"]
 
 
 async def test_the_same_call_at_both_at_once_is_one_run(pair: Pair) -> None:

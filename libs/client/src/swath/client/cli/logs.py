@@ -37,7 +37,7 @@ def logs(
             typer.echo(json.dumps(line.as_dict()))
             continue
         if missing := line.number - before - 1:
-            console.print(f"... {missing} lines were dropped", style="dim", highlight=False)
+            console.print(f"... dropped: {missing}", style="dim", highlight=False)
         before = line.number
         console.print(pretty(line), highlight=False)
 
