@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
+from typing import TextIO, cast
 
 import grpc
 import pytest
@@ -23,6 +25,7 @@ from swath_training.adapters.link import worker_handler
 from swath_training.items import Event, Line, Result
 from swath_training.launcher import Tell, Worker
 from swath_training.lines import ROW_BYTES
+from swath_training.printed import Printed
 from swath_training.processes import Handle
 from swath_training.requests import TrainRequest
 from swath_training.runs import LoggedLine, Run, RunState, Trainer
@@ -31,7 +34,7 @@ from swath_training.tables import SCHEMA
 from swath_training.worker_link import WorkerLink, local
 from swath_training.worker_log import WorkerLog
 
-from .conftest import GRADIENT, STATISTICAL, World, epoch_ended, tables_in
+from .conftest import GRADIENT, STATISTICAL, World, config, epoch_ended, tables_in
 
 ALICE, BOB = Caller("alice", "token"), Caller("bob", "token")
 
@@ -91,6 +94,17 @@ async def test_a_worker_in_a_job_is_heard_too(world: World) -> None:
     await server.stop(None)
     logs = await _logs(world, following.run_id)
     assert logs == [(1, "attempt begins"), (1, "attempt ends")]
+
+
+async def test_a_run_that_fails_says_where(world: World) -> None:
+    session = await world.configured(data=config()["data"] | {"params": {"universe_csv": "frames/nowhere.csv"}})
+    following = await world.service.train(TrainRequest(session.id, STATISTICAL))
+    await world.ended(following.run_id)
+
+    texts = [text for _, text in await _logs(world, following.run_id)]
+    assert "Traceback (most recent call last):" in texts
+    assert any("nowhere.csv" in text for text in texts)
+    assert texts[-2:] == ["training failed", "attempt ends"]
 
 
 async def test_a_server_that_goes_away_sends_its_followers_to_another_one(world: World) -> None:
@@ -227,6 +241,21 @@ def test_the_last_lines_are_kept_and_keep_their_numbers(log: WorkerLog) -> None:
     assert runs_pb2.LogLine.FromString(kept[-1].payload).text == "line 100"
     assert log.after(99) == kept[-1:]
     assert log.after(100) == []
+
+
+def test_what_is_printed_is_logged_line_by_line(log: WorkerLog) -> None:
+    log.begin(0)
+    stream = io.StringIO()
+    printed = Printed(stream, "stdout", log)
+    print("one", 1, file=cast(TextIO, printed))
+    printed.writelines(["bar 1/2\rbar 2/2\r\n\n", "no end"])
+
+    lines = [runs_pb2.LogLine.FromString(line.payload) for line in log.after(0)]
+    assert [(line.logger, line.level, line.text) for line in lines] == [
+        ("stdout", "info", "one 1"),
+        ("stdout", "info", "bar 2/2"),
+    ]
+    assert printed.getvalue() == "one 1\nbar 1/2\rbar 2/2\r\n\nno end"
 
 
 class Forgetful:

@@ -7,9 +7,9 @@ import logging
 import sys
 import threading
 import traceback
-from contextlib import suppress
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from functools import partial
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -28,6 +28,7 @@ from swath.storage.patience import patiently
 from swath_training.adapters.events import response
 from swath_training.items import Body, Checkpoint, Event, Failure, Result, Stopped, Welcome
 from swath_training.phases import PhaseSpans
+from swath_training.printed import Printed
 from swath_training.runs import StopCause
 from swath_training.shelf import Shelf
 from swath_training.worker_link import Connect, WorkerLink
@@ -63,7 +64,11 @@ def main(connect: Connect, run_id: str, attempt: int, token: str, telemetry: Tel
     send_last_spans = configure_tracing("training-worker", telemetry.otlp_address)
     _log.info("attempt begins")
     try:
-        body = _attempt(link, welcome, run_id, attempt)
+        with (
+            redirect_stdout(cast(TextIO, Printed(sys.stdout, "stdout", link.log))),
+            redirect_stderr(cast(TextIO, Printed(sys.stderr, "stderr", link.log))),
+        ):
+            body = _attempt(link, welcome, run_id, attempt)
     except Unavailable as error:
         # Not the run's end: the next attempt goes on from the last checkpoint.
         _log.warning("attempt breaks off", text=error.message)
@@ -94,7 +99,7 @@ def _attempt(link: WorkerLink, welcome: Welcome, run_id: str, attempt: int) -> B
     except Unavailable:
         raise
     except SwathError as error:
-        # Where it was raised is in this worker's own file, for those who ask.
+        # Where it was raised is in the run's own log, for those who ask.
         traceback.print_exc()
         _log.warning("training failed", code=error.code, reason=error.reason, text=error.message)
         return Failure(error.code, error.reason, error.message, error.metadata)
