@@ -88,7 +88,10 @@ class WorkerLog(logging.Handler):
 def _payload(record: logging.LogRecord, shown: Callable[[str], str]) -> bytes:
     # structlog hands a dictionary through, others a text.
     said: dict[str, Any] = {"exc_info": record.exc_info}
-    said |= record.msg if isinstance(record.msg, dict) else {"event": record.getMessage()}
+    if isinstance(record.msg, dict) and "event" in record.msg:
+        said |= record.msg
+    else:
+        said["event"] = record.getMessage()
     said |= format_exc_info(None, "", said)
     facts = ((name, str(value)) for name, value in said.items() if name not in _NOT_FACTS)
     return log_line(
