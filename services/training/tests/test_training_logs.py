@@ -10,7 +10,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 
 import grpc
 import pytest
@@ -105,6 +105,22 @@ async def test_a_run_that_fails_says_where(world: World) -> None:
     assert "Traceback (most recent call last):" in texts
     assert any("nowhere.csv" in text for text in texts)
     assert texts[-2:] == ["training failed", "attempt ends"]
+
+
+async def test_lines_that_cannot_be_written_hold_no_run_up_and_come_later(world: World) -> None:
+    session = await world.configured()
+    lines = world.training._store.lines
+    append = lines.append
+
+    async def away(*arguments: Any) -> None:
+        lines.append = append  # type: ignore[method-assign]
+        raise Unavailable("the database is away")
+
+    lines.append = away  # type: ignore[method-assign]
+    following = await world.service.train(TrainRequest(session.id, STATISTICAL))
+    await world.ended(following.run_id)
+
+    assert await _logs(world, following.run_id) == [(1, "attempt begins"), (1, "attempt ends")]
 
 
 async def test_a_server_that_goes_away_sends_its_followers_to_another_one(world: World) -> None:
