@@ -72,26 +72,6 @@ def scene() -> dict[str, np.ndarray]:
         return {name: arrays[name] for name in arrays.files}
 
 
-@pytest.fixture(scope="session")
-def universe(data_root: Path) -> Path:
-    """A universe.csv over eight made frames of 32 x 32 x 61, an odd patch in some, as npz_multi reads them."""
-    random = np.random.default_rng(7)
-    wavelengths = (430 + 8 * np.arange(61)).astype(np.float32)
-    spectrum = 0.4 + 0.2 * np.sin(wavelengths / 60)
-    rows = ["source,index,materialized_path"]
-    for index in range(8):
-        cube = spectrum + 0.02 * random.standard_normal((32, 32, 61))
-        mask = np.zeros((32, 32), dtype=np.int32)
-        if index % 2 == 1:
-            cube[8:14, 8:14] += 0.3 * np.linspace(-1, 1, 61)
-            mask[8:14, 8:14] = 2
-        np.savez(data_root / f"frame_{index}.npz", cube=cube.astype(np.float32), mask=mask, wavelengths=wavelengths)
-        rows.append(f"data/Lentils/Lentils_000.cu3s,{index},{data_root / f'frame_{index}.npz'}")
-    path = data_root / "universe.csv"
-    path.write_text("\n".join(rows) + "\n")
-    return path
-
-
 @pytest.fixture
 def refused() -> Callable[..., tuple[grpc.StatusCode, str, str]]:
     """Makes a call that must fail; returns its code, its reason and its text."""

@@ -146,24 +146,11 @@ CUBE = np.zeros((1, 4, 4, 3), dtype=np.float32)
 WAVELENGTHS = np.array([[400, 500, 600]], dtype=np.int32)
 
 
-def _tensor(**fields) -> pb.Tensor:
-    return pb.Tensor(**fields)
-
-
-INPUTS = [
-    ("no cube", {}, "missing required inputs: ['cube'"),
-    ("rank", {"cube": numpy_to_proto(CUBE[0])}, "cube"),
-    ("payload too short", {"cube": _tensor(shape=[1, 4, 4, 3], dtype=1, raw_data=bytes(8))}, "cannot reshape"),
-    ("no type", {"cube": _tensor(shape=[1], dtype=0, raw_data=bytes(4))}, "Unsupported dtype: 0"),
-]
-
-
-@pytest.mark.parametrize(("inputs", "words"), [case[1:] for case in INPUTS], ids=[case[0] for case in INPUTS])
-def test_an_input_that_does_not_fit_is_refused_by_name(stub, normalizing, refused, inputs, words):
-    batch = pb.InputBatch(wavelengths=numpy_to_proto(WAVELENGTHS), **inputs)
+def test_a_wrong_rank_is_refused_by_name(stub, normalizing, refused):
+    batch = pb.InputBatch(wavelengths=numpy_to_proto(WAVELENGTHS), cube=numpy_to_proto(CUBE[0]))
     code, reason, text = refused(stub.Inference, pb.InferenceRequest(session_id=normalizing, inputs=batch))
     assert (code, reason) == (INVALID, "INPUT_INVALID")
-    assert words in text
+    assert "Shape rank mismatch: source has 3 dimensions, target expects 4" in text
 
 
 def test_a_wrong_type_and_a_wrong_channel_count_name_node_port_expected_and_got(stub, session, refused):
@@ -241,13 +228,3 @@ def test_search_paths_outside_of_the_allowed_roots_are_listed(stub, session):
     )
     assert answer.success
     assert answer.rejected_paths == ["/etc"]
-
-
-def test_shared_memory_must_carry_the_sessions_name(stub, normalizing, refused):
-    cube = pb.Tensor(
-        shape=[1, 4, 4, 3], dtype=pb.D_TYPE_FLOAT32, shm_ref=pb.ShmRef(name="/psm_other", byte_offset=0, byte_size=192)
-    )
-    request = pb.InferenceRequest(session_id=normalizing, inputs=pb.InputBatch(cube=cube))
-    code, _, text = refused(stub.Inference, request)
-    assert code == PRECONDITION
-    assert f"swath-{normalizing}" in text

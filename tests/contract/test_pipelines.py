@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import grpc
 import pytest
@@ -40,7 +39,7 @@ def test_a_tag_filters_whatever_its_case(stub):
 def test_a_pipeline_is_described_with_its_text(stub):
     info = stub.GetPipelineInfo(pb.GetPipelineInfoRequest(pipeline_path="anomaly/rx/rx_statistical.yaml")).pipeline_info
     assert yaml.safe_load(info.yaml_content)["nodes"]
-    assert Path(info.resolved_path).is_file()
+    assert info.resolved_path.endswith("pipeline/anomaly/rx/rx_statistical.yaml")
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../x.yaml", "a//b.yaml", "x.txt", "", "a\\b.yaml", "./a.yaml"])
@@ -53,14 +52,6 @@ def test_a_pipeline_that_is_not_there(stub, refused):
     code, _, text = refused(stub.GetPipelineInfo, pb.GetPipelineInfoRequest(pipeline_path="none.yaml"))
     assert code == grpc.StatusCode.NOT_FOUND
     assert "none.yaml" in text
-
-
-def test_inputs_and_outputs_of_a_pipeline(stub, loaded):
-    inputs = stub.GetPipelineInputs(pb.GetPipelineInputsRequest(session_id=loaded)).input_specs
-    outputs = stub.GetPipelineOutputs(pb.GetPipelineOutputsRequest(session_id=loaded)).output_specs
-    assert inputs["cube"].required
-    assert list(inputs["cube"].shape) == [-1, -1, -1, -1]
-    assert all("." in name and not spec.required for name, spec in outputs.items())
 
 
 @pytest.mark.parametrize(
@@ -88,59 +79,10 @@ def test_an_unknown_drawing_format_is_refused(stub, loaded, refused):
     assert "Unsupported visualization format: bmp" in text
 
 
-def test_saving_writes_all_arguments_and_metadata(stub, loaded):
-    saved = stub.SavePipeline(
-        pb.SavePipelineRequest(
-            session_id=loaded,
-            pipeline_path="made/saved.yaml",
-            metadata=pb.PipelineMetadata(name="mine", tags=["a"], author="me"),
-        )
-    )
-    document = yaml.safe_load(Path(saved.pipeline_path).read_text())
-    assert document["metadata"]["name"] == "mine"
-    assert document["metadata"]["created"]
-    rx = next(node for node in document["nodes"] if node["class_name"].endswith("RXGlobal"))
-    assert rx["hparams"]["cache_inverse"] is True
-    assert Path(saved.weights_path) == Path(saved.pipeline_path).with_suffix(".pt")
-
-
 def test_a_run_needs_its_config_to_be_saved(stub, loaded, refused):
     code, _, text = refused(stub.SaveTrainRun, pb.SaveTrainRunRequest(session_id=loaded, trainrun_path="x.yaml"))
     assert code == grpc.StatusCode.FAILED_PRECONDITION
     assert "SetTrainRunConfig" in text
-
-
-def test_output_dir_and_tags_survive_saving(stub, loaded, server):
-    config = {
-        "name": "kept",
-        "data": {"data_module": "scene", "params": {"path": "data/san_diego.npz"}},
-        "output_dir": "somewhere",
-        "tags": {"who": "me"},
-    }
-    stub.SetTrainRunConfig(
-        pb.SetTrainRunConfigRequest(
-            session_id=loaded, config=pb.TrainRunConfig(config_bytes=json.dumps(config).encode())
-        )
-    )
-    saved = stub.SaveTrainRun(pb.SaveTrainRunRequest(session_id=loaded, trainrun_path="runs/kept.yaml"))
-    document = yaml.safe_load(Path(saved.trainrun_path).read_text())
-    assert (document["output_dir"], document["tags"], document["name"]) == ("somewhere", {"who": "me"}, "kept")
-    assert document["pipeline"] == "kept_pipeline.yaml"
-    assert saved.weights_path == ""
-
-
-def test_a_run_that_is_still_to_be_composed_cannot_be_restored(stub, refused):
-    code, _, text = refused(
-        stub.RestoreTrainRun, pb.RestoreTrainRunRequest(trainrun_path="configs/trainrun/channel_selector.yaml")
-    )
-    assert code == grpc.StatusCode.INVALID_ARGUMENT
-    assert "defaults" in text
-
-
-def test_restoring_nothing(stub, refused):
-    assert refused(stub.RestoreTrainRun, pb.RestoreTrainRunRequest())[0] == grpc.StatusCode.INVALID_ARGUMENT
-    code, _, _ = refused(stub.RestoreTrainRun, pb.RestoreTrainRunRequest(trainrun_path="none.yaml"))
-    assert code == grpc.StatusCode.NOT_FOUND
 
 
 def test_built_in_nodes_are_listed_with_ports_category_and_tags(stub, session):

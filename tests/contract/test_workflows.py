@@ -19,30 +19,11 @@ from swath.client import (
 from swath.client.cli import app
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 
-SPLITS = {
-    "train": [{"kind": "file_indices", "source": "data/Lentils/Lentils_000.cu3s", "ids": ["0-3"]}],
-    "val": [{"kind": "file_indices", "source": "data/Lentils/Lentils_000.cu3s", "ids": [4, 5]}],
-    "test": [{"kind": "file_indices", "source": "data/Lentils/Lentils_000.cu3s", "ids": [6, 7]}],
-}
-
 
 @pytest.fixture(scope="module")
-def made_data(universe: Path) -> dict:
-    """A data config over made frames that no SDK is needed for."""
-    return {
-        "data_module": "npz_multi",
-        "splits": SPLITS,
-        "batch_size": 2,
-        "params": {"universe_csv": str(universe)},
-    }
-
-
-@pytest.fixture(scope="module")
-def lentils(server, made_data: dict) -> None:
+def lentils(deployment, frames: dict) -> None:
     """The data config that shipped trainruns name, in the workspace's own layer, over the made frames."""
-    layer = server.state / "workspace" / "configs" / "data"
-    layer.mkdir(parents=True, exist_ok=True)
-    (layer / "lentils.yaml").write_text(json.dumps(made_data))
+    deployment.client.workspace.put(json.dumps(frames).encode(), "configs/data/lentils.yaml")
 
 
 def _train(stub, session: str, trainer: pb.TrainerType, **fields) -> list[pb.TrainResponse]:
@@ -102,12 +83,9 @@ def test_the_five_phases(stub, lentils, overrides):
     stub.CloseSession(pb.CloseSessionRequest(session_id=restored))
 
 
-def test_as_clients_of_0_18_6_call_it(stub, session, server, made_data, tmp_path):
-    configs = server.state / "workspace" / "configs"
+def test_as_clients_of_0_18_6_call_it(stub, session, frames, tmp_path):
     paths = stub.SetSessionSearchPaths(
-        pb.SetSessionSearchPathsRequest(
-            session_id=session, search_paths=["pipeline/anomaly/rx", str(configs), "."], append=False
-        )
+        pb.SetSessionSearchPathsRequest(session_id=session, search_paths=["pipeline/anomaly/rx", "."], append=False)
     )
     assert paths.success
     pipeline = stub.ResolveConfig(
@@ -138,7 +116,7 @@ def test_as_clients_of_0_18_6_call_it(stub, session, server, made_data, tmp_path
             overrides=["training.max_epochs=2"],
         )
     )
-    config = {**json.loads(resolved.config_bytes), "pipeline": None, "data": made_data}
+    config = {**json.loads(resolved.config_bytes), "pipeline": None, "data": frames}
     applied = stub.SetTrainRunConfig(
         pb.SetTrainRunConfigRequest(
             session_id=session, config=pb.TrainRunConfig(config_bytes=json.dumps(config).encode())
@@ -181,11 +159,11 @@ def test_as_clients_of_0_18_6_call_it(stub, session, server, made_data, tmp_path
     assert not any(key.startswith("bce") for key in everything.outputs)
 
 
-def test_a_pipeline_with_weights_can_be_loaded_elsewhere(stub, session, server, made_data):
+def test_a_pipeline_with_weights_can_be_loaded_elsewhere(deployment, stub, session, frames):
     config = {
         "name": "rx",
         "pipeline": "pipeline/anomaly/rx/rx_statistical.yaml",
-        "data": made_data,
+        "data": frames,
         "metric_nodes": [],
     }
     stub.SetTrainRunConfig(
@@ -194,7 +172,7 @@ def test_a_pipeline_with_weights_can_be_loaded_elsewhere(stub, session, server, 
         )
     )
     _train(stub, session, pb.TRAINER_TYPE_STATISTICAL)
-    saved = stub.SavePipeline(pb.SavePipelineRequest(session_id=session, pipeline_path="made/rx.yaml"))
+    stub.SavePipeline(pb.SavePipelineRequest(session_id=session, pipeline_path="made/rx.yaml"))
     other = stub.CreateSession(pb.CreateSessionRequest()).session_id
     document = stub.ResolveConfig(
         pb.ResolveConfigRequest(session_id=other, config_type="pipeline", path="pipeline/made/rx")
@@ -203,7 +181,9 @@ def test_a_pipeline_with_weights_can_be_loaded_elsewhere(stub, session, server, 
         pb.LoadPipelineRequest(session_id=other, pipeline=pb.PipelineConfig(config_bytes=document.config_bytes))
     )
     loaded = stub.LoadPipelineWeights(
-        pb.LoadPipelineWeightsRequest(session_id=other, weights_bytes=Path(saved.weights_path).read_bytes())
+        pb.LoadPipelineWeightsRequest(
+            session_id=other, weights_bytes=deployment.client.workspace.read("configs/pipeline/made/rx.pt")
+        )
     )
     assert loaded.resolved_path == "(client-bytes)"
     inputs = pb.InputBatch(cube=numpy_to_proto(_cube()), wavelengths=numpy_to_proto(WAVELENGTHS.astype(np.int32)))
@@ -217,8 +197,8 @@ def test_a_pipeline_with_weights_can_be_loaded_elsewhere(stub, session, server, 
     stub.CloseSession(pb.CloseSessionRequest(session_id=other))
 
 
-def test_the_command_that_trains_names_the_run_for_the_one_that_prints_its_log(server, lentils):
-    runner, there = CliRunner(), ["--target", server.target]
+def test_the_command_that_trains_names_the_run_for_the_one_that_prints_its_log(deployment, lentils):
+    runner, there = CliRunner(), ["--target", deployment.target]
     trained = runner.invoke(app, ["train", "deep_svdd", "--phase", "statistical", *there])
     assert trained.exit_code == 0, trained.output
     (run,) = [line.split()[1] for line in trained.output.splitlines() if line.startswith("run ")]

@@ -83,7 +83,9 @@ class Saving:
             raise InvalidInput(f"pipeline_path {path!r} ends in .pt, which is the name of the weights beside it")
         if target.is_dir():
             raise InvalidInput(f"pipeline_path {path!r} is a folder")
-        weights, saved = self._workspace.write_all(self._pipeline_files(session, target, metadata))
+        # A copy under another name is another pipeline; what else was known of it still holds.
+        named = {**metadata, "name": metadata.get("name") or target.stem}
+        weights, saved = self._workspace.write_all(self._pipeline_files(session, target, named))
         return self._shown(saved), self._shown(weights)
 
     def _pipeline_files(self, session: Session, target: Path, metadata: dict[str, Any]) -> dict[str, bytes]:
