@@ -1,6 +1,7 @@
 """Tensors and batches on the wire: what a client may send, where it goes, what comes back."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from swath.client import numpy_to_proto, proto_to_numpy
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 
 DATA = {"name": "data", "class_name": "cuvis_ai.node.data.CU3SDataNode"}
+FLOAT = pb.D_TYPE_FLOAT32
 WAVELENGTHS = np.array([[400, 500, 600]], dtype=np.int32)
 CUBE = np.arange(48, dtype=np.float32).reshape(1, 4, 4, 3)
 
@@ -17,10 +19,11 @@ CUBE = np.arange(48, dtype=np.float32).reshape(1, 4, 4, 3)
 def infer(stub, session):
     """Runs the session's pipeline on a batch of the given fields."""
 
-    def call(*outputs: str, **fields) -> pb.InferenceResponse:
-        batch = pb.InputBatch(
-            **{key: numpy_to_proto(value) if isinstance(value, np.ndarray) else value for key, value in fields.items()}
-        )
+    def call(*outputs: str, **fields: Any) -> pb.InferenceResponse:
+        sent: dict[str, Any] = {
+            key: numpy_to_proto(each) if isinstance(each, np.ndarray) else each for key, each in fields.items()
+        }
+        batch = pb.InputBatch(**sent)
         return stub.Inference(pb.InferenceRequest(session_id=session, inputs=batch, output_specs=outputs))
 
     return call
@@ -66,10 +69,10 @@ def test_a_batch_of_no_frames_gives_none(load, infer):
 @pytest.mark.parametrize(
     ("tensor", "words"),
     [
-        (pb.Tensor(shape=[1, 4, 4, 3], dtype=1, raw_data=bytes(8)), "cannot reshape array of size"),
-        (pb.Tensor(shape=[-1, -1, 4, 3], dtype=1, raw_data=bytes(192)), "-1"),
-        (pb.Tensor(shape=[1], dtype=0, raw_data=bytes(4)), "Unsupported dtype: 0"),
-        (pb.Tensor(shape=[1, 4, 4, 3], dtype=1), "cannot reshape array of size 0"),
+        (pb.Tensor(shape=[1, 4, 4, 3], dtype=FLOAT, raw_data=bytes(8)), "cannot reshape array of size"),
+        (pb.Tensor(shape=[-1, -1, 4, 3], dtype=FLOAT, raw_data=bytes(192)), "-1"),
+        (pb.Tensor(shape=[1], raw_data=bytes(4)), "Unsupported dtype: 0"),
+        (pb.Tensor(shape=[1, 4, 4, 3], dtype=FLOAT), "cannot reshape array of size 0"),
     ],
     ids=["too short", "two free sizes", "no type", "no payload"],
 )

@@ -12,10 +12,9 @@ import pytest
 
 from swath.client import CallError, Client, NotFoundError, Session
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
-from swath.errors import DependencyMissing
 from swath_standalone.process import ServerProcess
 from swath_suite.disk import SmallDisk
-from swath_suite.testing import missing
+from swath_suite.testing import needs_programs
 
 from .conftest import METHODS, Work
 
@@ -24,10 +23,8 @@ Refusal = Callable[[Callable[[], object]], CallError]
 
 @pytest.fixture(scope="module")
 def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallDisk]:
-    try:
+    with needs_programs():
         disk = SmallDisk(tmp_path_factory.mktemp("full") / "disk", 64 << 20)
-    except DependencyMissing as error:
-        missing(error.message)
     with disk:
         yield disk
 

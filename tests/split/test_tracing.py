@@ -16,11 +16,10 @@ import pytest
 
 from swath.client import Client, ClientConfig, NotFoundError, PreconditionError, RetryConfig, Session, UnavailableError
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
-from swath.errors import DependencyMissing
 from swath_suite.collector import Collector, Span
 from swath_suite.layout import SERVICES
 from swath_suite.suite import Suite
-from swath_suite.testing import missing
+from swath_suite.testing import needs_programs
 
 pytestmark = [pytest.mark.xdist_group("suite"), pytest.mark.timeout(300)]
 
@@ -82,10 +81,8 @@ def traced(open_folder: Path) -> Iterator[Traced]:
     """A suite of one replica each, and its collector."""
     with Collector() as collector:
         settings = {"SWATH_OTLP_ADDRESS": collector.address}
-        try:
+        with needs_programs():
             suite = Suite(open_folder / "traced", replicas=dict.fromkeys(SERVICES, 1), settings=settings)
-        except DependencyMissing as error:
-            missing(error.message)
         with suite:
             yield Traced(suite, collector)
 

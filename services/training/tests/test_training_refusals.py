@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
-from swath.errors import DependencyMissing, StorageDenied, StorageRefused, SwathError
+from swath.errors import StorageDenied, StorageRefused, SwathError
 from swath.storage.artifacts import CHECKPOINTS
 from swath_suite.disk import SmallDisk
-from swath_suite.testing import missing
+from swath_suite.testing import needs_programs
 from swath_training.requests import TrainRequest
 
 from .conftest import GRADIENT, STATISTICAL, World, epoch_ended, epochs_of
@@ -41,10 +41,8 @@ async def test_a_run_stands_still_while_its_database_is_full_and_ends_then(
 @pytest.fixture
 def checkpoints(world: World) -> Iterator[SmallDisk]:
     """A disk of its own for the checkpoints of the world's runs."""
-    try:
+    with needs_programs():
         disk = SmallDisk(world.folder / "artifacts" / CHECKPOINTS, 4 << 20)
-    except DependencyMissing as error:
-        missing(error.message)
     with disk:
         yield disk
 

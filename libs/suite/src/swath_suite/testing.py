@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import NoReturn
@@ -25,6 +26,22 @@ _numbers = count(1)
 _SUITES = {"suite", "public_suite"}
 
 
+def missing(why: str) -> NoReturn:
+    """Skip a test for want of a program; fail it where everything must be there."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{why} (CI must have it)")
+    pytest.skip(why)
+
+
+@contextmanager
+def needs_programs() -> Iterator[None]:
+    """Skip a test, or fail it, where a program that the block needs is not there."""
+    try:
+        yield
+    except DependencyMissing as error:
+        missing(error.message)
+
+
 @pytest.fixture(scope="session")
 def open_folder() -> Iterator[Path]:
     """A folder that other users may enter: Postgres, started by root, is one."""
@@ -37,10 +54,8 @@ def open_folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def postgres(open_folder: Path) -> Iterator[PostgresProcess]:
     """A Postgres server for all tests of this process that leave it running."""
-    try:
+    with needs_programs():
         process = PostgresProcess(open_folder / "postgres")
-    except DependencyMissing as error:
-        missing(error.message)
     with process:
         yield process
 
@@ -64,10 +79,8 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Process]:
     """An S3 server for all tests of this process that leave it running."""
-    try:
+    with needs_programs():
         process = S3Process(tmp_path_factory.mktemp("s3"))
-    except DependencyMissing as error:
-        missing(error.message)
     with process:
         yield process
 
@@ -81,28 +94,17 @@ def s3_place(s3: S3Process) -> S3Place:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
     """A file system of 4 MiB."""
-    try:
+    with needs_programs():
         disk = SmallDisk(tmp_path / "disk", 4 << 20)
-    except DependencyMissing as error:
-        missing(error.message)
     with disk:
         yield disk
-
-
-def missing(why: str) -> NoReturn:
-    """Skip a test for want of a program; fail it where everything must be there."""
-    if os.environ.get("CI"):
-        pytest.fail(f"{why} (CI must have it)")
-    pytest.skip(why)
 
 
 @pytest.fixture(scope="session")
 def suite(open_folder: Path) -> Iterator[Suite]:
     """A suite of two replicas each. Tests that stop or freeze a part of it bring that back."""
-    try:
+    with needs_programs():
         made = Suite(open_folder / "suite", replicas=dict.fromkeys(SERVICES, 2))
-    except DependencyMissing as error:
-        missing(error.message)
     with made:
         yield made
 
@@ -121,15 +123,13 @@ def public_suite(open_folder: Path, identities: Identities) -> Iterator[Suite]:
 
     Nothing says so: it follows from where it listens.
     """
-    try:
+    with needs_programs():
         made = Suite(
             open_folder / "public",
             replicas=dict.fromkeys(SERVICES, 1),
             host="0.0.0.0",
             settings=identities.settings,
         )
-    except DependencyMissing as error:
-        missing(error.message)
     with made:
         yield made
 
