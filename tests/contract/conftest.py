@@ -10,6 +10,7 @@ import io
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 import numpy as np
@@ -142,7 +143,7 @@ def configure(stub: CuvisAIServiceStub, session: str, frames: dict) -> Configure
 def train(stub: CuvisAIServiceStub, session: str) -> Train:
     """Trains the session's pipeline and returns the whole stream."""
 
-    def call(trainer: pb.TrainerType, **fields: object) -> list[pb.TrainResponse]:
+    def call(trainer: pb.TrainerType, **fields: Any) -> list[pb.TrainResponse]:
         return list(stub.Train(pb.TrainRequest(session_id=session, trainer_type=trainer, **fields)))
 
     return call
