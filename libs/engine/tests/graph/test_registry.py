@@ -1,10 +1,13 @@
 """How names find classes, and what arguments they take."""
 
+import importlib
+
 import pytest
 import torch
 
 from swath.engine import registry
 from swath.engine.nodes.anomaly.rx_detector import RXGlobal
+from swath.engine.nodes.channel_selector import NDVISelector
 from swath.engine.ports import ANY, Kind
 from swath.errors import GraphInvalid
 
@@ -34,6 +37,17 @@ def test_every_class_of_the_catalogue_is_found_by_its_path():
         assert entry.description
         for port in (*entry.inputs.values(), *entry.outputs.values()):
             assert isinstance(port.dtype, torch.dtype | Kind)
+
+
+def test_every_path_can_be_imported_from_here():
+    for entry in registry.catalogue():
+        module, _, name = entry.full_path.replace(registry.REFERENCE, registry.PACKAGE, 1).rpartition(".")
+        assert getattr(importlib.import_module(module), name) is registry.lookup(entry.full_path)
+
+
+def test_a_class_goes_by_the_package_that_exports_it():
+    assert NDVISelector.__module__ == "swath.engine.nodes.channel_selector.indices"
+    assert registry.full_path(NDVISelector) == "cuvis_ai.node.channel_selector.NDVISelector"
 
 
 def test_the_catalogue_tells_ports_category_and_tags():

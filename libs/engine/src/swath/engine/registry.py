@@ -10,6 +10,7 @@ import importlib
 import inspect
 import json
 import pkgutil
+import sys
 import threading
 import zlib
 from collections.abc import Mapping
@@ -119,8 +120,16 @@ def catalogue() -> tuple[Entry, ...]:
 
 
 def full_path(cls: type[Node]) -> str:
-    """Return the dotted name of a class that both this and the reference package understand."""
-    return f"{REFERENCE}{cls.__module__.removeprefix(PACKAGE)}.{cls.__name__}"
+    """Return the dotted name of a class that both this and the reference package understand.
+
+    Where a module of the reference package is a package of small modules here, its classes go by the package, which
+    exports them.
+    """
+    module = cls.__module__
+    package, _, _ = module.rpartition(".")
+    while package.startswith(f"{PACKAGE}.") and vars(sys.modules[package]).get(cls.__name__) is cls:
+        module, (package, _, _) = package, package.rpartition(".")
+    return f"{REFERENCE}{module.removeprefix(PACKAGE)}.{cls.__name__}"
 
 
 def _arguments(cls: type[Node], name: str, hparams: Mapping[str, Any]) -> dict[str, Any]:
