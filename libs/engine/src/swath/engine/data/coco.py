@@ -54,7 +54,7 @@ class Annotations:
 
     def _regions(self, segmentation: Any, size: tuple[int, int]) -> Iterator[np.ndarray]:
         if isinstance(segmentation, dict):
-            yield _fitted(_run_lengths(segmentation), size)
+            yield _fitted(run_lengths(segmentation), size)
         elif isinstance(segmentation, list):
             for polygon in segmentation:
                 yield _polygon(polygon, size)
@@ -71,7 +71,12 @@ def _polygon(points: Sequence[float], size: tuple[int, int]) -> np.ndarray:
     return outline.contains_points(np.column_stack([columns.ravel(), rows.ravel()])).reshape(size)
 
 
-def _run_lengths(segmentation: dict[str, Any]) -> np.ndarray:
+def run_lengths(segmentation: dict[str, Any]) -> np.ndarray:
+    """Decode COCO's run lengths, a list or a text, to a mask, bool [H, W].
+
+    Raises:
+        ValueError, KeyError: They are none, or not of the size that stands beside them.
+    """
     rows, columns = (int(length) for length in segmentation["size"])
     counts = segmentation["counts"]
     runs = _unpacked(counts) if isinstance(counts, str) else [int(count) for count in counts]

@@ -1,14 +1,19 @@
-"""Nodes that write pictures to files."""
+"""Nodes that take and write series of pictures."""
 
 from __future__ import annotations
 
+import re
 import weakref
+from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
+from string import Formatter
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from swath.engine import pictures
@@ -20,6 +25,12 @@ from swath.errors import DependencyMissing
 
 _QUARTERS = {None: 0, 0: 0, 90: 1, -270: 1, 180: 2, -180: 2, -90: 3, 270: 3}
 _FLAGS = {"full": "+faststart", "partial": "+frag_keyframe+empty_moov+default_base_moof"}
+_NUMBER = re.compile(r"0?\d?\d?d?")
+_QUALITY = 95
+_INPUTS = ports(
+    rgb_image=Port(torch.float32, (-1, -1, -1, 3), description="Pictures of 0..1 [B, H, W, 3]"),
+    frame_id=Port(torch.int64, (-1,), optional=True, description="Number written on each frame [B]"),
+)
 _UNITS = {"k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
 
 
@@ -42,10 +53,7 @@ class ToVideoNode(Node):
     category = "sink"
     tags = ("video",)
     effect = True
-    inputs = ports(
-        rgb_image=Port(torch.float32, (-1, -1, -1, 3), description="Pictures of 0..1 [B, H, W, 3]"),
-        frame_id=Port(torch.int64, (-1,), optional=True, description="Number written on each frame [B]"),
-    )
+    inputs = _INPUTS
 
     def __init__(
         self,
@@ -60,9 +68,7 @@ class ToVideoNode(Node):
         super().__init__()
         self.path = str(output_video_path)
         self.rate = number("frame_rate", frame_rate, above=0)
-        if frame_rotation not in _QUARTERS:
-            raise ValueError(f"frame_rotation must be a multiple of 90 from -270 to 270, got {frame_rotation!r}")
-        self.quarters = _QUARTERS[frame_rotation]
+        self.quarters = _quarters(frame_rotation)
         self.codec = str(video_codec)
         self.bits = _bits(bitrate)
         self.title = overlay_title
@@ -70,17 +76,8 @@ class ToVideoNode(Node):
         self._video: _Video | None = None
 
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
-        frames: Tensor = inputs["rgb_image"]
-        numbers: Tensor | None = inputs.get("frame_id")
-        if numbers is not None and numbers.shape[0] != frames.shape[0]:
-            raise self.refuse("frame_id", f"{frames.shape[0]} numbers, one per picture", numbers)
-        rendered = (frames.detach().clamp(0, 1) * 255).to(torch.uint8).cpu().numpy()
-        for index, pixels in enumerate(rendered):
-            if self.title:
-                pixels = pictures.write_on(pixels, self.title, left=-1, top=6)
-            if numbers is not None:
-                pixels = pictures.write_on(pixels, f"frame {int(numbers[index])}", left=8, top=8)
-            self._append(np.rot90(pixels, self.quarters), context)
+        for _, pixels in _rendered(self, inputs, self.title, self.quarters):
+            self._append(pixels, context)
         return {}
 
     def close(self) -> None:
@@ -98,6 +95,92 @@ class ToVideoNode(Node):
                 "rgb_image", f"pictures of one size, {list(self._video.size)}", torch.as_tensor(pixels.copy())
             )
         self._video.append(pixels)
+
+
+class ToImage(Node):
+    """Writes each picture to a file of its own.
+
+    Args:
+        output_dir: Folder of the files.
+        filename_pattern: Name of each file, with ``{frame_id}`` for the number of its frame, or of pictures so far
+            where there is none; its ending chooses the format.
+        frame_rotation: Degrees anticlockwise, in quarter turns.
+        overlay_title: Text at the top of each picture.
+    """
+
+    category = "sink"
+    tags = ("image",)
+    effect = True
+    inputs = _INPUTS
+
+    def __init__(
+        self,
+        output_dir: str,
+        filename_pattern: str = "frame_{frame_id:06d}.png",
+        frame_rotation: int | None = None,
+        overlay_title: str | None = None,
+    ) -> None:
+        super().__init__()
+        if not str(output_dir).strip():
+            raise ValueError("output_dir must not be empty")
+        self.folder = str(output_dir)
+        self.pattern = _pattern(filename_pattern)
+        self.quarters = _quarters(frame_rotation)
+        self.title = overlay_title
+        self._written = 0
+
+    def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
+        for frame, pixels in _rendered(self, inputs, self.title, self.quarters):
+            name = self.pattern.format(frame_id=self._written if frame is None else frame)
+            target = context.resolve(str(Path(self.folder) / name))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            # Formats that lose nothing pass over the quality.
+            Image.fromarray(pixels).save(target, quality=_QUALITY)
+            self._written += 1
+        return {}
+
+
+class VideoFrameNode(Node):
+    """Hands pictures and their frame numbers on from the batch."""
+
+    category = "source"
+    tags = ("video", "streaming")
+    inputs = ports(
+        rgb_image=Port(torch.float32, (-1, -1, -1, 3), description="Pictures of 0..1 [B, H, W, 3]"),
+        frame_id=Port(torch.int64, (-1,), optional=True, description="Number of each frame [B]"),
+    )
+    outputs = inputs
+
+    def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
+        return dict(inputs)
+
+
+def frame_numbers(node: Node, inputs: dict[str, Any]) -> list[int] | None:
+    """Return the numbers of the pictures of `rgb_image`; None where the port `frame_id` got nothing.
+
+    Raises:
+        InputInvalid: They are not as many as the pictures.
+    """
+    numbers: Tensor | None = inputs.get("frame_id")
+    count = inputs["rgb_image"].shape[0]
+    if numbers is not None and numbers.shape[0] != count:
+        raise node.refuse("frame_id", f"{count} numbers, one per picture", numbers)
+    return None if numbers is None else numbers.tolist()
+
+
+def _rendered(
+    node: Node, inputs: dict[str, Any], title: str | None, quarters: int
+) -> Iterator[tuple[int | None, NDArray[np.uint8]]]:
+    """Give each picture's number and its pixels, with title and number written on them, turned."""
+    numbers = frame_numbers(node, inputs)
+    frames: Tensor = inputs["rgb_image"].detach().nan_to_num(nan=0.0)
+    for index, pixels in enumerate((frames.clamp(0, 1) * 255).to(torch.uint8).cpu().numpy()):
+        number = None if numbers is None else numbers[index]
+        if title:
+            pixels = pictures.write_on(pixels, title, left=-1, top=6)
+        if number is not None:
+            pixels = pictures.write_on(pixels, f"frame {number}", left=8, top=8)
+        yield number, np.ascontiguousarray(np.rot90(pixels, quarters))
 
 
 class _Video:
@@ -134,6 +217,29 @@ class _Video:
 def _finish(container: Any, stream: Any) -> None:
     container.mux(stream.encode())
     container.close()
+
+
+def _quarters(degrees: int | None) -> int:
+    if degrees not in _QUARTERS:
+        raise ValueError(f"frame_rotation must be a multiple of 90 from -270 to 270, got {degrees!r}")
+    return _QUARTERS[degrees]
+
+
+def _pattern(pattern: Any) -> str:
+    """Return a pattern of file names; a format that reaches further than a number of a few digits is refused."""
+    fault = ValueError(
+        "filename_pattern must be a file's name with an ending of pictures, and no fields but {frame_id} or the like "
+        f"of {{frame_id:06d}}, got {pattern!r}"
+    )
+    try:
+        fields = [part[1:] for part in Formatter().parse(pattern) if part[1] is not None]
+    except (TypeError, ValueError):
+        raise fault from None
+    if any(name != "frame_id" or turn or not _NUMBER.fullmatch(spec or "") for name, spec, turn in fields):
+        raise fault
+    if Image.registered_extensions().get(Path(pattern).suffix.lower()) not in Image.SAVE:
+        raise fault
+    return pattern
 
 
 def _bits(bitrate: Any) -> int:
