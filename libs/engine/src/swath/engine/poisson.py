@@ -87,5 +87,5 @@ class _System:
         padded = torch.cat([values, values.new_zeros(1, values.shape[1])])
         result = self.degree * values
         for neighbour in self._unknown:
-            result -= padded[neighbour]
+            result -= padded.index_select(0, neighbour)
         return result
