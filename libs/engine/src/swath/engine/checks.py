@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 
-def number(name: str, value: Any, *, above: float | None = None, at_least: float | None = None) -> float:
+def number(
+    name: str,
+    value: Any,
+    *,
+    above: float | None = None,
+    at_least: float | None = None,
+    at_most: float | None = None,
+) -> float:
     """Return a finite number as float.
 
     Raises:
@@ -19,6 +26,8 @@ def number(name: str, value: Any, *, above: float | None = None, at_least: float
         raise ValueError(f"{name} must be above {above:g}, got {value!r}")
     if at_least is not None and value < at_least:
         raise ValueError(f"{name} must be at least {at_least:g}, got {value!r}")
+    if at_most is not None and value > at_most:
+        raise ValueError(f"{name} must be at most {at_most:g}, got {value!r}")
     return float(value)
 
 

@@ -40,7 +40,8 @@ class Node(torch.nn.Module):
         optional_state: State entries that a weights file may lack; everything else must be there.
         legacy_hparams: Arguments that older documents carry and that have no effect; dropped, and not written again.
         legacy_state: State entries that older weights files carry and that have no effect.
-        stateful: Outputs depend on earlier calls outside of training, so calls must not share an instance.
+        stateful: Outputs depend on earlier calls outside of training, so calls must not share an instance. Set on the
+            instance where it depends on the arguments.
         effect: Writes outside of the process, so it runs even where none of its outputs is asked for.
         name: The node's name in its pipeline.
         hparams: Constructor arguments as they stand now; calibrated thresholds show.
@@ -55,7 +56,7 @@ class Node(torch.nn.Module):
     optional_state: ClassVar[tuple[str, ...]] = ()
     legacy_hparams: ClassVar[frozenset[str]] = frozenset()
     legacy_state: ClassVar[frozenset[str]] = frozenset()
-    stateful: ClassVar[bool] = False
+    stateful: bool = False
     effect: ClassVar[bool] = False
 
     name: str

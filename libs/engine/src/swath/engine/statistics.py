@@ -1,4 +1,4 @@
-"""Means and covariances of data that never are in memory at once."""
+"""Means and covariances of data that never are in memory at once, and what follows from them."""
 
 from __future__ import annotations
 
@@ -69,3 +69,24 @@ class Moments:
         assert self._scatter is not None
         scatter = self._scatter.diagonal() if self._covariance else self._scatter
         return scatter / (self.count - 1)
+
+
+def principal_components(covariance: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Return the directions of largest variance.
+
+    The entry of largest magnitude of each is positive, so that machines and frames agree on their signs.
+
+    Source: K. Pearson, "On lines and planes of closest fit to systems of points in space", 1901.
+
+    Args:
+        covariance: Covariances, shape ``[..., C, C]``.
+        count: Number N of directions, at most C.
+
+    Returns:
+        Variances in falling order ``[..., N]``, and orthonormal directions ``[..., N, C]``.
+    """
+    variances, vectors = torch.linalg.eigh(covariance)
+    directions = vectors.mT.flip(-2)[..., :count, :]
+    largest = directions.detach().abs().argmax(dim=-1, keepdim=True)
+    signs = directions.detach().gather(-1, largest).sign()
+    return variances.flip(-1)[..., :count], directions * signs

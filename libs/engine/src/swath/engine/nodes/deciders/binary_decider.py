@@ -14,6 +14,7 @@ from swath.engine.checks import choice, fraction, number
 from swath.engine.context import Context
 from swath.engine.node import Decider, Node
 from swath.engine.ports import Port, ports
+from swath.engine.ranks import quantile
 from swath.errors import DataInvalid
 
 _DECISIONS = Port(torch.bool, (-1, -1, -1, 1), description="Anomalous pixels [B, H, W, 1]")
@@ -108,7 +109,7 @@ class QuantileBinaryDecider(_Placed):
         kept = [dim for dim in range(4) if dim not in self.reduce_dims]
         rows = logits.permute(*kept, *self.reduce_dims).flatten(start_dim=len(kept))
         shape = [1 if dim in self.reduce_dims else size for dim, size in enumerate(logits.shape)]
-        return {"decisions": logits >= _quantile(rows, self._threshold).reshape(shape)}
+        return {"decisions": logits >= quantile(rows, self._threshold).reshape(shape)}
 
     def calibrate(self, scores: list[Tensor], masks: list[Tensor]) -> dict[str, float]:
         if not {1, 2} <= set(self.reduce_dims) or 0 in self.reduce_dims:
@@ -158,16 +159,3 @@ def _dimension(dim: int) -> int:
     if not -4 <= dim <= 3:
         raise ValueError(f"reduce_dims must be within -4 and 3, got {dim!r}")
     return dim % 4
-
-
-def _quantile(rows: Tensor, quantile: float) -> Tensor:
-    """Return the quantile of the last dimension by linear interpolation; NaN where there is a NaN.
-
-    As `torch.quantile`, without its limit of 16 million values, and with a partial sort where the quantile is high.
-    """
-    size = rows.shape[-1]
-    rank = quantile * (size - 1)
-    lower = math.floor(rank)
-    top = rows.topk(size - lower, dim=-1).values
-    low, high = top[..., -1], top[..., max(size - lower - 2, 0)]
-    return torch.where(top[..., 0].isnan(), top[..., 0], torch.lerp(low, high, rank - lower))

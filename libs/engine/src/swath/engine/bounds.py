@@ -1,0 +1,97 @@
+"""Bounds of channels that settle while frames come in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from swath.engine.ranks import quantile
+
+
+def frame_bounds(data: Tensor, low: float, high: float) -> tuple[Tensor, Tensor]:
+    """Return two quantiles of each frame and channel.
+
+    Args:
+        data: Cube ``[B, H, W, C]``.
+        low: Share of the values below the lower bound.
+        high: Share of the values below the upper bound.
+
+    Returns:
+        Lower and upper bounds, ``[B, C]`` each.
+    """
+    columns = data.flatten(1, 2).mT.contiguous()
+    return quantile(columns, low), quantile(columns, high)
+
+
+def to_unit(data: Tensor, low: Tensor, high: Tensor, eps: float) -> Tensor:
+    """Return ``(data - low) / max(high - low, eps)``.
+
+    Args:
+        data: Cube ``[B, H, W, C]``.
+        low: Lower bounds, broadcast against the cube.
+        high: Upper bounds.
+        eps: Least span that is divided by.
+    """
+    return (data - low) / (high - low).clamp_min(eps)
+
+
+@dataclass(frozen=True)
+class RunningBounds:
+    """Bounds that widen over the quantiles of the frames so far, and then stay.
+
+    Frame n (from 1) takes part in the bounds while n is at most `freeze_after`. It is scaled by its own quantiles while
+    n is at most `warmup`, and by the bounds up to and including itself afterwards.
+
+    Attributes:
+        low: Share of a frame's values below its lower quantile.
+        high: Share of a frame's values below its upper quantile.
+        warmup: Frames that are scaled by themselves.
+        freeze_after: Frames that take part; all of them when None.
+    """
+
+    low: float
+    high: float
+    warmup: int
+    freeze_after: int | None
+
+    @torch.no_grad()
+    def advance(self, data: Tensor, minimum: Tensor, maximum: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """Take frames in and return the bounds of each.
+
+        Args:
+            data: Cube ``[B, H, W, C]``.
+            minimum: Lower bounds so far ``[C]``, NaN before the first frame; changed in place.
+            maximum: Upper bounds so far ``[C]``; changed in place.
+            seen: Number of frames so far, a scalar; changed in place.
+
+        Returns:
+            Lower and upper bounds, ``[B, C]`` each.
+        """
+        before, frames = int(seen), data.shape[0]
+        seen += frames
+        still = frames if self.freeze_after is None else max(self.freeze_after - before, 0)
+        joining = min(frames, still)
+        own = min(frames, max(self.warmup - before, 0))
+        lows, highs = minimum.repeat(frames, 1), maximum.repeat(frames, 1)
+        leading = max(joining, own)
+        if leading == 0:
+            return lows, highs
+        frame_lows, frame_highs = frame_bounds(data[:leading], self.low, self.high)
+        if joining:
+            lows[:joining] = _widest(minimum, frame_lows[:joining], torch.cummin)
+            highs[:joining] = _widest(maximum, frame_highs[:joining], torch.cummax)
+            lows[joining:], highs[joining:] = lows[joining - 1], highs[joining - 1]
+            minimum.copy_(lows[joining - 1])
+            maximum.copy_(highs[joining - 1])
+        lows[:own], highs[:own] = frame_lows[:own], frame_highs[:own]
+        return lows, highs
+
+
+def _widest(former: Tensor, frames: Tensor, cumulate: Callable[..., Any]) -> Tensor:
+    """Return the bounds after each frame ``[B, C]``; a former bound of NaN is none."""
+    start = torch.where(former.isnan(), frames[0], former)
+    return cumulate(torch.cat([start[None], frames]), dim=0).values[1:]
