@@ -68,10 +68,15 @@ def frames(scores: Sequence[Tensor], masks: Sequence[Tensor]) -> tuple[list[Floa
     return values, flags
 
 
-def best_threshold(values: Sequence[Floats], flags: Sequence[Flags]) -> Optimum:
+def best_threshold(values: Sequence[Floats], flags: Sequence[Flags], *, missed: int = 0) -> Optimum:
     """Place one threshold for all frames, in the middle of the gap below the lowest marked score.
 
     Of several equal optima it takes the highest.
+
+    Args:
+        values: Scores of each frame.
+        flags: Whether each of them is anomalous.
+        missed: Anomalous pixels that no threshold can mark, beside the given ones.
     """
     scores = np.concatenate(values)
     order = np.argsort(-scores, kind="stable")
@@ -79,7 +84,7 @@ def best_threshold(values: Sequence[Floats], flags: Sequence[Flags]) -> Optimum:
     hits = np.cumsum(np.concatenate(flags)[order])
     last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))  # the end of each run of equal scores
     marked = last + 1
-    anomalous = int(hits[-1])
+    anomalous = int(hits[-1]) + missed
     best = int(np.argmax(2 * hits[last] / (marked + anomalous)))
     threshold = ordered[last[best]]
     if best + 1 < len(last):

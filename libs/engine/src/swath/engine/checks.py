@@ -72,6 +72,18 @@ def whole(name: str, value: Any, *, at_least: int) -> int:
     return int(value)
 
 
+def dimensions(name: str, value: Sequence[int], rank: int = 4) -> tuple[int, ...]:
+    """Return dimensions of a tensor of some rank as numbers from 0, each once, in order.
+
+    Raises:
+        ValueError: There is none, or one is not from -rank to rank - 1.
+    """
+    checked = [whole(name, dim, at_least=-rank) for dim in value]
+    if not checked or max(checked) >= rank:
+        raise ValueError(f"{name} must be numbers of {-rank} to {rank - 1}, at least one, got {value!r}")
+    return tuple(sorted({dim % rank for dim in checked}))
+
+
 def choice(name: str, value: Any, options: Sequence[str]) -> str:
     """Return a value that is one of the options.
 

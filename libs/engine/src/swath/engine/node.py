@@ -4,7 +4,7 @@ Node                 takes inputs by port, gives outputs by port
 ├── Fittable         learns statistics in one pass over data
 ├── Loss             a number to minimise
 ├── Metric           numbers pooled over many batches
-└── Decider          a threshold that labelled data can place
+└── Decider          thresholds that labelled data can place
 """
 
 from __future__ import annotations
@@ -279,31 +279,36 @@ class Metric(Node):
 
 
 class Decider(Node):
-    """A node with a threshold that labelled data can place.
+    """A node with thresholds that labelled data can place.
 
     Attributes:
         score_port: The input that `calibrate` wants the values of.
-        threshold_name: The hparam that `calibrate` sets.
+        threshold_names: The hparams that `calibrate` sets; a value of None stands for one that is not placed yet.
     """
 
     category = "transform"
     score_port: ClassVar[str]
-    threshold_name: ClassVar[str]
+    threshold_names: ClassVar[tuple[str, ...]]
 
     @abstractmethod
     def calibrate(self, scores: list[Tensor], masks: list[Tensor]) -> dict[str, float]:
-        """Place the threshold where the pixel F1 of the given frames is best.
+        """Place the thresholds where the pixel F1 of the given frames is best.
 
         Args:
             scores: What reached `score_port`, one tensor ``[B, H, W, C]`` per batch.
             masks: Ground truth of the same batches, true where anomalous, ``[B, H, W]`` or ``[B, H, W, 1]``.
 
         Returns:
-            Pixel ``precision``, ``recall``, ``f1_score`` and ``iou`` at the new threshold.
+            Pixel ``precision``, ``recall``, ``f1_score`` and ``iou`` at the new thresholds.
 
         Raises:
-            DataInvalid: There is nothing to place it by, such as a single class.
+            DataInvalid: There is nothing to place them by, such as a single class.
         """
+
+    @property
+    def placed(self) -> bool:
+        """Whether all thresholds have a value."""
+        return all(self.hparams.get(name) is not None for name in self.threshold_names)
 
 
 def input_error(node: str, side: str, port: str, fault: str) -> InputInvalid:

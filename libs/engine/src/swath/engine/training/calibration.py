@@ -157,8 +157,7 @@ def _place(decider: Decider, key: str, found: _Found, masks: Sequence[Tensor], s
     scores = found.get(key)
     if not scores:
         return _skipped(decider, DeciderSkip.NO_SCORES, f"{key} produced no tensor over {split}")
-    name = decider.threshold_name
-    before = decider.hparams.get(name)
+    before = {name: decider.hparams.get(name) for name in decider.threshold_names}
     try:
         metrics = decider.calibrate(list(scores), [mask != 0 for mask in masks])
     except Exception as error:
@@ -168,7 +167,10 @@ def _place(decider: Decider, key: str, found: _Found, masks: Sequence[Tensor], s
         name=decider.name,
         class_name=type(decider).__name__,
         status=DeciderStatus.CALIBRATED,
-        thresholds={name: ThresholdChange(None if before is None else float(before), float(decider.hparams[name]))},
+        thresholds={
+            name: ThresholdChange(None if value is None else float(value), float(decider.hparams[name]))
+            for name, value in before.items()
+        },
         metrics=metrics,
     )
 
@@ -180,5 +182,5 @@ def _skipped(decider: Decider, skip: DeciderSkip, detail: str = "") -> DeciderCa
         status=DeciderStatus.SKIPPED,
         skip=skip,
         skip_detail=detail,
-        thresholds_present=decider.hparams.get(decider.threshold_name) is not None,
+        thresholds_present=decider.placed,
     )

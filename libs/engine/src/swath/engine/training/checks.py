@@ -18,12 +18,8 @@ from swath.errors import InvalidInput, NotFitted
 
 
 def unplaced(pipeline: Pipeline) -> list[Decider]:
-    """Return the deciders that have no threshold yet."""
-    return [
-        node
-        for node in pipeline.nodes.values()
-        if isinstance(node, Decider) and node.hparams.get(node.threshold_name) is None
-    ]
+    """Return the deciders that lack a threshold."""
+    return [node for node in pipeline.nodes.values() if isinstance(node, Decider) and not node.placed]
 
 
 def refuse_unplaced(pipeline: Pipeline) -> None:

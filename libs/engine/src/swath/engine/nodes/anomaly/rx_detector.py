@@ -6,7 +6,7 @@ distribution", IEEE Transactions on Acoustics, Speech, and Signal Processing 38(
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from swath.engine.checks import channels, number
 from swath.engine.context import Context
 from swath.engine.node import Fittable, Node
 from swath.engine.ports import Port, ports
+from swath.engine.quadratic import QuadraticForm
 from swath.engine.statistics import Moments
 
 _SCORES = Port(torch.float32, (-1, -1, -1, 1), description="Squared Mahalanobis distance of each pixel [B, H, W, 1]")
@@ -54,8 +55,7 @@ class RXGlobal(Fittable):
         self.register_buffer("cov", torch.zeros(size, size, dtype=torch.float64))
         self.register_buffer("cov_inv", torch.zeros(inverse_size, inverse_size, dtype=torch.float64))
         self._moments = Moments(covariance=True)
-        self._whitening: _Whitening | None = None
-        self._positive = True
+        self._form = QuadraticForm()
 
     def begin_fit(self) -> None:
         self._moments = Moments(covariance=True)
@@ -77,8 +77,7 @@ class RXGlobal(Fittable):
         self._done()
 
     def state_changed(self) -> None:
-        self._whitening = None
-        self._positive = True
+        self._form.reset()
 
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
         self.require_fit()
@@ -92,51 +91,7 @@ class RXGlobal(Fittable):
         if not self.cache_inverse:
             centred = rows.to(self.mu.dtype) - self.mu
             return torch.linalg.vecdot(torch.linalg.solve(self.cov, centred.T).T, centred).to(rows.dtype)
-        whitening = self._whitened_by(rows.dtype)
-        if whitening is None:
-            centred = rows - self.mu.to(rows.dtype)
-            return torch.linalg.vecdot(centred @ self.cov_inv.to(rows.dtype), centred)
-        whitened = torch.addmm(whitening.rest, rows - whitening.mean, whitening.factor)
-        return torch.linalg.vecdot(whitened, whitened)
-
-    def _whitened_by(self, dtype: torch.dtype) -> _Whitening | None:
-        """Return the statistics as whitening, kept until the state changes, or None where they have no such form.
-
-        While the inverse is being trained it changes at every step, and a trained one need not be positive.
-        """
-        if isinstance(self.cov_inv, torch.nn.Parameter) or not self._positive:
-            return None
-        if self._whitening is None or self._whitening.mean.dtype != dtype:
-            with torch.inference_mode(False), torch.no_grad():
-                factor = _factor((self.cov_inv + self.cov_inv.mT) / 2)
-                self._positive = factor is not None
-                if factor is None:
-                    return None
-                mean = self.mu.to(dtype)
-                self._whitening = _Whitening(mean, factor.to(dtype), ((mean - self.mu) @ factor).to(dtype))
-        return self._whitening
-
-
-def _factor(inverse: Tensor) -> Tensor | None:
-    """Return W with ``W W^T == inverse``, None where the matrix is not positive."""
-    factor, failed = torch.linalg.cholesky_ex(inverse)
-    if not failed:
-        return factor
-    # A pseudo-inverse has directions without any weight, which Cholesky does not take. This costs a hundred times more.
-    values, vectors = torch.linalg.eigh(inverse)
-    return vectors * values.clamp_min(0).sqrt() if values[0] >= -1e-12 * values[-1] else None
-
-
-class _Whitening(NamedTuple):
-    """``|(x - mean) factor + rest|^2`` is the distance: the sum of squares cannot cancel.
-
-    Rounding a factor W of the inverse, with ``S^-1 == W W^T``, to the dtype of the data costs the square root of the
-    error that rounding the inverse itself costs; `rest` is what rounding the mean left over.
-    """
-
-    mean: Tensor
-    factor: Tensor
-    rest: Tensor
+        return self._form(rows, self.mu, self.cov_inv)
 
 
 class RXPerBatch(Node):

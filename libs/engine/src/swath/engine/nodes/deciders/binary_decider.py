@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from swath.engine.calibration import best_quantile, best_threshold, frames
-from swath.engine.checks import choice, fraction, number
+from swath.engine.checks import choice, dimensions, fraction, number
 from swath.engine.context import Context
-from swath.engine.node import Decider, Node
+from swath.engine.node import Node
+from swath.engine.nodes.deciders.placed import PlacedDecider
 from swath.engine.ports import Port, ports
 from swath.engine.ranks import quantile
 from swath.errors import DataInvalid
@@ -21,37 +22,7 @@ _DECISIONS = Port(torch.bool, (-1, -1, -1, 1), description="Anomalous pixels [B,
 _TAGS = ("classification", "postprocessing")
 
 
-class _Placed(Decider):
-    """A decider whose threshold, once placed by data, travels with the weights.
-
-    Until then its state is empty, and the number of the document counts.
-    """
-
-    _placed = False
-
-    def _place(self, value: float) -> None:
-        self.hparams[self.threshold_name] = value
-        self._placed = True
-
-    @property
-    def _threshold(self) -> float:
-        return self.hparams[self.threshold_name]
-
-    def state(self) -> dict[str, Tensor]:
-        return {self.threshold_name: torch.tensor(self._threshold, dtype=torch.float64)} if self._placed else {}
-
-    def faults(self, state: Mapping[str, Tensor], *, strict: bool) -> list[str]:
-        faults = super().faults(state, strict=strict)
-        value = state.get(self.threshold_name)
-        if value is not None and (value.numel() != 1 or not math.isfinite(float(value))):
-            faults.append(f"{self.name}.{self.threshold_name} is not one finite number")
-        return faults
-
-    def _restore_optional(self, key: str, value: Tensor) -> None:
-        self._place(float(value))
-
-
-class BinaryDecider(_Placed):
+class BinaryDecider(PlacedDecider):
     """``sigmoid(x) >= threshold``.
 
     Args:
@@ -62,8 +33,7 @@ class BinaryDecider(_Placed):
     inputs = ports(logits=Port(torch.float32, (-1, -1, -1, -1), description="Logits [B, H, W, 1]"))
     outputs = ports(decisions=_DECISIONS)
     score_port = "logits"
-    threshold_name = "threshold"
-    optional_state = ("threshold",)
+    threshold_names = optional_state = ("threshold",)
 
     def __init__(self, threshold: float = 0.5) -> None:
         super().__init__()
@@ -73,16 +43,16 @@ class BinaryDecider(_Placed):
         logits: Tensor = inputs["logits"]
         if logits.shape[-1] != 1:
             raise self.refuse("logits", "one channel", logits)
-        return {"decisions": torch.sigmoid(logits) >= self._threshold}
+        return {"decisions": torch.sigmoid(logits) >= self.hparams["threshold"]}
 
     def calibrate(self, scores: list[Tensor], masks: list[Tensor]) -> dict[str, float]:
         # In float32, because that is what the threshold meets in `run`: large logits are all 1 there.
         optimum = best_threshold(*frames([torch.sigmoid(score.float()) for score in scores], masks))
-        self._place(optimum.threshold)
+        self.place(threshold=optimum.threshold)
         return optimum.metrics()
 
 
-class QuantileBinaryDecider(_Placed):
+class QuantileBinaryDecider(PlacedDecider):
     """``x >= q``, where q is the quantile of the same image.
 
     Args:
@@ -94,13 +64,12 @@ class QuantileBinaryDecider(_Placed):
     inputs = ports(logits=Port(torch.float32, (-1, -1, -1, -1), description="Logits or scores [B, H, W, 1]"))
     outputs = ports(decisions=_DECISIONS)
     score_port = "logits"
-    threshold_name = "quantile"
-    optional_state = ("quantile",)
+    threshold_names = optional_state = ("quantile",)
 
     def __init__(self, quantile: float = 0.995, reduce_dims: Sequence[int] | None = None) -> None:
         super().__init__()
         fraction("quantile", quantile)
-        self.reduce_dims = tuple(sorted({_dimension(dim) for dim in (reduce_dims or (1, 2, 3))}))
+        self.reduce_dims = dimensions("reduce_dims", reduce_dims or (1, 2, 3))
 
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
         logits: Tensor = inputs["logits"]
@@ -109,7 +78,7 @@ class QuantileBinaryDecider(_Placed):
         kept = [dim for dim in range(4) if dim not in self.reduce_dims]
         rows = logits.permute(*kept, *self.reduce_dims).flatten(start_dim=len(kept))
         shape = [1 if dim in self.reduce_dims else size for dim, size in enumerate(logits.shape)]
-        return {"decisions": logits >= quantile(rows, self._threshold).reshape(shape)}
+        return {"decisions": logits >= quantile(rows, self.hparams["quantile"]).reshape(shape)}
 
     def calibrate(self, scores: list[Tensor], masks: list[Tensor]) -> dict[str, float]:
         if not {1, 2} <= set(self.reduce_dims) or 0 in self.reduce_dims:
@@ -119,7 +88,7 @@ class QuantileBinaryDecider(_Placed):
                 metadata={"node": self.name},
             )
         optimum = best_quantile(*frames(scores, masks))
-        self._place(optimum.threshold)
+        self.place(quantile=optimum.threshold)
         return optimum.metrics()
 
 
@@ -153,9 +122,3 @@ class ScoreThreshold(Node):
             if not math.isfinite(threshold) or threshold < 0:
                 raise self.refuse("threshold", "a finite number of at least 0", given)
         return {"decisions": scores <= threshold if self.keep == "below" else scores > threshold}
-
-
-def _dimension(dim: int) -> int:
-    if not -4 <= dim <= 3:
-        raise ValueError(f"reduce_dims must be within -4 and 3, got {dim!r}")
-    return dim % 4

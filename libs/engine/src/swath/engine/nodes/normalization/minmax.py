@@ -1,4 +1,4 @@
-"""Nodes that bring cubes to a common scale."""
+"""Scaling between the least and the largest value."""
 
 from __future__ import annotations
 
@@ -9,12 +9,8 @@ from torch import Tensor
 
 from swath.engine.checks import number, whole
 from swath.engine.context import Context
-from swath.engine.node import Fittable, Node
-from swath.engine.ports import Port, ports
-
-_INPUTS = ports(data=Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]"))
-_OUTPUTS = ports(normalized=Port(torch.float32, (-1, -1, -1, -1), description="Normalised cube [B, H, W, C]"))
-_TAGS = ("normalization", "preprocessing")
+from swath.engine.node import Fittable
+from swath.engine.nodes.normalization.base import INPUTS, OUTPUTS, TAGS
 
 
 class MinMaxNormalizer(Fittable):
@@ -28,9 +24,9 @@ class MinMaxNormalizer(Fittable):
     """
 
     category = "transform"
-    tags = _TAGS
-    inputs = _INPUTS
-    outputs = _OUTPUTS
+    tags = TAGS
+    inputs = INPUTS
+    outputs = OUTPUTS
     trainable_buffers = ("running_min", "running_max")
 
     running_min: Tensor
@@ -93,26 +89,3 @@ class MinMaxNormalizer(Fittable):
         else:
             low, high = data.amin(dim=(1, 2), keepdim=True), data.amax(dim=(1, 2), keepdim=True)
         return {"normalized": (data - low).div_((high - low).clamp_min(self.eps))}
-
-
-class PerPixelUnitNorm(Node):
-    """Subtracts each pixel's mean over the channels and divides by the L2 norm of what is left.
-
-    Args:
-        eps: Least norm that is divided by.
-    """
-
-    category = "transform"
-    tags = _TAGS
-    inputs = _INPUTS
-    outputs = _OUTPUTS
-
-    def __init__(self, eps: float = 1e-8) -> None:
-        super().__init__()
-        self.eps = number("eps", eps, above=0)
-
-    def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
-        data: Tensor = inputs["data"]
-        centred = data - data.mean(dim=-1, keepdim=True)
-        norm = torch.linalg.vector_norm(centred, dim=-1, keepdim=True).clamp_min(self.eps)
-        return {"normalized": centred / norm}

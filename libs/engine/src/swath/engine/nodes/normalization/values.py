@@ -1,0 +1,62 @@
+"""Scaling of each value, or each pixel, by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from swath.engine.checks import number
+from swath.engine.colour_spaces import linear_to_srgb
+from swath.engine.context import Context
+from swath.engine.node import Node
+from swath.engine.nodes.normalization.base import INPUTS, Normalizer
+from swath.engine.ports import Port, ports
+
+
+class IdentityNormalizer(Normalizer):
+    """Hands the cube on as it is."""
+
+    def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
+        return {"normalized": inputs["data"]}
+
+
+class DisplayNormalizer(Normalizer):
+    """Encodes linear light of 0 to 1 for a screen (sRGB, IEC 61966-2-1).
+
+    ``12.92 x`` up to 0.0031308 and ``1.055 x^(1/2.4) - 0.055`` above.
+    """
+
+    def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
+        return {"normalized": linear_to_srgb(inputs["data"])}
+
+
+class SigmoidTransform(Node):
+    """``1 / (1 + exp(-x))``."""
+
+    category = "transform"
+    tags = ("postprocessing", "differentiable", "torch")
+    inputs = INPUTS
+    outputs = ports(transformed=Port(torch.float32, (-1, -1, -1, -1), description="Values of 0 to 1 [B, H, W, C]"))
+
+    def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
+        return {"transformed": torch.sigmoid(inputs["data"])}
+
+
+class PerPixelUnitNorm(Normalizer):
+    """Subtracts each pixel's mean over the channels and divides by the L2 norm of what is left.
+
+    Args:
+        eps: Least norm that is divided by.
+    """
+
+    def __init__(self, eps: float = 1e-8) -> None:
+        super().__init__()
+        self.eps = number("eps", eps, above=0)
+
+    def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
+        data: Tensor = inputs["data"]
+        centred = data - data.mean(dim=-1, keepdim=True)
+        norm = torch.linalg.vector_norm(centred, dim=-1, keepdim=True).clamp_min(self.eps)
+        return {"normalized": centred / norm}
