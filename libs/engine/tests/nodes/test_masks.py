@@ -26,7 +26,7 @@ def test_the_first_mask_with_a_pixel_is_chosen_per_frame():
 
 
 def test_masks_of_several_shapes_are_refused():
-    with pytest.raises(InputInvalid, match="masks of one shape"):
+    with pytest.raises(InputInvalid, match="maps of one shape"):
         DecisionFusion().forward(decisions=[_mask([1, 0]), _mask([1])])
 
 

@@ -1,4 +1,4 @@
-"""From scores to logits."""
+"""From scores to logits, and from decisions to labels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from swath.engine.checks import number
 from swath.engine.context import Context
-from swath.engine.node import Fittable
+from swath.engine.node import Fittable, Node
 from swath.engine.ports import Port, ports
 from swath.engine.statistics import Moments
 
@@ -23,7 +23,7 @@ class ScoreToLogit(Fittable):
     """
 
     category = "transform"
-    tags = ("anomaly", "learnable", "differentiable", "torch")
+    tags = ("anomaly", "mask", "postprocessing", "learnable", "differentiable", "torch")
     inputs = ports(scores=Port(torch.float32, (-1, -1, -1, 1), description="Scores [B, H, W, 1]"))
     outputs = ports(logits=Port(torch.float32, (-1, -1, -1, 1), description="Logits [B, H, W, 1]"))
     trainable_buffers = ("scale", "bias")
@@ -55,3 +55,22 @@ class ScoreToLogit(Fittable):
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
         scores: Tensor = inputs["scores"]
         return {"logits": self.scale * (scores - self.bias)}
+
+
+class DecisionToMask(Node):
+    """Identity labels where the decision is true, 0 elsewhere."""
+
+    category = "transform"
+    tags = ("mask", "postprocessing", "torch")
+    inputs = ports(
+        decisions=Port(torch.bool, (-1, -1, -1, 1), description="Decisions [B, H, W, 1]"),
+        identity_mask=Port(torch.int32, (-1, -1, -1), description="Identity labels from 1 [B, H, W]"),
+    )
+    outputs = ports(mask=Port(torch.int32, (-1, -1, -1), description="Labels, 0 for the background [B, H, W]"))
+
+    def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
+        decisions: Tensor = inputs["decisions"].squeeze(-1)
+        labels: Tensor = inputs["identity_mask"]
+        if labels.shape != decisions.shape:
+            raise self.refuse("identity_mask", f"a label for each decision, {list(decisions.shape)}", labels)
+        return {"mask": torch.where(decisions, labels, 0)}

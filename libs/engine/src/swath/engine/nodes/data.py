@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from swath.engine.classes import AnomalousClasses
 from swath.engine.context import Context
 from swath.engine.node import Node
 from swath.engine.ports import ANY, Port, ports
@@ -66,26 +67,15 @@ class AnomalyDataNode(CU3SDataNode):
 
     def __init__(self, normal_class_ids: Iterable[int], anomaly_class_ids: Iterable[int] | None = None) -> None:
         super().__init__()
-        self.normal = [int(value) for value in normal_class_ids]
-        self.anomalous = None if anomaly_class_ids is None else [int(value) for value in anomaly_class_ids]
-        both = set(self.normal) & set(self.anomalous or ())
-        if both:
-            raise ValueError(f"classes {sorted(both)} are both in normal_class_ids and anomaly_class_ids")
+        self.anomalous = AnomalousClasses(normal_class_ids, anomaly_class_ids)
 
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
         outputs = super().run(inputs, context)
         if "mask" in inputs:
-            outputs["mask"] = self._anomalous(inputs["mask"]).unsqueeze(-1)
+            outputs["mask"] = self.anomalous(inputs["mask"]).unsqueeze(-1)
         if "class_mask" in inputs:
             outputs["class_mask"] = inputs["class_mask"].unsqueeze(-1).to(torch.int32)
         return outputs
-
-    def _anomalous(self, classes: Tensor) -> Tensor:
-        listed = self.normal if self.anomalous is None else self.anomalous
-        found = torch.zeros_like(classes, dtype=torch.bool)
-        for value in listed:
-            found |= classes == value
-        return ~found if self.anomalous is None else found
 
 
 class LentilsAnomalyDataNode(AnomalyDataNode):
