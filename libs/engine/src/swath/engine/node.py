@@ -269,6 +269,15 @@ class Metric(Node):
     stages = EVALUATION
     category = "metric"
 
+    _epoch: tuple[Stage, int] | None = None
+
+    def follow(self, context: Context) -> None:
+        """Forget what was pooled when the stage or the epoch is another than at the call before."""
+        epoch = (context.stage, context.epoch)
+        if epoch != self._epoch:
+            self.reset()
+            self._epoch = epoch
+
     @abstractmethod
     def reset(self) -> None:
         """Forget what was pooled."""

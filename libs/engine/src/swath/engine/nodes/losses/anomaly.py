@@ -1,4 +1,4 @@
-"""Losses: scalars that gradient training makes small."""
+"""Losses of anomaly detectors."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ from torch.nn import functional
 from swath.engine.checks import choice, number
 from swath.engine.context import Context
 from swath.engine.node import Loss
+from swath.engine.nodes.losses.base import LOSS, TAGS
 from swath.engine.ports import Port, ports
-
-_TAGS = ("training", "differentiable", "torch")
-_OUTPUTS = ports(loss=Port(torch.float32, (), description="Weighted loss"))
 
 
 class AnomalyBCEWithLogits(Loss):
@@ -26,12 +24,12 @@ class AnomalyBCEWithLogits(Loss):
         reduction: ``mean`` or ``sum`` over the pixels.
     """
 
-    tags = (*_TAGS, "anomaly")
+    tags = (*TAGS, "anomaly")
     inputs = ports(
         predictions=Port(torch.float32, (-1, -1, -1, 1), description="Logits [B, H, W, 1]"),
         targets=Port(torch.bool, (-1, -1, -1, 1), description="Anomalous pixels [B, H, W, 1]"),
     )
-    outputs = _OUTPUTS
+    outputs = LOSS
     # The weight of positives is an argument, and the reference package keeps two copies of it as state as well.
     legacy_state = frozenset({"_pos_weight", "loss_fn.pos_weight"})
 
@@ -63,12 +61,12 @@ class DeepSVDDSoftBoundaryLoss(Loss):
         weight: Factor of the loss.
     """
 
-    tags = (*_TAGS, "anomaly")
+    tags = (*TAGS, "anomaly")
     inputs = ports(
         embeddings=Port(torch.float32, (-1, -1, -1, -1), description="Embeddings [B, H, W, D]"),
         center=Port(torch.float32, (-1,), description="Centre [D]"),
     )
-    outputs = _OUTPUTS
+    outputs = LOSS
 
     def __init__(self, nu: float = 0.05, weight: float = 1.0) -> None:
         super().__init__()
@@ -86,50 +84,3 @@ class DeepSVDDSoftBoundaryLoss(Loss):
         radius = functional.softplus(self.r_unconstrained, beta=10.0).square()
         distances = (embeddings - center).square().sum(dim=-1)
         return {"loss": self.weight * (radius + torch.relu(distances - radius).mean() / self.nu)}
-
-
-class SelectorEntropyRegularizer(Loss):
-    """Entropy H of the normalised weights: ``-H``, or ``(H - target)^2``.
-
-    Args:
-        weight: Factor of the loss.
-        target_entropy: Entropy to keep to; the higher the better when left out.
-        eps: Keeps the division and the logarithm finite.
-    """
-
-    category = "regularizer"
-    tags = _TAGS
-    inputs = ports(weights=Port(torch.float32, (-1,), description="Weight of each channel [C]"))
-    outputs = _OUTPUTS
-
-    def __init__(self, weight: float = 0.01, target_entropy: float | None = None, eps: float = 1e-6) -> None:
-        super().__init__()
-        self.weight = number("weight", weight)
-        self.target = None if target_entropy is None else number("target_entropy", target_entropy)
-        self.eps = number("eps", eps, above=0)
-
-    def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
-        weights: Tensor = inputs["weights"]
-        shares = weights / (weights.sum() + self.eps)
-        entropy = -(shares * (shares + self.eps).log()).sum()
-        return {"loss": self.weight * (-entropy if self.target is None else (entropy - self.target).square())}
-
-
-class SelectorDiversityRegularizer(Loss):
-    """Minus the population variance of the weights.
-
-    Args:
-        weight: Factor of the loss.
-    """
-
-    category = "regularizer"
-    tags = _TAGS
-    inputs = ports(weights=Port(torch.float32, (-1,), description="Weight of each channel [C]"))
-    outputs = _OUTPUTS
-
-    def __init__(self, weight: float = 0.01) -> None:
-        super().__init__()
-        self.weight = number("weight", weight)
-
-    def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
-        return {"loss": -self.weight * inputs["weights"].var(correction=0)}

@@ -1,4 +1,4 @@
-"""Metrics, pooled over all batches of one stage and epoch."""
+"""How well anomalies are found, pooled over all batches of one stage and epoch."""
 
 from __future__ import annotations
 
@@ -38,7 +38,6 @@ class AnomalyDetectionMetrics(Metric):
         super().__init__()
         self.thresholds = whole("ap_thresholds", ap_thresholds, at_least=2)
         self.stride = whole("pixel_stride", pixel_stride, at_least=1)
-        self._epoch: tuple[str, int] | None = None
         self.reset()
 
     def reset(self) -> None:
@@ -47,10 +46,7 @@ class AnomalyDetectionMetrics(Metric):
         self._histogram: Tensor | None = None
 
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
-        epoch = (context.stage.value, context.epoch)
-        if epoch != self._epoch:
-            self.reset()
-            self._epoch = epoch
+        self.follow(context)
         targets: Tensor = inputs["targets"]
         for port in ("decisions", "logits"):
             if port in inputs and inputs[port].shape != targets.shape:
