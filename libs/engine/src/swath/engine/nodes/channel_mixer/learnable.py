@@ -118,25 +118,25 @@ class LearnableChannelMixer(Fittable):
         moments, self._moments = self._moments, Moments(covariance=True)
         if moments.count < 2:
             raise self._too_few("2 pixels", moments.count)
-        weight = self._weights()[0]
+        weight, _ = self._layers()[0]
         count = min(weight.shape)
         weight.zero_()  # outputs beyond the number of channels have no direction left
         weight[:count] = principal_components(moments.covariance, count)[1].to(weight)
         self._done()
 
-    def _weights(self) -> list[Tensor]:
-        return [layer.weight.flatten(1) for layer in self.convs if isinstance(layer, torch.nn.Conv2d)]
+    def _layers(self) -> list[tuple[Tensor, Tensor | None]]:
+        """Return weights ``[D, C]`` and biases ``[D]``, layer by layer."""
+        return [(layer.weight.flatten(1), layer.bias) for layer in self.convs if isinstance(layer, torch.nn.Conv2d)]
 
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
         self.require_fit()
-        data: Tensor = inputs["data"]
-        weights = self._weights()
-        mixed = data
-        for number_of_layer, (layer, weight) in enumerate(zip(self.convs, weights, strict=True), start=1):
-            mixed = functional.linear(mixed, weight, layer.bias)
-            if self.activated and (number_of_layer < len(weights) or not self.normalized):
+        mixed: Tensor = inputs["data"]
+        layers = self._layers()
+        for index, (weight, bias) in enumerate(layers, start=1):
+            mixed = functional.linear(mixed, weight, bias)
+            if self.activated and (index < len(layers) or not self.normalized):
                 mixed = functional.leaky_relu(mixed, self.slope)
-        return {"rgb": self._finished(mixed, context) if self.normalized else mixed, "weights": weights[-1]}
+        return {"rgb": self._finished(mixed, context) if self.normalized else mixed, "weights": layers[-1][0]}
 
     def _finished(self, mixed: Tensor, context: Context) -> Tensor:
         match self.inference_normalization if context.stage is Stage.INFERENCE else "batchnorm_sigmoid":
