@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from swath.engine.nodes.deciders.binary_decider import BinaryDecider, QuantileBinaryDecider, ScoreThreshold
+from swath.engine.nodes.deciders.multi_range_decider import MultiRangeSlicer
 from swath.errors import DataInvalid, InputInvalid
 
 
@@ -152,3 +153,23 @@ def test_the_calibrated_optimum_is_that_of_all_subsets_that_a_threshold_marks():
     metrics = BinaryDecider().calibrate([scores], [mask])
     cuts = [scores >= cut for cut in scores.flatten()]
     assert metrics["f1_score"] == max(_f1(cut, mask) for cut in itertools.chain(cuts, [scores > 1]))
+
+
+@pytest.mark.parametrize(("right", "expected"), [(False, [0, 0, 1, 2, 0]), (True, [0, 1, 1, 2, 0])])
+def test_scores_fall_into_ranges(right, expected):
+    scores = _frames([-1.0, 0.5, 0.7, 3.0, torch.nan])
+    ranges = MultiRangeSlicer(edges=[0.5, 2.0], right=right).forward(scores=scores)["class_mask"]
+    assert ranges.dtype == torch.int32
+    assert ranges.flatten().tolist() == expected
+
+
+def test_ranges_are_those_of_numpy():
+    scores = torch.rand(2, 5, 4, 1)
+    expected = np.digitize(scores.squeeze(-1).numpy(), [0.25, 0.5, 0.75], right=True)
+    assert MultiRangeSlicer().forward(scores=scores)["class_mask"].tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("edges", [[1.0, 1.0], [2.0, 1.0], [float("nan")]])
+def test_edges_rise(edges):
+    with pytest.raises(ValueError, match="edges"):
+        MultiRangeSlicer(edges=edges)
