@@ -125,9 +125,10 @@ def _load(path: Path, what: str) -> _Projection:
     if not path.is_file():
         raise FileMissing(f"{what} does not exist", metadata={"path": str(path)})
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here: np.load leaves a file that is no archive open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             values = {key: np.asarray(archive[key], dtype=np.float32) for key in archive.files}
-    except (OSError, ValueError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile) as error:
         raise DataInvalid(f"{what} is no NumPy archive of numbers: {error}") from error
     missing = sorted({"mean", "comps", "lo", "hi"} - set(values))
     if missing:

@@ -59,7 +59,8 @@ class PCA(Node):
         centred = rows - rows.mean(dim=1, keepdim=True)
         covariance = centred.mT @ centred / (height * width - 1)
         variances, directions = principal_components(covariance, self.n_components)
-        outputs = {"projected": (centred @ directions.mT).to(data.dtype).reshape(frames, height, width, -1)}
+        projected = (centred @ directions.mT).to(data.dtype)
+        outputs = {"projected": projected.reshape(frames, height, width, self.n_components)}
         if frames:
             total = covariance[-1].trace().clamp_min(self.eps)
             outputs["explained_variance_ratio"] = (variances[-1] / total).to(data.dtype)
