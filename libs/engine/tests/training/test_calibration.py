@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from swath.engine.nodes.deciders.two_stage_decider import TwoStageBinaryDecider
 from swath.engine.pipeline import Pipeline
 from swath.engine.training import (
     CalibrationOutcome,
@@ -50,6 +51,26 @@ def test_a_threshold_is_placed_and_travels_with_the_document(fitted: Pipeline, f
     assert {"precision", "recall", "f1_score", "iou"} <= set(decider.metrics)
     (node,) = [node for node in outcome.document.nodes if node.name == "decider"]
     assert node.hparams["threshold"] == change.after
+
+
+def test_a_decider_can_have_several_thresholds(fitted: Pipeline, frames: Frames) -> None:
+    gated = TwoStageBinaryDecider()
+    gated.name = "decider"
+    pipeline = Pipeline({**fitted.nodes, "decider": gated}, fitted.edges)
+
+    calibration, outcome, events = calibrate(pipeline, frames)
+
+    (decider,) = calibration.deciders
+    (node,) = [node for node in outcome.document.nodes if node.name == "decider"]
+    assert {name: change.before for name, change in decider.thresholds.items()} == {
+        "image_threshold": None,
+        "pixel_threshold": None,
+    }
+    assert {name: change.after for name, change in decider.thresholds.items()} == {
+        name: node.hparams[name] for name in ("image_threshold", "pixel_threshold")
+    }
+    measured = evaluations(events)["evaluation_end:val"].metrics
+    assert measured["metrics/f1_score"] == pytest.approx(decider.metrics["f1_score"])
 
 
 def test_the_metrics_of_val_are_those_of_the_new_threshold(fitted: Pipeline, frames: Frames) -> None:
