@@ -46,7 +46,7 @@ def test_every_path_can_be_imported_from_here():
 
 
 def test_a_class_goes_by_the_package_that_exports_it():
-    assert NDVISelector.__module__ == "swath.engine.nodes.channel_selector.indices"
+    assert NDVISelector.__module__ == "swath.engine.nodes.channel_selector.differences"
     assert registry.full_path(NDVISelector) == "cuvis_ai.node.channel_selector.NDVISelector"
 
 

@@ -28,7 +28,8 @@ class Node(torch.nn.Module):
     """One step of a pipeline.
 
     Subclasses declare their ports and stages on the class, take keyword arguments that JSON can hold, and override
-    `run`. Every constructor argument is recorded in `hparams`, defaults included.
+    `run`. Every constructor argument is recorded in `hparams`, defaults included; ``**name`` stands for the arguments
+    of the next constructor in line.
 
     Attributes:
         inputs: Input ports by name.
@@ -40,8 +41,8 @@ class Node(torch.nn.Module):
         optional_state: State entries that a weights file may lack; everything else must be there.
         legacy_hparams: Arguments that older documents carry and that have no effect; dropped, and not written again.
         legacy_state: State entries that older weights files carry and that have no effect.
-        stateful: Outputs depend on earlier calls outside of training, so calls must not share an instance. Set on the
-            instance where it depends on the arguments.
+        stateful: Outputs depend on earlier calls outside of training, so calls must not share an instance. A
+            constructor may set it by its arguments.
         effect: Writes outside of the process, so it runs even where none of its outputs is asked for.
         name: The node's name in its pipeline.
         hparams: Constructor arguments as they stand now; calibrated thresholds show.
@@ -74,18 +75,33 @@ class Node(torch.nn.Module):
 
     @classmethod
     def _bind(cls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-        signature = inspect.signature(cls.__init__)
         try:
-            bound = signature.bind(None, *args, **kwargs)
+            bound = cls._signature().bind(*args, **kwargs)
         except TypeError:
             return {}  # a copy in the making, or a call that __init__ is about to refuse with the better words
         bound.apply_defaults()
-        return {key: _plain(value) for key, value in list(bound.arguments.items())[1:]}
+        return {key: _plain(value) for key, value in bound.arguments.items()}
 
     @classmethod
     def parameters_accepted(cls) -> tuple[str, ...]:
         """Return the names of the constructor's arguments."""
-        return tuple(inspect.signature(cls.__init__).parameters)[1:]
+        return tuple(cls._signature().parameters)
+
+    @classmethod
+    def _signature(cls) -> inspect.Signature:
+        merged: dict[str, inspect.Parameter] = {}
+        for constructor in (vars(base)["__init__"] for base in cls.__mro__ if "__init__" in vars(base)):
+            parameters = list(inspect.signature(constructor).parameters.values())[1:]
+            named = [parameter for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD]
+            # Those of a parent follow by keyword alone, so that required ones may stand after optional ones.
+            merged |= {
+                parameter.name: parameter.replace(kind=parameter.KEYWORD_ONLY) if merged else parameter
+                for parameter in named
+                if parameter.name not in merged
+            }
+            if len(named) == len(parameters):
+                break
+        return inspect.Signature(list(merged.values()))
 
     @abstractmethod
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:

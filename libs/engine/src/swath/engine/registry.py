@@ -175,5 +175,9 @@ def _is_node(value: Any, module: str) -> bool:
         and issubclass(value, Node)
         and value.__module__ == module
         and not value.__name__.startswith("_")
-        and not getattr(value.run, "__isabstractmethod__", False)
+        and not any(getattr(member, "__isabstractmethod__", False) for member in _members(value))
     )
+
+
+def _members(cls: type[Node]) -> list[Any]:
+    return [getattr(cls, name) for base in cls.__mro__ if issubclass(base, Node) for name in vars(base)]
