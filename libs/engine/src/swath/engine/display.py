@@ -19,7 +19,7 @@ def frame_quantiles(data: Tensor, low: float, high: float) -> tuple[Tensor, Tens
     """
     frames, channels = data.shape[0], data.shape[-1]
     # Rows of one channel each; `torch.quantile` refuses more than 16 million values.
-    rows = data.reshape(frames, -1, channels).transpose(1, 2)
+    rows = data.flatten(1, 2).transpose(1, 2)
     if rows.shape[-1] == 0:
         nothing = torch.full((frames, channels), torch.nan, dtype=data.dtype, device=data.device)
         return nothing, nothing

@@ -78,6 +78,37 @@ def bars(values: Map, marked: Sequence[int], height: int, width: int) -> Pixels:
     return np.asarray(image)
 
 
+def matrix(weights: Map, rows: Sequence[str], columns: Sequence[int], cell: tuple[int, int]) -> Pixels:
+    """Draw a matrix ``[K, C]`` as cells: blue below 0, white at 0, red above, beside a scale.
+
+    Args:
+        weights: The numbers.
+        rows: A word for each row.
+        columns: A number for each column; as many are written as there is room for.
+        cell: Height and width of a cell, pixels.
+    """
+    most = max(float(np.abs(weights).max(initial=0.0)), 1e-8)
+    height, width = cell
+    cells = colour((weights / most + 1) / 2, "RdBu_r").repeat(height + 1, axis=0).repeat(width + 1, axis=1)
+    cells[:: height + 1] = cells[:, :: width + 1] = 200  # lines between the cells
+    scale = colour(np.linspace(1, 0, len(cells))[:, None], "RdBu_r").repeat(12, axis=1)
+    left, right, below, above = 24, 80, 24, 12
+    sheet = Image.new("RGB", (left + cells.shape[1] + right, above + len(cells) + below), "white")
+    sheet.paste(Image.fromarray(cells), (left, above))
+    bar = left + cells.shape[1] + 12
+    sheet.paste(Image.fromarray(scale), (bar, above))
+    draw = ImageDraw.Draw(sheet)
+    for index, word in enumerate(rows):
+        draw.text((left // 2, above + index * (height + 1) + height // 2), word, fill="black", anchor="mm")
+    step = math.ceil(40 / (width + 1))
+    for index in range(0, len(columns), step):
+        across = left + index * (width + 1) + width // 2
+        draw.text((across, above + len(cells) + 4), str(columns[index]), fill="black", anchor="mt")
+    for share, number in ((0, most), (1, 0.0), (2, -most)):
+        draw.text((bar + 16, above + share * len(cells) // 2), f"{number:.3g}", fill="black", anchor="lm")
+    return np.asarray(sheet)
+
+
 def panels(parts: Sequence[tuple[str, Pixels]]) -> Pixels:
     """Put pictures of one size side by side, each below its caption; small ones are enlarged."""
     height, width = parts[0][1].shape[:2]

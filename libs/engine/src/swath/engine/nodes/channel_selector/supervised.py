@@ -19,7 +19,7 @@ from swath.engine.nodes.channel_selector.base import (
     three_windows,
 )
 from swath.engine.ports import Port, ports
-from swath.engine.separability import Scores, choose, correlations, separability
+from swath.engine.separability import choose, correlations, separability
 
 _WEIGHTS = (1.0, 1.0, 1.0)
 
@@ -38,6 +38,7 @@ class SupervisedSelectorBase(ChannelSelectorBase):
 
     Attributes:
         strategy: Name of the choice in `band_info`.
+        repeats: Whether a band may be chosen twice.
     """
 
     category = "model"
@@ -49,6 +50,7 @@ class SupervisedSelectorBase(ChannelSelectorBase):
     )
     usable_unfitted = False
     strategy: ClassVar[str]
+    repeats: ClassVar[bool] = True
 
     selected_indices: Tensor
     band_scores: Tensor
@@ -115,7 +117,8 @@ class SupervisedSelectorBase(ChannelSelectorBase):
             raise self._too_few("1 pixel of each class", min(hits, len(flags) - hits))
         scores = separability(pixels, flags)
         combined = scores.combined(self.score_weights)
-        bands = self._chosen(combined, correlations(pixels), wavelengths)
+        options = self.options(wavelengths)
+        bands = choose(combined, correlations(pixels), options, self.penalty, repeats=self.repeats)
         for frame in frames if self._needs_bounds() else ():
             self._widen(frame[:, bands].reshape(1, 1, -1, 3))
         if self._needs_bounds():
@@ -145,9 +148,6 @@ class SupervisedSelectorBase(ChannelSelectorBase):
             "score_weights": list(self.score_weights),
             "lambda_penalty": self.penalty,
         }
-
-    def _chosen(self, scores: Scores, correlation: Scores, wavelengths: Tensor) -> list[int]:
-        return choose(scores, correlation, self.options(wavelengths), self.penalty, repeats=True)
 
 
 class _Windowed(SupervisedSelectorBase):
@@ -228,6 +228,7 @@ class SupervisedFullSpectrumSelector(SupervisedSelectorBase):
     """
 
     strategy = "supervised_full_spectrum"
+    repeats = False
 
     def __init__(self, score_weights: Sequence[float] = _WEIGHTS, lambda_penalty: float = 0.5, **others: Any) -> None:
         super().__init__(score_weights=score_weights, lambda_penalty=lambda_penalty, **others)
