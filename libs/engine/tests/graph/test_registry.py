@@ -104,6 +104,17 @@ def test_hparams_show_every_argument():
     assert node.hparams == {"num_channels": 3, "eps": 1e-6, "cache_inverse": True}
 
 
+def test_arguments_of_a_parent_follow_those_of_the_class():
+    node = registry.create("SupervisedCIRSelector", "it", {"num_spectral_bands": 9, "norm_mode": "per_frame"})
+    assert list(node.hparams)[:5] == ["windows", "score_weights", "lambda_penalty", "num_spectral_bands", "norm_mode"]
+    assert (node.hparams["num_spectral_bands"], node.hparams["norm_mode"]) == (9, "per_frame")
+
+
+def test_a_missing_argument_of_a_parent_is_named():
+    with pytest.raises(GraphInvalid, match="num_spectral_bands"):
+        registry.create("SupervisedCIRSelector", "it", {})
+
+
 def test_random_initial_values_are_the_same_wherever_a_document_is_built():
     hparams = {"in_channels": 4, "rep_dim": 2, "hidden": 3}
     torch.manual_seed(1)

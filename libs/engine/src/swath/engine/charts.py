@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Numbers = NDArray[np.floating]
 
 _LEAST_SIDE = 32
-_BINS = 200
+_BINS = 128
 
 
 @dataclass(frozen=True)
