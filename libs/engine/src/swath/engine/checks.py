@@ -95,6 +95,19 @@ def choice(name: str, value: Any, options: Sequence[str]) -> str:
     return str(value)
 
 
+def quarter_turns(name: str, degrees: Any) -> int:
+    """Return how many quarter turns anticlockwise a rotation is, from 0 to 3; None is no rotation.
+
+    Raises:
+        ValueError: It is no multiple of 90 from -270 to 270.
+    """
+    if degrees is None:
+        return 0
+    if not _is_finite(degrees) or degrees % 90 or abs(degrees) > 270:
+        raise ValueError(f"{name} must be a multiple of 90 from -270 to 270, got {degrees!r}")
+    return int(degrees) // 90 % 4
+
+
 def _is_finite(value: Any) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False

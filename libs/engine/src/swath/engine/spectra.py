@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from swath.engine.node import Node
 from swath.engine.ports import Port
 
 # The reference package knows whole nanometres alone; instruments and older clients give fractions.
@@ -28,3 +29,22 @@ def entropy(weights: Tensor, eps: float) -> Tensor:
     """
     shares = weights / (weights.sum() + eps)
     return -(shares * (shares + eps).log()).sum()
+
+
+def require_per_channel(node: Node, wavelengths: Tensor, channels: int) -> None:
+    """Raise `InputInvalid` unless there is one wavelength a channel."""
+    if wavelengths.shape[0] != channels:
+        raise node.refuse("wavelengths", f"{channels} numbers, one per channel of the cube", wavelengths)
+
+
+def band_steps(node: Node, wavelengths: Tensor, channels: int) -> Tensor:
+    """Return the distances between neighbouring bands, nm, in float64 ``[C - 1]``; negative where they descend.
+
+    Raises:
+        InputInvalid: There is not one wavelength a channel, or they neither ascend nor descend strictly.
+    """
+    require_per_channel(node, wavelengths, channels)
+    steps = wavelengths.to(torch.float64).diff()
+    if not bool((steps > 0).all() | (steps < 0).all()):
+        raise node.refuse("wavelengths", "numbers that ascend or descend strictly", wavelengths)
+    return steps

@@ -9,11 +9,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from swath.engine.checks import channels, number
+from swath.engine.checks import channels, choice, number, whole
 from swath.engine.context import Context
 from swath.engine.node import Node
 from swath.engine.ports import Port, ports
+from swath.engine.thresholds import otsu
+
+_LEVELS_PER_DEGREE = 10
+_LEVELS = 256
+"""Otsu's method looks at angles in steps of 0.1 degrees, up to 25.5 degrees."""
 
 
 class SpectralAngleMapper(Node):
@@ -69,3 +75,115 @@ class SpectralAngleMapper(Node):
         norm = torch.linalg.vector_norm(spectra, dim=-1, keepdim=True)
         sign = (spectra.mean(dim=-1, keepdim=True) + self.eps).sign()
         return torch.where(norm > 0, sign / norm, torch.where(norm == 0, 0.0, norm))
+
+
+class SpectralObjectMask(Node):
+    """Marks the pixels whose angle to the median spectrum of their frame, the background, is above a threshold.
+
+    Angles are computed on a grid, and the marks on it enlarged to the frame. A pixel with a value that is not finite is
+    not marked, nor does it count for the median.
+
+    Args:
+        min_angle_deg: The threshold where it is fixed, degrees.
+        stride: Step of the grid of angles, pixels.
+        median_stride: Step of the grid of pixels that the median is taken of.
+        threshold: ``fixed``, or ``otsu`` for the level between the two classes of angles of each frame.
+        otsu_floor_deg: Lowest threshold by Otsu's method, degrees.
+        otsu_ceiling_deg: Highest one.
+        fill: Whether to close gaps of one cell and to fill holes on the grid.
+        dilate_px: Pixels that the marks grow by to all sides.
+    """
+
+    category = "transform"
+    tags = ("hyperspectral", "mask", "segmentation", "torch")
+    inputs = ports(cube=Port(torch.float32, (-1, -1, -1, -1), description="Cube, mostly background [B, H, W, C]"))
+    outputs = ports(
+        decisions=Port(torch.bool, (-1, -1, -1, 1), description="Pixels of objects [B, H, W, 1]"),
+        angle=Port(
+            torch.float32, (-1, -1, -1, 1), description="Angles, degrees [B, ceil(H / stride), ceil(W / stride), 1]"
+        ),
+    )
+
+    def __init__(
+        self,
+        min_angle_deg: float = 6.0,
+        stride: int = 4,
+        median_stride: int = 8,
+        threshold: str = "fixed",
+        otsu_floor_deg: float = 3.0,
+        otsu_ceiling_deg: float = 12.0,
+        fill: bool = False,
+        dilate_px: int = 0,
+    ) -> None:
+        super().__init__()
+        self.least = _degrees("min_angle_deg", min_angle_deg)
+        self.stride = whole("stride", stride, at_least=1)
+        self.median_stride = whole("median_stride", median_stride, at_least=1)
+        self.by_otsu = choice("threshold", threshold, ("fixed", "otsu")) == "otsu"
+        self.floor = _degrees("otsu_floor_deg", otsu_floor_deg)
+        self.ceiling = _degrees("otsu_ceiling_deg", otsu_ceiling_deg)
+        if self.floor > self.ceiling:
+            raise ValueError(f"otsu_floor_deg {otsu_floor_deg!r} is above otsu_ceiling_deg {otsu_ceiling_deg!r}")
+        self.fill = bool(fill)
+        self.growth = whole("dilate_px", dilate_px, at_least=0)
+
+    @torch.no_grad()
+    def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
+        cube: Tensor = inputs["cube"]
+        if 0 in cube.shape[1:]:
+            raise self.refuse("cube", "at least one pixel and channel", cube)
+        angles = self._angles(cube)
+        marks = (angles > self._threshold(angles)).unsqueeze(1).to(cube.dtype)
+        if self.fill:
+            closed = 1 - _spread(1 - _spread(marks, 1), 1)
+            marks = _without_holes(closed)
+        if cube.shape[0]:
+            marks = functional.interpolate(marks, size=cube.shape[1:3], mode="nearest")
+        else:
+            marks = marks.new_zeros(0, 1, *cube.shape[1:3])
+        return {"decisions": _spread(marks, self.growth).movedim(1, -1) > 0, "angle": angles.unsqueeze(-1)}
+
+    def _angles(self, cube: Tensor) -> Tensor:
+        """Return the angle to the background on the grid, degrees, ``[B, h, w]``."""
+        sample = cube[:, :: self.median_stride, :: self.median_stride].flatten(1, 2)
+        sample = torch.where(sample.isfinite().all(dim=-1, keepdim=True), sample, torch.nan)
+        background = sample.transpose(1, 2).nanmedian(dim=2).values[:, None, None]
+        grid = cube[:, :: self.stride, :: self.stride]
+        lengths = torch.linalg.vector_norm(grid, dim=-1) * torch.linalg.vector_norm(background, dim=-1)
+        cosines = (grid * background).sum(dim=-1) / torch.where(lengths == 0, 1, lengths)
+        return cosines.clamp(-1, 1).acos().rad2deg()
+
+    def _threshold(self, angles: Tensor) -> Tensor | float:
+        if not self.by_otsu:
+            return self.least
+        flat = angles.flatten(1)
+        levels = (flat.nan_to_num() * _LEVELS_PER_DEGREE).clamp(0, _LEVELS - 1).to(torch.int64)
+        counts = flat.new_zeros(flat.shape[0], _LEVELS).scatter_add_(1, levels, flat.isfinite().to(flat.dtype))
+        degrees = otsu(counts).to(flat.dtype) / _LEVELS_PER_DEGREE
+        return degrees.clamp(self.floor, self.ceiling)[:, None, None]
+
+
+def _degrees(name: str, value: float) -> float:
+    angle = number(name, value, at_least=0)
+    if angle > 180:
+        raise ValueError(f"{name} must be at most 180, got {value!r}")
+    return angle
+
+
+def _spread(marks: Tensor, radius: int) -> Tensor:
+    """Grow marks ``[B, 1, H, W]`` to all sides, by a square."""
+    if not radius:
+        return marks
+    side = 2 * radius + 1
+    down = functional.max_pool2d(marks, (side, 1), stride=1, padding=(radius, 0))
+    return functional.max_pool2d(down, (1, side), stride=1, padding=(0, radius))
+
+
+def _without_holes(marks: Tensor) -> Tensor:
+    """Fill what the marks ``[B, 1, H, W]`` shut off from the border, over the sides of pixels."""
+    from scipy import ndimage  # slow to import, and only this option needs it
+
+    within_frames = ndimage.generate_binary_structure(3, 1)
+    within_frames[0] = within_frames[2] = False
+    filled = ndimage.binary_fill_holes(marks[:, 0].cpu().numpy() > 0, structure=within_frames)
+    return torch.from_numpy(filled).to(marks).unsqueeze(1)

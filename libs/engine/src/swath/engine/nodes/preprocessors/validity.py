@@ -1,4 +1,4 @@
-"""Nodes that prepare cubes."""
+"""Nodes that find pixels which cannot be judged."""
 
 from __future__ import annotations
 
@@ -18,39 +18,31 @@ from swath.engine.spectra import WAVELENGTHS
 _CUBE = Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]")
 
 
-class BandpassByWavelength(Node):
-    """Keeps the channels with ``min <= wavelength <= max``.
+class SaturatedPixelDetector(Node):
+    """Share of each pixel's bands at or above saturation, and the pixels with more than some share of them.
 
     Args:
-        min_wavelength_nm: Shortest wavelength that stays, nm.
-        max_wavelength_nm: Longest one; no bound when left out.
+        saturation_value: Value at which a band counts as saturated, in units of the cube.
+        mask_threshold: Share of saturated bands that a pixel is marked above; with 0 a single one is enough.
     """
 
     category = "transform"
-    tags = ("hyperspectral", "preprocessing")
-    inputs = ports(data=_CUBE, wavelengths=WAVELENGTHS)
-    outputs = ports(filtered=Port(torch.float32, (-1, -1, -1, -1), description="Cube with fewer channels [B, H, W, C]"))
+    tags = ("hyperspectral", "preprocessing", "torch")
+    inputs = ports(cube=_CUBE)
+    outputs = ports(
+        scores=Port(torch.float32, (-1, -1, -1, 1), description="Share of saturated bands [B, H, W, 1]"),
+        decisions=Port(torch.bool, (-1, -1, -1, 1), description="Pixels above the threshold [B, H, W, 1]"),
+    )
 
-    def __init__(self, min_wavelength_nm: float, max_wavelength_nm: float | None = None) -> None:
+    def __init__(self, saturation_value: float = 1.0, mask_threshold: float = 0.0) -> None:
         super().__init__()
-        self.shortest = number("min_wavelength_nm", min_wavelength_nm)
-        self.longest = None if max_wavelength_nm is None else number("max_wavelength_nm", max_wavelength_nm)
+        self.saturation = number("saturation_value", saturation_value)
+        self.threshold = number("mask_threshold", mask_threshold)
 
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
-        data: Tensor = inputs["data"]
-        wavelengths: Tensor = inputs["wavelengths"]
-        if wavelengths.shape[0] != data.shape[-1]:
-            raise self.refuse("wavelengths", f"{data.shape[-1]} numbers, one per channel of the data", wavelengths)
-        inside = wavelengths >= self.shortest
-        if self.longest is not None:
-            inside &= wavelengths <= self.longest
-        kept: list[int] = inside.nonzero().flatten().tolist()
-        if not kept:
-            upper = "" if self.longest is None else f" up to {self.longest:g}"
-            raise self.refuse("wavelengths", f"at least one channel from {self.shortest:g} nm{upper}", wavelengths)
-        if kept[-1] - kept[0] + 1 == len(kept):
-            return {"filtered": data[..., kept[0] : kept[-1] + 1]}  # a view: wavelengths usually ascend
-        return {"filtered": data[..., kept]}
+        cube: Tensor = inputs["cube"]
+        scores = (cube >= self.saturation).to(cube.dtype).mean(dim=-1, keepdim=True)
+        return {"scores": scores, "decisions": scores > self.threshold}
 
 
 class SpectralValidity(Node):

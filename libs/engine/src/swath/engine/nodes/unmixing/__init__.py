@@ -1,0 +1,1 @@
+"""Abundances of materials in each pixel."""
