@@ -148,10 +148,11 @@ class SpectralObjectMask(Node):
         sample = cube[:, :: self.median_stride, :: self.median_stride].flatten(1, 2)
         sample = torch.where(sample.isfinite().all(dim=-1, keepdim=True), sample, torch.nan)
         background = sample.transpose(1, 2).nanmedian(dim=2).values[:, None, None]
-        grid = cube[:, :: self.stride, :: self.stride]
-        lengths = torch.linalg.vector_norm(grid, dim=-1) * torch.linalg.vector_norm(background, dim=-1)
-        cosines = (grid * background).sum(dim=-1) / torch.where(lengths == 0, 1, lengths)
-        return cosines.clamp(-1, 1).acos().rad2deg()
+        unit, reference = _unit(cube[:, :: self.stride, :: self.stride]), _unit(background)
+        # Unlike the arc cosine, exact for small angles as well (W. Kahan, "How futile are mindless assessments of
+        # roundoff in floating-point computation?", 2006).
+        apart = torch.linalg.vector_norm(unit - reference, dim=-1)
+        return (2 * torch.atan2(apart, torch.linalg.vector_norm(unit + reference, dim=-1))).rad2deg()
 
     def _threshold(self, angles: Tensor) -> Tensor | float:
         if not self.by_otsu:
@@ -161,6 +162,12 @@ class SpectralObjectMask(Node):
         counts = flat.new_zeros(flat.shape[0], _LEVELS).scatter_add_(1, levels, flat.isfinite().to(flat.dtype))
         degrees = otsu(counts).to(flat.dtype) / _LEVELS_PER_DEGREE
         return degrees.clamp(self.floor, self.ceiling)[:, None, None]
+
+
+def _unit(spectra: Tensor) -> Tensor:
+    """Divide spectra by their L2 norm; those of zeros stay, and are at a right angle to all others."""
+    norm = torch.linalg.vector_norm(spectra, dim=-1, keepdim=True)
+    return spectra / torch.where(norm == 0, 1, norm)
 
 
 def _degrees(name: str, value: float) -> float:

@@ -16,8 +16,8 @@ from swath.engine.context import Context
 from swath.engine.fitting import PixelFit, Pixels, sizes
 from swath.engine.ports import Port, ports
 
-_VALUES = 2**25
-"""Kernel values that are held at a time: 128 MiB in float32."""
+_VALUES = 2**24
+"""Kernel values that are held at a time: 128 MiB in float64."""
 
 
 class OneClassSVMDetector(PixelFit):
@@ -97,18 +97,12 @@ class OneClassSVMDetector(PixelFit):
         self.require_channels(cube, self.support_vectors.shape[1])
         rows = cube.reshape(-1, cube.shape[-1])
         chunk = min(self.chunk, max(_VALUES // self.support_vectors.shape[0], 1))
-        # Mixed precision would round distances.
-        with torch.autocast(cube.device.type, enabled=False):
-            values = torch.cat([self._decide(part) for part in rows.split(chunk)])
+        values = torch.cat([self._decide(part.to(torch.float64)) for part in rows.split(chunk)])
         scores = values.to(cube.dtype).reshape(*cube.shape[:3], 1)
         return {"scores": scores, "decisions": (values < 0).reshape(scores.shape)}
 
     def _decide(self, rows: Tensor) -> Tensor:
-        # From their own centre: expanding the squares cancels where spectra are alike and far from zero.
-        centre = self.support_vectors.mean(dim=0)
-        vectors = (self.support_vectors - centre).to(rows.dtype)
-        centred = rows - centre.to(rows.dtype)
-        squares = torch.addmm(vectors.square().sum(dim=1), centred, vectors.T, alpha=-2)
-        squares = squares + centred.square().sum(dim=1, keepdim=True)
-        kernel = (squares * -self.gamma_buf.to(rows.dtype)).exp()
-        return kernel.to(torch.float64) @ self.dual_coef - self.offset_buf
+        # In float64: expanded squares cancel where spectra are alike, and a narrow kernel blows up what is left.
+        lengths = rows.square().sum(dim=1, keepdim=True) + self.support_vectors.square().sum(dim=1)
+        squares = torch.addmm(lengths, rows, self.support_vectors.T, alpha=-2)
+        return (squares * -self.gamma_buf).exp() @ self.dual_coef - self.offset_buf

@@ -1,0 +1,17 @@
+"""What tests of single nodes share."""
+
+import pytest
+
+
+@pytest.fixture
+def fit():
+    """Fit a node to batches, given as mappings of ports, and return it."""
+
+    def fit(node, *batches):
+        node.begin_fit()
+        for batch in batches:
+            node.fit_batch(batch)
+        node.end_fit()
+        return node
+
+    return fit
