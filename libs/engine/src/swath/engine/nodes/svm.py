@@ -102,7 +102,10 @@ class OneClassSVMDetector(PixelFit):
         return {"scores": scores, "decisions": (values < 0).reshape(scores.shape)}
 
     def _decide(self, rows: Tensor) -> Tensor:
-        # In float64: expanded squares cancel where spectra are alike, and a narrow kernel blows up what is left.
-        lengths = rows.square().sum(dim=1, keepdim=True) + self.support_vectors.square().sum(dim=1)
-        squares = torch.addmm(lengths, rows, self.support_vectors.T, alpha=-2)
+        # In float64 and from the vectors' own centre: expanded squares cancel where spectra are alike and far from
+        # zero, and a narrow kernel blows up what is left.
+        centre = self.support_vectors.mean(dim=0)
+        rows, vectors = rows - centre, self.support_vectors - centre
+        lengths = rows.square().sum(dim=1, keepdim=True) + vectors.square().sum(dim=1)
+        squares = torch.addmm(lengths, rows, vectors.T, alpha=-2)
         return (squares * -self.gamma_buf).exp() @ self.dual_coef - self.offset_buf
