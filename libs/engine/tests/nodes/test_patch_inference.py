@@ -1,5 +1,7 @@
 """Patches around labelled pixels, and maps put together from patches."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -101,7 +103,7 @@ def test_gradients_reach_the_cube(targets):
     assert torch.autograd.gradcheck(lambda values: node.forward(cube=values, targets=targets)["patches"], cube)
 
 
-def _patches(classes, frame, y, x, size=(2, 3)):
+def _patches(classes, frame, y, x, size=(2, 3)) -> dict[str, Any]:
     count = len(classes)
     return {
         "logits": torch.nn.functional.one_hot(torch.tensor(classes), 4).float(),
@@ -134,7 +136,8 @@ def test_maps_are_forgotten_when_asked():
 
 def test_no_patches_change_nothing():
     node = ClassMapAccumulator()
-    node.forward(**{port: value[:0] for port, value in _patches([0], [1], [0], [0]).items()})
+    none: dict[str, Any] = {port: value[:0] for port, value in _patches([0], [1], [0], [0]).items()}
+    node.forward(**none)
     assert node.class_maps == {}
 
 

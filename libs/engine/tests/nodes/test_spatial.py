@@ -1,5 +1,7 @@
 """Grids, resized and smoothed maps, and tiles."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -108,6 +110,6 @@ def test_no_frames_give_no_frames(scores):
     ids=lambda value: type(value).__name__,
 )
 def test_gradients_are_those_of_finite_differences(node, port):
-    extra = {"reference": torch.zeros(1, 7, 5, 1)} if isinstance(node, ScoreUpsample) else {}
+    extra: dict[str, Any] = {"reference": torch.zeros(1, 7, 5, 1)} if isinstance(node, ScoreUpsample) else {}
     data = torch.rand(1, 4, 4, 2, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda values: tuple(node.forward(**{port: values}, **extra).values()), data)
+    assert torch.autograd.gradcheck(lambda values: tuple(node.forward(**extra, **{port: values}).values()), data)

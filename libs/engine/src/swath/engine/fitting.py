@@ -21,6 +21,7 @@ from torch import Tensor
 
 from swath.engine.checks import whole
 from swath.engine.node import Fittable
+from swath.engine.ports import Port, ports
 from swath.errors import DataInvalid
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,13 @@ _HELD_VALUES = 2**28
 def sizes(**dimensions: tuple[int | str, ...]) -> Mapping[str, tuple[int | str, ...]]:
     """Return a read-only mapping for `SizedFit.statistics`."""
     return MappingProxyType(dimensions)
+
+
+MASKED_CUBE = ports(
+    cube=Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]"),
+    mask=Port(torch.int32, (-1, -1, -1), optional=True, description="Above 0 where the fit looks [B, H, W]"),
+)
+"""Inputs of a `PixelFit` that can leave pixels out; what follows the fit looks at all of them."""
 
 
 class PixelSample:
@@ -213,8 +221,8 @@ class PixelFit(SizedFit):
             raise self._unfit("the training pixels hold values that are not finite; leave those pixels out by a mask")
         self.settle(**self.learn(pixels))
 
-    def estimate(self, estimator: Any, pixels: NDArray[np.floating]) -> None:
-        """Fit an estimator of scikit-learn.
+    def estimate(self, estimator: Any, pixels: NDArray[np.floating], **settings: Any) -> Any:
+        """Return an estimator of scikit-learn, of a class and with settings, that is fitted to pixels.
 
         Raises:
             DataInvalid: The estimator refuses the pixels.
@@ -222,11 +230,12 @@ class PixelFit(SizedFit):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
-                estimator.fit(pixels)
+                fitted = estimator(**settings).fit(pixels)
             except ValueError as error:
                 raise self._unfit(str(error)) from error
         for warning in caught:
             log.warning("Node '%s' (%s): %s", self.name, type(self).__name__, warning.message)
+        return fitted
 
     def _unfit(self, fault: str) -> DataInvalid:
         return DataInvalid(

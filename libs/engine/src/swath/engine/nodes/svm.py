@@ -74,8 +74,7 @@ class OneClassSVMDetector(PixelFit):
         from sklearn.svm import OneClassSVM  # slow to import, and only fits need it
 
         gamma = self._width(pixels)
-        model = OneClassSVM(kernel="rbf", nu=self.nu, gamma=gamma)
-        self.estimate(model, pixels)
+        model = self.estimate(OneClassSVM, pixels, kernel="rbf", nu=self.nu, gamma=gamma)
         return {
             "support_vectors": torch.from_numpy(model.support_vectors_),
             "dual_coef": torch.from_numpy(model.dual_coef_.ravel()),

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from swath.engine.checks import channels, choice, number, whole
 from swath.engine.context import Context
-from swath.engine.fitting import PixelFit, Pixels, sizes
+from swath.engine.fitting import MASKED_CUBE, PixelFit, Pixels, sizes
 from swath.engine.ports import Port, ports
 
 
@@ -40,10 +40,7 @@ class GaussianMixtureClusterer(PixelFit):
 
     category = "model"
     tags = ("hyperspectral", "classification", "stateful", "torch")
-    inputs = ports(
-        cube=Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]"),
-        mask=Port(torch.int32, (-1, -1, -1), optional=True, description="Above 0 where the fit looks [B, H, W]"),
-    )
+    inputs = MASKED_CUBE
     outputs = ports(
         class_mask=Port(torch.int32, (-1, -1, -1), description="Likeliest component, from 0 [B, H, W]"),
         abundances=Port(torch.float32, (-1, -1, -1, -1), description="Share of each component [B, H, W, K]"),
@@ -83,14 +80,15 @@ class GaussianMixtureClusterer(PixelFit):
     def learn(self, pixels: Pixels) -> dict[str, Tensor]:
         from sklearn.mixture import GaussianMixture  # slow to import, and only fits need it
 
-        model = GaussianMixture(
-            self.n_components,
+        model = self.estimate(
+            GaussianMixture,
+            pixels.astype(np.float64),
+            n_components=self.n_components,
             reg_covar=self.regularisation,
             max_iter=self.max_iter,
             n_init=self.starts,
             random_state=self.seed,
         )
-        self.estimate(model, pixels.astype(np.float64))
         return {
             "means": torch.from_numpy(model.means_),
             "precisions_chol": torch.from_numpy(model.precisions_cholesky_),

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from swath.engine.checks import channels, choice, whole
 from swath.engine.context import Context
-from swath.engine.fitting import PixelFit, Pixels, sizes
+from swath.engine.fitting import MASKED_CUBE, PixelFit, Pixels, sizes
 from swath.engine.ports import Port, ports
 
 
@@ -32,10 +32,7 @@ class KMeansClusterer(PixelFit):
 
     category = "model"
     tags = ("hyperspectral", "classification", "stateful", "torch")
-    inputs = ports(
-        cube=Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]"),
-        mask=Port(torch.int32, (-1, -1, -1), optional=True, description="Above 0 where the fit looks [B, H, W]"),
-    )
+    inputs = MASKED_CUBE
     outputs = ports(
         class_mask=Port(torch.int32, (-1, -1, -1), description="Cluster, from 0 [B, H, W]"),
         scores=Port(torch.float32, (-1, -1, -1, 1), description="Distance to its centroid [B, H, W, 1]"),
@@ -67,10 +64,15 @@ class KMeansClusterer(PixelFit):
     def learn(self, pixels: Pixels) -> dict[str, Tensor]:
         from sklearn.cluster import KMeans  # slow to import, and only fits need it
 
-        model = KMeans(
-            self.n_clusters, init=self.init, n_init=self.starts, max_iter=self.max_iter, random_state=self.seed
+        model = self.estimate(
+            KMeans,
+            pixels,
+            n_clusters=self.n_clusters,
+            init=self.init,
+            n_init=self.starts,
+            max_iter=self.max_iter,
+            random_state=self.seed,
         )
-        self.estimate(model, pixels)
         return {"centroids": torch.from_numpy(model.cluster_centers_)}
 
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:

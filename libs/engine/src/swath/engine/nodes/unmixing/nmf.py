@@ -72,7 +72,9 @@ class NMFUnmixing(PixelFit):
     def learn(self, pixels: Pixels) -> dict[str, Tensor]:
         from sklearn.decomposition import NMF  # slow to import, and only fits need it
 
-        model = NMF(
+        model = self.estimate(
+            NMF,
+            pixels,
             n_components=self.n_components,
             init=self.init,
             beta_loss=self.loss,
@@ -80,7 +82,6 @@ class NMFUnmixing(PixelFit):
             max_iter=self.max_iter,
             random_state=self.seed,
         )
-        self.estimate(model, pixels)
         return {"endmembers_buf": torch.from_numpy(model.components_)}
 
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
