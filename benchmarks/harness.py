@@ -102,6 +102,6 @@ class InMemory:
         """Return the frames of an epoch."""
         return len(self._batches) * self._size
 
-    def loader(self, split: str, *, epoch: int, start_batch: int = 0) -> Iterable[dict[str, Any]]:
-        """Return the batches, in the same order in each epoch."""
+    def loader(self, split: str, *, epoch: int, start_batch: int = 0, part: object = None) -> Iterable[dict[str, Any]]:
+        """Return the batches, in the same order in each epoch, all of them to one process."""
         return iter(self._batches[start_batch:])

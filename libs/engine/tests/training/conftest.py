@@ -12,6 +12,7 @@ import torch
 from swath.documents import TrainingDocument, TrainRunDocument, parse
 from swath.engine import graph
 from swath.engine.context import Context
+from swath.engine.data import WHOLE, Part
 from swath.engine.node import Node
 from swath.engine.pipeline import Pipeline, State
 from swath.engine.ports import Port, Stage
@@ -49,13 +50,15 @@ class Frames:
         """Make all values of a split not a number."""
         self._frames[split][0].fill_(float("nan"))
 
-    def loader(self, split: str, *, epoch: int, start_batch: int = 0) -> Iterator[dict[str, Any]]:
+    def loader(self, split: str, *, epoch: int, start_batch: int = 0, part: Part = WHOLE) -> Iterator[dict[str, Any]]:
         self.opened.append((split, epoch, start_batch))
         cube, mask = self._frames[split]
         order = torch.arange(len(cube))
         if split == "train":
             order = torch.randperm(len(cube), generator=torch.Generator().manual_seed(epoch))
-        for chosen in order.split(self.batch_size)[start_batch:]:
+        for batch in order.split(self.batch_size * part.size)[start_batch:]:
+            own = batch[part.rank * self.batch_size :][: self.batch_size]
+            chosen = own if len(own) else batch[-1:]
             yield {
                 "cube": cube[chosen],
                 "mask": mask[chosen],

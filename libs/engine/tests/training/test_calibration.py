@@ -102,8 +102,8 @@ def test_with_one_class_only(fitted: Pipeline) -> None:
 class Unlabelled(Frames):
     """Frames that come without masks."""
 
-    def loader(self, split: str, *, epoch: int, start_batch: int = 0) -> Iterator[dict[str, Any]]:
-        for batch in super().loader(split, epoch=epoch, start_batch=start_batch):
+    def loader(self, split: str, **place: Any) -> Iterator[dict[str, Any]]:
+        for batch in super().loader(split, **place):
             del batch["mask"]
             yield batch
 

@@ -66,11 +66,11 @@ def test_nodes_that_cannot_be(
         gradient_job(nodes).check(fitted, frames)
 
 
-@pytest.mark.parametrize("fields", [{"devices": 2}, {"devices": "1,"}, {"devices": "0,1"}])
+@pytest.mark.parametrize("fields", [{"devices": 99_999}, {"devices": "99999,"}])
 def test_devices_that_this_machine_lacks(
     fitted: Pipeline, frames: Frames, gradient_job: Callable[..., Job], fields: dict[str, Any]
 ) -> None:
-    with pytest.raises(DependencyMissing, match="this machine has 1"):
+    with pytest.raises(DependencyMissing, match=r"this machine has [0-9]+ of that kind"):
         gradient_job(**fields).check(fitted, frames)
 
 

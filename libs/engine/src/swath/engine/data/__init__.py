@@ -6,13 +6,15 @@ scene file (npz, ENVI, MAT, TIFF, cu3s), whole or in tiles.
 """
 
 from swath.engine.data.collection import Collection, Resolve, Sample
-from swath.engine.data.module import DataModule
+from swath.engine.data.module import WHOLE, DataModule, Part
 from swath.engine.data.registry import available, build, register
 from swath.engine.data.splits import universe_hash
 
 __all__ = [
+    "WHOLE",
     "Collection",
     "DataModule",
+    "Part",
     "Resolve",
     "Sample",
     "available",

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from swath.engine.data.collection import Collection, Sample
 from swath.engine.data.loading import Loader, epoch_batches
 from swath.engine.data.params import LoaderParams
 from swath.errors import DataInvalid
+
+
+class Part(NamedTuple):
+    """Which part of each batch one of several processes reads: number `rank` of `size` equal ones.
+
+    A batch of all processes has `size` times the frames of the data's `batch_size`. The last one of an epoch may be
+    short: processes for which nothing is left read its last frame again.
+    """
+
+    rank: int = 0
+    size: int = 1
+
+
+WHOLE = Part()
 
 
 class DataModule(Protocol):
@@ -27,8 +41,8 @@ class DataModule(Protocol):
         """
         ...
 
-    def loader(self, split: str, *, epoch: int, start_batch: int = 0) -> Iterable[dict[str, Any]]:
-        """Return the batches of one epoch: dicts of tensors, BHWC.
+    def loader(self, split: str, *, epoch: int, start_batch: int = 0, part: Part = WHOLE) -> Iterable[dict[str, Any]]:
+        """Return the batches of one epoch, or one process's part of each: dicts of tensors, BHWC.
 
         The same seed, epoch and data give the same batches; the train split comes in another order each epoch, others
         in canonical order. Starting at a later batch gives bit for bit the rest.
@@ -77,10 +91,10 @@ class FrameModule:
     def frames(self, split: str) -> int:
         return len(self.samples(split)) * self._repeats(split)
 
-    def loader(self, split: str, *, epoch: int, start_batch: int = 0) -> Iterator[dict[str, Any]]:
+    def loader(self, split: str, *, epoch: int, start_batch: int = 0, part: Part = WHOLE) -> Iterator[dict[str, Any]]:
         batches = epoch_batches(
             len(self.samples(split)),
-            self._batch_size,
+            self._batch_size * part.size,
             repeats=self._repeats(split),
             shuffle=(self._seed, epoch) if split == "train" else None,
         )
@@ -93,7 +107,9 @@ class FrameModule:
             self._loaders[split] = Loader(
                 self.samples(split), self._collection.read, self._options, num_workers=self._num_workers
             )
-        return self._loaders[split].run(batches[start_batch:])
+        first = part.rank * self._batch_size
+        own = [batch[first : first + self._batch_size] or batch[-1:] for batch in batches[start_batch:]]
+        return self._loaders[split].run(own)
 
     def _repeats(self, split: str) -> int:
         return self._options.samples_per_frame if split == "train" else 1

@@ -23,7 +23,9 @@ from swath.engine.training.events import (
     Status,
     ThresholdChange,
 )
+from swath.engine.training.group import Group, PeerLost
 from swath.engine.training.job import Job, Trainer
+from swath.engine.training.rendezvous import Rendezvous, Seat, listen
 from swath.engine.training.runs import Outcome, run
 
 __all__ = [
@@ -39,15 +41,20 @@ __all__ = [
     "EvaluationStatus",
     "Event",
     "FrameProgress",
+    "Group",
     "Hook",
     "Job",
     "Lifecycle",
     "Outcome",
+    "PeerLost",
     "PhaseSkip",
     "Position",
+    "Rendezvous",
+    "Seat",
     "Status",
     "StopFlag",
     "ThresholdChange",
     "Trainer",
+    "listen",
     "run",
 ]

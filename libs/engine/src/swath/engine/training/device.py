@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -15,16 +16,33 @@ from swath.engine.context import Context
 from swath.engine.node import Node
 from swath.engine.pipeline import Pipeline
 from swath.engine.ports import Stage
+from swath.engine.training.group import ALONE, Group
 from swath.errors import DependencyMissing, InvalidInput
 
 Run = Callable[[dict[str, Any], Context], dict[str, Any]]
 
 
-def device_of(training: TrainingDocument | None) -> torch.device:
-    """Return the device that a document asks for; a run uses one.
+def device_of(training: TrainingDocument | None, group: Group = ALONE) -> torch.device:
+    """Return the device of this process. A process by itself has the first one that the document asks for.
 
     Raises:
-        InvalidInput: It asks for what no server gives: an unknown kind, several devices, none.
+        InvalidInput, DependencyMissing: As for `devices_of`.
+    """
+    if group.local_size == group.size:
+        found = devices_of(training)
+        if group.rank < len(found):
+            return found[group.rank]
+        raise InvalidInput(f"{_asks(training)} for {len(found)} processes; this is number {group.rank + 1}")
+    # Over several machines the document counts them all, and each process has one of its machine's.
+    alike = training.model_copy(update={"devices": group.local_size}) if training else None
+    return devices_of(alike)[group.local_rank]
+
+
+def devices_of(training: TrainingDocument | None) -> tuple[torch.device, ...]:
+    """Return the devices that a document asks for on this machine: one for each process of a run.
+
+    Raises:
+        InvalidInput: It asks for what no server gives: an unknown kind, none.
         DependencyMissing: This machine lacks it.
     """
     accelerator = (training.accelerator if training else "auto").lower()
@@ -33,10 +51,22 @@ def device_of(training: TrainingDocument | None) -> torch.device:
     available = len(devices()) - 1
     if accelerator in ("gpu", "cuda") and not available:
         raise DependencyMissing(f"training.accelerator '{accelerator}': this machine has no CUDA device")
-    index = _index(training.devices if training else None, 1 if accelerator == "cpu" else max(available, 1))
+    asked = training.devices if training else None
     if accelerator == "cpu" or not available:
-        return torch.device("cpu")
-    return torch.device("cuda", index)
+        # Of a CPU, processes have a core at least; one of them has all of it unless more are asked for.
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return (torch.device("cpu"),) * len(_indices(asked, 1 if str(asked).strip() == "-1" else cores))
+    return tuple(torch.device("cuda", index) for index in _indices(asked, available))
+
+
+def processes_of(training: TrainingDocument | None) -> int | None:
+    """Return how many processes a document asks for, on however many machines; None where it takes what there is.
+
+    Raises:
+        InvalidInput: It asks for none, or not in numbers.
+    """
+    asked = training.devices if training else None
+    return None if str(asked).strip() == "-1" else len(_indices(asked, sys.maxsize))
 
 
 def devices() -> tuple[torch.device, ...]:
@@ -45,10 +75,14 @@ def devices() -> tuple[torch.device, ...]:
     return torch.device("cpu"), *(torch.device("cuda", index) for index in range(count))
 
 
-def _index(devices: int | str | None, available: int) -> int:
-    """Read ``training.devices``: a count, or with a comma a list of indices; -1 and auto mean what there is."""
+def _asks(training: TrainingDocument | None) -> str:
+    return f"training.devices '{training.devices if training else None}' asks"
+
+
+def _indices(devices: int | str | None, available: int) -> Sequence[int]:
+    """Read ``training.devices``: a count, or with a comma a list of indices; -1 means what there is, auto the first."""
     if devices is None or devices == "auto":
-        return 0
+        return (0,)
     text = str(devices).strip()
     fault = InvalidInput(f"training.devices '{devices}' is neither a count nor a list of indices such as '0,'")
     try:
@@ -58,14 +92,17 @@ def _index(devices: int | str | None, available: int) -> int:
     if not numbers:
         raise fault
     if "," in text:
-        count, index = len(numbers), numbers[0]
+        if len(set(numbers)) < len(numbers) or min(numbers) < 0:
+            raise fault
+        found, needed = numbers, max(numbers) + 1
     else:
-        count, index = (available if numbers[0] == -1 else numbers[0]), 0
-    if count > available or not 0 <= index < available:
+        needed = available if numbers[0] == -1 else numbers[0]
+        found = range(needed)
+        if needed < 1:
+            raise fault
+    if needed > available:
         raise DependencyMissing(f"training.devices '{devices}': this machine has {available} of that kind")
-    if count != 1:
-        raise InvalidInput(f"training.devices '{devices}': a run uses exactly one device")
-    return index
+    return found
 
 
 @contextmanager
@@ -98,21 +135,33 @@ def adapted(pipeline: Pipeline, *, frozen: Collection[str], mixed: bool) -> Iter
         frozen: Nodes that take every forward for one of inference, so that training changes nothing in them.
         mixed: Outputs in a half format are given on as the float32 that their ports promise.
     """
-    changed: list[Node] = []
+    changed: dict[Node, Run] = {}
+    for name, node in pipeline.nodes.items():
+        run: Run = node.run
+        if name in frozen:
+            run = _as_inference(run)
+        if mixed:
+            run = _in_port_types(run, node)
+        if run != node.run:
+            changed[node] = run
+    with rerun(changed):
+        yield
+
+
+@contextmanager
+def rerun(changed: Mapping[Node, Run]) -> Iterator[None]:
+    """Have other functions called in place of some nodes' `run`."""
+    former = {node: vars(node).get("run") for node in changed}
     try:
-        for name, node in pipeline.nodes.items():
-            run: Run = node.run
-            if name in frozen:
-                run = _as_inference(run)
-            if mixed:
-                run = _in_port_types(run, node)
-            if run != node.run:
-                object.__setattr__(node, "run", run)
-                changed.append(node)
+        for node, run in changed.items():
+            object.__setattr__(node, "run", run)
         yield
     finally:
-        for node in changed:
-            object.__delattr__(node, "run")
+        for node, run in former.items():
+            if run is None:
+                object.__delattr__(node, "run")
+            else:
+                object.__setattr__(node, "run", run)
 
 
 def _as_inference(run: Run) -> Run:

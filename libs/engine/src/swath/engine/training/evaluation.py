@@ -40,10 +40,15 @@ class Measures:
     Args:
         pipeline: Whose nodes.
         nodes: Names of the nodes to pool.
+
+    Attributes:
+        names: These names.
+        keys: All outputs of these nodes, as ``node.port``.
     """
 
     def __init__(self, pipeline: Pipeline, nodes: Collection[str]) -> None:
         self._pipeline = pipeline
+        self.names = tuple(nodes)
         self._pooled = {name: node for name in nodes if isinstance(node := pipeline.nodes[name], Metric)}
         self._averaged = [name for name in nodes if name not in self._pooled]
         self._sums: dict[str, tuple[float, int]] = {}

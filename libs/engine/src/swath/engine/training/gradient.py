@@ -16,10 +16,12 @@ from swath.engine.training.checkpoints import Checkpoints, Place
 from swath.engine.training.checks import unplaced
 from swath.engine.training.control import StopRun
 from swath.engine.training.events import Position
+from swath.engine.training.group import Group
 from swath.engine.training.job import Job
 from swath.engine.training.losses import Losses
 from swath.engine.training.optimizers import Schedule, make_optimizer, measure_rates
-from swath.engine.training.passes import Batch, Batches, frames_of
+from swath.engine.training.parallel import Replicas, dump, load
+from swath.engine.training.passes import Batch, Batches
 from swath.engine.training.precision import Precision
 from swath.engine.training.reports import Reports
 from swath.engine.training.resume import Keeper, Phase
@@ -41,6 +43,7 @@ class GradientPhase:
         device: That device.
         stream: Takes the events.
         keeper: Takes the snapshots.
+        group: The processes that train together. All call the same methods; process 0 keeps checkpoints.
 
     Attributes:
         checkpoints: The user's checkpoints, if any are kept.
@@ -57,18 +60,22 @@ class GradientPhase:
         device: torch.device,
         stream: Stream,
         keeper: Keeper,
+        group: Group,
     ) -> None:
         assert job.training is not None
         self._job, self._training = job, job.training
         self._pipeline, self._parameters = pipeline, parameters
         self._batches, self._device = batches, device
         self._stream, self._keeper = stream, keeper
+        self._group, self._replicas = group, Replicas(pipeline, group)
         self._precision = Precision(self._training, device)
         self._cadence = cadence(self._training, batches)
         self._optimizer = make_optimizer(self._training.optimizer, parameters)
         self._schedule = Schedule(self._training.scheduler, self._optimizer, self._training.max_epochs)
         self._losses = Losses(pipeline, job.run.loss_nodes)
-        self._validation = Validation(job, pipeline, self._losses, batches, stream, self._precision.forward_context)
+        self._validation = Validation(
+            job, pipeline, self._losses, batches, stream, self._precision.forward_context, group
+        )
         self._values = Values()
         once = takes_all(self._training.val_check_interval) and self._training.check_val_every_n_epoch == 1
         at_epoch_end = once or not self._cadence.val_batches
@@ -78,7 +85,7 @@ class GradientPhase:
             for document in (callbacks.early_stopping if callbacks else [])
         ]
         self._rates = callbacks.learning_rate_monitor if callbacks else None
-        kept = job.checkpointing()
+        kept = job.checkpointing() if group.leads else None
         self.checkpoints = Checkpoints(*kept, at_epoch_end=at_epoch_end) if kept is not None else None
         whole = takes_all(self._training.limit_train_batches)
         self._reports = Reports(self._training, stream, self._values, batches.frames("train") if whole else 0)
@@ -106,6 +113,7 @@ class GradientPhase:
             if former is not None:
                 self._restore(former)
             else:
+                self._replicas.start()
                 self._announce()
             while self.epoch < self._training.max_epochs and not self._stopping:
                 self._run_epoch()
@@ -176,20 +184,24 @@ class GradientPhase:
         if self._rates is not None and self._rates.logging_interval == "step" and self._logs_step:
             self._values.known.update(self._measure_rates())
         context = Context(Stage.TRAIN, self.epoch, index, self.step, self._job.resolve)
+        share = self._batches.share("train", index, batch)
+        self._replicas.mark()
         with self._precision.forward_context():
-            outputs = self._pipeline(batch, context, only=self._losses.keys)
+            outputs = self._replicas.forward(batch, context, self._losses.keys)
             total, parts = self._losses.sum(outputs)
+        self._replicas.average_buffers(share.weight)
         if not total.requires_grad:
             raise InvalidInput("The loss depends on no trainable parameter; name its nodes in unfreeze_nodes")
+        if share.own < share.all:
+            total = total * share.weight
         self._precision.backward(total / every if every > 1 else total)
         stepped = last or (index + 1) % every == 0
         if stepped:
             self._step_optimizer()
         self._batch += 1
-        frames = frames_of(batch)
-        self._frames += frames
-        self._values.add_train(parts.tolist(), self._losses.names, frames)
-        self._reports.batch(self._at(), self._frames, log_line=self._logs_step)
+        self._frames += share.all
+        self._values.add_train(self._replicas.mean(parts, share), self._losses.names, share.all)
+        self._reports.batch(self._at(), self._frames, log_line=self._logs_step and self._group.leads)
         if stepped and self.checkpoints is not None:
             self.checkpoints.after_step(self._place, self._values.known, self._content)
         if self._cadence.validates(self.epoch, self._batch):
@@ -199,6 +211,7 @@ class GradientPhase:
             self._validate()
 
     def _step_optimizer(self) -> None:
+        self._replicas.add_gradients(self._parameters)
         clip = self._training.gradient_clip_val
         if clip:
             self._precision.unscale_gradients(self._optimizer)
@@ -318,13 +331,18 @@ class GradientPhase:
         for name, buffers in (steady or {}).get("buffers", {}).items():
             state[name] |= {key: value for key, value in buffers.items() if key in state[name]}
         gradients = [parameter.grad for parameter in self._parameters]
+        own = {
+            "gradients": gradients if any(gradient is not None for gradient in gradients) else [],
+            "random": steady["random"] if steady else randomness.collect(self._device),
+        }
+        others = [load(each) for each in self._group.gather(dump(own))[1:]] if self._group.size > 1 else []
         content = {
+            **own,
+            "others": others,
             "state": state,
             "optimizer": self._optimizer.state_dict(),
             "schedule": self._schedule.state(),
             "precision": self._precision.state_dict(),
-            "gradients": gradients if any(gradient is not None for gradient in gradients) else [],
-            "random": steady["random"] if steady else randomness.collect(self._device),
             "values": steady["values"] if steady else self._values.state(),
             "stoppers": [stopper.state() for stopper in self._stoppers],
             "checkpoints": self.checkpoints.state() if self.checkpoints is not None else {},
@@ -345,7 +363,8 @@ class GradientPhase:
         self._optimizer.load_state_dict(content["optimizer"])
         self._schedule.restore(content["schedule"])
         self._precision.load_state_dict(content["precision"])
-        for parameter, gradient in zip(self._parameters, content["gradients"], strict=False):
+        own = content if self._group.leads else content["others"][self._group.rank - 1]
+        for parameter, gradient in zip(self._parameters, own["gradients"], strict=False):
             parameter.grad = None if gradient is None else gradient.to(self._device)
         self._values.restore(content["values"])
         for stopper, state in zip(self._stoppers, content["stoppers"], strict=True):
@@ -356,7 +375,7 @@ class GradientPhase:
         self._frames, self._completed = content["frames"], content["completed"]
         self._stopping, self._validated = content["stopping"], content["validated"]
         self._owes_validation, self._open = content["owes_validation"], content["open"]
-        randomness.restore(content["random"], self._device)
+        randomness.restore(own["random"], self._device)
 
 
 def _on_cpu(state: dict[str, dict[str, Tensor]]) -> dict[str, dict[str, Tensor]]:

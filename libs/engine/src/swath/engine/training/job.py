@@ -13,7 +13,8 @@ from swath.documents import CheckpointDocument, TrainingDocument, TrainRunDocume
 from swath.engine.data import DataModule
 from swath.engine.pipeline import Pipeline
 from swath.engine.training import checks
-from swath.engine.training.device import device_of
+from swath.engine.training.device import device_of, processes_of
+from swath.engine.training.group import ALONE, Group
 from swath.engine.training.passes import Batches
 from swath.errors import DataInvalid, InvalidInput
 
@@ -69,16 +70,21 @@ class Job:
         content = {"trainer": self.trainer, "run": self.run.model_dump(mode="json"), "training": training}
         return digest(canonical({**content, "post_fit": self.does_post_fit}))
 
-    def check(self, pipeline: Pipeline, data: DataModule) -> None:
+    def check(self, pipeline: Pipeline, data: DataModule, group: Group = ALONE) -> None:
         """Refuse what could not be done, without doing any of it.
+
+        Args:
+            pipeline: What is trained.
+            data: The frames.
+            group: The processes that share the run.
 
         Raises:
             InvalidInput: A setting, a node's name or a split that cannot be.
             DependencyMissing: This machine lacks a device.
             NotFitted: A calibration of what was neither fitted nor trained.
         """
-        device_of(self.training)
-        batches = Batches(data, self.run.data.batch_size, torch.device("cpu"))
+        device_of(self.training, group)
+        batches = Batches(data, self.run.data.batch_size, torch.device("cpu"), group)
         checks.require_named("metric", self.run.metric_nodes, pipeline)
         checks.refuse_unplaced(pipeline)
         if self.trainer is Trainer.CALIBRATION:
@@ -91,6 +97,11 @@ class Job:
         if self.training is None:
             raise InvalidInput(
                 "Gradient training requires a training config, in the request or in the session's trainrun"
+            )
+        asked = processes_of(self.training)
+        if asked not in (None, group.size):
+            raise InvalidInput(
+                f"training.devices '{self.training.devices}' asks for {asked} processes, and the run has {group.size}"
             )
         checks.require_gradient(self.run, self.training, pipeline, batches)
         self.checkpointing()

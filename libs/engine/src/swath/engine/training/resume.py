@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from swath.engine.training.control import Checkpointer
+from swath.engine.training.group import ALONE, Group
 from swath.errors import Precondition, WeightsInvalid
 
 _FORMAT = 1
@@ -84,30 +85,31 @@ class Keeper:
         checkpointer: Takes them; without one, none are taken but the last one of a stopped run.
         identity: `Job.identity`.
         every_s: Longest time between two of them, seconds.
+        group: The processes of the run: process 0 says when, and takes them.
 
     Attributes:
+        active: Whether snapshots are taken while the run goes on.
         latest: The last one taken.
     """
 
-    def __init__(self, checkpointer: Checkpointer | None, identity: str, every_s: float) -> None:
+    def __init__(self, checkpointer: Checkpointer | None, identity: str, every_s: float, group: Group = ALONE) -> None:
         self._checkpointer = checkpointer
+        self._group = group
+        self.active = group.agree(checkpointer is not None)
         self._identity = identity
         self._every_s = every_s
         self._taken_at = time.monotonic()
         self.latest: bytes | None = None
 
     @property
-    def active(self) -> bool:
-        """Whether snapshots are taken while the run goes on."""
-        return self._checkpointer is not None
-
-    @property
     def due(self) -> bool:
         """Whether the last one is too old."""
-        return self.active and time.monotonic() - self._taken_at >= self._every_s
+        return self.active and self._group.agree(time.monotonic() - self._taken_at >= self._every_s)
 
     def keep(self, phase: Phase, events: int, content: dict[str, Any]) -> None:
         """Take a snapshot now."""
+        if not self._group.leads:
+            return
         data = Snapshot(self._identity, phase, events, content).dump()
         self._taken_at = time.monotonic()
         self.latest = data

@@ -17,6 +17,7 @@ from swath.engine.training.control import Checkpointer, Control, StopFlag, StopR
 from swath.engine.training.device import adapted, device_of, switches
 from swath.engine.training.events import CalibrationOutcome, Event, Hook, Lifecycle, Position, Status
 from swath.engine.training.gradient import GradientPhase
+from swath.engine.training.group import ALONE, Group
 from swath.engine.training.job import Job, Trainer
 from swath.engine.training.passes import Batches
 from swath.engine.training.postfit import restore_best, run_post_fit
@@ -62,6 +63,7 @@ def run(
     *,
     checkpointer: Checkpointer | None = None,
     snapshot: bytes | None = None,
+    group: Group = ALONE,
 ) -> Outcome:
     """Run a job to its end.
 
@@ -75,6 +77,8 @@ def run(
             seconds, and at a stop.
         snapshot: Where to go on; the pipeline and data are made as for the first start. On the CPU the weights come out
             bit-equal to those of a run that was never interrupted, and the same events follow.
+        group: The processes that share a gradient run. Each calls this with the same arguments; events, snapshots and
+            checkpoints come of process 0, which also does alone what follows the fit, as the others return after it.
 
     Raises:
         InvalidInput: A setting that cannot be, or data that a node cannot take.
@@ -82,24 +86,25 @@ def run(
         OutOfMemory: The device is too small.
         SwathError: Of other kinds, from data and nodes.
     """
-    job.check(pipeline, data)
+    job.check(pipeline, data, group)
     control = control or StopFlag()
-    device = device_of(job.training)
-    stream = Stream(emit, control)
-    keeper = Keeper(checkpointer, job.identity, job.snapshot_every_s)
+    device = device_of(job.training, group)
+    stream = Stream(emit, control, group)
+    keeper = Keeper(checkpointer, job.identity, job.snapshot_every_s, group)
     former = load(snapshot, job.identity) if snapshot is not None else None
     if former is not None:
         stream.count = former.events
         keeper.latest = snapshot
     with _errors_named(), randomness.isolated(device), switches(job.training or TrainingDocument()):
-        randomness.seed_all(job.seed)
-        if control.stop_requested():
+        randomness.seed_all(job.seed + group.rank)
+        if stream.stop_requested():
             stream.send(Position(), message=_NOT_STARTED, status=Status.CANCELLED)
             return _outcome(Status.CANCELLED, _NOT_STARTED, pipeline, stream, keeper)
         pipeline.to(device)
         try:
-            message, calibration, last = _phases(job, data, pipeline, stream, keeper, device, former)
+            message, calibration, last = _phases(job, data, pipeline, stream, keeper, device, former, group)
         except StopRun:
+            group.leave()
             stream.send(Position(), message=_CANCELLED, status=Status.CANCELLED)
             return _outcome(Status.CANCELLED, _CANCELLED, pipeline, stream, keeper)
         finally:
@@ -117,6 +122,7 @@ def _phases(
     keeper: Keeper,
     device: torch.device,
     former: Snapshot | None,
+    group: Group,
 ) -> tuple[str, CalibrationOutcome | None, Position]:
     """Do the work; returns the last message, what calibration came to, and where the run ended."""
     batches = Batches(data, job.run.data.batch_size, device)
@@ -124,7 +130,8 @@ def _phases(
         case Trainer.STATISTICAL:
             return _statistical(job, pipeline, batches, stream, keeper, former)
         case Trainer.GRADIENT:
-            return _gradient(job, pipeline, batches, stream, keeper, device, former)
+            shared = Batches(data, job.run.data.batch_size, device, group)
+            return _gradient(job, pipeline, shared, batches, stream, keeper, device, former, group)
         case Trainer.CALIBRATION:
             return _calibration(job, pipeline, batches, stream)
 
@@ -150,24 +157,27 @@ def _statistical(
 def _gradient(
     job: Job,
     pipeline: Pipeline,
+    shared: Batches,
     batches: Batches,
     stream: Stream,
     keeper: Keeper,
     device: torch.device,
     former: Snapshot | None,
+    group: Group,
 ) -> tuple[str, CalibrationOutcome | None, Position]:
     assert job.training is not None
     parameters = job.trainable(pipeline)
     mixed = format_of(job.training) is not None
-    phase = GradientPhase(job, pipeline, parameters, batches, device, stream, keeper)
+    phase = GradientPhase(job, pipeline, parameters, shared, device, stream, keeper, group)
     if former is None or former.phase is Phase.GRADIENT:
         with adapted(pipeline, frozen=job.run.freeze_nodes, mixed=mixed):
             phase.run(former.content if former else None)
     else:
         phase.take_summary(former.content)
+    group.leave()
     message = "Gradient training complete"
     last = Position(epoch=job.training.max_epochs, global_step=phase.step)
-    if not job.does_post_fit:
+    if not job.does_post_fit or not group.leads:
         return message, None, last
     position = Position(epoch=phase.epoch, global_step=phase.step)
     with _repeatable(keeper, stream, phase.summary()):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from swath.engine.training.control import Control, StopRun
 from swath.engine.training.events import Event, Lifecycle, Position, Status, describe
+from swath.engine.training.group import ALONE, Group
 
 
 class Stream:
@@ -14,14 +15,16 @@ class Stream:
     Args:
         emit: Takes each event, in order, on the thread of the run.
         control: Asked whether to stop.
+        group: The processes of the run: what process 0 is told counts for all.
 
     Attributes:
         count: Events handed on so far, by number: also the number of the next one.
     """
 
-    def __init__(self, emit: Callable[[Event], None], control: Control) -> None:
+    def __init__(self, emit: Callable[[Event], None], control: Control, group: Group = ALONE) -> None:
         self._emit = emit
         self._control = control
+        self._group = group
         self.count = 0
 
     def send(
@@ -40,6 +43,10 @@ class Stream:
         self.count += 1
 
     def check_stop(self) -> None:
-        """Unwind the run if it was asked to stop."""
-        if self._control.stop_requested():
+        """Unwind the run, in all of its processes at one point, if it was asked to stop."""
+        if self.stop_requested():
             raise StopRun
+
+    def stop_requested(self) -> bool:
+        """Whether the run was asked to stop."""
+        return self._group.agree(self._control.stop_requested())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
@@ -13,9 +14,11 @@ from swath.engine.ports import Stage
 from swath.engine.training.cadence import takes_all
 from swath.engine.training.evaluation import Measures
 from swath.engine.training.events import EpochProgress, FrameProgress, Hook, Lifecycle, Position
+from swath.engine.training.group import Group
 from swath.engine.training.job import Job
 from swath.engine.training.losses import Losses
-from swath.engine.training.passes import Batches, frames_of
+from swath.engine.training.parallel import Pool, Replicas
+from swath.engine.training.passes import Batches
 from swath.engine.training.stream import Stream
 from swath.engine.training.values import Values
 
@@ -32,6 +35,7 @@ class Validation:
         batches: The data.
         stream: Takes the events.
         precision: Makes the context of a forward in the run's number format.
+        group: The processes of the run, each of which validates on its part of every batch.
     """
 
     def __init__(
@@ -42,11 +46,13 @@ class Validation:
         batches: Batches,
         stream: Stream,
         precision: Callable[[], AbstractContextManager[object]],
+        group: Group,
     ) -> None:
         assert job.training is not None
         self._job, self._pipeline, self._losses = job, pipeline, losses
         self._batches, self._stream, self._precision = batches, stream, precision
         self._measures = Measures(pipeline, job.run.metric_nodes)
+        self._group, self._replicas, self._pool = group, Replicas(pipeline, group), Pool(pipeline, group)
         self._keys = losses.keys | self._measures.keys
         self._whole = takes_all(job.training.limit_val_batches)
 
@@ -62,20 +68,20 @@ class Validation:
         for index, batch in enumerate(self._batches.over(_SPLIT, epoch=epoch, stop=count)):
             self._stream.check_stop()
             context = Context(_SPLIT, epoch, index, step, self._job.resolve)
-            with self._precision():
-                outputs = self._pipeline(batch, context, only=self._keys)
-            losses = self._losses.sum(outputs)[1].tolist()
+            share = self._batches.share(_SPLIT, index, batch)
+            with self._precision(), self._pool.over(self._measures.names, share.own):
+                outputs = self._replicas.forward(batch, context, self._keys)
+            losses = self._replicas.mean(self._losses.sum(outputs)[1], share)
             self._measures.add(outputs)
-            frames = frames_of(batch)
-            done += frames
-            sums = [former + loss * frames for former, loss in zip(sums, losses, strict=True)]
+            done += share.all
+            sums = [former + loss * share.all for former, loss in zip(sums, losses, strict=True)]
             progress = Lifecycle(Hook.VALIDATION_PROGRESS, split=_SPLIT, progress=FrameProgress(done, total))
             self._stream.send(
                 Position(_SPLIT, epoch, index, step), progress, losses={"total": losses[0]}, metrics=metrics
             )
         names = ("val_loss", *(f"val/{name}" for name in self._losses.names))
         means = {name: value / max(done, 1) for name, value in zip(names, sums, strict=True)}
-        return means | self._measures.result()
+        return means | json.loads(self._group.share(json.dumps(self._measures.result()).encode()))
 
     @torch.no_grad()
     def rehearse(self, count: int) -> None:
