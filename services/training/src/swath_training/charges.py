@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, and_, or_, select, true, updat
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from swath.storage.sql import GroupWriter, now, run
+from swath_training.places import devices_in
 from swath_training.runs import OVER, Run, RunState
 from swath_training.tables import RUNS, run_of
 
@@ -51,9 +52,14 @@ class Charges:
         forgotten = {"worker_pid": None, "worker_started": ""}
 
         def wanted(connection: Connection) -> ColumnElement[bool]:
-            waiting = [self._longest_waiting(connection, device) for device in idle]
+            known = connection.scalars(select(_r.device).where(_r.state.not_in(OVER)).distinct()).all()
+
+            def fit(mine: Collection[str]) -> list[str]:
+                return [device for device in known if set(devices_in(device)) <= set(mine)]
+
+            waiting = [self._longest_waiting(connection, device) for device in fit(idle)]
             ending = or_(_r.stop.is_not(None), _r.state == RunState.ENDING)
-            fitting = true() if devices is None else or_(_r.device.in_(devices), ending)
+            fitting = true() if devices is None else or_(_r.device.in_(fit(devices)), ending)
             lapsed = and_(~self._mine, _r.state.not_in(OVER), _r.held_until < now(), fitting)
             return or_(lapsed, _r.id.in_([found for found in waiting if found is not None]))
 

@@ -75,12 +75,13 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """Who dials: run, attempt and the token that proves it."""
+    """Who dials: run, attempt and the token that proves it. Process 0 of the attempt keeps the link."""
 
     run_id: str
     attempt: int
     token: str
     pid: int
+    process: int = 0
 
 
 @dataclass(frozen=True, slots=True)

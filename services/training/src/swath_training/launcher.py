@@ -19,9 +19,10 @@ from typing import Protocol
 from swath.documents import TrainingDocument
 from swath.errors import Unavailable
 from swath.service.logs import Telemetry
+from swath_training.places import devices_in
 from swath_training.processes import Handle, readable
 from swath_training.requests import device_of, devices
-from swath_training.runs import Run
+from swath_training.runs import Run, Trainer
 
 PRELOAD = ("swath_training.preload",)
 """Modules that a worker finds imported."""
@@ -74,8 +75,8 @@ class Launcher(Protocol):
         """
         ...
 
-    def device_of(self, training: TrainingDocument | None) -> str:
-        """Return what a run is to run on. Blocks: call it in a thread.
+    def device_of(self, trainer: Trainer, training: TrainingDocument | None) -> str:
+        """Return what a run is to run on, as `places` writes it. Blocks: call it in a thread.
 
         Raises:
             InvalidInput: There is no such device.
@@ -86,8 +87,8 @@ class Launcher(Protocol):
         """Return what this replica has for runs, None if it can start any run. Blocks: call it in a thread."""
         ...
 
-    def lane(self, run: Run) -> str:
-        """Return what a run waits for: runs of one lane run one after the other."""
+    def lanes(self, run: Run) -> Collection[str]:
+        """Return what a run waits for: runs that share a lane run one after the other."""
         ...
 
     async def start(self, run: Run, address: str, token: str, tell: Tell) -> Worker:
@@ -154,19 +155,21 @@ class ForkLauncher:
         _, status = await self._fork(_Nothing())
         await _exit_code(status)
 
-    def device_of(self, training: TrainingDocument | None) -> str:
-        return device_of(training)
+    def device_of(self, trainer: Trainer, training: TrainingDocument | None) -> str:
+        return device_of(trainer, training)
 
     def devices(self) -> tuple[str, ...]:
         return devices()
 
-    def lane(self, run: Run) -> str:
-        return run.device
+    def lanes(self, run: Run) -> Collection[str]:
+        return set(devices_in(run.device))
 
     async def start(self, run: Run, address: str, token: str, tell: Tell) -> Handle:
         log = self._log(run)
         log.parent.mkdir(parents=True, exist_ok=True)
-        pid, status = await self._fork(_Errand(str(log), address, run.id, run.attempt, token, self._telemetry))
+        processes = len(devices_in(run.device))
+        errand = _Errand(str(log), address, run.id, run.attempt, token, self._telemetry, processes)
+        pid, status = await self._fork(errand)
         handle = Handle.of(pid)
         self._exits[handle] = asyncio.create_task(_exit_code(status))
         return handle
@@ -241,6 +244,7 @@ class _Errand:
     attempt: int
     token: str
     telemetry: Telemetry
+    processes: int
 
     def _bootstrap(self, parent_sentinel: int | None = None) -> int:
         # A session of its own: an interrupt from the terminal is for the server, which then asks workers to stop.
@@ -255,10 +259,14 @@ class _Errand:
         with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
             file.write("500")  # when memory runs out, a worker goes before its server
         try:
-            from swath_training import worker, worker_link
+            from swath_training import companion, crew, worker, worker_link
 
-            connect = worker_link.local(self.address)
-            return worker.main(connect, self.run_id, self.attempt, self.token, self.telemetry, lines)
+            attempt = (worker_link.local(self.address), self.run_id, self.attempt, self.token, self.telemetry, lines)
+            # Before there is a thread here: the others are forks of this process as it was forked itself.
+            seat, others = crew.fork(self.processes)
+            if seat is not None and seat.rank:
+                return companion.main(*attempt, seat)
+            return worker.main(*attempt, seat, others)
         except BaseException:
             traceback.print_exc()
             return 1

@@ -7,8 +7,8 @@ imported this, and of none of that a copy would work.
 import torch._dynamo  # noqa: F401 - the first optimizer of a process imports it, which takes seconds
 
 from swath.engine import registry
-from swath_training import worker
+from swath_training import companion, worker
 
 registry.catalogue()
 
-__all__ = ["worker"]
+__all__ = ["companion", "worker"]

@@ -1,10 +1,10 @@
-"""One run a device at a time; the others stand in line."""
+"""One run a device at a time; the others stand in line, in as many lines as they need devices."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 
 class DeviceQueue:
@@ -13,10 +13,12 @@ class DeviceQueue:
     def __init__(self) -> None:
         self._lines: defaultdict[str, list[Place]] = defaultdict(list)
 
-    def enter(self, run_id: str, device: str) -> Place:
-        """Put a run at the end of a device's line."""
-        place = Place(self, run_id, device)
-        self._lines[device].append(place)
+    def enter(self, run_id: str, devices: Collection[str]) -> Place:
+        """Put a run at the end of the lines of all devices that it needs."""
+        # In all at once: of two runs that need the same devices one is first in each line.
+        place = Place(self, run_id, frozenset(devices))
+        for device in place.devices:
+            self._lines[device].append(place)
         return place
 
     def idle(self, devices: Iterable[str]) -> set[str]:
@@ -28,14 +30,15 @@ class DeviceQueue:
         return {device: max(0.0, len(line) - 1.0) for device, line in list(self._lines.items())}
 
     def _position(self, place: Place) -> int:
-        return self._lines[place.device].index(place)
+        return max(self._lines[device].index(place) for device in place.devices)
 
     def _leave(self, place: Place) -> None:
-        line = self._lines[place.device]
-        if place in line:
-            line.remove(place)
-            for other in line:
-                other.moved.set()
+        for device in place.devices:
+            line = self._lines[device]
+            if place in line:
+                line.remove(place)
+                for other in line:
+                    other.moved.set()
 
 
 class Place:
@@ -43,21 +46,21 @@ class Place:
 
     Attributes:
         run_id: The run.
-        device: What it waits for, or has.
-        moved: Set whenever the line moves; whoever waits on it clears it.
+        devices: What it waits for, or has.
+        moved: Set whenever one of its lines moves; whoever waits on it clears it.
     """
 
-    def __init__(self, queue: DeviceQueue, run_id: str, device: str) -> None:
+    def __init__(self, queue: DeviceQueue, run_id: str, devices: frozenset[str]) -> None:
         self._queue = queue
         self.run_id = run_id
-        self.device = device
+        self.devices = devices
         self.moved = asyncio.Event()
 
     @property
     def position(self) -> int:
-        """How many runs are before it; 0 has the device."""
+        """How many runs are before it in the longest of its lines; 0 has the devices."""
         return self._queue._position(self)
 
     def leave(self) -> None:
-        """Give the place up, and the device with it."""
+        """Give the place up, and the devices with it."""
         self._queue._leave(self)

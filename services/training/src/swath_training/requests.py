@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from swath.documents import DataDocument, PipelineDocument, TrainingDocument, TrainRunDocument, canonical, digest, parse
 from swath.errors import InvalidInput, NotFitted
+from swath_training.places import written
 from swath_training.runs import Trainer
 
 
@@ -97,16 +98,19 @@ def check(trainer: Trainer, document: TrainRunDocument, pipeline: PipelineDocume
             )
 
 
-def device_of(training: TrainingDocument | None) -> str:
-    """Return the torch device that a run is for. Blocks while torch is imported: call it in a thread.
+def device_of(trainer: Trainer, training: TrainingDocument | None) -> str:
+    """Return the torch devices that a run is for, as `places` writes them: one for each of its processes.
+
+    Blocks while torch is imported: call it in a thread. Only gradient training is shared among processes.
 
     Raises:
         InvalidInput: It asks for what no server gives.
         DependencyMissing: This machine lacks it.
     """
-    from swath.engine.training.device import device_of  # imports torch, which takes seconds: not at import
+    from swath.engine.training.device import devices_of  # imports torch, which takes seconds: not at import
 
-    return str(device_of(training))
+    found = devices_of(training)
+    return written(found if trainer is Trainer.GRADIENT else found[:1])
 
 
 def devices() -> tuple[str, ...]:

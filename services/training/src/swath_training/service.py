@@ -210,7 +210,7 @@ class TrainingService:
     ) -> Following:
         pipeline = parse("pipeline", await self._artifacts.get(run.pipeline_digest))
         check(run.trainer, document, pipeline, has_weights=run.weights_digest is not None)
-        device = await asyncio.to_thread(self._launcher.device_of, document.training)
+        device = await asyncio.to_thread(self._launcher.device_of, run.trainer, document.training)
         spec_digest = await self._artifacts.put(canonical(document))
         run = replace(run, spec_digest=spec_digest, device=device)
         # Whatever ends this call on the way, the run is found again: see `Tenure.look`.

@@ -93,7 +93,7 @@ class Supervisor:
         """Take charge of a run that is queued, or that an earlier process of this service had in charge."""
         ward = Ward(run.id, run.session_id, run.attempt, run.state, run.stop, stop_at=_now())
         self._wards[run.id] = ward
-        place = self._queue.enter(run.id, self._launcher.lane(run))
+        place = self._queue.enter(run.id, self._launcher.lanes(run))
         ward.task = asyncio.create_task(self._drive(ward, run, place), name=f"run {run.id}")
 
     async def stop(self, run_id: str, cause: StopCause) -> None:
@@ -186,6 +186,24 @@ class Supervisor:
             Denied: The token is not that of the attempt.
             AttemptFenced: The attempt is over.
         """
+        ward, welcome = await self._welcome(hello)
+        if ward.line is not None:
+            ward.line.hang_up(None)
+        ward.line, ward.dialled = line, True
+        ward.heard_at = _now()
+        ward.stirred.set()
+        # Without a wait since the Welcome was made: a stop that comes now finds the line, one of before is in there.
+        return welcome
+
+    async def introduce(self, hello: Hello) -> Welcome:
+        """Tell another process of a worker what the attempt is.
+
+        Raises:
+            RunNotFound, Denied, AttemptFenced: As for `welcome`.
+        """
+        return (await self._welcome(hello))[1]
+
+    async def _welcome(self, hello: Hello) -> tuple[Ward, Welcome]:
         run = await self._store.get(hello.run_id)
         ward = self._wards.get(run.id)
         if ward is None or run.attempt != hello.attempt or run.state not in WORKING:
@@ -196,13 +214,7 @@ class Supervisor:
         checkpoint = await self._store.checkpoint(run.id)
         if ward.attempt != hello.attempt:
             raise fenced(run, hello.attempt)
-        if ward.line is not None:
-            ward.line.hang_up(None)
-        ward.line, ward.dialled = line, True
-        ward.heard_at = _now()
-        ward.stirred.set()
-        # Without a wait from here on: a stop that comes now finds the line, one that came before is in the Welcome.
-        return Welcome(
+        return ward, Welcome(
             trainer=run.trainer,
             trainrun=spec,
             pipeline_digest=run.pipeline_digest,

@@ -1,47 +1,52 @@
-"""The process that runs one attempt at a run. Everything that it imports is imported once, in the fork server."""
+"""The process that runs one attempt, or the first of several. All that it imports the fork server has imported."""
 
 from __future__ import annotations
 
 import faulthandler
 import logging
+import os
 import sys
 import threading
-import traceback
+from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from functools import partial
 from typing import Any, TextIO, cast
 
 import structlog
 
-from swath.documents import TrainRunDocument, canonical, parse
-from swath.engine import data, weights
-from swath.engine.pipeline import Pipeline
+from swath.documents import canonical
+from swath.engine import weights
 from swath.engine.training import Event as EngineEvent
-from swath.engine.training import Job, Status, run
-from swath.engine.training import Trainer as EngineTrainer
-from swath.errors import ArtifactCorrupt, ArtifactMissing, SwathError, Unavailable
+from swath.engine.training import Group, PeerLost, Seat, Status
+from swath.errors import SwathError, Unavailable
 from swath.service.logs import Telemetry, configure_logs
 from swath.service.tracing import configure_tracing, span, trace_of, traceparent
-from swath.storage import ArtifactStore, Workspace
-from swath.storage.artifacts import CHECKPOINTS
 from swath.storage.patience import patiently
 from swath_training.adapters.events import response
+from swath_training.crew import Crew
 from swath_training.items import Body, Checkpoint, Event, Failure, Result, Stopped, Welcome
 from swath_training.phases import PhaseSpans
 from swath_training.printed import Printed
 from swath_training.runs import StopCause
 from swath_training.shelf import Shelf
-from swath_training.worker_link import Connect, WorkerLink
-
-AWAY = 77
-"""Exit code of a worker that could not reach storage for longer than it waits."""
+from swath_training.worker_link import ALONE, AWAY, Connect, WorkerLink
+from swath_training.workplace import Workplace, failure_of
 
 _LAST_SPANS_S = 0.5
 
 _log = structlog.get_logger("swath.worker")
 
 
-def main(connect: Connect, run_id: str, attempt: int, token: str, telemetry: Telemetry, lines: TextIO) -> int:
+def main(
+    connect: Connect,
+    run_id: str,
+    attempt: int,
+    token: str,
+    telemetry: Telemetry,
+    lines: TextIO,
+    seat: Seat | None = None,
+    others: Sequence[int] = (),
+) -> int:
     """Run an attempt to its end and return the exit code.
 
     Args:
@@ -51,6 +56,8 @@ def main(connect: Connect, run_id: str, attempt: int, token: str, telemetry: Tel
         token: Proves to the service that this is the worker of that attempt.
         telemetry: Form of log lines, and where spans go.
         lines: Where log lines go.
+        seat: The place of process 0 among several, None where there is one.
+        others: Ids of those others that run on this machine as its children.
     """
     faulthandler.enable()
     facts: dict[str, Any] = {"run": run_id, "attempt": attempt}
@@ -63,18 +70,26 @@ def main(connect: Connect, run_id: str, attempt: int, token: str, telemetry: Tel
     facts |= {"session": welcome.session_id, "trace": trace_of(welcome.traceparent)}
     send_last_spans = configure_tracing("training-worker", telemetry.otlp_address)
     _log.info("attempt begins")
+    crew = None
     try:
         with (
             redirect_stdout(cast(TextIO, Printed(sys.stdout, "stdout", link.log))),
             redirect_stderr(cast(TextIO, Printed(sys.stderr, "stderr", link.log))),
         ):
-            body = _attempt(link, welcome, run_id, attempt)
-    except Unavailable as error:
+            if seat is not None:
+                crew = Crew(seat, others, link.log, partial(_end_without, link))
+            body = _attempt(link, welcome, run_id, attempt, crew)
+    except (Unavailable, PeerLost) as error:
         # Not the run's end: the next attempt goes on from the last checkpoint.
-        _log.warning("attempt breaks off", text=error.message)
-        print(error.message, file=sys.stderr, flush=True)
+        words = _words(error, crew)
+        _log.warning("attempt breaks off", text=words)
+        if crew is not None:
+            crew.close()
+        print(words, file=sys.stderr, flush=True)
         link.leave()
-        return AWAY
+        return ALONE if isinstance(error, PeerLost) else AWAY
+    if crew is not None:
+        crew.close()
     _log.info("attempt ends", end=type(body).__name__.lower())
     sys.stderr.flush()
     link.put(body)
@@ -86,80 +101,74 @@ def main(connect: Connect, run_id: str, attempt: int, token: str, telemetry: Tel
     return 0
 
 
-def _attempt(link: WorkerLink, welcome: Welcome, run_id: str, attempt: int) -> Body:
+def _words(error: Exception, crew: Crew | None) -> str:
+    trouble = crew.trouble() if crew is not None and isinstance(error, PeerLost) else None
+    return trouble if isinstance(trouble, str) else str(error)
+
+
+def _end_without(link: WorkerLink, trouble: Failure | str) -> None:
+    """End the process from the crew's thread, while the run's thread waits for another process that is gone."""
+    if isinstance(trouble, str):
+        print(trouble, file=sys.stderr, flush=True)
+        link.leave()
+        os._exit(ALONE)
+    link.put(trouble)
+    link.finish()
+    os._exit(0)
+
+
+def _attempt(link: WorkerLink, welcome: Welcome, run_id: str, attempt: int, crew: Crew | None) -> Body:
     """Run an attempt in a span of its own and return its end.
 
     Raises:
         Unavailable: Storage was away for too long. Another attempt may find it.
+        PeerLost: Another process of the attempt has died.
     """
     facts = {"swath.run.id": run_id, "swath.run.attempt": attempt, "session.id": welcome.session_id}
     try:
         with span("attempt", welcome.traceparent, **facts):
-            return _Attempt(link, welcome).run()
-    except Unavailable:
+            return _Attempt(link, welcome, crew).run()
+    except PeerLost:
+        # It may have failed rather than died, which is the run's end.
+        trouble = crew.trouble() if crew is not None else None
+        if isinstance(trouble, Failure):
+            return trouble
         raise
-    except SwathError as error:
-        # Where it was raised is in the run's own log, for those who ask.
-        traceback.print_exc()
-        _log.warning("training failed", code=error.code, reason=error.reason, text=error.message)
-        return Failure(error.code, error.reason, error.message, error.metadata)
     except Exception as error:
-        _log.exception("training failed")
-        # What it says is for those who read the log: nobody knows what is in it.
-        text = f"Training failed: {type(error).__name__}; the log of run {run_id} has its cause (swath logs {run_id})"
-        return Failure("INTERNAL", "TRAINING_FAILED", text, {"run": run_id, "attempt": str(attempt)})
+        return failure_of(error, run_id, attempt)
 
 
 class _Attempt:
     """One attempt: the engine's callbacks, on the link."""
 
-    def __init__(self, link: WorkerLink, welcome: Welcome) -> None:
+    def __init__(self, link: WorkerLink, welcome: Welcome, crew: Crew | None) -> None:
         self._link = link
-        self._welcome = welcome
-        self._artifacts = ArtifactStore.from_spec(welcome.artifacts)
-        self._checkpoints = self._artifacts.part(CHECKPOINTS)
-        self._workspace = Workspace.from_spec(welcome.workspace)
-        link.log.shown = self._workspace.shown_in
-        self._outputs = self._workspace.outputs()
+        self._crew = crew
+        self._place = Workplace(welcome)
+        link.log.shown = self._place.workspace.shown_in
         self._final: Event | None = None
         self._phases = PhaseSpans()
         self._traceparent = traceparent()
         self._shelf = Shelf(self._keep)
 
     def run(self) -> Result | Stopped:
-        try:
-            with self._workspace.showing(), self._phases:
-                return self._run()
-        finally:
-            self._outputs.close()
-            self._workspace.close()
+        with self._place, self._phases:
+            group = self._crew.meet(self.stop_requested) if self._crew is not None else Group()
+            if group is None:
+                return Stopped(self._link.stop_cause or StopCause.CLIENT)
+            return self._run(group)
 
-    def _run(self) -> Result | Stopped:
-        welcome = self._welcome
-        document: TrainRunDocument = parse("trainrun", welcome.trainrun)
-        pipeline = Pipeline.from_document(parse("pipeline", self._get(welcome.pipeline_digest)))
-        if welcome.weights_digest is not None:
-            state, _ = weights.load(self._get(welcome.weights_digest))
-            pipeline.load_state(state, strict=True)
-        job = Job(
-            EngineTrainer[welcome.trainer.name],
-            document,
-            document.training,
-            has_weights=welcome.weights_digest is not None,
-            resolve=lambda path: patiently(partial(self._outputs.resolve, path)),
-        )
-        read = self._workspace.reader()
-        module = data.build(document.data, lambda path: patiently(partial(read, path)), seed=job.seed)
-        snapshot = self._snapshot(welcome.checkpoint_digest)
+    def _run(self, group: Group) -> Result | Stopped:
+        outputs = self._place.outputs
         try:
-            outcome = run(job, module, pipeline, self._emit, self, checkpointer=self._shelf, snapshot=snapshot)
+            outcome = self._place.train(self._emit, self, self._shelf, group)
         except Exception:
             # What a run wrote before it failed is what people look at.
             with suppress(SwathError):
-                patiently(self._outputs.publish)
+                patiently(outputs.publish)
             raise
         self._shelf.flush()
-        patiently(self._outputs.publish)
+        patiently(outputs.publish)
         cause = self._link.stop_cause or StopCause.CLIENT
         if outcome.status is Status.CANCELLED:
             if cause is StopCause.DRAIN:
@@ -176,7 +185,7 @@ class _Attempt:
 
     def _emit(self, event: EngineEvent) -> None:
         self._phases.take(event)
-        item = Event(event.ordinal + 1, response(event, self._workspace.shown_in).SerializeToString())
+        item = Event(event.ordinal + 1, response(event, self._place.workspace.shown_in).SerializeToString())
         if event.status is Status.RUNNING:
             self._link.put(item)
         else:
@@ -190,25 +199,8 @@ class _Attempt:
         # In the shelf's thread, beside the phases.
         with span("checkpoint", self._traceparent, **{"swath.bytes": len(snapshot)}):
             # A run that goes on from here finds the files that it had written.
-            patiently(partial(self._outputs.publish, final=False))
-            self._link.put(Checkpoint(patiently(partial(self._checkpoints.put_sync, snapshot)), events))
-
-    def _snapshot(self, digest: str | None) -> bytes | None:
-        """Return what the run goes on from, None if it begins.
-
-        One that is gone (of a database that was restored, say) costs time and nothing else: events that the log holds
-        already are passed over.
-        """
-        if digest is None:
-            return None
-        try:
-            return patiently(partial(self._checkpoints.get_sync, digest))
-        except (ArtifactMissing, ArtifactCorrupt) as error:
-            _log.warning("the run begins anew, without its checkpoint", error=error.message)
-            return None
-
-    def _get(self, digest: str) -> bytes:
-        return patiently(partial(self._artifacts.get_sync, digest))
+            patiently(partial(self._place.outputs.publish, final=False))
+            self._link.put(Checkpoint(patiently(partial(self._place.checkpoints.put_sync, snapshot)), events))
 
     def _put(self, data: bytes) -> str:
-        return patiently(partial(self._artifacts.put_sync, data))
+        return patiently(partial(self._place.artifacts.put_sync, data))

@@ -27,6 +27,10 @@ LOST = 75
 """Exit code of a worker that has lost its server."""
 REFUSED = 76
 """Exit code of a worker that the server refused: a newer attempt has begun, or the run is over."""
+AWAY = 77
+"""Exit code of a worker that could not reach storage for longer than it waits."""
+ALONE = 78
+"""Exit code of a worker that has lost one of its processes."""
 
 _FINAL_CODES = {
     grpc.StatusCode.ABORTED,
@@ -75,6 +79,7 @@ class WorkerLink:
         run_id: The run.
         attempt: Its attempt.
         token: Proves that this is the worker of that attempt.
+        process: Number of this process among the attempt's. Only 0 has more to say than Hello.
         most_items: Unacknowledged items that are kept at most.
         most_bytes: Bytes of them at most.
 
@@ -88,13 +93,21 @@ class WorkerLink:
         run_id: str,
         attempt: int,
         token: str,
+        process: int = 0,
         *,
         most_items: int = 4096,
         most_bytes: int = 32 << 20,
     ) -> None:
         self.log = WorkerLog()
         self._connect = connect
-        self._hello = pb.Hello(run_id=run_id, attempt=attempt, token=token, pid=os.getpid(), host=os.uname().nodename)
+        self._hello = pb.Hello(
+            run_id=run_id,
+            attempt=attempt,
+            token=token,
+            pid=os.getpid(),
+            host=os.uname().nodename,
+            process=process,
+        )
         self._most_items = most_items
         self._most_bytes = most_bytes
         self._changed = threading.Condition()

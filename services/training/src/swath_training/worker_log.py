@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import islice
+from types import MappingProxyType
 from typing import Any
 
 from structlog.processors import format_exc_info
@@ -28,6 +29,7 @@ class WorkerLog(logging.Handler):
     """Takes log lines and keeps the last ones, also those that were sent: a link may break with them on the way.
 
     Args:
+        facts: What all of its lines say besides.
         most_bytes: Bytes of lines that are kept at most.
 
     Attributes:
@@ -35,10 +37,11 @@ class WorkerLog(logging.Handler):
         arrived: Called when there is a line to send, in whichever thread.
     """
 
-    def __init__(self, *, most_bytes: int = 256 << 10) -> None:
+    def __init__(self, facts: Mapping[str, str] = MappingProxyType({}), *, most_bytes: int = 256 << 10) -> None:
         super().__init__()
         self.shown: Callable[[str], str] = str
         self.arrived: Callable[[], None] = lambda: None
+        self._facts = facts
         self._most_bytes = most_bytes
         self._kept: deque[bytes] = deque()
         self._bytes = 0
@@ -50,10 +53,14 @@ class WorkerLog(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a line (the handler's part of `logging`)."""
         try:
-            payload = _payload(record, self.shown)
+            payload = _payload(record, self.shown, self._facts)
         except Exception:
             self.handleError(record)
             return
+        self.take(payload)
+
+    def take(self, payload: bytes) -> None:
+        """Keep a line that another process of the run has made."""
         with self._guard:
             self._count += 1
             self._kept.append(payload)
@@ -85,7 +92,7 @@ class WorkerLog(logging.Handler):
             return [Line(first + index, payload) for index, payload in enumerate(self._kept) if index >= skipped]
 
 
-def _payload(record: logging.LogRecord, shown: Callable[[str], str]) -> bytes:
+def _payload(record: logging.LogRecord, shown: Callable[[str], str], more: Mapping[str, str]) -> bytes:
     # structlog hands a dictionary through, others a text.
     said: dict[str, Any] = {"exc_info": record.exc_info}
     if isinstance(record.msg, dict) and "event" in record.msg:
@@ -93,6 +100,7 @@ def _payload(record: logging.LogRecord, shown: Callable[[str], str]) -> bytes:
     else:
         said["event"] = record.getMessage()
     said |= format_exc_info(None, "", said)
+    said |= more
     facts = ((name, str(value)) for name, value in said.items() if name not in _NOT_FACTS)
     return log_line(
         time=record.created,

@@ -22,7 +22,7 @@ from swath_training.adapters.messages import (
     lines_of,
     welcome_message,
 )
-from swath_training.items import Ack, Command, Hello, Item, Line
+from swath_training.items import Ack, Command, Hello, Item, Line, Welcome
 from swath_training.settings import TrainingSettings
 from swath_training.supervisor import Supervisor
 
@@ -63,6 +63,11 @@ class WorkerLinkServicer:
         """Serve one link until either end leaves."""
         first = await asyncio.wait_for(anext(requests), _HELLO_S)
         hello = hello_of(first)
+        if hello.process:
+            welcome = await self._supervisor.introduce(hello)
+            await context.send_initial_metadata(call_metadata(welcome))
+            yield self._welcome(welcome)
+            return
         line = _Line(min(self._settings.heartbeat_s, self._settings.worker_lost_s / 3))
         welcome = await self._supervisor.welcome(hello, line)
         line.acked = welcome.acked_seq
@@ -70,8 +75,7 @@ class WorkerLinkServicer:
             reader = asyncio.create_task(self._read(requests, hello, line))
         try:
             await context.send_initial_metadata(call_metadata(welcome))
-            welcome = replace(welcome, artifacts=self._artifacts, workspace=self._workspace)
-            yield welcome_message(welcome, self._settings.heartbeat_s, self._settings.worker_lost_s)
+            yield self._welcome(welcome)
             while (command := await line.next()) is not None:
                 yield command_message(command)
         finally:
@@ -79,6 +83,10 @@ class WorkerLinkServicer:
             with suppress(asyncio.CancelledError):
                 await reader
             self._supervisor.hung_up(hello.run_id, line)
+
+    def _welcome(self, welcome: Welcome) -> pb.ConnectResponse:
+        welcome = replace(welcome, artifacts=self._artifacts, workspace=self._workspace)
+        return welcome_message(welcome, self._settings.heartbeat_s, self._settings.worker_lost_s)
 
     async def _read(self, requests: AsyncIterator[pb.ConnectRequest], hello: Hello, line: _Line) -> None:
         """Take in what the worker says; a full queue holds the worker back through the stream's flow control."""

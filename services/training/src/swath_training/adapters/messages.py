@@ -136,7 +136,7 @@ def hello_of(message: pb.ConnectRequest) -> Hello:
     if message.WhichOneof("message") != "hello":
         raise InvalidInput("a worker's first message must be a Hello")
     hello = message.hello
-    return Hello(hello.run_id, hello.attempt, hello.token, hello.pid)
+    return Hello(hello.run_id, hello.attempt, hello.token, hello.pid, hello.process)
 
 
 def item_message(item: Item) -> pb.Item:

@@ -1,4 +1,7 @@
-"""A worker in a Job: `python -m swath_training.jobs`. What it is to run is in its environment."""
+"""A worker in a Job: `python -m swath_training.jobs`. What it is to run is in its environment.
+
+Of one over several processes each has the variables that `torchrun` sets as well.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,12 @@ from functools import partial
 
 from pydantic_settings import SettingsConfigDict
 
+from swath.engine.training import Seat
 from swath.service.channels import channel
 from swath.service.logs import Telemetry
 from swath.service.process import settings_or_exit
 from swath.service.settings import ServerSettings
-from swath_training import worker
+from swath_training import companion, worker
 
 
 class WorkerSettings(ServerSettings):
@@ -37,7 +41,7 @@ def main() -> int:
     # The first process of a container does not die of SIGTERM by itself. What it computed since its last checkpoint is
     # computed again by the next attempt.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
-    return worker.main(
+    attempt = (
         partial(channel, settings.worker_address, "training", settings, check_health=False),
         settings.worker_run,
         settings.worker_attempt,
@@ -45,6 +49,10 @@ def main() -> int:
         Telemetry.of(settings),
         sys.stderr,
     )
+    seat = Seat.from_environment(os.environ)
+    if seat is not None and seat.rank:
+        return companion.main(*attempt, seat)
+    return worker.main(*attempt, seat)
 
 
 if __name__ == "__main__":

@@ -45,18 +45,20 @@ class ConnectResponse(_message.Message):
     def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., stop: _Optional[_Union[Stop, _Mapping]] = ..., release: _Optional[_Union[Release, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("run_id", "attempt", "token", "pid", "host")
+    __slots__ = ("run_id", "attempt", "token", "pid", "host", "process")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
     HOST_FIELD_NUMBER: _ClassVar[int]
+    PROCESS_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     attempt: int
     token: str
     pid: int
     host: str
-    def __init__(self, run_id: _Optional[str] = ..., attempt: _Optional[int] = ..., token: _Optional[str] = ..., pid: _Optional[int] = ..., host: _Optional[str] = ...) -> None: ...
+    process: int
+    def __init__(self, run_id: _Optional[str] = ..., attempt: _Optional[int] = ..., token: _Optional[str] = ..., pid: _Optional[int] = ..., host: _Optional[str] = ..., process: _Optional[int] = ...) -> None: ...
 
 class Items(_message.Message):
     __slots__ = ("items",)

@@ -1,8 +1,8 @@
 """How the processes of a run find one another, and how they know of each other's end.
 
-Process 0 keeps a `torch.distributed.TCPStore`, as with `torchrun`; all others connect to it. Beside the group that trains,
-which meets there, messages go over it that no exchange of the group may hold up: log lines, what went wrong, signs of
-life.
+Process 0 keeps a `torch.distributed.TCPStore`, as with `torchrun`; all others connect to it. The group that trains
+meets there. Besides, messages go over it that no exchange of the group may hold up: log lines, what went wrong, signs
+of life.
 """
 
 from __future__ import annotations
