@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from swath.errors import Precondition
-from swath_training.jobs.manifest import Errand, check, job, name_of
-from swath_training.jobs.words import begun, complaint, ended, trouble
+from swath_training.jobs.manifest import Errand, check, job, name_of, service
+from swath_training.jobs.words import begun, complaint, ended, outcome, trouble
 
 RUN = "0b9d6a52-7a3e-4d55-9d2e-2a0f3f1c8e11"
 GPU = "nvidia.com/gpu"
@@ -32,10 +32,10 @@ def template() -> dict[str, Any]:
     }
 
 
-def _job(template: dict[str, Any], gpus: int | None = None, attempt: int = 2) -> dict[str, Any]:
-    errand = Errand(RUN, "session", attempt, "10.0.0.7:50051", "secret", gpus)
+def _job(template: dict[str, Any], gpus: int | None = None, attempt: int = 2, processes: int = 1) -> dict[str, Any]:
+    errand = Errand(RUN, "session", attempt, "10.0.0.7:50051", "secret", gpus, processes)
     owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "swath-training", "uid": "u"}
-    return job(template, errand, gpu_resource=GPU, owner=owner)
+    return job(template, errand, gpu_resource=GPU, owner=owner, port=29400)
 
 
 def test_a_job_is_the_template_and_what_belongs_to_the_attempt(template: dict[str, Any]) -> None:
@@ -80,11 +80,70 @@ def test_a_run_that_says_how_many_gpus_it_needs_gets_them(
     assert "resources" not in sidecar
 
 
+def test_a_run_of_several_processes_is_an_indexed_job(template: dict[str, Any]) -> None:
+    made = _job(template, gpus=1, processes=3)
+    spec, pod = made["spec"], made["spec"]["template"]["spec"]
+    assert (spec["completionMode"], spec["completions"], spec["parallelism"]) == ("Indexed", 3, 3)
+    assert spec["backoffLimit"] == 0
+    assert pod["subdomain"] == made["metadata"]["name"]
+    assert pod["containers"][0]["resources"]["limits"][GPU] == "1"
+
+
+def test_its_processes_find_one_another_as_those_of_torchrun_do(template: dict[str, Any]) -> None:
+    made = _job(template, processes=3)
+    env = {each["name"]: each for each in made["spec"]["template"]["spec"]["containers"][0]["env"]}
+    name = "swath-run-0b9d6a527a3e4d55-2"
+    place = {each: env[each]["value"] for each in ("WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")}
+    assert place == {"WORLD_SIZE": "3", "MASTER_ADDR": f"{name}-0.{name}", "MASTER_PORT": "29400"}
+    index = env["RANK"]["valueFrom"]["fieldRef"]["fieldPath"]
+    assert index == "metadata.annotations['batch.kubernetes.io/job-completion-index']"
+
+
+def test_its_service_gives_names_to_its_pods_and_goes_with_it(template: dict[str, Any]) -> None:
+    made = _job(template, processes=3)
+    named = service(made, "uid-of-the-job", 29400)
+    pod_labels = made["spec"]["template"]["metadata"]["labels"]
+    assert named["metadata"]["name"] == made["spec"]["template"]["spec"]["subdomain"]
+    assert [(owner["kind"], owner["uid"]) for owner in named["metadata"]["ownerReferences"]] == [
+        ("Job", "uid-of-the-job")
+    ]
+    assert named["spec"]["selector"].items() <= pod_labels.items()
+    assert named["spec"]["clusterIP"] == "None"
+    assert named["spec"]["publishNotReadyAddresses"]
+    assert [port["port"] for port in named["spec"]["ports"]] == [29400]
+
+
+def _process(number: int, code: int | None) -> dict[str, Any]:
+    pod = (
+        _pod("Running", running={})
+        if code is None
+        else _pod("Failed" if code else "Succeeded", terminated={"exitCode": code})
+    )
+    return {**pod, "metadata": {"annotations": {"batch.kubernetes.io/job-completion-index": str(number)}}}
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "gone", "expected"),
+    [
+        (0, 0, False, (True, 0, "")),
+        (1, 0, False, (False, None, "")),
+        (1, 0, True, (False, None, "")),
+        (1, 75, False, (True, 75, "")),
+        (1, None, False, (False, None, "")),
+        (1, None, True, (True, None, "")),
+    ],
+)
+def test_a_worker_is_over_with_its_first_process_or_with_one_that_dies(
+    number: int, code: int | None, gone: bool, expected: tuple[bool, int | None, str]
+) -> None:
+    assert outcome(_process(number, code), gone=gone) == expected
+
+
 def test_names_fit_and_differ_by_attempt(template: dict[str, Any]) -> None:
     template["metadata"]["name"] = "a-release-with-a-very-long-name-that-somebody-chose-for-it-swath-run"
     names = {name_of(template, RUN, attempt) for attempt in (1, 2, 10)}
     assert len(names) == 3
-    assert all(len(name) <= 63 for name in names)
+    assert all(len(f"{name}-63") <= 63 for name in names)
 
 
 @pytest.mark.parametrize("broken", [None, [], {}, {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}}])

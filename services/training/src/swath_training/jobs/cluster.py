@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from urllib3.exceptions import HTTPError
 
 from swath.errors import Denied, Exhausted, Precondition, SwathError, Unavailable
-from swath_training.jobs.manifest import WORKER
+from swath_training.jobs.manifest import INDEX, WORKER
 
 _log = structlog.get_logger("swath.training")
 
@@ -57,8 +57,8 @@ class Cluster:
         self._plain: Any = api.sanitize_for_serialization
         self._ended = threading.Event()
 
-    def create_job(self, job: Mapping[str, Any]) -> None:
-        """Create a Job; one that is there already under this name is the same attempt's.
+    def create_job(self, job: Mapping[str, Any]) -> str:
+        """Create a Job and return its uid; one that is there already under this name is the same attempt's.
 
         Raises:
             Denied: The service account may not.
@@ -67,14 +67,34 @@ class Cluster:
             Unavailable: The API server is away or busy.
         """
         try:
-            self._batch.create_namespaced_job(self.namespace, job, _request_timeout=_CALL_S)
+            try:
+                made = self._batch.create_namespaced_job(self.namespace, job, _request_timeout=_CALL_S)
+            except ApiException as error:
+                if error.status != 409:
+                    raise
+                name = job["metadata"]["name"]
+                made = self._batch.read_namespaced_job(name, self.namespace, _request_timeout=_CALL_S)
         except ApiException as error:
-            if error.status != 409:
-                raise _refusal(error, "create a Job for the worker") from error
+            raise _refusal(error, "create a Job for the worker") from error
         except HTTPError as error:
             raise _away(error) from error
         except ValidationError as error:
             raise Precondition(f"the template of workers' Jobs is no Job that there can be: {error}") from error
+        return made.metadata.uid
+
+    def create_service(self, service: Mapping[str, Any]) -> None:
+        """Create a Service; one that is there already under this name is the same attempt's.
+
+        Raises:
+            Denied, Exhausted, Precondition, Unavailable: As for `create_job`.
+        """
+        try:
+            self._core.create_namespaced_service(self.namespace, service, _request_timeout=_CALL_S)
+        except ApiException as error:
+            if error.status != 409:
+                raise _refusal(error, "create a Service for the worker's processes") from error
+        except HTTPError as error:
+            raise _away(error) from error
 
     def delete_job(self, name: str) -> None:
         """Delete a Job, and with it its pods; one that is gone is fine.
@@ -100,8 +120,10 @@ class Cluster:
             ).items
             if not pods:
                 return ""
+            # Of several processes the first one says what became of them.
+            pod = min(pods, key=lambda pod: int((pod.metadata.annotations or {}).get(INDEX, "0")))
             return self._core.read_namespaced_pod_log(
-                pods[-1].metadata.name, self.namespace, tail_lines=lines, _request_timeout=_CALL_S
+                pod.metadata.name, self.namespace, tail_lines=lines, _request_timeout=_CALL_S
             )
         except (ApiException, HTTPError):
             return ""

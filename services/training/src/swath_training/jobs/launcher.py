@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from importlib import import_module
 from typing import Any
 
@@ -12,13 +12,14 @@ import structlog
 import yaml
 
 from swath.documents import TrainingDocument
-from swath.errors import Denied, Precondition, SwathError
+from swath.errors import Denied, InvalidInput, Precondition, SwathError
 from swath_training.jobs.cluster import Cluster, Document
-from swath_training.jobs.manifest import Errand, check, job, name_of
+from swath_training.jobs.manifest import Errand, check, job, name_of, service
 from swath_training.jobs.settings import JobSettings
-from swath_training.jobs.words import begun, complaint, ended, trouble
+from swath_training.jobs.words import begun, complaint, index_of, outcome, trouble
 from swath_training.launcher import Tell, Worker
-from swath_training.runs import Run
+from swath_training.places import devices_in, written
+from swath_training.runs import Run, Trainer
 
 _log = structlog.get_logger("swath.training")
 
@@ -117,20 +118,28 @@ class JobLauncher:
         for target in (pods, complaints):
             threading.Thread(target=target, name=f"swath-{target.__name__}", daemon=True).start()
 
-    def device_of(self, training: TrainingDocument | None) -> str:
-        """Return what a run asks of the cluster: "cpu", "gpu:COUNT", or "auto" for what the template says."""
-        if training is None or training.accelerator == "auto":
-            return "auto"
-        if training.accelerator == "cpu":
-            return "cpu"
-        return f"{_GPUS}{training.devices if isinstance(training.devices, int) else 1}"
+    def device_of(self, trainer: Trainer, training: TrainingDocument | None) -> str:
+        """Return what each process of a run asks of the cluster: "cpu", "gpu:1", or "auto" for what the template says.
+
+        Raises:
+            InvalidInput: It asks for no number of devices, or for more than there may be.
+        """
+        from swath.engine.training.device import processes_of  # imports torch, which takes seconds: not at import
+
+        count = processes_of(training) or 1 if trainer is Trainer.GRADIENT else 1
+        if count > self._settings.most_processes:
+            raise InvalidInput(
+                f"training.devices asks for {count} processes; here a run may have {self._settings.most_processes}"
+            )
+        accelerator = training.accelerator.lower() if training is not None else "auto"
+        return written([accelerator if accelerator in ("auto", "cpu") else f"{_GPUS}1"] * count)
 
     def devices(self) -> None:
         """Any replica can start any run."""
 
-    def lane(self, run: Run) -> str:
+    def lanes(self, run: Run) -> Collection[str]:
         """Each run has its own: the cluster does the queueing."""
-        return run.id
+        return {run.id}
 
     def recall(self, record: tuple[int, str]) -> JobWorker | None:
         started = record[1]
@@ -140,17 +149,27 @@ class JobLauncher:
         return self._workers.setdefault(name, JobWorker(name, self, lambda _: None, begun=True))
 
     async def start(self, run: Run, address: str, token: str, tell: Tell) -> JobWorker:
-        errand = Errand(run.id, run.session_id, run.attempt, address, token, _gpus(run.device))
-        made = job(self._template, errand, gpu_resource=self._settings.gpu_resource, owner=self._owner)
+        devices, port = devices_in(run.device), self._settings.port
+        errand = Errand(run.id, run.session_id, run.attempt, address, token, _gpus(devices[0]), len(devices))
+        made = job(self._template, errand, gpu_resource=self._settings.gpu_resource, owner=self._owner, port=port)
         worker = JobWorker(made["metadata"]["name"], self, tell, begun=False)
         # Known before it is there, so that nothing that is said of it is missed.
         self._workers[worker.name] = worker
         try:
-            await asyncio.to_thread(self._cluster.create_job, made)
+            uid = await asyncio.to_thread(self._cluster.create_job, made)
+            if errand.processes > 1:
+                await self._name_pods(service(made, uid, port), worker)
         except BaseException:
             self._workers.pop(worker.name, None)
             raise
         return worker
+
+    async def _name_pods(self, named: Document, worker: JobWorker) -> None:
+        try:
+            await asyncio.to_thread(self._cluster.create_service, named)
+        except BaseException:
+            worker.kill()  # its processes would look for one another forever
+            raise
 
     async def exited(self, worker: Worker) -> int | None:
         assert isinstance(worker, JobWorker)
@@ -196,9 +215,10 @@ class JobLauncher:
         worker = self._workers.get(labels.get("job-name", ""))
         if worker is None:
             return
-        worker.begun = worker.begun or begun(pod)
-        over, code, why = ended(pod)
-        if over or gone:
+        # Only the first process keeps a link.
+        worker.begun = worker.begun or (begun(pod) and not index_of(pod))
+        over, code, why = outcome(pod, gone=gone)
+        if over:
             worker.end(code, why)
         else:
             worker.tell(trouble(pod))

@@ -1,4 +1,4 @@
-"""The Job of one attempt: the template, and what belongs to the run."""
+"""The Job of one attempt: the template, and what belongs to the run. One pod a process, and names by which they meet."""
 
 from __future__ import annotations
 
@@ -16,8 +16,12 @@ SESSION = "swath.dev/session"
 WORKER = "swath.dev/worker"
 """Label that every worker's pod has; its value is the template's name."""
 
+INDEX = "batch.kubernetes.io/job-completion-index"
+"""Annotation of the pods of a Job over several: the number of the process."""
+
 _AMOUNTS = ("limits", "requests")
-_LONGEST_NAME = 63
+# Pods of an Indexed Job have their number behind its name.
+_LONGEST_NAME = 63 - len("-99999")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,8 @@ class Errand:
         attempt: Fencing number.
         address: Where it dials.
         token: By which it proves who it is.
-        gpus: How many it needs; None leaves that to the template.
+        gpus: How many each of its pods needs; None leaves that to the template.
+        processes: How many pods it has.
     """
 
     run_id: str
@@ -39,6 +44,7 @@ class Errand:
     address: str
     token: str
     gpus: int | None
+    processes: int = 1
 
 
 def check(template: Any, where: str) -> Mapping[str, Any]:
@@ -65,15 +71,16 @@ def name_of(template: Mapping[str, Any], run_id: str, attempt: int) -> str:
 
 
 def job(
-    template: Mapping[str, Any], errand: Errand, *, gpu_resource: str, owner: Mapping[str, Any] | None
+    template: Mapping[str, Any], errand: Errand, *, gpu_resource: str, owner: Mapping[str, Any] | None, port: int = 0
 ) -> dict[str, Any]:
-    """Return the Job of an attempt.
+    """Return the Job of an attempt. One over several processes is an Indexed Job, whose pods meet by `service`.
 
     Args:
         template: As `check` returns it.
         errand: What its worker is to do.
         gpu_resource: Resource by which GPUs are requested.
         owner: An entry of ownerReferences.
+        port: Where processes meet the first one.
     """
     made = copy.deepcopy(dict(template))
     labels = {RUN: errand.run_id, SESSION: errand.session_id, ATTEMPT: str(errand.attempt)}
@@ -98,11 +105,52 @@ def job(
         {"name": "SWATH_WORKER_ATTEMPT", "value": str(errand.attempt)},
         {"name": "SWATH_WORKER_TOKEN", "value": errand.token},
     ]
+    if errand.processes > 1:
+        _spread(made, errand.processes, port)
     if errand.gpus is not None:
         _request_gpus(worker, gpu_resource, errand.gpus)
     for container in (*pod["spec"]["containers"], *(pod["spec"].get("initContainers") or ())):
         _write_out(container.get("resources") or {})
     return made
+
+
+def service(job: Mapping[str, Any], uid: str, port: int) -> dict[str, Any]:
+    """Return the headless Service that gives the pods of a Job names. It goes with the Job.
+
+    Args:
+        job: As `job` returns it.
+        uid: The Job's, once it is there.
+        port: Where processes meet the first one.
+    """
+    name, labels = job["metadata"]["name"], job["metadata"]["labels"]
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": uid, "blockOwnerDeletion": False}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "labels": dict(labels), "ownerReferences": [owner]},
+        "spec": {
+            "clusterIP": "None",
+            # The first process is waited for by those that are looking for it: it is ready when they have met.
+            "publishNotReadyAddresses": True,
+            "selector": {RUN: labels[RUN], ATTEMPT: labels[ATTEMPT]},
+            "ports": [{"name": "rendezvous", "port": port, "targetPort": port}],
+        },
+    }
+
+
+def _spread(made: dict[str, Any], processes: int, port: int) -> None:
+    spec, name = made["spec"], made["metadata"]["name"]
+    spec["completionMode"] = "Indexed"
+    spec["completions"] = spec["parallelism"] = processes
+    pod = spec["template"]["spec"]
+    # Pods of an Indexed Job are called after it and their number.
+    pod["subdomain"] = name
+    pod["containers"][0]["env"] += [
+        {"name": "WORLD_SIZE", "value": str(processes)},
+        {"name": "RANK", "valueFrom": {"fieldRef": {"fieldPath": f"metadata.annotations['{INDEX}']"}}},
+        {"name": "MASTER_ADDR", "value": f"{name}-0.{name}"},
+        {"name": "MASTER_PORT", "value": str(port)},
+    ]
 
 
 def _request_gpus(worker: dict[str, Any], resource: str, count: int) -> None:

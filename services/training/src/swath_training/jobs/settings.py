@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -26,6 +26,10 @@ class JobSettings(BaseSettings):
     """Deployment that owns the Jobs: they go when it is deleted."""
     gpu_resource: str = "nvidia.com/gpu"
     """Resource that a run which asks for GPUs requests."""
+    most_processes: int = Field(default=64, ge=1)
+    """Processes that a run may ask for. Each is a pod."""
+    port: int = Field(default=29400, gt=0, lt=1 << 16)
+    """Port of a run's first pod at which those of the others meet it."""
     address: str = ""
     """IP:PORT at which workers reach this replica: its pod's address, and the port that it listens on."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from swath_training.jobs.manifest import INDEX
+
 _QUIET = frozenset({"", "ContainerCreating", "PodInitializing", "Completed"})
 _PLAIN = ("Error", "Completed")
 _SIGNALLED = 128
@@ -23,6 +25,26 @@ def trouble(pod: Mapping[str, Any]) -> str:
             message = waiting.get("message") or ""
             return f"the worker's container does not start: {reason}{f' ({message})' if message else ''}"
     return ""
+
+
+def index_of(pod: Mapping[str, Any]) -> int:
+    """Return the number of the process that a pod is for; 0 where there is only one."""
+    return int(((pod.get("metadata") or {}).get("annotations") or {}).get(INDEX, "0"))
+
+
+def outcome(pod: Mapping[str, Any], *, gone: bool) -> tuple[bool, int | None, str]:
+    """Return whether a worker is over with one of its pods, its exit code and why, as `ended` does.
+
+    A process other than the first may end well before it, which ends nothing.
+
+    Args:
+        pod: The pod, as it was seen last.
+        gone: Whether it has been deleted.
+    """
+    over, code, why = ended(pod)
+    if over and code == 0 and index_of(pod):
+        return False, None, ""
+    return over or gone, code, why
 
 
 def begun(pod: Mapping[str, Any]) -> bool:
