@@ -15,6 +15,15 @@
     {{- end }}
 {{- end -}}
 
+{{/* Ports that the processes of a run use among one another. */}}
+{{- define "swath.workerPorts" -}}
+{{- with .Values.training.workers.ports -}}
+{{- if .last -}}
+ports: [{port: {{ .first }}, endPort: {{ .last }}}]
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* To pods of a component. Takes {root, component, port}; without a port to all of theirs. */}}
 {{- define "swath.egressTo" -}}
 - to:

@@ -95,6 +95,8 @@ dnsConfig:
 {{- $_ := set $set "SWATH_JOBS_TEMPLATE" "/etc/swath/worker/job.yaml" -}}
 {{- $_ := set $set "SWATH_JOBS_OWNER" (printf "%s-training" $fullname) -}}
 {{- $_ := set $set "SWATH_JOBS_GPU_RESOURCE" $root.Values.training.workers.gpu.resourceName -}}
+{{- $_ := set $set "SWATH_JOBS_PORT" (toString $root.Values.training.workers.ports.first) -}}
+{{- $_ := set $set "SWATH_JOBS_LAST_PORT" (toString $root.Values.training.workers.ports.last) -}}
 {{- end -}}
 {{- end -}}
 {{- range $name, $value := mergeOverwrite $set (deepCopy $root.Values.settings) (deepCopy (.values.settings | default dict)) }}

@@ -14,7 +14,7 @@ import yaml
 from swath.documents import TrainingDocument
 from swath.errors import Denied, InvalidInput, Precondition, SwathError
 from swath_training.jobs.cluster import Cluster, Document
-from swath_training.jobs.manifest import Errand, check, job, name_of, service
+from swath_training.jobs.manifest import Errand, Ports, check, job, name_of, service
 from swath_training.jobs.settings import JobSettings
 from swath_training.jobs.words import begun, complaint, index_of, outcome, trouble
 from swath_training.launcher import Tell, Worker
@@ -149,16 +149,16 @@ class JobLauncher:
         return self._workers.setdefault(name, JobWorker(name, self, lambda _: None, begun=True))
 
     async def start(self, run: Run, address: str, token: str, tell: Tell) -> JobWorker:
-        devices, port = devices_in(run.device), self._settings.port
+        devices, ports = devices_in(run.device), Ports(self._settings.port, self._settings.last_port)
         errand = Errand(run.id, run.session_id, run.attempt, address, token, _gpus(devices[0]), len(devices))
-        made = job(self._template, errand, gpu_resource=self._settings.gpu_resource, owner=self._owner, port=port)
+        made = job(self._template, errand, gpu_resource=self._settings.gpu_resource, owner=self._owner, ports=ports)
         worker = JobWorker(made["metadata"]["name"], self, tell, begun=False)
         # Known before it is there, so that nothing that is said of it is missed.
         self._workers[worker.name] = worker
         try:
             uid = await asyncio.to_thread(self._cluster.create_job, made)
             if errand.processes > 1:
-                await self._name_pods(service(made, uid, port), worker)
+                await self._name_pods(service(made, uid, ports.meeting), worker)
         except BaseException:
             self._workers.pop(worker.name, None)
             raise

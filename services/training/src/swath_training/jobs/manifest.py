@@ -1,4 +1,4 @@
-"""The Job of one attempt: the template, and what belongs to the run. One pod a process, and names by which they meet."""
+"""The Job of one attempt: the template, and what belongs to the run. One pod a process, and names to meet by."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import copy
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from swath.errors import Precondition
 
@@ -22,6 +22,18 @@ INDEX = "batch.kubernetes.io/job-completion-index"
 _AMOUNTS = ("limits", "requests")
 # Pods of an Indexed Job have their number behind its name.
 _LONGEST_NAME = 63 - len("-99999")
+
+
+class Ports(NamedTuple):
+    """Ports that the processes of a run use among one another.
+
+    Attributes:
+        meeting: Where they meet the first one.
+        last: Last of those after it that they listen at, 0 for any.
+    """
+
+    meeting: int
+    last: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +83,7 @@ def name_of(template: Mapping[str, Any], run_id: str, attempt: int) -> str:
 
 
 def job(
-    template: Mapping[str, Any], errand: Errand, *, gpu_resource: str, owner: Mapping[str, Any] | None, port: int = 0
+    template: Mapping[str, Any], errand: Errand, *, gpu_resource: str, owner: Mapping[str, Any] | None, ports: Ports
 ) -> dict[str, Any]:
     """Return the Job of an attempt. One over several processes is an Indexed Job, whose pods meet by `service`.
 
@@ -80,7 +92,7 @@ def job(
         errand: What its worker is to do.
         gpu_resource: Resource by which GPUs are requested.
         owner: An entry of ownerReferences.
-        port: Where processes meet the first one.
+        ports: For what processes say to one another.
     """
     made = copy.deepcopy(dict(template))
     labels = {RUN: errand.run_id, SESSION: errand.session_id, ATTEMPT: str(errand.attempt)}
@@ -106,7 +118,7 @@ def job(
         {"name": "SWATH_WORKER_TOKEN", "value": errand.token},
     ]
     if errand.processes > 1:
-        _spread(made, errand.processes, port)
+        _spread(made, errand.processes, ports)
     if errand.gpus is not None:
         _request_gpus(worker, gpu_resource, errand.gpus)
     for container in (*pod["spec"]["containers"], *(pod["spec"].get("initContainers") or ())):
@@ -138,18 +150,23 @@ def service(job: Mapping[str, Any], uid: str, port: int) -> dict[str, Any]:
     }
 
 
-def _spread(made: dict[str, Any], processes: int, port: int) -> None:
+def _spread(made: dict[str, Any], processes: int, ports: Ports) -> None:
     spec, name = made["spec"], made["metadata"]["name"]
     spec["completionMode"] = "Indexed"
     spec["completions"] = spec["parallelism"] = processes
     pod = spec["template"]["spec"]
     # Pods of an Indexed Job are called after it and their number.
     pod["subdomain"] = name
+    if ports.last:
+        # What torch listens at it cannot be told; the system can be told what to offer.
+        security = pod["securityContext"] = pod.get("securityContext") or {}
+        local = {"name": "net.ipv4.ip_local_port_range", "value": f"{ports.meeting + 1} {ports.last}"}
+        security["sysctls"] = [*(security.get("sysctls") or []), local]
     pod["containers"][0]["env"] += [
         {"name": "WORLD_SIZE", "value": str(processes)},
         {"name": "RANK", "valueFrom": {"fieldRef": {"fieldPath": f"metadata.annotations['{INDEX}']"}}},
         {"name": "MASTER_ADDR", "value": f"{name}-0.{name}"},
-        {"name": "MASTER_PORT", "value": str(port)},
+        {"name": "MASTER_PORT", "value": str(ports.meeting)},
     ]
 
 

@@ -29,7 +29,10 @@ class JobSettings(BaseSettings):
     most_processes: int = Field(default=64, ge=1)
     """Processes that a run may ask for. Each is a pod."""
     port: int = Field(default=29400, gt=0, lt=1 << 16)
-    """Port of a run's first pod at which those of the others meet it."""
+    """Port of a run's first pod at which the others meet it."""
+    last_port: int = Field(default=0, ge=0, lt=1 << 16)
+    """Last of the ports after that which the pods of a run use among one another, by a sysctl; 0 leaves the choice to
+    the system."""
     address: str = ""
     """IP:PORT at which workers reach this replica: its pod's address, and the port that it listens on."""
 
@@ -37,4 +40,6 @@ class JobSettings(BaseSettings):
     def _is_reachable(self) -> JobSettings:
         if self.template is not None and not self.address:
             raise ValueError("a template needs an address too, at which workers reach this replica")
+        if self.last_port and self.last_port <= self.port + 1:
+            raise ValueError(f"last_port {self.last_port} leaves no ports after port {self.port}")
         return self
