@@ -59,10 +59,29 @@ def test_runs_are_jobs_on_gpus_and_one_too_many_waits_in_words(cluster: Cluster,
     assert any("no place for the worker" in said for said in messages)
 
 
-def _configured(client: Client) -> Session:
+def test_a_run_of_two_processes_is_one_job_whose_pods_meet(cluster: Cluster, client: Client) -> None:
+    fitted(client)
+    session = _configured(client, "training.max_epochs=2", "training.accelerator=cpu", "training.devices=2")
+    list(session.train("statistical"))
+
+    told = list(session.train("gradient"))
+
+    job = next(each for each in cluster.objects("jobs", "-l", "swath.dev/run") if each["spec"]["completions"] == 2)
+    assert told[-1].message.startswith("Gradient training complete")
+    assert not any("Resuming" in each.message for each in told)
+    assert cluster.until(lambda: _succeeded(cluster, job["metadata"]["name"]) == 2)
+    service = next(each for each in cluster.objects("services", "-l", "swath.dev/run"))
+    assert [owner["uid"] for owner in service["metadata"]["ownerReferences"]] == [job["metadata"]["uid"]]
+
+
+def _succeeded(cluster: Cluster, job: str) -> int:
+    return json.loads(cluster.kubectl("get", "job", job, "-o", "json"))["status"].get("succeeded", 0)
+
+
+def _configured(client: Client, *overrides: str) -> Session:
     session = client.open_session()
-    overrides = ["training.max_epochs=30"]
-    session.set_run_config(session.resolve("trainrun", "trainrun/san_diego_deep_svdd", overrides))
+    overrides = overrides or ("training.max_epochs=30",)
+    session.set_run_config(session.resolve("trainrun", "trainrun/san_diego_deep_svdd", list(overrides)))
     return session
 
 
