@@ -215,7 +215,7 @@ def test_what_nobody_knows_stays_in_the_log(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(worker, "_Attempt", fail)
     welcome = Welcome(Trainer.GRADIENT, b"", "", None, None, "cpu", 0, None)
-    body = worker._attempt(None, welcome, "run", 2)  # type: ignore[arg-type]
+    body = worker._attempt(None, welcome, "run", 2, None)  # type: ignore[arg-type]
 
     assert isinstance(body, Failure)
     assert body.message == "Training failed: RuntimeError; the log of run run has its cause (swath logs run)"

@@ -34,6 +34,7 @@ def main(
         seat: Its place among the processes.
     """
     faulthandler.enable()
+    parent = os.getppid()
     facts: dict[str, Any] = {"run": run_id, "attempt": attempt, "process": seat.rank}
     configure_logs(telemetry, lines, facts)
     logging.captureWarnings(True)
@@ -44,7 +45,8 @@ def main(
     welcome = link.connect()
     link.leave()
     facts |= {"session": welcome.session_id}
-    rendezvous = Rendezvous(seat)
+    # Process 0 may have died before it had a store to be missed at.
+    rendezvous = Rendezvous(seat, lambda: os.getppid() != parent)
     voice = _Voice(rendezvous.again(), log)
     try:
         with (

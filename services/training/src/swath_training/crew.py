@@ -119,7 +119,10 @@ class Crew:
             if closing_at:
                 time.sleep(LOOK_S)
             for rank in range(1, self._seat.size):
-                self._look_at(rank)
+                try:
+                    self._look_at(rank)
+                except PeerLost as error:
+                    self._trouble = self._trouble or str(error)
             if self._trouble is not None and not closing_at:
                 self._troubled.set()
                 troubled_at = troubled_at or time.monotonic()

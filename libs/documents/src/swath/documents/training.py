@@ -157,7 +157,9 @@ class TrainingDocument(Document):
     )
     max_epochs: int = Field(default=100, ge=1, le=10_000, description="Epochs at most")
     accelerator: str = Field(default="auto", description="auto, cpu, gpu, cuda")
-    devices: int | str | None = Field(default=None, description="How many devices, or which; a gradient run has a process for each")
+    devices: int | str | None = Field(
+        default=None, description="How many devices, or which; a gradient run has a process for each"
+    )
     default_root_dir: str | None = Field(default=None, description="Folder for what the run writes")
     precision: str | int = Field(
         default="32-true", description="Number format: 32-true, 16-mixed, bf16-mixed, 64-true ..."

@@ -77,12 +77,13 @@ class Rendezvous:
 
     Args:
         seat: The process's place.
+        give_up: Asked, while process 0 is looked for, whether to do so no longer.
 
     Raises:
         PeerLost: The store cannot be opened.
     """
 
-    def __init__(self, seat: Seat) -> None:
+    def __init__(self, seat: Seat, give_up: Callable[[], bool] = lambda: False) -> None:
         self.seat = seat
         self._read: dict[str, int] = {}
         while True:
@@ -97,7 +98,7 @@ class Rendezvous:
                 )
                 break
             except (dist.DistError, RuntimeError) as error:
-                if seat.rank == 0:
+                if seat.rank == 0 or give_up():
                     raise PeerLost(f"the processes of the run cannot meet at port {seat.port}: {error}") from error
                 # Process 0 may have to wait for a machine, and its name is not known before.
                 time.sleep(_PAUSE_S)
