@@ -56,8 +56,9 @@ def companions() -> Iterator[Callable[[], subprocess.Popen[str]]]:
     def one() -> subprocess.Popen[str]:
         if not started or started[-1].poll() is not None:
             command = [sys.executable, "-m", "libs.engine.tests.training.companion"]
-            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-            started.append(subprocess.Popen(command, cwd=REPOSITORY, text=True, **pipes))
+            started.append(
+                subprocess.Popen(command, cwd=REPOSITORY, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            )
         return started[-1]
 
     yield one

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -70,7 +70,7 @@ class ProcessGroup(Group):
     """Several processes over `torch.distributed`. Every method is called by all of them, in one order.
 
     Args:
-        store: Where they meet.
+        store: Where they meet, one of torch's stores.
         rank: As in `Group`.
         size: As in `Group`.
         local_rank: As in `Group`.
@@ -80,7 +80,7 @@ class ProcessGroup(Group):
         PeerLost: The others do not come.
     """
 
-    def __init__(self, store: dist.Store, *, rank: int, size: int, local_rank: int, local_size: int) -> None:
+    def __init__(self, store: Any, *, rank: int, size: int, local_rank: int, local_size: int) -> None:
         self.rank, self.size = rank, size
         self.local_rank, self.local_size = local_rank, local_size
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"

@@ -12,13 +12,16 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch.distributed as dist
 
 from swath.engine.training.group import Group, PeerLost, ProcessGroup
 
 T = TypeVar("T")
+
+_stores: Any = dist
+"""Torch documents its stores, and exports no types of them."""
 
 _CONNECT = timedelta(seconds=5)
 _ANSWER = timedelta(seconds=30)
@@ -88,7 +91,7 @@ class Rendezvous:
         self._read: dict[str, int] = {}
         while True:
             try:
-                self._store = dist.TCPStore(
+                self._store = _stores.TCPStore(
                     seat.host,
                     seat.port,
                     is_master=seat.rank == 0,
@@ -132,7 +135,7 @@ class Rendezvous:
             return None
         seat = self.seat
         return ProcessGroup(
-            dist.PrefixStore("group", self._store),
+            _stores.PrefixStore("group", self._store),
             rank=seat.rank,
             size=seat.size,
             local_rank=seat.local_rank,
