@@ -16,13 +16,15 @@ import pytest
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.documents import canonical
 from swath.service.ports import Session
+from swath.storage.sql import open_engine
 from swath.training.v1 import runs_pb2
 from swath_training.adapters.link import worker_handler
 from swath_training.launcher import Tell, Worker
 from swath_training.processes import Handle
 from swath_training.queue import DeviceQueue
 from swath_training.requests import TrainRequest
-from swath_training.runs import Run, RunState
+from swath_training.runs import Run, RunState, Trainer
+from swath_training.store import RunStore
 
 from .conftest import GRADIENT, STATISTICAL, World, config, epoch_ended, epochs_of
 
@@ -172,6 +174,21 @@ async def test_jobs_meet_by_the_variables_of_torchrun(world: World) -> None:
     assert await jobs[0].wait() == 0
     assert "1" in {line.facts.get("process") for line in await lines_of(world, following.run_id)}
     await server.stop(None)
+
+
+async def test_a_replica_takes_over_runs_that_its_devices_suffice_for(tmp_path: Path, database: Path) -> None:
+    engine = open_engine(tmp_path / "training.db")
+    gone, here = RunStore(engine, "gone", lease_s=-1.0), RunStore(engine, "here")
+    await gone.prepare()
+    for device in ("cpu+cpu", "cuda:0", "cuda:0+cuda:1"):
+        run = Run(device, device, "", RunState.QUEUED, Trainer.GRADIENT, "a", "spec", "pipeline", None, device)
+        await gone.create(run, b"")
+
+    taken = await here.charges.adopt(["cpu", "cuda:0"], [])
+
+    assert {run.id for run in taken} == {"cpu+cpu", "cuda:0"}
+    await gone.close()
+    await here.close()
 
 
 def test_a_run_waits_for_all_the_devices_that_it_needs(database: Path) -> None:
