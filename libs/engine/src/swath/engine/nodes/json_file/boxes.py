@@ -80,7 +80,7 @@ class DetectionCocoJsonNode(_BoxWriter):
     def __init__(
         self,
         output_json_path: str,
-        category_id_to_name: Mapping[int, str] | None = None,
+        category_id_to_name: Mapping[Any, str] | None = None,
         write_empty_frames: bool = True,
         atomic_write: bool = True,
         flush_interval: int = 0,
@@ -106,7 +106,7 @@ class CocoTrackBBoxWriter(_BoxWriter):
     def __init__(
         self,
         output_json_path: str,
-        category_id_to_name: Mapping[int, str] | None = None,
+        category_id_to_name: Mapping[Any, str] | None = None,
         write_empty_frames: bool = True,
         atomic_write: bool = True,
         flush_interval: int = 0,
@@ -127,7 +127,7 @@ def _box(corners: list[float], category: int, score: float) -> dict[str, Any]:
     }
 
 
-def _names(given: Mapping[int, str] | None, default: str) -> dict[int, str]:
+def _names(given: Mapping[Any, str] | None, default: str) -> dict[int, str]:
     """Return names by whole numbers, which are text where a document has been JSON."""
     if given is None:
         return {0: default}
