@@ -25,7 +25,8 @@ SwathError                          INTERNAL
 │   ├── SchemaOutdated                a database whose tables are those of an older release
 │   └── StorageDenied                 the server may not write where it keeps its files
 ├── Denied                          PERMISSION_DENIED
-│   └── PathDenied
+│   ├── PathDenied
+│   └── PluginDenied                  a plugin whose code the operator does not let run
 ├── Exhausted                       RESOURCE_EXHAUSTED
 │   ├── OutOfMemory
 │   ├── StorageRefused                no room left for what is to be kept
@@ -190,6 +191,10 @@ class Denied(SwathError):
 
 class PathDenied(Denied):
     reason = "PATH_DENIED"
+
+
+class PluginDenied(Denied):
+    reason = "PLUGIN_DENIED"
 
 
 class Exhausted(SwathError):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from swath.documents import PipelineDocument, parse
+from swath.documents import stored_pipeline
 from swath.service.tracing import span
 from swath.storage.artifacts import ArtifactStore
 
@@ -162,8 +161,7 @@ def _build(document: bytes, weights: bytes | None, device: str) -> Model:
     from swath_inference.device import memory_errors
 
     with memory_errors():
-        parsed: PipelineDocument = parse("pipeline", json.loads(document))
-        pipeline = Pipeline.from_document(parsed)
+        pipeline = Pipeline.from_document(stored_pipeline(document))
         if weights is not None:
             state, _ = files.load(weights)
             pipeline.load_state(state, strict=True)

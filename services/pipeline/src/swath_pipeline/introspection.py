@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from swath.documents import PipelineDocument, load_yaml, parse
+from swath.documents import PipelineDocument, PluginManifest, load_yaml, parse
+from swath.engine.plugins.sealing import manifests
 from swath.errors import InvalidInput
 from swath.service import Sessions, pipeline_of
 from swath.storage import ArtifactStore
 from swath_pipeline import workbench
-from swath_pipeline.plugins import PluginManifest, manifests
 
 if TYPE_CHECKING:
     from swath.engine.pipeline import Pipeline
@@ -95,7 +95,7 @@ class Introspection:
     async def nodes(self, session_id: str) -> tuple[list[Entry], list[PluginManifest]]:
         """Return the built-in node classes and the manifests of the session's plugins, which name further ones."""
         session = await self._sessions.get(session_id)
-        return await asyncio.to_thread(_catalogue), list(manifests(session).values())
+        return await asyncio.to_thread(_catalogue), list(manifests(session.plugins).values())
 
     async def _specs_of(self, session_id: str) -> _Specs:
         session = await self._sessions.get(session_id)

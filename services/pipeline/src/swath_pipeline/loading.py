@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from swath.documents import PipelineDocument, PipelineMetadata, parse
-from swath.errors import GraphInvalid, InvalidInput, Precondition
+from swath.engine.plugins.sealing import Sealing
+from swath.errors import InvalidInput, Precondition
 from swath.service import Session, Sessions, pipeline_of, require_idle
 from swath.storage import ArtifactStore, Workspace
 from swath_pipeline import workbench
-from swath_pipeline.plugins import registered_names
 
 CLIENT_BYTES = "(client-bytes)"
 """What stands for the path of weights that came with the call."""
@@ -31,37 +31,33 @@ class Loading:
         self._artifacts = artifacts
         self._workspace = workspace
 
-    async def load_pipeline(self, session_id: str, config: bytes) -> PipelineMetadata:
+    async def load_pipeline(self, session_id: str, config: bytes, data_module: str = "") -> PipelineMetadata:
         """Give the session a pipeline without weights and return its metadata.
 
         Args:
             session_id: The session.
             config: JSON of a pipeline document.
+            data_module: Data module that runs are going to read with, if it is known already.
 
         Raises:
             DocumentInvalid: It is no pipeline document.
             GraphInvalid: It is no graph that runs.
+            InvalidInput: There is no such data module.
             Precondition: It needs a plugin that is not registered.
+            PluginDenied: It needs a plugin that the operator does not allow.
             RunActive: The session is training.
         """
         session = await self._sessions.get(session_id)
         require_idle(session, "LoadPipeline")
         document: PipelineDocument = await asyncio.to_thread(parse, "pipeline", config)
+        if data_module:
+            await asyncio.to_thread(_require_data_module, data_module, session)
         await self.put_pipeline(session, document)
         return document.metadata or PipelineMetadata(name="")
 
     async def put_pipeline(self, session: Session, document: PipelineDocument, **changes: Any) -> Session:
         """Store a document and point the session at it, without weights unless `changes` bring some."""
-        try:
-            digest = await asyncio.to_thread(workbench.store_pipeline, self._artifacts, document)
-        except GraphInvalid as error:
-            missing = sorted(set(document.plugins or ()) - registered_names(session) - {"cuvis_ai_builtin"})
-            if missing and "class_name" in error.metadata:
-                raise Precondition(
-                    f"{error.message}; the pipeline names plugins that are not registered in this session: {missing}; "
-                    f"registered: {sorted(registered_names(session))}"
-                ) from error
-            raise
+        digest = await asyncio.to_thread(workbench.store_pipeline, self._artifacts, document, session.plugins)
 
         def decide(current: Session) -> dict[str, Any]:
             require_idle(current, "LoadPipeline")
@@ -116,3 +112,14 @@ class Loading:
         pipeline = workbench.open_pipeline(self._artifacts, pipeline_digest, None if strict else before)
         workbench.load_weights(pipeline, data, strict=strict)
         return self._artifacts.put_sync(workbench.dump_weights(pipeline))
+
+
+def _require_data_module(name: str, session: Session) -> None:
+    from swath.engine import data  # imports torch
+
+    sealing = Sealing(session.plugins)
+    known = sorted({*data.available(), *sealing.data_modules()})
+    if name not in known:
+        raise sealing.data_module_refusal(name) or InvalidInput(
+            f"no plugin provides data module '{name}'; available: {known}"
+        )

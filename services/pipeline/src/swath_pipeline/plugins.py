@@ -3,92 +3,18 @@
 from __future__ import annotations
 
 import json
-from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import ValidationError
 
-from swath.documents import canonical
+from swath.documents import PluginManifest, canonical
+from swath.engine.plugins.sealing import manifests
 from swath.errors import DocumentInvalid, Exhausted, NotFound
 from swath.service import Session, Sessions
 
 MAX_MANIFEST_BYTES = 1024 * 1024
 MAX_PLUGINS = 64
 """Plugins of one session: their manifests are part of its row."""
-
-_Size = Annotated[int, Field(ge=-1, lt=2**63)]
-_IDENTIFIER = r"^[A-Za-z_][A-Za-z0-9_]*$"
-_DOTTED = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+$"
-
-
-class PortDocument(BaseModel):
-    """A port as a manifest describes it."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    dtype: str = Field(description="torch name of the element type, or tensor for any")
-    shape: list[_Size | str] = Field(default=[], description="Sizes; -1 or a name where any size goes")
-    optional: bool = Field(default=False, description="Whether the node runs without it")
-    description: str = Field(default="", description="What it carries")
-    variadic: bool = Field(default=False, description="Whether several edges may end in it")
-
-
-class CapabilityDocument(BaseModel):
-    """One class that a plugin offers."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    class_name: str = Field(pattern=_DOTTED, description="Full dotted name of the class")
-    kind: Literal["node", "data_module"] = Field(default="node", description="What the class is")
-    data_module_name: str | None = Field(default=None, description="Name that data configs call a data module by")
-    extras: list[str] = Field(default=[], description="Extras of the package that it needs")
-    category: str | None = Field(default=None, description="Category of a node")
-    tags: list[str] = Field(default=[], description="Tags of a node")
-    icon_svg: str | None = Field(default=None, description="Picture of a node")
-    input_specs: dict[str, PortDocument] = Field(default={}, description="Input ports of a node")
-    output_specs: dict[str, PortDocument] = Field(default={}, description="Output ports of a node")
-    doc_summary: str | None = Field(default=None, description="One sentence on it")
-
-
-class PluginManifest(BaseModel):
-    """Where a plugin comes from and what it offers."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    name: str = Field(pattern=_IDENTIFIER, description="Name of the plugin")
-    path: str | None = Field(default=None, description="Absolute path of a local plugin")
-    repo: str | None = Field(default=None, description="Git repository of a remote plugin")
-    tag: str | None = Field(default=None, description="Tag in that repository")
-    capabilities: list[CapabilityDocument] = Field(min_length=1, description="Classes that it offers")
-    weights: list[Any] = Field(default=[], description="Weights that it needs")
-    package_name: str | None = Field(default=None, description="Name of its package")
-    extras: list[str] = Field(default=[], description="Extras of its package to install")
-
-    @field_validator("path")
-    @classmethod
-    def _absolute(cls, path: str | None) -> str | None:
-        if path is not None and not PurePosixPath(path).is_absolute():
-            raise ValueError(f"path must be absolute, got {path!r}")
-        return path
-
-    @model_validator(mode="after")
-    def _one_source(self) -> PluginManifest:
-        if (self.path is None) == (self.repo is None):
-            raise ValueError("a plugin has either a path or a repo with a tag")
-        if self.repo is not None and not self.tag:
-            raise ValueError("a plugin from a repo needs a tag")
-        return self
-
-
-def manifests(session: Session) -> dict[str, PluginManifest]:
-    """Return the manifests that a session has registered, by plugin name."""
-    parsed = [PluginManifest.model_validate_json(text) for text in session.plugins]
-    return {manifest.name: manifest for manifest in parsed}
-
-
-def registered_names(session: Session) -> set[str]:
-    """Return the names of the plugins that a session has registered."""
-    return set(manifests(session))
 
 
 class Plugins:
@@ -142,7 +68,7 @@ class Plugins:
 
     async def all(self, session_id: str) -> list[PluginManifest]:
         """Return the manifests of the session in the order of their registration."""
-        return list(manifests(await self._sessions.get(session_id)).values())
+        return list(manifests((await self._sessions.get(session_id)).plugins).values())
 
     async def one(self, session_id: str, name: str) -> PluginManifest:
         """Return one manifest of the session.
@@ -150,11 +76,11 @@ class Plugins:
         Raises:
             NotFound: No plugin of that name is registered.
         """
-        found = manifests(await self._sessions.get(session_id))
+        found = manifests((await self._sessions.get(session_id)).plugins)
         if name not in found:
             raise NotFound(f"Plugin '{name}' is not registered in this session; registered: {sorted(found)}")
         return found[name]
 
 
 def _texts(session: Session) -> dict[str, str]:
-    return dict(zip(manifests(session), session.plugins, strict=True))
+    return dict(zip(manifests(session.plugins), session.plugins, strict=True))

@@ -19,6 +19,7 @@ from swath.documents import (
     dump_yaml,
     load_yaml,
     parse,
+    unsealed,
 )
 from swath.errors import DocumentInvalid, FileMissing, InvalidInput, PathDenied, Precondition
 from swath.service import Session, Sessions, pipeline_of, require_idle
@@ -91,7 +92,7 @@ class Saving:
     def _pipeline_files(self, session: Session, target: Path, metadata: dict[str, Any]) -> dict[str, bytes]:
         """Return weights and document of the session's pipeline by the paths of their files, in this order."""
         pipeline = workbench.open_pipeline(self._artifacts, pipeline_of(session), session.weights_digest)
-        document = _stamped(pipeline.document(), target.stem, metadata)
+        document = _stamped(unsealed(pipeline.document()), target.stem, metadata)
         pipeline.metadata = document.metadata
         weights = workbench.dump_weights(pipeline)
         return {str(target.with_suffix(".pt")): weights, str(target): dump_yaml(document).encode()}
@@ -162,7 +163,10 @@ class Saving:
         if session is not None:
             require_idle(session, "RestoreTrainRun")
         run, pipeline, weights = await asyncio.to_thread(self._showing(self._read_run), path, weights_path)
-        changes: dict[str, Any] = await asyncio.to_thread(self._store_run, run, pipeline, weights, strict=strict)
+        plugins = session.plugins if session is not None else ()
+        changes: dict[str, Any] = await asyncio.to_thread(
+            self._store_run, run, pipeline, weights, plugins, strict=strict
+        )
         if session is not None:
             await self._loading.put_pipeline(session, pipeline, **changes)
             return session.id, run
@@ -231,11 +235,17 @@ class Saving:
         return self._workspace.find(name, [str(run_file.parent)]).read_bytes()
 
     def _store_run(
-        self, run: TrainRunDocument, document: PipelineDocument, weights: bytes | None, *, strict: bool
+        self,
+        run: TrainRunDocument,
+        document: PipelineDocument,
+        weights: bytes | None,
+        plugins: tuple[str, ...],
+        *,
+        strict: bool,
     ) -> dict[str, Any]:
         changes: dict[str, Any] = {}
         if weights is not None:
-            pipeline = workbench.build(document)
+            pipeline, _ = workbench.build_sealed(document, plugins)
             workbench.load_weights(pipeline, weights, strict=strict)
             changes["weights_digest"] = self._artifacts.put_sync(workbench.dump_weights(pipeline))
         stored = run.model_copy(update={"pipeline": None})

@@ -6,12 +6,12 @@ import json
 from typing import Any
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
-from swath.documents import PipelineMetadata, canonical
+from swath.documents import PipelineMetadata, PluginManifest, canonical
 from swath_pipeline.adapters.specs import capability_info, entry_info, tensor_spec
 from swath_pipeline.discovery import Discovery, Found
 from swath_pipeline.introspection import Introspection
 from swath_pipeline.loading import Loading
-from swath_pipeline.plugins import PluginManifest, Plugins
+from swath_pipeline.plugins import Plugins
 from swath_pipeline.saving import Saving
 
 
@@ -40,7 +40,9 @@ class PipelineServicer:
         return pb.GetPipelineInfoResponse(pipeline_info=info)
 
     async def LoadPipeline(self, request: pb.LoadPipelineRequest, context: Any) -> pb.LoadPipelineResponse:
-        metadata = await self._loading.load_pipeline(request.session_id, request.pipeline.config_bytes)
+        metadata = await self._loading.load_pipeline(
+            request.session_id, request.pipeline.config_bytes, request.data_module
+        )
         return pb.LoadPipelineResponse(success=True, metadata=_metadata(metadata))
 
     async def LoadPipelineWeights(

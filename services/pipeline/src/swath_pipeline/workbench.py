@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from swath.documents import PipelineDocument, canonical, parse
+from swath.documents import PipelineDocument, canonical, stored_pipeline
+from swath.engine.plugins.sealing import Sealing
+from swath.errors import GraphInvalid
 from swath.storage import ArtifactStore
 
 if TYPE_CHECKING:
@@ -25,8 +27,7 @@ def build(document: PipelineDocument) -> Pipeline:
 
 def open_pipeline(artifacts: ArtifactStore, pipeline_digest: str, weights_digest: str | None) -> Pipeline:
     """Build a pipeline of a session, with its weights if it has any."""
-    document: PipelineDocument = parse("pipeline", json.loads(artifacts.get_sync(pipeline_digest)))
-    pipeline = build(document)
+    pipeline = build(stored_pipeline(artifacts.get_sync(pipeline_digest)))
     if weights_digest is not None:
         load_weights(pipeline, artifacts.get_sync(weights_digest), strict=True)
     return pipeline
@@ -52,11 +53,29 @@ def dump_weights(pipeline: Pipeline) -> bytes:
     return weights.dump(pipeline.state(), metadata)
 
 
-def store_pipeline(artifacts: ArtifactStore, document: PipelineDocument) -> str:
-    """Build a document to prove that it is a graph, store it and return its digest.
+def store_pipeline(artifacts: ArtifactStore, document: PipelineDocument, plugins: Sequence[str] = ()) -> str:
+    """Build a document to prove that it is a graph, store it with what it needs of plugins, and return its digest.
+
+    Args:
+        artifacts: Where it goes.
+        document: The pipeline.
+        plugins: Plugin manifests of its session, as JSON.
 
     Raises:
         GraphInvalid: It is no graph that runs.
+        PluginDenied, Precondition: It needs a plugin that may not run here, or is not registered.
     """
-    build(document)
-    return artifacts.put_sync(canonical(document))
+    return artifacts.put_sync(canonical(build_sealed(document, plugins)[1]))
+
+
+def build_sealed(document: PipelineDocument, plugins: Sequence[str]) -> tuple[Pipeline, PipelineDocument]:
+    """Build a document with the plugins of a session; return the pipeline, and the document with what it needs of them.
+
+    Raises as `store_pipeline` does.
+    """
+    sealing = Sealing(plugins)
+    sealed = sealing.seal(document)
+    try:
+        return build(sealed), sealed
+    except GraphInvalid as error:
+        raise sealing.refusal(error, document) from error

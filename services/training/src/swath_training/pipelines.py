@@ -8,18 +8,24 @@ from pathlib import PurePosixPath
 from typing import Protocol
 
 from swath.documents import PipelineDocument, canonical, load_yaml, parse
-from swath.errors import ConfigNotFound, FileMissing
+from swath.engine.plugins.sealing import Sealing
+from swath.errors import ConfigNotFound, FileMissing, GraphInvalid
 from swath.storage import ArtifactStore, Base, Workspace
 
 
 class Pipelines(Protocol):
     """Builds pipelines."""
 
-    async def prepare(self, document: PipelineDocument) -> str:
+    async def prepare(self, document: PipelineDocument, plugins: Sequence[str] = ()) -> str:
         """Make sure that a pipeline can be built, keep its document and return the digest.
+
+        Args:
+            document: The pipeline.
+            plugins: Plugin manifests of its session, as JSON.
 
         Raises:
             GraphInvalid: It cannot be built.
+            PluginDenied, Precondition: It needs a plugin that may not run here, or is not registered.
         """
         ...
 
@@ -34,15 +40,21 @@ class EnginePipelines:
     def __init__(self, artifacts: ArtifactStore) -> None:
         self._artifacts = artifacts
 
-    async def prepare(self, document: PipelineDocument) -> str:
-        await asyncio.to_thread(_build, document)
-        return await self._artifacts.put(canonical(document))
+    async def prepare(self, document: PipelineDocument, plugins: Sequence[str] = ()) -> str:
+        sealed = await asyncio.to_thread(_build, document, plugins)
+        return await self._artifacts.put(canonical(sealed))
 
 
-def _build(document: PipelineDocument) -> None:
+def _build(document: PipelineDocument, plugins: Sequence[str]) -> PipelineDocument:
     from swath.engine.pipeline import Pipeline  # imports torch, which takes seconds: not at import
 
-    Pipeline.from_document(document)
+    sealing = Sealing(plugins)
+    sealed = sealing.seal(document)
+    try:
+        Pipeline.from_document(sealed)
+    except GraphInvalid as error:
+        raise sealing.refusal(error, document) from error
+    return sealed
 
 
 def find_pipeline(reference: str, workspace: Workspace, search_paths: Sequence[str]) -> PipelineDocument:

@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 
 import structlog
 
-from swath.documents import PipelineDocument, TrainRunDocument, canonical, parse
+from swath.documents import PipelineDocument, TrainRunDocument, canonical, parse, stored_pipeline
 from swath.errors import (
     PipelineMissing,
     RunActive,
@@ -125,7 +125,10 @@ class TrainingService:
         if isinstance(pipeline, str):
             pipeline = await asyncio.to_thread(find_pipeline, pipeline, self._workspace, session.search_paths)
         if isinstance(pipeline, PipelineDocument):
-            changes = {"pipeline_digest": await self._pipelines.prepare(pipeline), "weights_digest": None}
+            changes = {
+                "pipeline_digest": await self._pipelines.prepare(pipeline, session.plugins),
+                "weights_digest": None,
+            }
         if isinstance(document.pipeline, PipelineDocument):
             document = document.model_copy(update={"pipeline": None})  # the session holds it
         changes["run_config_digest"] = await self._artifacts.put(canonical(document))
@@ -208,7 +211,7 @@ class TrainingService:
     async def _start(
         self, run: Run, session: Session, document: TrainRunDocument, config: TrainRunDocument | None
     ) -> Following:
-        pipeline = parse("pipeline", await self._artifacts.get(run.pipeline_digest))
+        pipeline = stored_pipeline(await self._artifacts.get(run.pipeline_digest))
         check(run.trainer, document, pipeline, has_weights=run.weights_digest is not None)
         device = await asyncio.to_thread(self._launcher.device_of, run.trainer, document.training)
         spec_digest = await self._artifacts.put(canonical(document))

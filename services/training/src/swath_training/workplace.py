@@ -9,9 +9,10 @@ from types import TracebackType
 
 import structlog
 
-from swath.documents import TrainRunDocument, parse
+from swath.documents import TrainRunDocument, parse, stored_pipeline
 from swath.engine import data, weights
 from swath.engine.pipeline import Pipeline
+from swath.engine.plugins.loading import Plugins
 from swath.engine.training import Checkpointer, Control, Event, Group, Job, Outcome, PeerLost, Trainer, run
 from swath.errors import ArtifactCorrupt, ArtifactMissing, SwathError, Unavailable
 from swath.storage import ArtifactStore, Workspace
@@ -62,7 +63,7 @@ class Workplace:
         """Do this process's part of the attempt; arguments are those of the engine's `run`."""
         welcome = self._welcome
         document: TrainRunDocument = parse("trainrun", welcome.trainrun)
-        pipeline = Pipeline.from_document(parse("pipeline", self._get(welcome.pipeline_digest)))
+        pipeline = Pipeline.from_document(stored_pipeline(self._get(welcome.pipeline_digest)))
         if welcome.weights_digest is not None:
             state, _ = weights.load(self._get(welcome.weights_digest))
             pipeline.load_state(state, strict=True)
@@ -74,7 +75,12 @@ class Workplace:
             resolve=lambda path: patiently(partial(self.outputs.resolve, path)),
         )
         read = self.workspace.reader()
-        module = data.build(document.data, lambda path: patiently(partial(read, path)), seed=job.seed)
+        module = data.build(
+            document.data,
+            lambda path: patiently(partial(read, path)),
+            seed=job.seed,
+            plugins=Plugins(pipeline.sources),
+        )
         snapshot = self._snapshot(welcome.checkpoint_digest)
         return run(job, module, pipeline, emit, control, checkpointer=checkpointer, snapshot=snapshot, group=group)
 

@@ -16,6 +16,17 @@ from swath.documents.pipeline import (
     PipelineDocument,
     PipelineMetadata,
 )
+from swath.documents.plugin import (
+    CapabilityDocument,
+    PluginManifest,
+    PluginSource,
+    PortDocument,
+    SealedPipeline,
+    seal,
+    sources_of,
+    stored_pipeline,
+    unsealed,
+)
 from swath.documents.training import (
     OPTIMIZERS,
     SCHEDULERS,
@@ -37,6 +48,7 @@ __all__ = [
     "SCHEDULERS",
     "SCHEMAS_VERSION",
     "CallbacksDocument",
+    "CapabilityDocument",
     "CheckpointDocument",
     "ConnectionDocument",
     "ConstraintDocument",
@@ -49,7 +61,11 @@ __all__ = [
     "OptimizerDocument",
     "PipelineDocument",
     "PipelineMetadata",
+    "PluginManifest",
+    "PluginSource",
+    "PortDocument",
     "SchedulerDocument",
+    "SealedPipeline",
     "SelectorDocument",
     "SelectorKind",
     "SplitsDocument",
@@ -66,4 +82,8 @@ __all__ = [
     "problems",
     "review",
     "schema",
+    "seal",
+    "sources_of",
+    "stored_pipeline",
+    "unsealed",
 ]

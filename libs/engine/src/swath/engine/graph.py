@@ -6,9 +6,10 @@ import graphlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from swath.documents import ConnectionDocument, PipelineDocument
+from swath.documents import ConnectionDocument, PipelineDocument, sources_of
 from swath.engine import registry
 from swath.engine.node import Node
+from swath.engine.plugins.loading import Plugins
 from swath.engine.ports import Port, mismatch
 from swath.errors import GraphInvalid
 
@@ -35,12 +36,13 @@ def build_nodes(document: PipelineDocument) -> dict[str, Node]:
         GraphInvalid: A name is used twice or cannot be one, or a node cannot be built.
     """
     nodes: dict[str, Node] = {}
+    plugins = Plugins(sources_of(document))
     for entry in document.nodes:
         if not entry.name or "." in entry.name:
             raise GraphInvalid(f"Node name '{entry.name}' is empty or holds a dot", metadata={"node": entry.name})
         if entry.name in nodes:
             raise GraphInvalid(f"Node name '{entry.name}' is used twice", metadata={"node": entry.name})
-        nodes[entry.name] = registry.create(entry.class_name, entry.name, entry.hparams)
+        nodes[entry.name] = registry.create(entry.class_name, entry.name, entry.hparams, plugins)
     return nodes
 
 

@@ -9,7 +9,15 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from swath.documents import ConnectionDocument, NodeDocument, PipelineDocument, PipelineMetadata
+from swath.documents import (
+    ConnectionDocument,
+    NodeDocument,
+    PipelineDocument,
+    PipelineMetadata,
+    PluginSource,
+    SealedPipeline,
+    sources_of,
+)
 from swath.engine import graph, registry
 from swath.engine.context import Context
 from swath.engine.node import Fittable, Node
@@ -31,6 +39,7 @@ class Pipeline:
         order: Names of the nodes, each after those it depends on.
         metadata: What a catalogue shows of it, if anything.
         plugins: Plugin names of the document.
+        sources: Plugins whose code it needs.
         stateful: Whether any node's outputs depend on earlier calls.
         effect: Whether any node that runs at inference writes outside of the process.
     """
@@ -43,12 +52,14 @@ class Pipeline:
         class_names: Mapping[str, str] | None = None,
         metadata: PipelineMetadata | None = None,
         plugins: list[str] | None = None,
+        sources: Collection[PluginSource] = (),
     ) -> None:
         self.nodes = dict(nodes)
         self.edges = tuple(edges)
         self.order = graph.sort(self.nodes, self.edges)
         self.metadata = metadata
         self.plugins = plugins
+        self.sources = tuple(sources)
         self.stateful = any(node.stateful for node in self.nodes.values())
         self.effect = any(node.effect and Stage.INFERENCE in node.stages for node in self.nodes.values())
         self._class_names = dict(class_names or {})
@@ -64,12 +75,22 @@ class Pipeline:
         nodes = graph.build_nodes(document)
         edges = graph.build_edges(document.connections, nodes)
         class_names = {entry.name: entry.class_name for entry in document.nodes}
-        pipeline = cls(nodes, edges, class_names=class_names, metadata=document.metadata, plugins=document.plugins)
+        pipeline = cls(
+            nodes,
+            edges,
+            class_names=class_names,
+            metadata=document.metadata,
+            plugins=document.plugins,
+            sources=sources_of(document),
+        )
         return pipeline.eval()
 
     def document(self) -> PipelineDocument:
-        """Return the pipeline as a document, with the arguments of its nodes as they stand now."""
-        return PipelineDocument(
+        """Return the pipeline as a document, with the arguments of its nodes as they stand now.
+
+        It is sealed where the pipeline needs plugins.
+        """
+        document = PipelineDocument(
             plugins=self.plugins,
             nodes=[
                 NodeDocument(name=name, class_name=self._class_name(name), hparams=dict(node.hparams))
@@ -83,6 +104,7 @@ class Pipeline:
             ],
             metadata=self.metadata,
         )
+        return SealedPipeline(**{**dict(document), "sources": list(self.sources)}) if self.sources else document
 
     def __call__(
         self,

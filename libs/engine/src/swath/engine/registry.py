@@ -1,6 +1,7 @@
 """Node classes by name.
 
-Classes come from the modules of `swath.engine.nodes` and from nowhere else: a document cannot make the server import.
+Classes come from the modules of `swath.engine.nodes`, and from plugins that the operator allows: a document
+alone cannot make the server import.
 """
 
 from __future__ import annotations
@@ -16,13 +17,16 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from swath.engine.node import Node
 from swath.engine.ports import Port, Stage
 from swath.errors import GraphInvalid, SwathError
+
+if TYPE_CHECKING:
+    from swath.engine.plugins.loading import Plugins
 
 PACKAGE = "swath.engine.nodes"
 REFERENCE = "cuvis_ai.node"
@@ -58,26 +62,32 @@ class Entry:
     description: str
 
 
-def lookup(class_name: str) -> type[Node]:
+def lookup(class_name: str, plugins: Plugins | None = None) -> type[Node]:
     """Return the class of a name.
 
     Takes full names below ``cuvis_ai.node`` and `swath.engine.nodes`, and bare class names. Names below those two
-    packages whose module has moved are found by their last part.
+    packages whose module has moved are found by their last part. Classes of plugins that the pipeline names come before
+    built-in ones, those of other plugins after them (docs/adr/0019).
 
     Raises:
         GraphInvalid: There is no such class.
+        PluginDenied, DependencyMissing, Precondition: A plugin has it that cannot be loaded here.
     """
     classes = _classes()
+    if plugins is not None and (named := plugins.node(class_name, named=True)) is not None:
+        return named
     package, _, bare = class_name.rpartition(".")
     ours = not package or package.split(".")[0] in ("cuvis_ai", "swath")
     if ours and bare in classes:
         return classes[bare]
+    if plugins is not None and (other := plugins.node(class_name, named=False)) is not None:
+        return other
     near = difflib.get_close_matches(bare, classes, n=3)
     hint = f"; did you mean {' or '.join(near)}?" if near else "; ListAvailableNodes names all classes"
     raise GraphInvalid(f"Unknown node class '{class_name}'{hint}", metadata={"class_name": class_name})
 
 
-def create(class_name: str, name: str, hparams: Mapping[str, Any]) -> Node:
+def create(class_name: str, name: str, hparams: Mapping[str, Any], plugins: Plugins | None = None) -> Node:
     """Build a node as a document names it.
 
     Random initial values depend on the name, the class and the arguments alone, so every replica that builds the same
@@ -86,7 +96,7 @@ def create(class_name: str, name: str, hparams: Mapping[str, Any]) -> Node:
     Raises:
         GraphInvalid: Unknown class, unknown or missing arguments, or values that the class refuses.
     """
-    cls = lookup(class_name)
+    cls = lookup(class_name, plugins)
     arguments = _arguments(cls, name, hparams)
     try:
         with _seeding, torch.random.fork_rng(devices=[]), torch.inference_mode(False):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
-from swath_pipeline.plugins import CapabilityDocument, PortDocument
+from swath.documents import CapabilityDocument, PortDocument
 
 if TYPE_CHECKING:
     from swath.engine.ports import Port

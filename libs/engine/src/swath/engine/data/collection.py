@@ -58,6 +58,7 @@ class Collection:
         labels: Category ids in a frame, 0 (background) left out; None where the data set has no labels.
         categories: Ids of category names; numbers as text are understood besides.
         stages: Samples of each split where the document gives no selectors.
+        assigned: Whether `stages` is all there is to say: whoever found the frames has applied the selectors.
     """
 
     samples: tuple[Sample, ...]
@@ -65,6 +66,7 @@ class Collection:
     labels: Callable[[Sample], frozenset[int]] | None = None
     categories: Mapping[str, int] = field(default_factory=dict)
     stages: Mapping[str, tuple[Sample, ...]] = field(default_factory=dict)
+    assigned: bool = False
 
 
 def ordered(samples: Iterable[Sample]) -> tuple[Sample, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from swath.documents import DataDocument
 from swath.engine.data.collection import Collection, Resolve
@@ -14,6 +15,9 @@ from swath.engine.data.scene import find_scene
 from swath.engine.data.splits import assign
 from swath.engine.data.tiff_paired import find_tiff_paired
 from swath.errors import FileMissing, InvalidInput
+
+if TYPE_CHECKING:
+    from swath.engine.plugins.loading import Plugins
 
 Finder = Callable[[DataDocument, Resolve], tuple[Collection, LoaderParams]]
 """Checks a document's parameters and lists the frames they name."""
@@ -43,7 +47,7 @@ def register(name: str, finder: Finder) -> None:
     _FINDERS[name] = finder
 
 
-def build(doc: DataDocument, resolve: Resolve, *, seed: int) -> DataModule:
+def build(doc: DataDocument, resolve: Resolve, *, seed: int, plugins: Plugins | None = None) -> DataModule:
     """Make the data module that a document names, with its splits resolved and checked.
 
     Args:
@@ -51,19 +55,28 @@ def build(doc: DataDocument, resolve: Resolve, *, seed: int) -> DataModule:
         resolve: Turns paths of the document into real ones; relative ones (``splits_path`` too, which cuvis_ai.v1
             refuses) are thus relative to the workspace.
         seed: Order of the train split, together with the epoch.
+        plugins: Plugins of the pipeline, whose modules come before built-in ones where the pipeline names them.
 
     Raises:
         InvalidInput: No such module, or parameters that it does not take.
+        PluginDenied: A plugin has it whose code may not run here.
         DataInvalid: Files or splits that are not what they should be.
         FileMissing: A file that a split needs is not there.
         DependencyMissing: The module needs a package that is not on this server.
     """
-    finder = _FINDERS.get(doc.data_module)
+    finder = None if plugins is None else plugins.data_module(doc.data_module, named=True)
+    finder = finder or _FINDERS.get(doc.data_module)
+    if finder is None and plugins is not None:
+        finder = plugins.data_module(doc.data_module, named=False)
     if finder is None:
-        raise InvalidInput(f"no plugin provides data module '{doc.data_module}'; available: {available()}")
+        known = sorted({*available(), *(plugins.data_modules() if plugins is not None else ())})
+        raise InvalidInput(
+            f"no plugin provides data module '{doc.data_module}'; available: {known}. A plugin is to be registered and "
+            "allowed before its pipeline is loaded"
+        )
     collection, options = finder(doc, resolve)
-    stages = assign(doc.splits, collection, resolve)
-    for sample in {sample for samples in stages.values() for sample in samples}:
+    stages = dict(collection.stages) if collection.assigned else assign(doc.splits, collection, resolve)
+    for sample in {sample for samples in stages.values() for sample in samples if not collection.assigned}:
         if not sample.file.is_file():
             raise FileMissing(
                 f"data file '{sample.file.name}' of frame {sample.uid} does not exist", metadata={"frame": sample.uid}

@@ -1,0 +1,309 @@
+"""Node classes of the reference package's base class, run as nodes of this engine.
+
+Such a class is a torch module with ``INPUT_SPECS`` and ``OUTPUT_SPECS``, ``forward(**inputs, context=...)`` and, where
+it learns statistics, ``statistical_initialization(stream)``. The class is used as it is; what differs is translated:
+ports, stages, hparams, state, fits, thresholds, metrics and pictures.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from swath.engine.context import Context
+from swath.engine.node import Decider, Fittable, Node
+from swath.engine.plugins.pull import Pull
+from swath.engine.plugins.values import given, given_context, taken
+from swath.engine.ports import ALWAYS, ANY, DICT, LIST, TEXT, DType, Port, Stage
+from swath.errors import DataInvalid, InputInvalid, SwathError
+
+_FAULTS = (ValueError, TypeError, LookupError, RuntimeError, ArithmeticError, AttributeError)
+_KINDS: Mapping[Any, DType] = {torch.Tensor: ANY, list: LIST, dict: DICT, str: TEXT}
+_FITTED = "_statistically_initialized"
+
+
+def is_reference(found: Any) -> bool:
+    """Whether something is a class that `adapt` takes."""
+    return (
+        isinstance(found, type)
+        and issubclass(found, torch.nn.Module)
+        and isinstance(getattr(found, "INPUT_SPECS", None), Mapping)
+        and isinstance(getattr(found, "OUTPUT_SPECS", None), Mapping)
+    )
+
+
+def adapt(cls: type[torch.nn.Module]) -> type[Node]:
+    """Return a node class that runs a class of the reference's base class."""
+    bases: list[type] = []
+    if _overrides(cls, "calibrate") and "logits" in cls.INPUT_SPECS:  # type: ignore[attr-defined]
+        bases.append(AdaptedDecider)
+    if _overrides(cls, "statistical_initialization"):
+        bases.append(AdaptedFittable)
+    tags = tuple(str(tag) for tag in getattr(cls, "_tags", ()))
+    category = str(getattr(cls, "_category", "unspecified"))
+    return type(
+        cls.__name__,
+        tuple(bases) or (Adapted,),
+        {
+            "__doc__": cls.__doc__,
+            "__module__": cls.__module__,
+            "reference": cls,
+            "inputs": _ports(cls.INPUT_SPECS),  # type: ignore[attr-defined]
+            "outputs": _ports(cls.OUTPUT_SPECS),  # type: ignore[attr-defined]
+            "stages": _stages(getattr(cls, "EXECUTION_STAGES", ("always",))),
+            "category": category,
+            "tags": tags,
+            "stateful": "stateful" in tags,
+            "effect": category == "sink",
+        },
+    )
+
+
+class Adapted(Node):
+    """A node whose work a module of the reference's base class does.
+
+    Attributes:
+        reference: The class of the plugin.
+        inner: The module.
+    """
+
+    reference: ClassVar[type[torch.nn.Module]]
+    inner: torch.nn.Module
+
+    def __init__(self, **hparams: Any) -> None:
+        super().__init__()
+        self.inner = self.reference(**hparams)
+        object.__setattr__(self, "inputs", _ports(self.inner.INPUT_SPECS))
+        object.__setattr__(self, "outputs", _ports(self.inner.OUTPUT_SPECS))
+        self._note_hparams()
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The node's name in its pipeline; the module takes it too."""
+        return self.__dict__["_label"]
+
+    @name.setter
+    def name(self, value: str) -> None:
+        self.__dict__["_label"] = value
+        inner = self.__dict__.get("_modules", {}).get("inner")
+        if inner is not None and hasattr(inner, "_name"):
+            inner._name = value
+
+    @classmethod
+    def _bind(cls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        return dict(kwargs)
+
+    @classmethod
+    def parameters_accepted(cls) -> tuple[str, ...]:
+        names: dict[str, None] = {}
+        for parent in cls.reference.__mro__:
+            if parent is torch.nn.Module:
+                break
+            if "__init__" not in vars(parent):
+                continue
+            parameters = list(inspect.signature(vars(parent)["__init__"]).parameters.values())[1:]
+            names |= {
+                each.name: None for each in parameters if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
+            }
+            if all(each.kind is not each.VAR_KEYWORD for each in parameters):
+                break
+        return tuple(names)
+
+    def _note_hparams(self) -> None:
+        own = getattr(self.inner, "hparams", None)
+        if isinstance(own, Mapping):
+            self.hparams = {key: _plain(value) for key, value in own.items()}
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            # Ports name attributes of the module for sizes.
+            inner = self.__dict__.get("_modules", {}).get("inner")
+            if inner is None or name.startswith("_"):
+                raise
+            return getattr(inner, name)
+
+    def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
+        values = {name: given(value, context) for name, value in inputs.items()}
+        try:
+            outputs = self.inner(**values, context=given_context(context))
+        except (SwathError, torch.OutOfMemoryError):
+            raise
+        except _FAULTS as error:
+            raise InputInvalid(
+                f"Node '{self.name}' ({type(self).__name__}): {_first_line(error)}", metadata={"node": self.name}
+            ) from error
+        return {name: taken(value) for name, value in outputs.items()}
+
+    def unfreeze(self) -> None:
+        unfreeze = getattr(self.inner, "unfreeze", None)
+        if unfreeze is None:
+            self.inner.requires_grad_(True)
+        else:
+            unfreeze()
+        self.state_changed()
+
+    def close(self) -> None:
+        cleanup = getattr(self.inner, "cleanup", None)
+        if cleanup is not None:
+            cleanup()
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        # Files are those of the reference: keys of the module, without what it is called here.
+        return self.inner.state_dict(*args, **kwargs)
+
+    def faults(self, state: Mapping[str, Tensor], *, strict: bool) -> list[str]:
+        # Only the module itself knows which shapes it takes: some have none before their fit.
+        trial = copy.deepcopy(self.inner)
+        try:
+            trial.load_state_dict(dict(state), strict=strict)
+        except _FAULTS as error:
+            lines = [line.strip() for line in str(error).splitlines()]
+            return [f"{self.name}: {line}" for line in (lines[1:] or lines) if line]
+        return []
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        if state:
+            with torch.no_grad():
+                self.inner.load_state_dict(dict(state), strict=False)
+        self.state_changed()
+
+
+class AdaptedFittable(Adapted, Fittable):
+    """One that learns statistics from a stream of batches.
+
+    The fit runs on a copy, which takes the module's place when the pass ends.
+    """
+
+    _pull: Pull | None = None
+    _trial: torch.nn.Module | None = None
+
+    @property
+    def fitted(self) -> bool:
+        return bool(getattr(self.inner, _FITTED, False)) or not self.needs_fit()
+
+    def needs_fit(self) -> bool:
+        return bool(getattr(self.inner, "requires_initial_fit", True))
+
+    def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
+        self.require_fit()
+        return super().run(inputs, context)
+
+    def begin_fit(self) -> None:
+        if self._pull is not None:
+            self._pull.abandon()
+        trial = copy.deepcopy(self.inner)
+        object.__setattr__(self, "_trial", trial)  # no part of this node's state before the pass has ended
+        object.__setattr__(self, "_pull", Pull(trial.statistical_initialization))
+
+    def fit_batch(self, inputs: dict[str, Any]) -> None:
+        assert self._pull is not None
+        try:
+            self._pull.feed(inputs)
+        except _FAULTS as error:
+            raise self._unfit(error) from error
+
+    def end_fit(self) -> None:
+        assert self._pull is not None
+        assert self._trial is not None
+        try:
+            self._pull.finish()
+        except _FAULTS as error:
+            raise self._unfit(error) from error
+        self.inner = self._trial
+        object.__setattr__(self, "_pull", None)
+        object.__setattr__(self, "_trial", None)
+        setattr(self.inner, _FITTED, True)
+        self._note_hparams()
+        self._done()
+
+    def _unfit(self, error: Exception) -> DataInvalid:
+        return DataInvalid(
+            f"Node '{self.name}' ({type(self).__name__}) cannot be fitted: {_first_line(error)}",
+            metadata={"node": self.name},
+        )
+
+    def faults(self, state: Mapping[str, Tensor], *, strict: bool) -> list[str]:
+        return Adapted.faults(self, _without(state, "fitted"), strict=strict)
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        values = _without(state, "fitted")
+        Adapted.restore(self, values)
+        if values:
+            setattr(self.inner, _FITTED, bool(state.get("fitted", True)))
+
+
+class AdaptedDecider(Adapted, Decider):
+    """One whose threshold labelled data can place."""
+
+    score_port = "logits"
+
+    @property
+    def threshold_name(self) -> str:  # type: ignore[override]
+        """The first hparam that is a threshold or a quantile."""
+        names = [name for name in self.hparams if "threshold" in name or "quantile" in name]
+        return names[0] if names else "threshold"
+
+    def calibrate(self, scores: list[Tensor], masks: list[Tensor]) -> dict[str, float]:
+        targets = torch.cat([mask if mask.dim() == 4 else mask.unsqueeze(-1) for mask in masks])
+        report = self.inner.calibrate(torch.cat(scores), targets)
+        if not report:
+            raise DataInvalid(f"Node '{self.name}' ({type(self).__name__}) has no threshold that data can place")
+        self._note_hparams()
+        return {
+            str(key): float(value)
+            for key, value in report.items()
+            if isinstance(value, int | float) and not isinstance(value, bool)
+        }
+
+
+def _ports(specs: Mapping[str, Any]) -> Mapping[str, Port]:
+    return {name: _port(spec) for name, spec in specs.items()}
+
+
+def _port(spec: Any) -> Port:
+    return Port(
+        dtype=spec.dtype if isinstance(spec.dtype, torch.dtype) else _KINDS.get(spec.dtype, ANY),
+        shape=tuple(spec.shape),
+        optional=bool(spec.optional),
+        variadic=bool(getattr(spec, "variadic", False)),
+        description=str(spec.description),
+    )
+
+
+def _stages(declared: Any) -> frozenset[Stage]:
+    names = {str(stage) for stage in declared}
+    return ALWAYS if "always" in names else frozenset(Stage(name) for name in names)
+
+
+def _overrides(cls: type, method: str) -> bool:
+    """Whether a class has its own method of a name, and not only that of an abstract or empty base."""
+    owner = next((parent for parent in cls.__mro__ if method in vars(parent)), None)
+    return owner is not None and owner.__module__ not in (
+        "cuvis_ai_core.node.node",
+        "cuvis_ai_core.deciders.base_decider",
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    if isinstance(value, Tensor):
+        return value.tolist()
+    return value if isinstance(value, bool | int | float | str | None) else str(value)
+
+
+def _without(state: Mapping[str, Tensor], key: str) -> dict[str, Tensor]:
+    return {name: value for name, value in state.items() if name != key}
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0] or type(error).__name__
