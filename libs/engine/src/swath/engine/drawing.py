@@ -1,4 +1,4 @@
-"""Pipelines as text that other programs draw: Mermaid and Graphviz DOT."""
+"""Pipelines as text that other programs draw: Mermaid and Graphviz DOT. `diagram` draws pictures."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from swath.engine.node import Fittable, Node
 from swath.engine.pipeline import Pipeline
 from swath.engine.ports import Port
 
-_COLOURS = {
+COLOURS = {
     "source": "#d5e8f7",
     "sink": "#e6e6e6",
-    "transform": "#f4f4f4",
+    "transform": "#eaeef2",
     "model": "#d9ead3",
     "loss": "#f9d9d3",
     "regularizer": "#f9d9d3",
     "metric": "#fdf0cc",
     "visualizer": "#e7def3",
+    "control": "#dff0ee",
 }
+"""Fill colours of nodes, by category."""
 
 
 def mermaid(pipeline: Pipeline) -> str:
@@ -27,13 +29,18 @@ def mermaid(pipeline: Pipeline) -> str:
     lines = ["flowchart LR"]
     for name in pipeline.order:
         node = pipeline.nodes[name]
-        parts = [f"<b>{_escaped(name)}</b>", _escaped(type(node).__name__), _fitted(node), *_free_ports(pipeline, name)]
+        parts = [
+            f"<b>{_escaped(name)}</b>",
+            _escaped(type(node).__name__),
+            fitted_state(node),
+            *_free_ports(pipeline, name),
+        ]
         lines.append(f'    {ids[name]}["{"<br/>".join(part for part in parts if part)}"]:::{node.category}')
     for edge in pipeline.edges:
         label = edge.output if edge.output == edge.input else f"{edge.output} → {edge.input}"
         lines.append(f'    {ids[edge.source]} -- "{_escaped(label)}" --> {ids[edge.target]}')
     for category in dict.fromkeys(pipeline.nodes[name].category for name in pipeline.order):
-        lines.append(f"    classDef {category} fill:{_COLOURS.get(category, '#ffffff')},stroke:#666,color:#222")
+        lines.append(f"    classDef {category} fill:{COLOURS.get(category, '#ffffff')},stroke:#666,color:#222")
     return "\n".join(lines) + "\n"
 
 
@@ -57,7 +64,8 @@ def _ids(pipeline: Pipeline) -> dict[str, str]:
     return {name: f"n{index}" for index, name in enumerate(pipeline.order)}
 
 
-def _fitted(node: Node) -> str:
+def fitted_state(node: Node) -> str:
+    """Return ``fitted`` or ``not fitted``; nothing for a node that has nothing to learn from data first."""
     if not isinstance(node, Fittable) or not node.needs_fit():
         return ""
     return "fitted" if node.fitted else "not fitted"
@@ -76,12 +84,12 @@ def _free_ports(pipeline: Pipeline, name: str) -> list[str]:
 
 
 def _table(name: str, node: Node) -> str:
-    state = _fitted(node)
+    state = fitted_state(node)
     title = f"<B>{html.escape(name)}</B><BR/>{html.escape(type(node).__name__)}" + (
         f"<BR/><I>{state}</I>" if state else ""
     )
     return (
-        f'<TABLE BORDER="1" CELLBORDER="0" CELLSPACING="0" BGCOLOR="{_COLOURS.get(node.category, "#ffffff")}"><TR>'
+        f'<TABLE BORDER="1" CELLBORDER="0" CELLSPACING="0" BGCOLOR="{COLOURS.get(node.category, "#ffffff")}"><TR>'
         f"<TD>{_ports('i', node.inputs, node, 'LEFT')}</TD><TD>{title}</TD>"
         f"<TD>{_ports('o', node.outputs, node, 'RIGHT')}</TD></TR></TABLE>"
     )

@@ -41,6 +41,7 @@ class Node(torch.nn.Module):
         optional_state: State entries that a weights file may lack; everything else must be there.
         legacy_hparams: Arguments that older documents carry and that have no effect; dropped, and not written again.
         legacy_state: State entries that older weights files carry and that have no effect.
+        open_hparams: Arguments that the constructor does not name are handed to it all the same.
         stateful: Outputs depend on earlier calls outside of training, so calls must not share an instance. A
             constructor may set it by its arguments.
         effect: Writes outside of the process, so it runs even where none of its outputs is asked for.
@@ -57,6 +58,7 @@ class Node(torch.nn.Module):
     optional_state: ClassVar[tuple[str, ...]] = ()
     legacy_hparams: ClassVar[frozenset[str]] = frozenset()
     legacy_state: ClassVar[frozenset[str]] = frozenset()
+    open_hparams: ClassVar[bool] = False
     stateful: bool = False
     effect: ClassVar[bool] = False
 

@@ -153,7 +153,7 @@ def _arguments(cls: type[Node], name: str, hparams: Mapping[str, Any]) -> dict[s
     dropped = (cls.legacy_hparams | _BASE_HPARAMS).difference(accepted)
     arguments = {key: value for key, value in hparams.items() if key not in dropped}
     unknown = [key for key in arguments if key not in accepted]
-    if unknown:
+    if unknown and not cls.open_hparams:
         raise GraphInvalid(
             f"Node '{name}' ({cls.__name__}) does not take {', '.join(map(repr, unknown))}; it takes "
             f"{', '.join(accepted) or 'no hparams'}",

@@ -12,6 +12,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -60,6 +61,8 @@ def adapt(cls: type[torch.nn.Module]) -> type[Node]:
             "tags": tags,
             "stateful": "stateful" in tags,
             "effect": category == "sink",
+            # Documents in use carry arguments that classes of the reference swallow.
+            "open_hparams": _accepted(cls)[1],
         },
     )
 
@@ -100,19 +103,7 @@ class Adapted(Node):
 
     @classmethod
     def parameters_accepted(cls) -> tuple[str, ...]:
-        names: dict[str, None] = {}
-        for parent in cls.reference.__mro__:
-            if parent is torch.nn.Module:
-                break
-            if "__init__" not in vars(parent):
-                continue
-            parameters = list(inspect.signature(vars(parent)["__init__"]).parameters.values())[1:]
-            names |= {
-                each.name: None for each in parameters if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)
-            }
-            if all(each.kind is not each.VAR_KEYWORD for each in parameters):
-                break
-        return tuple(names)
+        return _accepted(cls.reference)[0]
 
     def _note_hparams(self) -> None:
         own = getattr(self.inner, "hparams", None)
@@ -130,7 +121,11 @@ class Adapted(Node):
             return getattr(inner, name)
 
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
-        values = {name: given(value, context) for name, value in inputs.items()}
+        specs = self.inner.INPUT_SPECS
+        values = {
+            name: value.cpu().numpy() if _is_array(specs[name]) and isinstance(value, Tensor) else given(value, context)
+            for name, value in inputs.items()
+        }
         try:
             outputs = self.inner(**values, context=given_context(context))
         except (SwathError, torch.OutOfMemoryError):
@@ -263,18 +258,44 @@ class AdaptedDecider(Adapted, Decider):
         }
 
 
+def _accepted(cls: type) -> tuple[tuple[str, ...], bool]:
+    """Return the arguments that a constructor and the parents that it hands others to name, and whether any goes."""
+    names: dict[str, None] = {}
+    for parent in cls.__mro__:
+        if "__init__" not in vars(parent) or parent is torch.nn.Module:
+            continue
+        parameters = list(inspect.signature(vars(parent)["__init__"]).parameters.values())[1:]
+        names |= {each.name: None for each in parameters if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)}
+        if all(each.kind is not each.VAR_KEYWORD for each in parameters):
+            return tuple(names), False
+    return tuple(names), True
+
+
 def _ports(specs: Mapping[str, Any]) -> Mapping[str, Port]:
     return {name: _port(spec) for name, spec in specs.items()}
 
 
 def _port(spec: Any) -> Port:
     return Port(
-        dtype=spec.dtype if isinstance(spec.dtype, torch.dtype) else _KINDS.get(spec.dtype, ANY),
+        dtype=_dtype(spec),
         shape=tuple(spec.shape),
         optional=bool(spec.optional),
         variadic=bool(getattr(spec, "variadic", False)),
         description=str(spec.description),
     )
+
+
+def _is_array(spec: Any) -> bool:
+    """Whether a numpy array travels over a port of the reference; here a tensor does."""
+    return isinstance(spec.dtype, type) and issubclass(spec.dtype, np.generic | np.ndarray)
+
+
+def _dtype(spec: Any) -> DType:
+    if isinstance(spec.dtype, torch.dtype):
+        return spec.dtype
+    if _is_array(spec) and issubclass(spec.dtype, np.generic):
+        return torch.from_numpy(np.zeros(1, spec.dtype)).dtype
+    return _KINDS.get(spec.dtype, ANY)
 
 
 def _stages(declared: Any) -> frozenset[Stage]:

@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from swath.engine.context import Context
 from swath.engine.records import Measurement, Picture
@@ -31,7 +32,9 @@ def given(value: Any, context: Context) -> Any:
 
 
 def taken(value: Any) -> Any:
-    """Return an output as this engine takes it: metrics and pictures in lists become its own."""
+    """Return an output as this engine takes it: arrays become tensors, metrics and pictures in lists its own."""
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(np.ascontiguousarray(value))
     if not isinstance(value, list):
         return value
     return [_taken_record(item) for item in value]
