@@ -20,6 +20,7 @@ def test_list_names_every_service(ask):
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",
         "grpc.reflection.v1alpha.ServerReflection",
+        "swath.pipeline.v1.NodeService",
         "swath.training.v1.RunService",
         "swath.workspace.v1.WorkspaceService",
     ]
@@ -27,7 +28,7 @@ def test_list_names_every_service(ask):
 
 def test_describe_shows_the_methods(ask):
     text = ask("describe")
-    assert text.count("rpc ") >= 28 + 6 + 1
+    assert text.count("rpc ") >= 28 + 6 + 1 + 1
 
 
 def test_a_call_without_any_proto_file(grpcurl, server):

@@ -35,6 +35,7 @@ def test_the_main_job_runs_through_it(suite: Suite) -> None:
     [
         "",
         "cuvis_ai.v1.CuvisAIService",
+        "swath.pipeline.v1.NodeService",
         "swath.training.v1.RunService",
         "swath.workspace.v1.WorkspaceService",
         *(f"swath.{part}" for part in ("session", "config", "pipeline", "training", "inference")),

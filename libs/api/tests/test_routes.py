@@ -2,8 +2,9 @@
 
 from collections import Counter
 
-from swath.api import CUVIS, ROUTES, RUNS, WORKSPACE, owner, services
+from swath.api import CUVIS, NODES, ROUTES, RUNS, WORKSPACE, owner, services
 from swath.cuvis_ai.v1 import cuvis_ai_pb2
+from swath.pipeline.v1 import nodes_pb2
 from swath.training.v1 import runs_pb2
 from swath.workspace.v1 import workspace_pb2
 
@@ -17,6 +18,7 @@ def test_every_public_method_has_exactly_one_owner():
         cuvis_ai_pb2.DESCRIPTOR.services_by_name["CuvisAIService"],
         workspace_pb2.DESCRIPTOR.services_by_name["WorkspaceService"],
         runs_pb2.DESCRIPTOR.services_by_name["RunService"],
+        nodes_pb2.DESCRIPTOR.services_by_name["NodeService"],
     )
     assert set(ROUTES) == {method for service in public for method in _methods(service)}
 
@@ -29,6 +31,7 @@ def test_services_that_own_part_of_the_api():
     assert services(CUVIS) == ("session", "config", "pipeline", "training", "inference")
     assert services(WORKSPACE) == ("session",)
     assert services(RUNS) == ("training",)
+    assert services(NODES) == ("pipeline",)
 
 
 def test_a_method_that_nobody_owns():

@@ -15,11 +15,11 @@ runner = CliRunner()
 def test_help_lists_own_commands_and_those_of_other_packages() -> None:
     result = runner.invoke(app, ["--help"])
     assert result.exit_code == 0
-    for name in ("train", "logs", "infer", "restore", "ls", "cp", "rm", "version", "serve"):
+    for name in ("train", "logs", "infer", "restore", "nodes", "pipeline", "ls", "cp", "rm", "version", "serve"):
         assert name in result.output
 
 
-@pytest.mark.parametrize("command", ["train", "logs", "infer", "restore", "ls", "cp", "rm"])
+@pytest.mark.parametrize("command", ["train", "logs", "infer", "restore", "nodes", "pipeline", "ls", "cp", "rm"])
 def test_each_command_has_help_and_connection_options(command: str) -> None:
     result = runner.invoke(app, [command, "--help"])
     assert result.exit_code == 0

@@ -110,7 +110,7 @@ async def test_a_stop_is_accepted_even_when_nothing_runs(world: World, stub) -> 
     assert (await stub.StopTrain(pb.StopTrainRequest(session_id=session.id))).accepted
 
 
-async def test_capabilities_are_those_of_the_contract(stub) -> None:
+async def test_capabilities_are_those_of_the_contract_as_the_documents_have_them(stub) -> None:
     answer = await stub.GetTrainingCapabilities(pb.GetTrainingCapabilitiesRequest())
 
     assert set(answer.supported_optimizers) == {"adam", "adamw", "sgd"}
@@ -121,13 +121,20 @@ async def test_capabilities_are_those_of_the_contract(stub) -> None:
         }
         for callback in answer.supported_callbacks
     }
-    assert callbacks == {
-        "EarlyStopping": {"monitor": "*", "patience": "10", "mode": "min"},
-        "ModelCheckpoint": {"dirpath": "*", "monitor": "*", "mode": "max", "save_top_k": "1"},
-        "LearningRateMonitor": {"logging_interval": "epoch", "log_momentum": "False"},
-    }
-    assert {parameter.name: parameter.default_value for parameter in answer.scheduler_params.parameters} == {
-        "monitor": "",
-        "factor": "0.1",
-        "patience": "10",
-    }
+    assert callbacks["EarlyStopping"].items() >= {"monitor": "*", "patience": "10", "mode": "min"}.items()
+    assert callbacks["ModelCheckpoint"].items() >= {"dirpath": "checkpoints", "save_top_k": "3"}.items()
+    assert callbacks["LearningRateMonitor"].items() >= {"logging_interval": "epoch", "log_momentum": "False"}.items()
+    schedulers = {parameter.name: parameter.default_value for parameter in answer.scheduler_params.parameters}
+    assert schedulers.items() >= {"monitor": "", "factor": "0.1", "patience": "10"}.items()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "validation"),
+    [("lr", "float", "> 0, <= 1"), ("betas", "tuple", ""), ("weight_decay", "float", ">= 0, <= 1")],
+)
+async def test_parameters_have_types_ranges_and_descriptions(stub, name, kind, validation) -> None:
+    answer = await stub.GetTrainingCapabilities(pb.GetTrainingCapabilitiesRequest())
+
+    found = {parameter.name: parameter for parameter in answer.optimizer_params.parameters}[name]
+    assert (found.type, found.validation) == (kind, validation)
+    assert found.description

@@ -6,7 +6,7 @@ import asyncio
 import importlib
 from contextlib import AsyncExitStack
 
-from swath.api import CUVIS
+from swath.api import CUVIS, NODES
 from swath.service import HealthBoard, slice_handler
 from swath.service.process import Assembly
 from swath.service.replica import ReplicaSettings, remote_sessions
@@ -20,8 +20,8 @@ async def assemble(settings: ReplicaSettings, stack: AsyncExitStack) -> Assembly
     workspace = open_workspace(settings, settings.state, settings.configs)
     servicer = compose(sessions, open_artifacts(settings, settings.state), workspace)
     return Assembly(
-        handlers=(slice_handler(CUVIS, "pipeline", servicer),),
-        names=(CUVIS,),
+        handlers=(slice_handler(CUVIS, "pipeline", servicer), slice_handler(NODES, "pipeline", servicer)),
+        names=(CUVIS, NODES),
         health=HealthBoard(("pipeline",)),
         warm_up=_import_engine,
     )

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from swath.documents import PipelineDocument, PluginManifest, load_yaml, parse
-from swath.engine.plugins.sealing import manifests
-from swath.errors import InvalidInput
+from swath.documents import PipelineDocument, PluginManifest, load_yaml, parse, sources_of
+from swath.engine.plugins.sealing import Sealing, manifests
+from swath.errors import GraphInvalid, InvalidInput, NotFound, SwathError
 from swath.service import Sessions, pipeline_of
 from swath.storage import ArtifactStore
 from swath_pipeline import workbench
 
 if TYPE_CHECKING:
+    from swath.engine.describing import Description
     from swath.engine.pipeline import Pipeline
     from swath.engine.ports import Port
     from swath.engine.registry import Entry
@@ -95,6 +98,20 @@ class Introspection:
         session = await self._sessions.get(session_id)
         return await asyncio.to_thread(_catalogue), list(manifests(session.plugins).values())
 
+    async def describe(self, session_id: str, names: tuple[str, ...]) -> list[Description]:
+        """Describe node classes: built-in ones, and those of the session's plugins that may run here.
+
+        Args:
+            session_id: A session, or nothing.
+            names: Full or bare names; nothing means all classes.
+
+        Raises:
+            NotFound: There is no class of a name.
+            PluginDenied, DependencyMissing, Precondition: A class that was named is of a plugin that cannot be loaded.
+        """
+        plugins = (await self._sessions.get(session_id)).plugins if session_id else ()
+        return await asyncio.to_thread(_describe, plugins, names)
+
     async def _specs_of(self, session_id: str) -> _Specs:
         session = await self._sessions.get(session_id)
         return await asyncio.to_thread(self._specs, pipeline_of(session), session.weights_digest)
@@ -111,6 +128,34 @@ def _catalogue() -> list[Entry]:
     from swath.engine import registry
 
     return list(registry.catalogue())
+
+
+def _describe(plugins: Sequence[str], names: tuple[str, ...]) -> list[Description]:
+    from swath.engine import registry
+    from swath.engine.describing import describe
+    from swath.engine.plugins.loading import Plugins
+
+    offered = [name for manifest in manifests(plugins).values() for name in manifest.nodes]
+    sealing = Sealing(plugins)
+
+    def find(name: str) -> Description:
+        entry = {"nodes": [{"name": "node", "class_name": name}]}
+        document: PipelineDocument = parse("pipeline", entry)
+        try:
+            cls = registry.lookup(name, Plugins(sources_of(sealing.seal(document))))
+        except GraphInvalid as error:
+            refusal = sealing.refusal(error, document)
+            raise NotFound(error.message) if refusal is error else refusal from error
+        return describe(cls, registry.full_path(cls) if cls.__module__.startswith(registry.PACKAGE) else name)
+
+    if names:
+        return [find(name) for name in names]
+    found = [describe(cls, registry.full_path(cls)) for cls in registry.classes().values()]
+    for name in offered:
+        # One plugin that cannot be loaded must not hide all others; whoever asks for its class is told why.
+        with contextlib.suppress(SwathError):
+            found.append(find(name))
+    return list({each.full_path: each for each in found}.values())
 
 
 def _draw_document(content: str, kind: str) -> tuple[bytes, str]:

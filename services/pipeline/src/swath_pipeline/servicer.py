@@ -7,7 +7,8 @@ from typing import Any
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.documents import PipelineMetadata, PluginManifest, canonical
-from swath_pipeline.adapters.specs import capability_info, entry_info, tensor_spec
+from swath.pipeline.v1 import nodes_pb2
+from swath_pipeline.adapters.specs import capability_info, description, entry_info, tensor_spec
 from swath_pipeline.discovery import Discovery, Found
 from swath_pipeline.introspection import Introspection
 from swath_pipeline.loading import Loading
@@ -16,7 +17,7 @@ from swath_pipeline.saving import Saving
 
 
 class PipelineServicer:
-    """The methods of CuvisAIService that the pipeline service owns."""
+    """The methods of CuvisAIService that the pipeline service owns, and those of NodeService."""
 
     def __init__(
         self, loading: Loading, saving: Saving, discovery: Discovery, introspection: Introspection, plugins: Plugins
@@ -142,6 +143,12 @@ class PipelineServicer:
                 if capability.kind == "node"
             ]
         return pb.ListAvailableNodesResponse(nodes=nodes)
+
+    async def DescribeNodes(
+        self, request: nodes_pb2.DescribeNodesRequest, context: Any
+    ) -> nodes_pb2.DescribeNodesResponse:
+        found = await self._introspection.describe(request.session_id, tuple(request.class_names))
+        return nodes_pb2.DescribeNodesResponse(nodes=map(description, found))
 
 
 def _metadata(metadata: PipelineMetadata) -> pb.PipelineMetadata:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from swath.api import CUVIS, RUNS, WORKSPACE
+from swath.api import CUVIS, NODES, RUNS, WORKSPACE
 from swath.errors import Unavailable
 from swath.service import HealthBoard, OwnedSessions, Server, slice_handler
 from swath.service.logs import Telemetry
@@ -77,7 +77,8 @@ class Standalone:
         handlers = [slice_handler(CUVIS, part, cuvis[part]) for part in PARTS]
         handlers.append(slice_handler(WORKSPACE, "session", WorkspaceServicer(self._files)))
         handlers.append(slice_handler(RUNS, "training", self._training.runs))
-        self._server = Server(settings, handlers, (CUVIS, WORKSPACE, RUNS), self.health)
+        handlers.append(slice_handler(NODES, "pipeline", cuvis["pipeline"]))
+        self._server = Server(settings, handlers, (CUVIS, WORKSPACE, RUNS, NODES), self.health)
         self._warming: asyncio.Task[None] | None = None
 
     @property

@@ -1,16 +1,42 @@
-"""What gradient training can be told, as GetTrainingCapabilities lists it."""
+"""What gradient training can be told, as GetTrainingCapabilities lists it: read off the documents that check it."""
 
 from __future__ import annotations
 
+import types
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
-from swath.documents import OPTIMIZERS, SCHEDULERS
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from swath.documents import (
+    OPTIMIZERS,
+    SCHEDULERS,
+    CheckpointDocument,
+    Document,
+    EarlyStoppingDocument,
+    LearningRateMonitorDocument,
+    OptimizerDocument,
+    SchedulerDocument,
+)
+
+_TYPES = {str: "string", int: "int", float: "float", bool: "bool", tuple: "tuple", list: "list", dict: "dict"}
+_BOUNDS = (("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<="))
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter; defaults are text, empty for none."""
+    """One parameter; defaults are text, empty for none.
+
+    Attributes:
+        name: Its name.
+        type: ``string``, ``int``, ``float``, ``bool`` or ``tuple``; several with bars between them.
+        description: One sentence.
+        default: As text.
+        required: Whether a document must have it.
+        validation: ``> 0, <= 1`` or ``in ['min', 'max']``; empty where any value of the type goes.
+    """
 
     name: str
     type: str
@@ -29,49 +55,61 @@ class Callback:
     parameters: tuple[Parameter, ...]
 
 
+def parameters(document: type[Document], *left_out: str) -> tuple[Parameter, ...]:
+    """Return the fields of a document as parameters."""
+    return tuple(_parameter(name, field) for name, field in document.model_fields.items() if name not in left_out)
+
+
+def _parameter(name: str, field: FieldInfo) -> Parameter:
+    options = [option for option in _options(field.annotation) if option is not type(None)]
+    choices = [value for option in options if get_origin(option) is Literal for value in get_args(option)]
+    kinds = [
+        type(value) if get_origin(option) is Literal else option for option in options for value in _values(option)
+    ]
+    rules = [f"in {choices}"] if choices and len(choices) == len(kinds) else []
+    rules += [
+        f"{sign} {getattr(constraint, word):g}"
+        for constraint in field.metadata
+        for word, sign in _BOUNDS
+        if getattr(constraint, word, None) is not None
+    ]
+    default = field.get_default(call_default_factory=True)
+    return Parameter(
+        name=name,
+        type="|".join(dict.fromkeys(_TYPES.get(get_origin(kind) or kind, kind.__name__) for kind in kinds)),
+        description=field.description or "",
+        default="" if default is None or default is PydanticUndefined else str(default),
+        required=field.is_required(),
+        validation=", ".join(rules),
+    )
+
+
+def _options(annotation: Any) -> Iterator[Any]:
+    """Yield the types that a field takes."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        yield from _options(get_args(annotation)[0])
+    elif origin in (Union, types.UnionType):
+        for option in get_args(annotation):
+            yield from _options(option)
+    else:
+        yield annotation
+
+
+def _values(option: Any) -> tuple[Any, ...]:
+    return get_args(option) if get_origin(option) is Literal else (option,)
+
+
+def _callback(name: str, document: type[Document]) -> Callback:
+    return Callback(name, (document.__doc__ or "").rstrip("."), parameters(document))
+
+
 OPTIMIZER_NAMES: Final = OPTIMIZERS
 SCHEDULER_NAMES: Final = SCHEDULERS
-
 CALLBACKS: Final = (
-    Callback(
-        "EarlyStopping",
-        "Ends a run when a watched value no longer improves",
-        (
-            Parameter("monitor", "string", "The value watched, such as val_loss", required=True),
-            Parameter("patience", "int", "Checks without improvement before the run ends", "10"),
-            Parameter("mode", "string", "Whether less or more is better", "min", validation="in ['min', 'max']"),
-        ),
-    ),
-    Callback(
-        "ModelCheckpoint",
-        "Keeps the best states of a run as files",
-        (
-            Parameter("dirpath", "string", "Folder of the files", required=True),
-            Parameter("monitor", "string", "The value that decides which are best", required=True),
-            Parameter("mode", "string", "Whether less or more is better", "max", validation="in ['min', 'max']"),
-            Parameter("save_top_k", "int", "How many of the best are kept", "1"),
-        ),
-    ),
-    Callback(
-        "LearningRateMonitor",
-        "Reports learning rates",
-        (
-            Parameter(
-                "logging_interval", "string", "Each step or each epoch", "epoch", validation="in ['step', 'epoch']"
-            ),
-            Parameter("log_momentum", "bool", "Report momentum too", "False"),
-        ),
-    ),
+    _callback("EarlyStopping", EarlyStoppingDocument),
+    _callback("ModelCheckpoint", CheckpointDocument),
+    _callback("LearningRateMonitor", LearningRateMonitorDocument),
 )
-
-OPTIMIZER_PARAMETERS: Final = (
-    Parameter("lr", "float", "Learning rate", required=True),
-    Parameter("weight_decay", "float", "L2 penalty; decoupled decay with adamw", "0.0"),
-    Parameter("betas", "tuple", "Decay rates of adam's and adamw's moments"),
-)
-
-SCHEDULER_PARAMETERS: Final = (
-    Parameter("monitor", "string", "plateau: the value watched"),
-    Parameter("factor", "float", "plateau: factor of a reduction", "0.1"),
-    Parameter("patience", "int", "plateau: epochs without improvement before a reduction", "10"),
-)
+OPTIMIZER_PARAMETERS: Final = parameters(OptimizerDocument, "name")
+SCHEDULER_PARAMETERS: Final = parameters(SchedulerDocument, "name")

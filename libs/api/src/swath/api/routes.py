@@ -12,6 +12,7 @@ from types import MappingProxyType
 CUVIS = "cuvis_ai.v1.CuvisAIService"
 WORKSPACE = "swath.workspace.v1.WorkspaceService"
 RUNS = "swath.training.v1.RunService"
+NODES = "swath.pipeline.v1.NodeService"
 SESSIONS = "swath.session.v1.SessionAuthority"
 """Private: what the other services ask of the session service."""
 PROFILES = "swath.inference.v1.ProfileShare"
@@ -44,6 +45,7 @@ _METHODS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     WORKSPACE: {"session": ("Put", "ResumePut", "Get", "Stat", "List", "Delete")},
     RUNS: {"training": ("ReadLogs",)},
+    NODES: {"pipeline": ("DescribeNodes",)},
 }
 
 ROUTES: Mapping[str, str] = MappingProxyType(
@@ -110,6 +112,7 @@ IDEMPOTENT: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         WORKSPACE: ("List", "ResumePut", "Stat"),
         RUNS: ("ReadLogs",),
+        NODES: ("DescribeNodes",),
         # Updates compare and set: one that is sent again conflicts with itself, and its caller looks again.
         SESSIONS: ("ReadSessions", "UpdateSession"),
         PROFILES: ("ReadProfiles",),

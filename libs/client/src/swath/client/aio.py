@@ -33,6 +33,8 @@ from swath.client.runs import Position
 from swath.client.workspace import AsyncWorkspace
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.cuvis_ai.v1.cuvis_ai_pb2_grpc import CuvisAIServiceStub
+from swath.pipeline.v1 import nodes_pb2
+from swath.pipeline.v1.nodes_pb2_grpc import NodeServiceStub
 from swath.training.v1.runs_pb2_grpc import RunServiceStub
 from swath.workspace.v1.workspace_pb2_grpc import WorkspaceServiceStub
 
@@ -45,6 +47,7 @@ class AsyncClient:
     Attributes:
         config: As given.
         stub: The generated stub, for what has no method here; its calls are to be awaited.
+        node_stub: The generated stub of NodeService, likewise.
         workspace: The server's files.
     """
 
@@ -55,6 +58,7 @@ class AsyncClient:
         any_channel: Any = self._channel
         self.stub: Any = CuvisAIServiceStub(any_channel)
         self.workspace = AsyncWorkspace(self.config, WorkspaceServiceStub(any_channel))
+        self.node_stub: Any = NodeServiceStub(any_channel)
         self._runs: Any = RunServiceStub(any_channel)
 
     async def __aenter__(self) -> AsyncClient:
@@ -81,7 +85,7 @@ class AsyncClient:
 
     async def call(self, call: Call[R]) -> R:
         """As `Client.call`."""
-        method = getattr(self.stub, call.method)
+        method = getattr(getattr(self, call.stub), call.method)
         with translated(call.method, self.config.target):
             reply = await method(call.request, timeout=self.config.timeout_s, metadata=self.config.call_metadata())
         return call.read(reply)
@@ -112,6 +116,14 @@ class AsyncClient:
     async def pipelines(self, tag: str = "") -> list[pb.PipelineInfo]:
         """As `Client.pipelines`."""
         return await self.call(calls.list_pipelines(tag))
+
+    async def pipeline_info(self, path: str) -> pb.PipelineInfo:
+        """As `Client.pipeline_info`."""
+        return await self.call(calls.pipeline_info(path))
+
+    async def draw(self, content: str, kind: str = "svg") -> bytes:
+        """As `Client.draw`."""
+        return await self.call(calls.visualization("", kind, content))
 
     async def logs(self, run_id: str, *, follow: bool = False) -> AsyncIterator[LogLine]:
         """As `Client.logs`, for ``async for``."""
@@ -211,6 +223,22 @@ class AsyncSession:
     async def infer(self, *, outputs: Iterable[str] = (), text_prompt: str = "", **inputs: Any) -> Outputs:
         """As `Session.infer`."""
         return await self._client.call(calls.infer(self.id, inputs, outputs, text_prompt))
+
+    async def load_plugin(self, manifest: Mapping[str, Any] | bytes) -> str:
+        """As `Session.load_plugin`."""
+        return await self._client.call(calls.load_plugin(self.id, manifest))
+
+    async def nodes(self) -> list[pb.NodeInfo]:
+        """As `Session.nodes`."""
+        return await self._client.call(calls.list_nodes(self.id))
+
+    async def describe_nodes(self, *names: str) -> list[nodes_pb2.NodeDescription]:
+        """As `Session.describe_nodes`."""
+        return await self._client.call(calls.describe_nodes(self.id, names))
+
+    async def draw(self, kind: str = "svg") -> bytes:
+        """As `Session.draw`."""
+        return await self._client.call(calls.visualization(self.id, kind, ""))
 
     async def inputs(self) -> dict[str, pb.TensorSpec]:
         """As `Session.inputs`."""

@@ -17,6 +17,7 @@ from swath.client.errors import LocalError
 from swath.client.tensors import proto_to_numpy, tensor_to_proto
 from swath.client.workflow import config_search_paths, trainrun_path
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
+from swath.pipeline.v1 import nodes_pb2
 from swath.training.v1 import runs_pb2
 
 R = TypeVar("R")
@@ -37,11 +38,13 @@ class Call(Generic[R]):
         method: Name of the RPC.
         request: Its request message.
         read: Turns the response message into what a user of the client gets.
+        stub: The client's attribute that has the method.
     """
 
     method: str
     request: Any
     read: Callable[[Any], R]
+    stub: str = "stub"
 
 
 class Outputs(dict[str, np.ndarray]):
@@ -207,6 +210,36 @@ def restore(path: str, weights: str | None, strict: bool, session_id: str) -> Ca
 def list_pipelines(tag: str) -> Call[list[pb.PipelineInfo]]:
     request = pb.ListAvailablePipelinesRequest(filter_tag=tag or None)
     return Call("ListAvailablePipelines", request, lambda reply: list(reply.pipelines))
+
+
+def list_nodes(session_id: str) -> Call[list[pb.NodeInfo]]:
+    request = pb.ListAvailableNodesRequest(session_id=session_id)
+    return Call("ListAvailableNodes", request, lambda reply: list(reply.nodes))
+
+
+def describe_nodes(session_id: str, names: Iterable[str]) -> Call[list[nodes_pb2.NodeDescription]]:
+    request = nodes_pb2.DescribeNodesRequest(session_id=session_id, class_names=list(names))
+    return Call("DescribeNodes", request, lambda reply: list(reply.nodes), "node_stub")
+
+
+def load_plugin(session_id: str, manifest: Mapping[str, Any] | bytes) -> Call[str]:
+    request = pb.LoadPluginRequest(session_id=session_id, manifest=pb.PluginManifest(config_bytes=_json(manifest)))
+    return Call("LoadPlugin", request, _read_plugin)
+
+
+def pipeline_info(path: str) -> Call[pb.PipelineInfo]:
+    return Call("GetPipelineInfo", pb.GetPipelineInfoRequest(pipeline_path=path), lambda reply: reply.pipeline_info)
+
+
+def visualization(session_id: str, kind: str, content: str) -> Call[bytes]:
+    request = pb.GetPipelineVisualizationRequest(session_id=session_id, format=kind, config_content=content)
+    return Call("GetPipelineVisualization", request, lambda reply: reply.image_data)
+
+
+def _read_plugin(reply: pb.LoadPluginResponse) -> str:
+    if reply.error:
+        raise LocalError(f"the server refused the manifest: {reply.error}")
+    return reply.registered_plugin
 
 
 def _read_outputs(reply: pb.InferenceResponse) -> Outputs:

@@ -32,6 +32,8 @@ from swath.client.runs import Position
 from swath.client.workspace import Workspace
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.cuvis_ai.v1.cuvis_ai_pb2_grpc import CuvisAIServiceStub
+from swath.pipeline.v1 import nodes_pb2
+from swath.pipeline.v1.nodes_pb2_grpc import NodeServiceStub
 from swath.training.v1.runs_pb2_grpc import RunServiceStub
 from swath.workspace.v1.workspace_pb2_grpc import WorkspaceServiceStub
 
@@ -47,6 +49,7 @@ class Client:
     Attributes:
         config: As given.
         stub: The generated stub, for what has no method here.
+        node_stub: The generated stub of NodeService, likewise.
         workspace: The server's files.
     """
 
@@ -55,6 +58,7 @@ class Client:
         self._channel = channel.open_channel(self.config)
         self.stub = CuvisAIServiceStub(self._channel)
         self.workspace = Workspace(self.config, WorkspaceServiceStub(self._channel))
+        self.node_stub = NodeServiceStub(self._channel)
         self._runs = RunServiceStub(self._channel)
 
     def __enter__(self) -> Client:
@@ -94,7 +98,7 @@ class Client:
         Raises:
             CallError: The server, or the way to it, refused.
         """
-        method = getattr(self.stub, call.method)
+        method = getattr(getattr(self, call.stub), call.method)
         with translated(call.method, self.config.target):
             reply = method(call.request, timeout=self.config.timeout_s, metadata=self.config.call_metadata())
         return call.read(reply)
@@ -129,6 +133,14 @@ class Client:
     def pipelines(self, tag: str = "") -> list[pb.PipelineInfo]:
         """Pipelines that the server has below ``configs/pipeline``, or those with a tag."""
         return self.call(calls.list_pipelines(tag))
+
+    def pipeline_info(self, path: str) -> pb.PipelineInfo:
+        """A pipeline below ``configs/pipeline`` with its text; `path` ends in .yaml."""
+        return self.call(calls.pipeline_info(path))
+
+    def draw(self, content: str, kind: str = "svg") -> bytes:
+        """A picture of a pipeline document given as YAML: png, svg, dot or mermaid."""
+        return self.call(calls.visualization("", kind, content))
 
     def logs(self, run_id: str, *, follow: bool = False) -> Iterator[LogLine]:
         """What the workers of a run have logged, oldest line first; a connection that breaks is made again.
@@ -268,6 +280,26 @@ class Session:
                 None leaves an input out.
         """
         return self._client.call(calls.infer(self.id, inputs, outputs, text_prompt))
+
+    def load_plugin(self, manifest: Mapping[str, Any] | bytes) -> str:
+        """Register a plugin by its manifest and return its name.
+
+        Raises:
+            LocalError: The manifest is not what it should be.
+        """
+        return self._client.call(calls.load_plugin(self.id, manifest))
+
+    def nodes(self) -> list[pb.NodeInfo]:
+        """Node classes that there are, those of the session's plugins included."""
+        return self._client.call(calls.list_nodes(self.id))
+
+    def describe_nodes(self, *names: str) -> list[nodes_pb2.NodeDescription]:
+        """Node classes with their constructors' arguments; all of them if none are named."""
+        return self._client.call(calls.describe_nodes(self.id, names))
+
+    def draw(self, kind: str = "svg") -> bytes:
+        """A picture of the session's pipeline: png, svg, dot or mermaid."""
+        return self._client.call(calls.visualization(self.id, kind, ""))
 
     def inputs(self) -> dict[str, pb.TensorSpec]:
         """Inputs that the pipeline takes from a batch."""

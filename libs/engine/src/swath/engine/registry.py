@@ -112,6 +112,11 @@ def create(class_name: str, name: str, hparams: Mapping[str, Any], plugins: Plug
     return node
 
 
+def classes() -> Mapping[str, type[Node]]:
+    """Return all built-in classes by bare name."""
+    return _classes()
+
+
 def catalogue() -> tuple[Entry, ...]:
     """Return all classes, sorted by name."""
     return tuple(

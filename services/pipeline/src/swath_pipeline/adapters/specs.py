@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.documents import CapabilityDocument, PortDocument
+from swath.pipeline.v1 import nodes_pb2
+from swath_pipeline.icons import icon
 
 if TYPE_CHECKING:
+    from swath.engine.describing import Description
     from swath.engine.ports import Port
     from swath.engine.registry import Entry
 
@@ -26,6 +29,7 @@ def entry_info(entry: Entry) -> pb.NodeInfo:
         source="builtin",
         input_specs={name: _port(name, port) for name, port in entry.inputs.items()},
         output_specs={name: _port(name, port) for name, port in entry.outputs.items()},
+        icon_svg=icon(entry.category),
         category=_category(entry.category),
         tags=_tags(entry.tags),
     )
@@ -40,9 +44,35 @@ def capability_info(capability: CapabilityDocument, plugin: str) -> pb.NodeInfo:
         plugin_name=plugin,
         input_specs={name: _described(name, port) for name, port in capability.input_specs.items()},
         output_specs={name: _described(name, port) for name, port in capability.output_specs.items()},
-        icon_svg=(capability.icon_svg or "").encode(),
+        icon_svg=(capability.icon_svg or "").encode() or icon(capability.category or ""),
         category=_category(capability.category or ""),
         tags=_tags(capability.tags),
+    )
+
+
+def description(described: Description) -> nodes_pb2.NodeDescription:
+    """Return what there is to say of a node class."""
+    return nodes_pb2.NodeDescription(
+        full_path=described.full_path,
+        summary=described.summary,
+        documentation=described.documentation,
+        hparams=[
+            nodes_pb2.Hparam(
+                name=hparam.name,
+                type=hparam.type,
+                required=hparam.required,
+                default_json=hparam.default,
+                description=hparam.description,
+                choices=hparam.choices,
+            )
+            for hparam in described.hparams
+        ],
+        stages=described.stages,
+        fittable=described.fittable,
+        calibratable=described.calibratable,
+        stateful=described.stateful,
+        effect=described.effect,
+        trainable_buffers=described.trainable_buffers,
     )
 
 

@@ -1,0 +1,96 @@
+"""``swath pipeline``: pipelines that the server has."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from swath.client.cli.connection import connects
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_KINDS = {".png": "png", ".svg": "svg", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid"}
+
+
+class Action(StrEnum):
+    """What to do with pipelines."""
+
+    LIST = "list"
+    SHOW = "show"
+    DRAW = "draw"
+
+
+@connects
+def pipeline(
+    client: Any,
+    action: Annotated[Action, typer.Argument(help="list them, show one, or draw one to a file.", show_default=False)],
+    path: Annotated[str, typer.Argument(help="A pipeline's path, as list gives it; .yaml may be left out.")] = "",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="draw: file to write; .png, .svg, .dot or .mmd.")
+    ] = None,
+    tag: Annotated[str, typer.Option(help="list: only those with a tag.")] = "",
+) -> None:
+    """List, show and draw the pipelines that the server has."""
+    from rich.console import Console
+
+    from swath.client.errors import LocalError
+
+    console = Console()
+    if action is Action.LIST:
+        _list(console, client.pipelines(tag))
+        return
+    if not path:
+        raise LocalError(f"which pipeline? write: swath pipeline {action} PATH; swath pipeline list names all")
+    info = client.pipeline_info(path if path.endswith(".yaml") else f"{path}.yaml")
+    if action is Action.SHOW:
+        _show(console, info)
+        return
+    file = out or Path(f"{Path(path).stem}.png")
+    kind = _KINDS.get(file.suffix.lower())
+    if kind is None:
+        raise LocalError(f"{file} must end in one of {', '.join(_KINDS)}")
+    file.write_bytes(client.draw(info.yaml_content, kind))
+    typer.echo(f"wrote {file}")
+
+
+def _list(console: Console, found: list[Any]) -> None:
+    from rich.markup import escape
+
+    from swath.client.cli.nodes import plain_table
+
+    table = plain_table("path", "weights", "tags", "name")
+    for info in found:
+        weights = "yes" if info.weights_path else ""
+        table.add_row(info.pipeline_path, weights, " ".join(info.metadata.tags), escape(info.metadata.name))
+    console.print(table)
+
+
+def _show(console: Console, info: Any) -> None:
+    import yaml
+    from rich.markup import escape
+
+    from swath.client.cli.nodes import plain_table
+
+    document = yaml.safe_load(info.yaml_content)
+    console.print(f"[bold]{escape(info.metadata.name)}[/]  [dim]{info.pipeline_path}[/]")
+    if info.metadata.description:
+        console.print(escape(info.metadata.description))
+    console.print()
+    feeds: dict[str, list[str]] = {}
+    for edge in document.get("connections") or ():
+        source, target = str(edge["source"]).split("."), str(edge["target"]).split(".")
+        feeds.setdefault(target[0], []).append(f"{target[-1]} [dim]←[/] {source[0]}.{source[-1]}")
+    table = plain_table("node", "class", "inputs", "arguments")
+    for node in document.get("nodes") or ():
+        hparams = node.get("hparams") or {}
+        table.add_row(
+            f"[bold]{escape(node['name'])}[/]",
+            escape(str(node["class_name"]).rsplit(".", 1)[-1]),
+            "\n".join(feeds.get(node["name"], ["[dim]batch[/]"])),
+            "\n".join(f"{key}: {escape(str(value))}" for key, value in hparams.items()),
+        )
+    console.print(table)
