@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
+from xml.etree import ElementTree
 
 import grpc
 import pytest
 import yaml
+from PIL import Image
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 
@@ -63,6 +66,38 @@ def test_drawings_as_text(stub, loaded, kind, start):
     assert answer.image_data.startswith(start)
 
 
+@pytest.mark.parametrize(("kind", "answered"), [("", "png"), ("png", "png"), ("PNG", "png"), ("svg", "svg")])
+def test_pictures_need_no_program(stub, loaded, kind, answered):
+    answer = stub.GetPipelineVisualization(pb.GetPipelineVisualizationRequest(session_id=loaded, format=kind))
+    assert answer.format == answered
+    if answered == "svg":
+        assert ElementTree.fromstring(answer.image_data).tag == "{http://www.w3.org/2000/svg}svg"
+    else:
+        picture = Image.open(io.BytesIO(answer.image_data))
+        assert picture.width > picture.height > 300
+        assert len(set(picture.convert("RGB").resize((200, 60)).getdata())) > 50
+
+
+@pytest.mark.parametrize("kind", ["bmp", "jpeg", ""])
+def test_a_document_in_another_format_gives_a_picture(stub, kind):
+    content = "nodes: [{name: a, class_name: cuvis_ai.node.normalization.MinMaxNormalizer}]"
+    answer = stub.GetPipelineVisualization(pb.GetPipelineVisualizationRequest(format=kind, config_content=content))
+    assert answer.format == "png"
+    assert answer.image_data.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [("# " + "x" * 1_000_000, "1000000"), ("nodes: [" + "{name: a, class_name: b}, " * 2001 + "]", "2000"), ("{", "")],
+    ids=["bytes", "elements", "no YAML"],
+)
+def test_a_document_that_cannot_be_drawn_is_refused(stub, refused, content, said):
+    request = pb.GetPipelineVisualizationRequest(format="png", config_content=content)
+    code, _, text = refused(stub.GetPipelineVisualization, request)
+    assert code == grpc.StatusCode.INVALID_ARGUMENT
+    assert said in text
+
+
 def test_a_drawing_needs_no_session_when_the_document_comes_along(stub):
     content = stub.GetPipelineInfo(
         pb.GetPipelineInfoRequest(pipeline_path="anomaly/rx/rx_statistical.yaml")
@@ -94,54 +129,3 @@ def test_built_in_nodes_are_listed_with_ports_category_and_tags(stub, session):
     assert pb.NODE_TAG_ANOMALY in rx.tags
     assert rx.input_specs["data"].dtype == pb.D_TYPE_FLOAT32
     assert list(rx.output_specs["scores"].shape) == [-1, -1, -1, 1]
-
-
-@pytest.fixture
-def manifest() -> dict:
-    return {
-        "name": "acme",
-        "repo": "git@example.com:acme.git",
-        "tag": "v1",
-        "capabilities": [{"class_name": "acme.nodes.Thing", "kind": "node", "category": "model", "tags": ["rgb"]}],
-    }
-
-
-def _register(stub, session: str, manifest: object) -> pb.LoadPluginResponse:
-    content = pb.PluginManifest(config_bytes=json.dumps(manifest).encode())
-    return stub.LoadPlugin(pb.LoadPluginRequest(session_id=session, manifest=content))
-
-
-def test_a_plugin_is_registered_listed_and_described(stub, session, manifest):
-    assert _register(stub, session, manifest).registered_plugin == "acme"
-    (listed,) = stub.ListLoadedPlugins(pb.ListLoadedPluginsRequest(session_id=session)).plugins
-    described = stub.GetPluginInfo(pb.GetPluginInfoRequest(session_id=session, plugin_name="acme")).plugin
-    assert listed == described
-    assert (listed.type, listed.tag, list(listed.capabilities)) == ("git", "v1", ["acme.nodes.Thing"])
-    nodes = stub.ListAvailableNodes(pb.ListAvailableNodesRequest(session_id=session)).nodes
-    assert [node.plugin_name for node in nodes if node.class_name == "Thing"] == ["acme"]
-
-
-def test_a_manifest_that_does_not_fit_is_an_answer(stub, session, manifest):
-    answer = _register(stub, session, {**manifest, "tag": None})
-    assert answer.registered_plugin == ""
-    assert "tag" in answer.error
-
-
-def test_a_manifest_that_is_no_object_is_an_error(stub, session, refused):
-    request = pb.LoadPluginRequest(session_id=session, manifest=pb.PluginManifest(config_bytes=b"[]"))
-    assert refused(stub.LoadPlugin, request)[0] == grpc.StatusCode.INVALID_ARGUMENT
-
-
-def test_a_plugin_that_nobody_registered(stub, session, refused):
-    code, _, _ = refused(stub.GetPluginInfo, pb.GetPluginInfoRequest(session_id=session, plugin_name="none"))
-    assert code == grpc.StatusCode.NOT_FOUND
-
-
-def test_a_class_of_a_plugin_that_is_not_registered_says_which(stub, session, refused):
-    document = {"plugins": ["acme"], "nodes": [{"name": "a", "class_name": "acme.nodes.Thing"}]}
-    request = pb.LoadPipelineRequest(
-        session_id=session, pipeline=pb.PipelineConfig(config_bytes=json.dumps(document).encode())
-    )
-    code, _, text = refused(stub.LoadPipeline, request)
-    assert code == grpc.StatusCode.FAILED_PRECONDITION
-    assert "['acme']" in text

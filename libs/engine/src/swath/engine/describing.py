@@ -98,7 +98,7 @@ def _hparams(cls: type[Node]) -> typing.Iterator[Hparam]:
         required = parameter.default is parameter.empty
         yield Hparam(
             name=name,
-            type=annotation if isinstance(annotation, str) else inspect.formatannotation(annotation),
+            type=annotation if isinstance(annotation, str) else _name(annotation),
             required=required,
             default="" if required else json.dumps(parameter.default, default=str),
             description=words.get(name, ""),
@@ -117,6 +117,10 @@ def _annotation(cls: type, name: str, parameter: inspect.Parameter) -> Any:
             except (NameError, TypeError):
                 return str(own.__annotations__[name])
     return parameter.annotation
+
+
+def _name(annotation: Any) -> str:
+    return inspect.formatannotation(annotation).replace("collections.abc.", "")
 
 
 def _choices(annotation: Any) -> tuple[str, ...]:

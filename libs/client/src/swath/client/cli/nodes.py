@@ -46,7 +46,7 @@ def nodes(
     table = plain_table("class", "category", "what it does")
     for node in chosen:
         mark = f" [dim]({node.plugin_name})[/]" if node.plugin_name else ""
-        table.add_row(f"[bold]{node.class_name}[/]{mark}", category_of(node), summaries.get(node.full_path, ""))
+        table.add_row(f"[bold]{node.class_name}[/]{mark}", category_of(node), _words(summaries.get(node.full_path, "")))
     console.print(table)
     console.print(f"[dim]{len(chosen)} of {len(found)} classes; swath nodes NAME shows one[/]")
 
@@ -81,7 +81,7 @@ def plain_table(*columns: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim")
     for column in columns[:-1]:
         table.add_column(column, overflow="fold")
-    table.add_column(columns[-1], ratio=1)
+    table.add_column(columns[-1], ratio=1, overflow="fold")
     return table
 
 
@@ -96,10 +96,10 @@ def _show(console: Console, description: Any, node: Any) -> None:
     if node is not None:
         marks = [category_of(node), *marks, *(f"#{tag}" for tag in tags_of(node))]
     console.print(f"[dim]{' · '.join(marks)}[/]\n")
-    console.print(Padding(escape(description.documentation.partition("\nArgs:")[0].strip()), (0, 0, 1, 0)))
+    console.print(Padding(_words(description.documentation.partition("\nArgs:")[0].strip()), (0, 0, 1, 0)))
     for title, ports in (("input", node.input_specs), ("output", node.output_specs)) if node is not None else ():
         table = plain_table(title, "type", "")
-        for name, port in ports.items():
+        for name, port in sorted(ports.items()):
             notes = ["optional"] * port.optional + ["several edges"] * port.variadic
             mark = f" [dim]({', '.join(notes)})[/]" if notes else ""
             table.add_row(f"[bold]{name}[/]", port_text(port), escape(port.description) + mark)
@@ -109,8 +109,15 @@ def _show(console: Console, description: Any, node: Any) -> None:
         table = plain_table("argument", "type", "default", "")
         for hparam in description.hparams:
             default = "[yellow]required[/]" if hparam.required else escape(hparam.default_json)
-            table.add_row(f"[bold]{hparam.name}[/]", escape(hparam.type), default, escape(hparam.description))
+            table.add_row(f"[bold]{hparam.name}[/]", escape(hparam.type), default, _words(hparam.description))
         console.print(table)
+
+
+def _words(text: str) -> str:
+    """A docstring's words without its quotes around code."""
+    from rich.markup import escape
+
+    return escape(text.replace("`", ""))
 
 
 def _manifest(file: Path) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -80,17 +82,18 @@ def _show(console: Console, info: Any) -> None:
     if info.metadata.description:
         console.print(escape(info.metadata.description))
     console.print()
-    feeds: dict[str, list[str]] = {}
-    for edge in document.get("connections") or ():
-        source, target = str(edge["source"]).split("."), str(edge["target"]).split(".")
-        feeds.setdefault(target[0], []).append(f"{target[-1]} [dim]←[/] {source[0]}.{source[-1]}")
-    table = plain_table("node", "class", "inputs", "arguments")
+    table = plain_table("node", "class", "arguments")
     for node in document.get("nodes") or ():
         hparams = node.get("hparams") or {}
+        class_name = str(node["class_name"]).rsplit(".", 1)[-1]
         table.add_row(
             f"[bold]{escape(node['name'])}[/]",
-            escape(str(node["class_name"]).rsplit(".", 1)[-1]),
-            "\n".join(feeds.get(node["name"], ["[dim]batch[/]"])),
-            "\n".join(f"{key}: {escape(str(value))}" for key, value in hparams.items()),
+            "" if class_name == node["name"] else escape(class_name),
+            ", ".join(f"{escape(key)}=[cyan]{escape(json.dumps(value))}[/]" for key, value in hparams.items()),
         )
     console.print(table)
+    console.print()
+    edges = plain_table("from", "to")
+    for edge in document.get("connections") or ():
+        edges.add_row(*(escape(re.sub(r"\.(outputs|inputs)\.", ".", str(edge[end]))) for end in ("source", "target")))
+    console.print(edges)
