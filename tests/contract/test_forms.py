@@ -77,4 +77,5 @@ def test_schemas_describe_every_property(stub, kind):
         for name, field in definition.get("properties", {}).items():
             assert field.get("description"), f"{definition.get('title')}.{name}"
             required = name in definition.get("required", ())
-            assert required or "default" in field or "$ref" in json.dumps(field) or "array" in json.dumps(field), name
+            filled = field.get("type") in ("array", "object") or "$ref" in field  # nothing, or what the part has
+            assert required or filled or "default" in field, f"{definition.get('title')}.{name}"
