@@ -5,7 +5,7 @@ import subprocess
 import pytest
 import torch
 
-from swath.documents import PluginSource, SealedPipeline
+from swath.documents import NodeDocument, PluginSource, SealedPipeline, sources_of
 from swath.engine import data
 from swath.engine.nodes.anomaly.rx_detector import RXGlobal
 from swath.engine.pipeline import Pipeline
@@ -22,7 +22,8 @@ def _source(folder, *nodes, **fields):
 
 
 def _document(*sources, class_name=OFFSET, **hparams):
-    return SealedPipeline(nodes=[{"name": "a", "class_name": class_name, "hparams": hparams}], sources=list(sources))
+    node = NodeDocument(name="a", class_name=class_name, hparams=hparams)
+    return SealedPipeline(nodes=[node], sources=list(sources))
 
 
 def test_a_node_of_a_plugin_runs_in_a_pipeline(allowed):
@@ -34,7 +35,7 @@ def test_a_node_of_a_plugin_runs_in_a_pipeline(allowed):
 def test_a_pipeline_keeps_its_plugins_in_its_document(allowed):
     pipeline = Pipeline.from_document(_document(_source(allowed, OFFSET)))
     document = pipeline.document()
-    assert document.sources[0].path == str(allowed)
+    assert sources_of(document)[0].path == str(allowed)
     assert document.nodes[0].class_name == OFFSET
     assert document.nodes[0].hparams == {"by": 1.0}
 

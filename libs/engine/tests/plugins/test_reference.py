@@ -7,6 +7,7 @@ The last tests run the reference's own classes, unchanged, where SWATH_REFERENCE
 import os
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,10 +65,10 @@ class Centre(torch.nn.Module):
             raise ValueError("no rows\nand more")
         return {"centred": (data - self.mean) * self.scale, "metrics": [str(context.stage)]}
 
-    def load_state_dict(self, state, strict=True, assign=False):
-        if "mean" in state:
-            self.mean = torch.empty_like(state["mean"])
-        return super().load_state_dict(state, strict=strict, assign=assign)
+    def load_state_dict(self, state_dict, strict=True, assign=False):
+        if "mean" in state_dict:
+            self.mean = torch.empty_like(state_dict["mean"])
+        return super().load_state_dict(state_dict, strict=strict, assign=assign)
 
     def unfreeze(self):
         mean = self.mean
@@ -75,9 +76,14 @@ class Centre(torch.nn.Module):
         self.mean = torch.nn.Parameter(mean)
 
 
+def _centre(**hparams):
+    cls: Any = adapt(Centre)
+    return cls(**hparams)
+
+
 @pytest.fixture
 def centre():
-    node = adapt(Centre)(channels=2)
+    node = _centre(channels=2)
     node.name = "centre"
     return node
 
@@ -104,7 +110,7 @@ def test_hparams_that_a_class_swallows_are_kept():
     cls = adapt(Centre)
     assert cls.parameters_accepted() == ("channels", "scale")
     assert cls.open_hparams
-    assert cls(channels=2, old=1).hparams["old"] == 1
+    assert _centre(channels=2, old=1).hparams["old"] == 1
 
 
 def test_a_fit_pulls_batches_and_is_in_force_at_its_end(centre):
@@ -137,7 +143,7 @@ def test_a_pass_that_is_given_up_changes_nothing(fitted):
 
 
 def test_state_has_the_module_s_own_keys_and_goes_into_a_node_that_was_never_fitted(fitted):
-    other = adapt(Centre)(channels=2)
+    other = _centre(channels=2)
     assert list(fitted.state()) == ["mean"]
     assert other.faults(fitted.state(), strict=True) == []
     other.restore(fitted.state())

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -83,7 +83,7 @@ class Plugins:
                 if is_reference_data(found):
                     return finder(found)
                 if callable(found) and not isinstance(found, type):
-                    return found
+                    return cast(Finder, found)
                 raise InvalidInput(
                     f"{source.data_modules[name]} of plugin '{source.name}' is no data module: expected a function "
                     "that lists frames (swath.engine.data.registry.Finder) or a class with setup and *_dataloader"

@@ -76,7 +76,7 @@ class Adapted(Node):
     """
 
     reference: ClassVar[type[torch.nn.Module]]
-    inner: torch.nn.Module
+    inner: Any
 
     def __init__(self, **hparams: Any) -> None:
         super().__init__()
@@ -85,17 +85,11 @@ class Adapted(Node):
         object.__setattr__(self, "outputs", _ports(self.inner.OUTPUT_SPECS))
         self._note_hparams()
 
-    @property
-    def name(self) -> str:  # type: ignore[override]
-        """The node's name in its pipeline; the module takes it too."""
-        return self.__dict__["_label"]
-
-    @name.setter
-    def name(self, value: str) -> None:
-        self.__dict__["_label"] = value
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
         inner = self.__dict__.get("_modules", {}).get("inner")
-        if inner is not None and hasattr(inner, "_name"):
-            inner._name = value
+        if name in ("name", "inner") and hasattr(inner, "_name"):
+            inner._name = self.name  # the module may not have its name set in the open
 
     @classmethod
     def _bind(cls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -177,7 +171,7 @@ class AdaptedFittable(Adapted, Fittable):
     """
 
     _pull: Pull | None = None
-    _trial: torch.nn.Module | None = None
+    _trial: Any = None
 
     @property
     def fitted(self) -> bool:

@@ -52,12 +52,16 @@ def _given_record(item: Any, context: Context) -> Any:
 
 
 def _taken_record(item: Any) -> Any:
-    names = {field.name for field in fields(item)} if is_dataclass(item) else set()
+    names = _fields(item)
     if not {"name", "value", "stage"} <= names:
         return item
     if "el_id" in names:
         return Picture(str(item.name), _pixels(np.asarray(item.value)))
     return Measurement(str(item.name), float(item.value))
+
+
+def _fields(item: object) -> set[str]:
+    return {field.name for field in fields(item)} if is_dataclass(item) else set()
 
 
 def _pixels(values: np.ndarray) -> np.ndarray:
