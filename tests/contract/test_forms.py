@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from pydantic import Field, TypeAdapter, ValidationError, create_model
 
-from swath.client import Client
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 
 _NAMES = {kind.__name__: kind for kind in (bool, int, float, str, list, dict, tuple, Iterable, Sequence)}
@@ -18,9 +17,9 @@ _PARAMETERS = {"string": str, "int": int, "float": float, "bool": bool, "tuple":
 
 
 @pytest.fixture(scope="module")
-def catalogue(server):
+def catalogue(deployment):
     """Every node class, as it is listed and as it is described."""
-    with Client(server.target) as client, client.session([]) as session:
+    with deployment.client.session([]) as session:
         listed = {node.full_path: node for node in session.nodes()}
         return [(listed[each.full_path], each) for each in session.describe_nodes()]
 
