@@ -58,9 +58,36 @@ def test_restore_shows_inputs_and_outputs(swath: Swath, trained: str) -> None:
     assert "metrics.metrics" in done.stdout
 
 
+def test_nodes_are_listed_by_category(swath: Swath) -> None:
+    done = swath("nodes", "--category", "loss")
+    assert done.returncode == 0, done.stderr
+    assert "AnomalyBCEWithLogits" in done.stdout
+    assert "RXGlobal" not in done.stdout
+
+
+def test_a_node_is_shown_with_ports_and_arguments(swath: Swath) -> None:
+    done = swath("nodes", "RXGlobal")
+    assert done.returncode == 0, done.stderr
+    for word in ("cuvis_ai.node.anomaly.rx_detector.RXGlobal", "scores", "float32", "num_channels", "required"):
+        assert word in done.stdout
+
+
+def test_pipelines_are_listed_shown_and_drawn(swath: Swath, tmp_path: Path) -> None:
+    assert "anomaly/rx/rx_statistical.yaml" in swath("pipeline", "list", "--tag", "rx").stdout
+    shown = swath("pipeline", "show", "anomaly/rx/rx_statistical").stdout
+    assert "MinMaxNormalizer.normalized" in shown
+    assert "num_channels=61" in shown
+    drawn = swath("pipeline", "draw", "anomaly/rx/rx_statistical", "-o", tmp_path / "rx.svg")
+    assert drawn.returncode == 0, drawn.stderr
+    assert (tmp_path / "rx.svg").read_text().startswith("<?xml")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (("nodes", "NoSuchNode"), "Unknown node class 'NoSuchNode'"),
+        (("pipeline", "show"), "swath pipeline list names all"),
+        (("pipeline", "draw", "anomaly/rx/rx_statistical", "-o", "rx.bmp"), "must end in one of"),
         (("train", "no_such_trainrun"), "CONFIG_NOT_FOUND"),
         (("train", "san_diego_rx", "training.no_such_key=1"), "no_such_key"),
         (("infer", SCENE, "--trainrun", "nowhere.yaml"), "nowhere"),

@@ -172,6 +172,36 @@ def test_a_consumer_that_ends_early_is_handed_no_more():
     assert seen == [{"number": 0}]
 
 
+class Counter(torch.nn.Module):
+    """Counts its calls."""
+
+    INPUT_SPECS = {"data": _spec(torch.float32, (-1,))}
+    OUTPUT_SPECS = {"seen": _spec(list, ())}
+    _tags = frozenset({"stateful"})
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, data, context):
+        self.seen.append(len(self.seen))
+        return {"seen": list(self.seen)}
+
+
+def test_a_class_with_memory_forgets_it_and_keeps_its_weights():
+    cls: Any = adapt(Counter)
+    node = cls()
+    first = node.run({"data": torch.zeros(1)}, Context())
+    weight = node.inner.weight
+    weight.data.fill_(3.0)
+    assert node.run({"data": torch.zeros(1)}, Context()) == {"seen": [0, 1]}
+    node.forget()
+    assert node.run({"data": torch.zeros(1)}, Context()) == first
+    assert node.inner.weight is weight
+    assert weight.item() == 3.0
+
+
 class Frames:
     """A data module as the reference's base class has them."""
 

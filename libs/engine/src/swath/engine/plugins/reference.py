@@ -26,6 +26,14 @@ from swath.errors import DataInvalid, InputInvalid, SwathError
 _FAULTS = (ValueError, TypeError, LookupError, RuntimeError, ArithmeticError, AttributeError)
 _KINDS: Mapping[Any, DType] = {torch.Tensor: ANY, list: LIST, dict: DICT, str: TEXT}
 _FITTED = "_statistically_initialized"
+_NO_MEMORY = frozenset(vars(torch.nn.Module())) | {
+    "hparams",
+    "_name",
+    "_input_ports",
+    "_output_ports",
+    "_frozen",
+    _FITTED,
+}
 
 
 def is_reference(found: Any) -> bool:
@@ -84,6 +92,7 @@ class Adapted(Node):
         object.__setattr__(self, "inputs", _ports(self.inner.INPUT_SPECS))
         object.__setattr__(self, "outputs", _ports(self.inner.OUTPUT_SPECS))
         self._note_hparams()
+        self._note_memory()
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
@@ -103,6 +112,19 @@ class Adapted(Node):
         own = getattr(self.inner, "hparams", None)
         if isinstance(own, Mapping):
             self.hparams = {key: _plain(value) for key, value in own.items()}
+
+    def _note_memory(self) -> None:
+        """Keep what the module holds beside its state, which `forget` goes back to."""
+        inner = self.__dict__.get("_modules", {}).get("inner")
+        if self.stateful and inner is not None:
+            memory = {key: value for key, value in vars(inner).items() if key not in _NO_MEMORY}
+            self.__dict__["_memory"] = copy.deepcopy(memory, {id(inner): inner})
+
+    def forget(self) -> None:
+        vars(self.inner).update(copy.deepcopy(self.__dict__.get("_memory", {}), {id(self.inner): self.inner}))
+
+    def state_changed(self) -> None:
+        self._note_memory()
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -242,6 +264,7 @@ class AdaptedDecider(Adapted, Decider):
     def calibrate(self, scores: list[Tensor], masks: list[Tensor]) -> dict[str, float]:
         targets = torch.cat([mask if mask.dim() == 4 else mask.unsqueeze(-1) for mask in masks])
         report = self.inner.calibrate(torch.cat(scores), targets)
+        self.state_changed()
         if not report:
             raise DataInvalid(f"Node '{self.name}' ({type(self).__name__}) has no threshold that data can place")
         self._note_hparams()
