@@ -179,7 +179,7 @@ def _edge_colour(index: int) -> str:
 
 
 def _paint(axes: Axes, card: _Card, box: Box) -> None:
-    from matplotlib.patches import FancyBboxPatch
+    from matplotlib.patches import FancyBboxPatch, Rectangle
 
     style = "round,pad=0,rounding_size=6"
     fill = COLOURS.get(card.category, "#ffffff")
@@ -190,8 +190,6 @@ def _paint(axes: Axes, card: _Card, box: Box) -> None:
         )
         axes.add_patch(body)
         if clip is not None:
-            from matplotlib.patches import Rectangle
-
             body.set_clip_path(Rectangle(clip[:2], clip[2], clip[3], transform=axes.transData))
     axes.plot([x, x + box.width], [y + _HEAD, y + _HEAD], color=_LINE, linewidth=0.8, zorder=3)
     text = {"va": "center", "parse_math": False, "zorder": 5}
