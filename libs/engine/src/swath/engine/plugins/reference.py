@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import numpy as np
@@ -116,9 +117,13 @@ class Adapted(Node):
     def _note_memory(self) -> None:
         """Keep what the module holds beside its state, which `forget` goes back to."""
         inner = self.__dict__.get("_modules", {}).get("inner")
-        if self.stateful and inner is not None:
-            memory = {key: value for key, value in vars(inner).items() if key not in _NO_MEMORY}
-            self.__dict__["_memory"] = copy.deepcopy(memory, {id(inner): inner})
+        if not self.stateful or inner is None:
+            return
+        memory: dict[str, Any] = {}
+        for key in vars(inner).keys() - _NO_MEMORY:
+            with suppress(TypeError):  # what cannot be copied, such as an open file, is no memory of frames
+                memory[key] = copy.deepcopy(vars(inner)[key], {id(inner): inner})
+        self.__dict__["_memory"] = memory
 
     def forget(self) -> None:
         vars(self.inner).update(copy.deepcopy(self.__dict__.get("_memory", {}), {id(self.inner): self.inner}))
