@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import NoneType
 from typing import Any
 
@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter, ValidationError, create_model
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 
-_NAMES = {kind.__name__: kind for kind in (bool, int, float, str, list, dict, tuple, Iterable, Sequence)}
+_NAMES = {kind.__name__: kind for kind in (bool, int, float, str, list, dict, tuple, Iterable, Mapping, Sequence)}
 _PARAMETERS = {"string": str, "int": int, "float": float, "bool": bool, "tuple": tuple}
 
 

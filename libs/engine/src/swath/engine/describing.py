@@ -120,7 +120,7 @@ def _annotation(cls: type, name: str, parameter: inspect.Parameter) -> Any:
 
 
 def _name(annotation: Any) -> str:
-    return inspect.formatannotation(annotation).replace("collections.abc.", "")
+    return inspect.formatannotation(annotation).replace("collections.abc.", "").replace("typing.", "")
 
 
 def _choices(annotation: Any) -> tuple[str, ...]:
