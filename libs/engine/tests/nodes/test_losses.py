@@ -82,9 +82,9 @@ def test_outputs_that_share_nothing_cost_nothing(weights):
 
 @pytest.mark.parametrize(("reduction", "expected"), [("mean", 2 * 2.5), ("sum", 2 * 5.0)])
 def test_squared_error(reduction, expected):
-    cubes = {"reconstruction": torch.tensor([1.0, 2.0]), "target": torch.tensor([2.0, 4.0])}
-    inputs = {name: cube.reshape(1, 1, 1, 2) for name, cube in cubes.items()}
-    assert MSEReconstructionLoss(weight=2.0, reduction=reduction).forward(**inputs)["loss"].item() == expected
+    reconstruction, target = (torch.tensor(cube).reshape(1, 1, 1, 2) for cube in ([1.0, 2.0], [2.0, 4.0]))
+    node = MSEReconstructionLoss(weight=2.0, reduction=reduction)
+    assert node.forward(reconstruction=reconstruction, target=target)["loss"].item() == expected
 
 
 def test_a_reconstruction_needs_a_cube_of_its_shape():

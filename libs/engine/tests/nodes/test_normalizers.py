@@ -1,9 +1,9 @@
-"""Normalisers of values and frames, by hand and against scipy."""
+"""Normalisers of values and frames, by hand and against numpy and scipy."""
 
 import numpy as np
 import pytest
 import torch
-from scipy import special, stats
+from scipy import special
 
 from swath.engine.nodes.normalization import (
     DisplayNormalizer,
@@ -55,7 +55,8 @@ def test_an_image_needs_a_pixel_for_a_median():
 @pytest.mark.parametrize("keepdim", [True, False])
 def test_z_scores(data, dims, axes, keepdim):
     scored = ZScoreNormalizer(dims=dims, eps=0.0, keepdim=keepdim).forward(data=data)["normalized"]
-    expected = stats.zscore(data.double().numpy(), axis=None if axes == (0, 1, 2, 3) else axes)
+    exact = data.double().numpy()
+    expected = (exact - exact.mean(axes, keepdims=True)) / exact.std(axes, keepdims=True)
     np.testing.assert_allclose(scored.numpy(), expected, rtol=1e-4, atol=1e-5)
 
 

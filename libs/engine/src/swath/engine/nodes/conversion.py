@@ -9,12 +9,13 @@ from torch import Tensor
 
 from swath.engine.checks import number
 from swath.engine.context import Context
-from swath.engine.node import Fittable, Node
+from swath.engine.moments_fit import MomentsFit
+from swath.engine.node import Node
 from swath.engine.ports import Port, ports
 from swath.engine.statistics import Moments
 
 
-class ScoreToLogit(Fittable):
+class ScoreToLogit(MomentsFit):
     """``scale * (score - bias)``; the fit puts the bias at mean + 2 standard deviations (n - 1) of the scores.
 
     Args:
@@ -27,6 +28,8 @@ class ScoreToLogit(Fittable):
     inputs = ports(scores=Port(torch.float32, (-1, -1, -1, 1), description="Scores [B, H, W, 1]"))
     outputs = ports(logits=Port(torch.float32, (-1, -1, -1, 1), description="Logits [B, H, W, 1]"))
     trainable_buffers = ("scale", "bias")
+    fit_port = "scores"
+    fit_unit = "score"
     usable_unfitted = True
 
     scale: Tensor
@@ -36,21 +39,9 @@ class ScoreToLogit(Fittable):
         super().__init__()
         self.register_buffer("scale", torch.tensor(number("init_scale", init_scale), dtype=torch.float32))
         self.register_buffer("bias", torch.tensor(number("init_bias", init_bias), dtype=torch.float32))
-        self._moments = Moments()
 
-    def begin_fit(self) -> None:
-        self._moments = Moments()
-
-    def fit_batch(self, inputs: dict[str, Any]) -> None:
-        self._moments.add(inputs["scores"].reshape(-1, 1))
-
-    @torch.no_grad()
-    def end_fit(self) -> None:
-        moments, self._moments = self._moments, Moments()
-        if moments.count < 2:
-            raise self._too_few("2 scores", moments.count)
+    def learn(self, moments: Moments) -> None:
         self.bias.copy_((moments.mean + 2 * moments.variance.sqrt()).squeeze())
-        self._done()
 
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
         scores: Tensor = inputs["scores"]

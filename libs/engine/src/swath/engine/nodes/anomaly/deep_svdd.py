@@ -13,13 +13,14 @@ from torch import Tensor
 
 from swath.engine.checks import channels, choice, number, whole
 from swath.engine.context import Context
-from swath.engine.node import Fittable, Node
+from swath.engine.moments_fit import MomentsFit
+from swath.engine.node import Node
 from swath.engine.ports import LEARNING, LIST, Port, Stage, ports
 from swath.engine.records import Measurement
 from swath.engine.statistics import Moments
 
 
-class ZScoreNormalizerGlobal(Fittable):
+class ZScoreNormalizerGlobal(MomentsFit):
     """``(x - mean) / (std + eps)`` per channel, with mean and standard deviation (n - 1) of all training pixels.
 
     Args:
@@ -45,22 +46,10 @@ class ZScoreNormalizerGlobal(Fittable):
         self.eps = number("eps", eps, at_least=0)
         self.register_buffer("zscore_mean", torch.zeros(self.num_channels))
         self.register_buffer("zscore_std", torch.ones(self.num_channels))
-        self._moments = Moments()
 
-    def begin_fit(self) -> None:
-        self._moments = Moments()
-
-    def fit_batch(self, inputs: dict[str, Any]) -> None:
-        self._moments.add(inputs["data"].reshape(-1, self.num_channels))
-
-    @torch.no_grad()
-    def end_fit(self) -> None:
-        moments, self._moments = self._moments, Moments()
-        if moments.count < 2:
-            raise self._too_few("2 pixels", moments.count)
+    def learn(self, moments: Moments) -> None:
         self.zscore_mean.copy_(moments.mean)
         self.zscore_std.copy_(moments.variance.sqrt() + self.eps)
-        self._done()
 
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
         self.require_fit()
@@ -123,7 +112,7 @@ class DeepSVDDProjection(Node):
         return {"embeddings": embeddings.to(data.dtype).reshape(*data.shape[:-1], self.rep_dim)}
 
 
-class DeepSVDDCenterTracker(Fittable):
+class DeepSVDDCenterTracker(MomentsFit):
     """The centre of the embeddings: their mean over the training data, then a moving average in stage train.
 
     Args:
@@ -140,6 +129,9 @@ class DeepSVDDCenterTracker(Fittable):
         metrics=Port(LIST, optional=True, description="Norm of the centre, outside of inference"),
     )
     trainable_buffers = ("_tracked_center",)
+    fit_port = "embeddings"
+    fit_least = 1
+    fit_unit = "embedding"
 
     _tracked_center: Tensor
 
@@ -151,21 +143,9 @@ class DeepSVDDCenterTracker(Fittable):
             raise ValueError(f"alpha must be at most 1, got {alpha!r}")
         self.moving = LEARNING if update_in_eval else frozenset({Stage.TRAIN})
         self.register_buffer("_tracked_center", torch.zeros(self.rep_dim))
-        self._moments = Moments()
 
-    def begin_fit(self) -> None:
-        self._moments = Moments()
-
-    def fit_batch(self, inputs: dict[str, Any]) -> None:
-        self._moments.add(inputs["embeddings"].reshape(-1, self.rep_dim))
-
-    @torch.no_grad()
-    def end_fit(self) -> None:
-        moments, self._moments = self._moments, Moments()
-        if moments.count < 1:
-            raise self._too_few("1 embedding", moments.count)
+    def learn(self, moments: Moments) -> None:
         self._tracked_center.copy_(moments.mean)
-        self._done()
 
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
         self.require_fit()

@@ -13,13 +13,13 @@ from torch import Tensor
 
 from swath.engine.checks import channels, number
 from swath.engine.context import Context
-from swath.engine.node import Fittable
+from swath.engine.moments_fit import MomentsFit
 from swath.engine.ports import Port, ports
 from swath.engine.quadratic import QuadraticForm
 from swath.engine.statistics import Moments
 
 
-class LADGlobal(Fittable):
+class LADGlobal(MomentsFit):
     """``(x - M)^T L (x - M)``, with the mean spectrum M and the Laplacian L of a graph of the bands.
 
     Bands i and j are joined by the Cauchy weight ``A_ij = 1 / (1 + ((M_i - M_j) / a)^2)``, where a is the mean of M,
@@ -39,6 +39,7 @@ class LADGlobal(Fittable):
         scores=Port(torch.float32, (-1, -1, -1, 1), description="Roughness of each pixel's spectrum [B, H, W, 1]")
     )
     trainable_buffers = ("M", "L")
+    fit_least = 1
 
     M: Tensor
     L: Tensor
@@ -56,23 +57,11 @@ class LADGlobal(Fittable):
         self.normalized = bool(normalize_laplacian)
         self.register_buffer("M", torch.zeros(self.num_channels, dtype=torch.float64))
         self.register_buffer("L", torch.zeros(self.num_channels, self.num_channels, dtype=torch.float64))
-        self._moments = Moments()
         self._form = QuadraticForm()
 
-    def begin_fit(self) -> None:
-        self._moments = Moments()
-
-    def fit_batch(self, inputs: dict[str, Any]) -> None:
-        self._moments.add(inputs["data"].reshape(-1, self.num_channels))
-
-    @torch.no_grad()
-    def end_fit(self) -> None:
-        moments, self._moments = self._moments, Moments()
-        if moments.count < 1:
-            raise self._too_few("1 pixel", moments.count)
+    def learn(self, moments: Moments) -> None:
         self.M.copy_(moments.mean)
         self.L.copy_(self._laplacian(moments.mean))
-        self._done()
 
     def _laplacian(self, mean: Tensor) -> Tensor:
         scale = mean.mean().abs().clamp_min(self.eps)

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from swath.engine.checks import channels, number
 from swath.engine.context import Context
-from swath.engine.node import Fittable, Node
+from swath.engine.moments_fit import MomentsFit
+from swath.engine.node import Node
 from swath.engine.ports import Port, ports
 from swath.engine.quadratic import QuadraticForm
 from swath.engine.statistics import Moments
@@ -22,7 +23,7 @@ _SCORES = Port(torch.float32, (-1, -1, -1, 1), description="Squared Mahalanobis 
 _TAGS = ("hyperspectral", "anomaly", "learnable")
 
 
-class RXGlobal(Fittable):
+class RXGlobal(MomentsFit):
     """Squared Mahalanobis distance of each pixel to one background, learnt from all training pixels.
 
     The statistics are kept in float64: with hundreds of correlated bands the inverse covariance spans more orders of
@@ -39,6 +40,7 @@ class RXGlobal(Fittable):
     inputs = ports(data=Port(torch.float32, (-1, -1, -1, "num_channels"), description="Cube [B, H, W, C]"))
     outputs = ports(scores=_SCORES)
     trainable_buffers = ("mu", "cov", "cov_inv")
+    fit_covariance = True
 
     mu: Tensor
     cov: Tensor
@@ -54,27 +56,15 @@ class RXGlobal(Fittable):
         self.register_buffer("mu", torch.zeros(size, dtype=torch.float64))
         self.register_buffer("cov", torch.zeros(size, size, dtype=torch.float64))
         self.register_buffer("cov_inv", torch.zeros(inverse_size, inverse_size, dtype=torch.float64))
-        self._moments = Moments(covariance=True)
         self._form = QuadraticForm()
 
-    def begin_fit(self) -> None:
-        self._moments = Moments(covariance=True)
-
-    def fit_batch(self, inputs: dict[str, Any]) -> None:
-        self._moments.add(inputs["data"].reshape(-1, self.num_channels))
-
-    @torch.no_grad()
-    def end_fit(self) -> None:
-        moments, self._moments = self._moments, Moments(covariance=True)
-        if moments.count < 2:
-            raise self._too_few("2 pixels", moments.count)
+    def learn(self, moments: Moments) -> None:
         covariance = moments.covariance
         covariance.diagonal().add_(self.eps)
         self.mu.copy_(moments.mean)
         self.cov.copy_(covariance)
         if self.cache_inverse:
             self.cov_inv.copy_(torch.linalg.pinv(covariance, hermitian=True))
-        self._done()
 
     def state_changed(self) -> None:
         self._form.reset()

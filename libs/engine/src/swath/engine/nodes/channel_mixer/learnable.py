@@ -13,7 +13,7 @@ from torch.nn import functional
 from swath.engine.bounds import frame_bounds, to_unit
 from swath.engine.checks import channels, choice, number
 from swath.engine.context import Context
-from swath.engine.node import Fittable
+from swath.engine.moments_fit import MomentsFit
 from swath.engine.nodes.channel_mixer.base import INPUTS, RGB, TAGS
 from swath.engine.ports import Port, Stage, ports
 from swath.engine.statistics import Moments, principal_components
@@ -22,7 +22,7 @@ _NORMALIZATIONS = ("batchnorm_sigmoid", "per_frame_minmax", "sigmoid_only", "non
 _INITS = ("xavier", "kaiming", "pca", "zeros")
 
 
-class LearnableChannelMixer(Fittable):
+class LearnableChannelMixer(MomentsFit):
     """Layers ``y = W x + b`` on each pixel with leaky ReLU between them, then batch normalisation and a sigmoid.
 
     Source: X. Glorot, Y. Bengio, AISTATS, 2010 (xavier); K. He et al., ICCV, 2015 (kaiming); S. Ioffe, C. Szegedy,
@@ -47,6 +47,7 @@ class LearnableChannelMixer(Fittable):
     category = "model"
     tags = TAGS
     inputs = INPUTS
+    fit_covariance = True
     outputs = ports(
         rgb=RGB,
         weights=Port(
@@ -91,7 +92,6 @@ class LearnableChannelMixer(Fittable):
             self._initialize(layer)
         if self.normalized:
             self.output_bn = torch.nn.BatchNorm2d(self.output_channels)
-        self._moments = Moments(covariance=True)
 
     def _initialize(self, layer: torch.nn.Module) -> None:
         assert isinstance(layer, torch.nn.Conv2d)
@@ -107,22 +107,11 @@ class LearnableChannelMixer(Fittable):
     def needs_fit(self) -> bool:
         return self.init_method == "pca"
 
-    def begin_fit(self) -> None:
-        self._moments = Moments(covariance=True)
-
-    def fit_batch(self, inputs: dict[str, Any]) -> None:
-        self._moments.add(inputs["data"].reshape(-1, self.input_channels))
-
-    @torch.no_grad()
-    def end_fit(self) -> None:
-        moments, self._moments = self._moments, Moments(covariance=True)
-        if moments.count < 2:
-            raise self._too_few("2 pixels", moments.count)
+    def learn(self, moments: Moments) -> None:
         weight, _ = self._layers()[0]
         count = min(weight.shape)
         weight.zero_()  # outputs beyond the number of channels have no direction left
         weight[:count] = principal_components(moments.covariance, count)[1].to(weight)
-        self._done()
 
     def _layers(self) -> list[tuple[Tensor, Tensor | None]]:
         """Return weights ``[D, C]`` and biases ``[D]``, layer by layer."""

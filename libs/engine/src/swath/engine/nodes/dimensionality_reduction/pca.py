@@ -14,7 +14,8 @@ from torch import Tensor
 
 from swath.engine.checks import channels, choice, number
 from swath.engine.context import Context
-from swath.engine.node import Fittable, Node
+from swath.engine.moments_fit import MomentsFit
+from swath.engine.node import Node
 from swath.engine.ports import Port, ports
 from swath.engine.statistics import Moments, principal_components
 
@@ -68,7 +69,7 @@ class PCA(Node):
         return outputs
 
 
-class TrainablePCA(Fittable):
+class TrainablePCA(MomentsFit):
     """Coordinates ``y = (x - mean) C^T`` along directions C, learnt from all training pixels and trained on if wanted.
 
     The fit takes the eigenvectors of the covariance (n - 1) of largest variance, or random orthonormal directions. The
@@ -87,6 +88,7 @@ class TrainablePCA(Fittable):
     inputs = ports(data=Port(torch.float32, (-1, -1, -1, "num_channels"), description="Cube [B, H, W, C]"))
     outputs = _OUTPUTS
     trainable_buffers = ("_components",)
+    fit_covariance = True
     # The reference package does not keep it, and takes the share of what the components explain together instead.
     optional_state = ("_total_variance",)
 
@@ -115,19 +117,8 @@ class TrainablePCA(Fittable):
         self.register_buffer("_explained_variance", torch.zeros(self.n_components))
         self.register_buffer("_components", torch.zeros(self.n_components, self.num_channels))
         self.register_buffer("_total_variance", torch.tensor(torch.nan))
-        self._moments = Moments(covariance=True)
 
-    def begin_fit(self) -> None:
-        self._moments = Moments(covariance=True)
-
-    def fit_batch(self, inputs: dict[str, Any]) -> None:
-        self._moments.add(inputs["data"].reshape(-1, self.num_channels))
-
-    @torch.no_grad()
-    def end_fit(self) -> None:
-        moments, self._moments = self._moments, Moments(covariance=True)
-        if moments.count < 2:
-            raise self._too_few("2 pixels", moments.count)
+    def learn(self, moments: Moments) -> None:
         covariance = moments.covariance
         variances, directions = principal_components(covariance, self.n_components)
         if self.random:
@@ -137,7 +128,6 @@ class TrainablePCA(Fittable):
         self._components.copy_(directions)
         self._explained_variance.copy_(variances)
         self._total_variance.copy_(covariance.trace())
-        self._done()
 
     def _random_directions(self) -> Tensor:
         """Return orthonormal rows, the same at every fit and on every machine."""
