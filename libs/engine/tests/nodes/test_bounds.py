@@ -1,5 +1,8 @@
 """Running bounds against a walk over the frames."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
 
@@ -43,3 +46,15 @@ def test_the_whole_range_needs_no_quantiles(frames):
 
 def test_a_flat_channel_divides_by_the_least_span():
     assert to_unit(torch.tensor(3.0), torch.tensor(2.0), torch.tensor(2.0), 0.5).item() == 2.0
+
+
+def test_quantiles_leave_out_what_is_not_finite():
+    data = torch.tensor([5.0, math.nan, 1.0, math.inf, 3.0, 2.0]).reshape(1, 2, 3, 1)
+    low, high = frame_bounds(data, 0.1, 0.5)
+    assert (low.item(), high.item()) == pytest.approx(tuple(np.quantile([5, 1, 3, 2], [0.1, 0.5])))
+
+
+def test_a_frame_without_a_finite_value_has_no_quantiles():
+    low, high = frame_bounds(torch.full((1, 2, 2, 3), math.nan), 0.1, 0.9)
+    assert low.isnan().all()
+    assert high.isnan().all()

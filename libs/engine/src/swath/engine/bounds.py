@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.ranks import quantile
-
 
 def frame_bounds(data: Tensor, low: float, high: float) -> tuple[Tensor, Tensor]:
-    """Return two quantiles of each frame and channel.
+    """Return two quantiles of each frame and channel by linear interpolation.
+
+    Values that are not finite do not count, except for the lowest and the highest, which are of all values.
 
     Args:
         data: Cube ``[B, H, W, C]``.
@@ -21,12 +21,18 @@ def frame_bounds(data: Tensor, low: float, high: float) -> tuple[Tensor, Tensor]
         high: Share of the values below the upper bound.
 
     Returns:
-        Lower and upper bounds, ``[B, C]`` each.
+        Lower and upper bounds, ``[B, C]`` each; NaN where a channel holds no finite value.
     """
     if (low, high) == (0, 1):
         return data.amin(dim=(1, 2)), data.amax(dim=(1, 2))
-    columns = data.flatten(1, 2).mT.contiguous()
-    return quantile(columns, low), quantile(columns, high)
+    columns = data.flatten(1, 2).mT
+    if columns.shape[-1] == 0:
+        nothing = columns.new_full(columns.shape[:2], torch.nan)
+        return nothing, nothing
+    finite = columns.isfinite()
+    ordered = torch.where(finite, columns, torch.nan).sort(dim=-1).values  # NaN comes last
+    last = (finite.sum(dim=-1, keepdim=True) - 1).clamp_min(0)
+    return _at(ordered, last, low), _at(ordered, last, high)
 
 
 def to_unit(data: Tensor, low: Tensor, high: Tensor, eps: float) -> Tensor:
@@ -84,8 +90,8 @@ class RunningBounds:
             return lows, highs
         frame_lows, frame_highs = frame_bounds(data[:leading], self.low, self.high)
         if joining:
-            lows[:joining] = _widest(minimum, frame_lows[:joining], torch.cummin)
-            highs[:joining] = _widest(maximum, frame_highs[:joining], torch.cummax)
+            lows[:joining] = _widest(minimum, frame_lows[:joining], torch.cummin, torch.inf)
+            highs[:joining] = _widest(maximum, frame_highs[:joining], torch.cummax, -torch.inf)
             lows[joining:], highs[joining:] = lows[joining - 1], highs[joining - 1]
             minimum.copy_(lows[joining - 1])
             maximum.copy_(highs[joining - 1])
@@ -93,7 +99,17 @@ class RunningBounds:
         return lows, highs
 
 
-def _widest(former: Tensor, frames: Tensor, cumulate: Callable[..., Any]) -> Tensor:
-    """Return the bounds after each frame ``[B, C]``; a former bound of NaN is none."""
-    start = torch.where(former.isnan(), frames[0], former)
-    return cumulate(torch.cat([start[None], frames]), dim=0).values[1:]
+def _widest(former: Tensor, frames: Tensor, cumulate: Callable[..., Any], neutral: float) -> Tensor:
+    """Return the bounds after each frame ``[B, C]``; a bound of NaN is none."""
+    bounds = torch.cat([former[None], frames])
+    widest = cumulate(torch.where(bounds.isnan(), neutral, bounds), dim=0).values[1:]
+    return torch.where(widest == neutral, torch.nan, widest)
+
+
+def _at(ordered: Tensor, last: Tensor, share: float) -> Tensor:
+    """Return the quantile of rows ``[B, C, N]`` in order, of which the entries up to `last` ``[B, C, 1]`` count."""
+    rank = share * last.to(torch.float64)
+    below = rank.floor().long()
+    above = torch.minimum(below + 1, last)
+    weight = (rank - below).to(ordered.dtype)
+    return torch.lerp(ordered.gather(-1, below), ordered.gather(-1, above), weight).squeeze(-1)

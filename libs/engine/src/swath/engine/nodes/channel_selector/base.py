@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from swath.engine.bounds import RunningBounds, frame_bounds, to_unit
 from swath.engine.checks import choice, number, whole
+from swath.engine.colour_spaces import linear_to_srgb
 from swath.engine.context import Context
-from swath.engine.display import frame_quantiles, rescale, running_bounds, srgb_gamma
 from swath.engine.node import Fittable
 from swath.engine.ports import DICT, Port, ports
 from swath.engine.spectra import WAVELENGTHS, nearest_band
@@ -37,6 +38,7 @@ BOUNDS = frozenset({"running_min", "running_max", "_norm_frame_count"})
 """State of `ChannelSelectorBase`, likewise."""
 
 _QUANTILES = (0.005, 0.995)
+_LEAST_SPAN = 1e-8
 
 
 class ChannelSelectorBase(Fittable):
@@ -146,16 +148,15 @@ class ChannelSelectorBase(Fittable):
     def _shown(self, picture: Tensor) -> Tensor:
         if not self.normalize or picture.numel() == 0:
             return picture
-        scaled = rescale(picture, *self._bounds(picture))
-        return srgb_gamma(scaled) if self.gamma else scaled
+        low, high = (bound.reshape(-1, 1, 1, 3) for bound in self._bounds(picture))
+        scaled = to_unit(picture, low, high, _LEAST_SPAN).clamp(0, 1).nan_to_num(nan=0.0)
+        return linear_to_srgb(scaled) if self.gamma else scaled
 
     def _bounds(self, picture: Tensor) -> tuple[Tensor, Tensor]:
         if self.norm_mode == "running":
             if self._start is None:
                 self._start = tuple(buffer.clone() for buffer in self._memory())
-            return running_bounds(
-                *self._memory(), picture, quantiles=_QUANTILES, warmup=self.warmup, freeze=self.freeze
-            )
+            return RunningBounds(*_QUANTILES, self.warmup, self.freeze).advance(picture, *self._memory())
         if self.norm_mode == "statistical" and self._bounded():
             return self.running_min, self.running_max
         finite = picture.isfinite()
@@ -173,7 +174,7 @@ class ChannelSelectorBase(Fittable):
 
     @torch.no_grad()
     def _widen(self, picture: Tensor) -> None:
-        low, high = (bound[0] for bound in frame_quantiles(picture, *_QUANTILES))
+        low, high = (bound[0] for bound in frame_bounds(picture, *_QUANTILES))
         if self._widest is not None:
             # A bound that is NaN, of a batch without a finite value, gives way.
             low, high = torch.fmin(self._widest[0], low), torch.fmax(self._widest[1], high)
