@@ -147,7 +147,7 @@ class CameraEmulationFalseRGBSelector(ChannelSelectorBase):
         sigmas = wavelengths.new_tensor(list(self.sigmas.values()), dtype=torch.float64)
         curves = torch.exp(((wavelengths - peaks[:, None]) / sigmas[:, None]).square() / -2)
         weights = curves / curves.sum(dim=1, keepdim=True).clamp_min(1e-10)
-        return cube @ weights.T.to(cube.dtype), {
+        return cube @ weights.T.to(cube), {
             "strategy": "camera_emulation",
             "peaks_nm": dict(self.peaks),
             "sigmas_nm": dict(self.sigmas),

@@ -178,8 +178,6 @@ class SupervisedCIRSelector(_Windowed):
 
     Args:
         windows: The three ranges of wavelengths, nm.
-        score_weights: Weights of Fisher's criterion, area under the curve and mutual information.
-        lambda_penalty: Weight of the correlation with the bands chosen before.
     """
 
     strategy = "supervised_cir"
@@ -187,11 +185,9 @@ class SupervisedCIRSelector(_Windowed):
     def __init__(
         self,
         windows: Sequence[Sequence[float]] = ((840.0, 910.0), (650.0, 720.0), (500.0, 570.0)),
-        score_weights: Sequence[float] = _WEIGHTS,
-        lambda_penalty: float = 0.5,
         **others: Any,
     ) -> None:
-        super().__init__(windows, score_weights, lambda_penalty, **others)
+        super().__init__(windows, **others)
 
 
 class SupervisedWindowedSelector(_Windowed):
@@ -201,8 +197,6 @@ class SupervisedWindowedSelector(_Windowed):
 
     Args:
         windows: The three ranges of wavelengths, nm.
-        score_weights: Weights of Fisher's criterion, area under the curve and mutual information.
-        lambda_penalty: Weight of the correlation with the bands chosen before.
     """
 
     strategy = "supervised_windowed_false_rgb"
@@ -210,11 +204,9 @@ class SupervisedWindowedSelector(_Windowed):
     def __init__(
         self,
         windows: Sequence[Sequence[float]] = ((440.0, 500.0), (500.0, 580.0), (610.0, 700.0)),
-        score_weights: Sequence[float] = _WEIGHTS,
-        lambda_penalty: float = 0.5,
         **others: Any,
     ) -> None:
-        super().__init__(windows, score_weights, lambda_penalty, **others)
+        super().__init__(windows, **others)
 
 
 class SupervisedFullSpectrumSelector(SupervisedSelectorBase):
