@@ -1,6 +1,7 @@
 """Pictures of bands, ranges and curves, and the bounds that bring them to 0..1."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from swath.errors import DataInvalid, InputInvalid
 
 WAVELENGTHS = torch.arange(400, 800, 20)
 COLUMNS = len(WAVELENGTHS)
-RAW = {"normalize_output": False}
+RAW: dict[str, Any] = {"normalize_output": False}
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Masks, boxes and objects on pictures, and pictures for monitors."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -133,7 +135,7 @@ def test_predictions_are_drawn_beside_the_picture(given, panels):
     flags = torch.zeros(2, 130, 140, 1, dtype=torch.bool)
     flags[:, 10:20, 10:20] = True
     known = {"mask": flags, "decisions": flags, "scores": flags.float()}
-    inputs = {port: known[port] for port in given}
+    inputs: dict[str, Any] = {port: known[port] for port in given}
     drawn = RGBAnomalyMask(up_to=1).forward(rgb_image=torch.rand(2, 130, 140, 3), **inputs)["artifacts"]
     assert [picture.name for picture in drawn] == ["rgb_anomaly_mask_img00"]
     assert drawn[0].pixels.shape == (130 + 14, panels * 144 - 4, 3)
@@ -146,7 +148,10 @@ def test_bands_as_they_are_become_a_picture():
 
 
 def test_false_colours_are_drawn_with_and_without_their_mask(picture, objects):
-    inputs = {"rgb_output": torch.rand(2, HEIGHT, WIDTH, 3), "mask": torch.cat([objects, torch.zeros_like(objects)])}
+    inputs: dict[str, Any] = {
+        "rgb_output": torch.rand(2, HEIGHT, WIDTH, 3),
+        "mask": torch.cat([objects, torch.zeros_like(objects)]),
+    }
     drawn = ChannelSelectorFalseRGBViz(mask_overlay_alpha=1.0).forward(**inputs, mesu_index=torch.tensor([4, 9]))
     names = [picture.name for picture in drawn["artifacts"]]
     assert names == ["false_rgb_mesu_4", "mask_overlay_mesu_4", "false_rgb_mesu_9"]

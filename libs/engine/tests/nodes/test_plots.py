@@ -1,5 +1,7 @@
 """Plots of spectra, of components and of what a pipeline does."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from swath.engine.ports import Stage
 from swath.errors import InputInvalid
 
 GRID = [400.0, 500.0, 600.0, 700.0]
-SMALL = {"plot_width": 161, "plot_height": 119, "dpi": 50}
+SMALL: dict[str, Any] = {"plot_width": 161, "plot_height": 119, "dpi": 50}
 
 
 def _plot(node, valid=(1,), **inputs):
@@ -62,7 +64,7 @@ def test_words_are_drawn(spectrum_plot):
 @pytest.mark.filterwarnings("error")
 def test_a_spectrum_of_nothing_is_drawn(spectrum_plot):
     free = SpectrumPlotNode(GRID, GRID[1:3], y_fixed_range=None, **SMALL)
-    nothing = {
+    nothing: dict[str, Any] = {
         "tracked_spectrum": torch.full((1, 4), torch.nan),
         "reference_spectrum": torch.full((1, 1, 1, 2), torch.nan),
     }
