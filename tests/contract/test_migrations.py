@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from alembic import op
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -14,9 +17,10 @@ from sqlalchemy import Connection, text
 
 import swath_session.store
 import swath_training.tables
-from swath.errors import SchemaOutdated
+from swath.errors import SchemaOutdated, SchemaTooNew
 from swath.storage.migrations import Schema
 from swath.storage.sql import open_engine, run, transaction
+from swath_suite.migrations import taken_away
 
 # An index over an expression, which is not compared.
 pytestmark = [
@@ -78,11 +82,96 @@ async def test_a_file_from_before_revisions_were_counted_is_brought_forward(sche
     await engine.dispose()
 
 
-async def test_tables_of_a_newer_release_are_worked_with(schema: Schema, database: Path | str) -> None:
+_ADDS = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "9000"
+down_revision = "{before}"
+
+
+def upgrade() -> None:
+    op.create_table("additions", sa.Column("id", sa.String, primary_key=True))
+"""
+
+
+@pytest.fixture
+def newer(schema: Schema, tmp_path: Path) -> Schema:
+    """The tables of a release that comes later."""
+    shutil.copytree(schema.folder, tmp_path / "newer")
+    (tmp_path / "newer" / "versions" / "9000_additions.py").write_text(_ADDS.format(before=schema.revision))
+    return dataclasses.replace(schema, revision="9000", folder=tmp_path / "newer")
+
+
+async def test_tables_of_a_newer_release_are_worked_with(schema: Schema, newer: Schema, database: Path | str) -> None:
     engine = open_engine(database, schema=schema.name)
-    await schema.migrate(engine)
-    async with transaction(engine) as connection:
-        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    assert await newer.migrate(engine) == ("", "9000")
     await schema.prepare(engine)
-    assert await schema.migrate(engine) == ("9999", "9999")
+    assert await schema.migrate(engine) == ("9000", "9000")
     await engine.dispose()
+
+
+async def test_tables_that_lack_what_a_release_needs_are_refused(
+    schema: Schema, newer: Schema, database: Path | str
+) -> None:
+    engine = open_engine(database, schema=schema.name)
+    await dataclasses.replace(newer, oldest="8999").migrate(engine)
+    for start in (schema.prepare, schema.migrate):
+        with pytest.raises(
+            SchemaTooNew, match=f"revision 8999 and later work, and this release is of {schema.revision}"
+        ):
+            await start(engine)
+    await dataclasses.replace(newer, revision="8999").prepare(engine)
+    await engine.dispose()
+
+
+async def test_a_new_file_knows_too_who_may_work_on_it(schema: Schema, newer: Schema, tmp_path: Path) -> None:
+    engine = open_engine(tmp_path / "new.db")
+    await dataclasses.replace(newer, oldest="9000").prepare(engine)
+    with pytest.raises(SchemaTooNew):
+        await schema.prepare(engine)
+    await engine.dispose()
+
+
+def test_revisions_add_only(schema: Schema) -> None:
+    """The release before works on while a new one is rolled out, and again after a rollback.
+
+    What nobody needs any more may go: then `Schema.oldest` says which releases the tables are for.
+    """
+    for revision in ScriptDirectory(str(schema.folder)).walk_revisions():
+        before = revision.down_revision
+        if before is not None and schema.oldest < str(before):
+            assert taken_away(revision.module.upgrade) == [], revision.path
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda: op.drop_table("sessions"), "drops something"),
+        (lambda: op.drop_index("by_owner"), "drops something"),
+        (lambda: op.drop_column("sessions", "owner"), "drops a column"),
+        (lambda: op.rename_table("sessions", "rows"), "renames"),
+        (lambda: op.alter_column("sessions", "owner", new_column_name="holder"), "renames"),
+        (lambda: op.alter_column("sessions", "owner", nullable=False), "narrows"),
+        (lambda: op.alter_column("sessions", "owner", type_=sa.String(8)), "narrows"),
+        (lambda: op.add_column("sessions", sa.Column("kind", sa.Text, nullable=False)), "has to be given"),
+        (lambda: op.create_unique_constraint("one", "sessions", ["owner"]), "adds a constraint"),
+        (lambda: op.create_index("one", "sessions", ["owner"], unique=True), "adds a constraint"),
+        (lambda: op.execute("UPDATE sessions SET owner = ''"), "changes rows"),
+    ],
+)
+def test_what_the_release_before_would_stumble_over_is_found(change: Callable[[], None], reason: str) -> None:
+    (found,) = taken_away(change)
+    assert reason in found
+
+
+def _add() -> None:
+    op.create_table("kinds", sa.Column("id", sa.Text, primary_key=True), sa.Column("name", sa.Text, nullable=False))
+    op.create_index("kinds_by_name", "kinds", ["name"], unique=True)
+    op.add_column("sessions", sa.Column("note", sa.Text))
+    op.add_column("sessions", sa.Column("kind", sa.Text, nullable=False, server_default=""))
+    op.create_index("sessions_by_kind", "sessions", ["kind"])
+
+
+def test_what_only_adds_is_not() -> None:
+    assert taken_away(_add) == []

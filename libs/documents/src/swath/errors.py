@@ -23,6 +23,7 @@ SwathError                          INTERNAL
 │   ├── OffsetMismatch                an upload that goes on beyond what has arrived
 │   ├── FolderNotEmpty
 │   ├── SchemaOutdated                a database whose tables are those of an older release
+│   ├── SchemaTooNew                  a database whose tables lack what this release needs
 │   └── StorageDenied                 the server may not write where it keeps its files
 ├── Denied                          PERMISSION_DENIED
 │   ├── PathDenied
@@ -178,6 +179,10 @@ class FolderNotEmpty(Precondition):
 
 class SchemaOutdated(Precondition):
     reason = "SCHEMA_OUTDATED"
+
+
+class SchemaTooNew(Precondition):
+    reason = "SCHEMA_TOO_NEW"
 
 
 class StorageDenied(Precondition):

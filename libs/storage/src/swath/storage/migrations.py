@@ -2,7 +2,8 @@
 
 Each owning service has a folder of alembic revisions, named by numbers that grow. On Postgres a command brings the
 tables forward before the new release starts; a SQLite file is brought forward when it is opened. A release works on its
-own form and on newer ones: revisions add first, and take away only what no release before the last needs.
+own form and on newer ones: revisions add first, and take away only what no release before the last needs. One that
+takes something away raises `Schema.oldest`, which the database keeps: an older release then refuses to start.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from typing import Any
 from sqlalchemy import Connection, MetaData, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from swath.errors import SchemaOutdated
+from swath.errors import SchemaOutdated, SchemaTooNew
 from swath.storage.sql import transaction
 
 _TABLE = "alembic_version"
+_FLOOR = "oldest_revision"
+_FIRST = "0001"
 
 
 @dataclass(frozen=True)
@@ -29,12 +32,14 @@ class Schema:
         tables: Their present form.
         revision: Newest revision in `folder`, which makes that form.
         folder: Folder with alembic's `versions`.
+        oldest: Oldest revision whose releases still work on that form.
     """
 
     name: str
     tables: MetaData
     revision: str
     folder: Path
+    oldest: str = _FIRST
 
     async def prepare(self, engine: AsyncEngine) -> None:
         """Make sure that a service can work on a database.
@@ -43,6 +48,7 @@ class Schema:
 
         Raises:
             SchemaOutdated: A Postgres database has no tables, or those of an older release.
+            SchemaTooNew: The tables lack what this release needs.
         """
         async with transaction(engine) as connection:
             await connection.run_sync(self._prepare)
@@ -51,6 +57,9 @@ class Schema:
         """Bring a database's tables forward to this release's form; return the revisions before and after.
 
         Tables of a newer release are left alone.
+
+        Raises:
+            SchemaTooNew: They lack what this release needs.
         """
         async with transaction(engine) as connection:
             return await connection.run_sync(self._migrate)
@@ -58,6 +67,7 @@ class Schema:
     def _prepare(self, connection: Connection) -> None:
         present = _revision(connection)
         if present >= self.revision:
+            self._check_age(connection, present)
             return
         if connection.dialect.name == "postgresql":
             raise SchemaOutdated(
@@ -70,6 +80,7 @@ class Schema:
             # Faster than revision after revision; a test holds the two to be the same.
             self.tables.create_all(connection)
             _stamp(connection, self.revision)
+            self._mark(connection)
 
     def _migrate(self, connection: Connection) -> tuple[str, str]:
         if connection.dialect.name == "postgresql":
@@ -77,6 +88,7 @@ class Schema:
         present = _revision(connection)
         if present < self.revision:
             self._upgrade(connection, present)
+        self._check_age(connection, present)
         return present, max(present, self.revision)
 
     def _upgrade(self, connection: Connection, present: str) -> None:
@@ -96,9 +108,25 @@ class Schema:
         with EnvironmentContext(Config(), script, fn=steps) as environment:
             environment.configure(connection=connection, target_metadata=self.tables, transactional_ddl=False)
             environment.run_migrations()
+        self._mark(connection)
 
+    def _mark(self, connection: Connection) -> None:
+        """Have the database say which releases may work on it; while it says nothing, all of them may."""
+        if self.oldest > _FIRST:
+            connection.execute(text(f"CREATE TABLE IF NOT EXISTS {_FLOOR} (revision VARCHAR(32) NOT NULL)"))
+            connection.execute(text(f"DELETE FROM {_FLOOR}"))
+            connection.execute(text(f"INSERT INTO {_FLOOR} VALUES (:revision)"), {"revision": self.oldest})
 
-_FIRST = "0001"
+    def _check_age(self, connection: Connection, present: str) -> None:
+        if present <= self.revision or not inspect(connection).has_table(_FLOOR):
+            return
+        oldest = connection.execute(text(f"SELECT revision FROM {_FLOOR}")).scalar() or ""
+        if self.revision < oldest:
+            raise SchemaTooNew(
+                f"the tables of the {self.name} service are of revision {present}, on which releases of revision "
+                f"{oldest} and later work, and this release is of {self.revision}: run a newer release, or restore a "
+                "backup from before the tables were brought forward"
+            )
 
 
 def _revision(connection: Connection) -> str:
