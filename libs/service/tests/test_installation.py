@@ -175,6 +175,91 @@ def test_a_lost_ca_gets_a_successor_that_all_are_by(api: KubernetesApi, server: 
     assert server.data("swath-session-tls")["ca.crt"] == server.data("swath-ca")["ca.crt"]
 
 
+ROTATE = ["rotate", "--prefix=swath", *WHOLE[3:5], "--settle-seconds=0"]
+NEXT_CA = "--ca-generation=2"
+
+
+def trusted(server: ApiServer, service: str) -> list[x509.Certificate]:
+    """The CAs that a service trusts."""
+    return x509.load_pem_x509_certificates(server.data(f"swath-{service}-tls")["ca.crt"])
+
+
+def assert_they_trust_one_another(server: ApiServer) -> None:
+    published = server.objects[("configmaps", "swath-ca")]["data"]["ca.crt"]
+    for one in ("session", "gateway"):
+        assert server.data(f"swath-{one}-tls")["ca.crt"].decode() == published
+        for other in ("session", "gateway"):
+            issuer = server.certificate(other).issuer
+            (ca,) = (each for each in trusted(server, one) if each.subject == issuer)
+            server.certificate(other).verify_directly_issued_by(ca)
+
+
+def test_a_ca_is_replaced_in_three_steps_and_all_trust_all_at_any_time(api: KubernetesApi, server: ApiServer) -> None:
+    main(WHOLE, api)
+    first = server.certificate("session")
+    steps = []
+    for _ in range(4):
+        assert main([*ROTATE, NEXT_CA], api) == 0
+        assert_they_trust_one_another(server)
+        steps.append((len(trusted(server, "session")), server.certificate("session").issuer == first.issuer))
+    # Trusted beside the old one, which still signed; then the one that signs; then the only one, which stays.
+    assert steps == [(2, True), (2, False), (1, False), (1, False)]
+
+
+def test_an_upgrade_begins_with_a_new_ca_and_issues_nothing(api: KubernetesApi, server: ApiServer) -> None:
+    main(WHOLE, api)
+    before = server.certificate("session")
+    for _ in range(2):
+        assert main([*WHOLE, NEXT_CA], api) == 0
+    assert server.certificate("session") == before
+    assert len(trusted(server, "session")) == 2
+
+
+def test_a_rollback_keeps_the_ca(api: KubernetesApi, server: ApiServer) -> None:
+    main([*WHOLE, NEXT_CA], api)
+    before = server.data("swath-ca")
+    main(WHOLE, api)
+    assert server.data("swath-ca") == before
+
+
+def test_a_ca_is_replaced_in_the_last_third_of_its_life(api: KubernetesApi, server: ApiServer) -> None:
+    # Certificates begin five minutes before they are made: two minutes to go of seven.
+    main([*WHOLE, f"--ca-days={2 / 1440}"], api)
+    first = server.certificate("session").issuer
+    for _ in range(3):
+        main([*ROTATE, "--ca-days=3650"], api)
+    assert server.certificate("session").issuer != first
+    assert [ca.subject for ca in trusted(server, "gateway")] == [server.certificate("gateway").issuer]
+
+
+def test_a_change_that_was_cut_off_is_gone_on_with(api: KubernetesApi, server: ApiServer) -> None:
+    main(WHOLE, api)
+    old = dict(server.objects[("secrets", "swath-gateway-tls")]["data"])
+    main([*ROTATE, NEXT_CA], api)
+    # As if the first step had not come to the gateway.
+    server.objects[("secrets", "swath-gateway-tls")]["data"] = old
+    main([*ROTATE, NEXT_CA], api)
+    assert_they_trust_one_another(server)
+    # And the second one not to the session service.
+    server.objects[("secrets", "swath-session-tls")]["data"]["tls.crt"] = old["tls.crt"]
+    main([*ROTATE, NEXT_CA], api)
+    assert len(trusted(server, "gateway")) == 2
+    assert server.certificate("session").issuer == server.certificate("gateway").issuer
+
+
+def test_a_step_waits_until_pods_have_taken_up_the_one_before(
+    api: KubernetesApi, server: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("swath.service.issuing.time.sleep", waits.append)
+    main(WHOLE, api)
+    for _ in range(4):
+        main([*ROTATE[:-1], NEXT_CA, "--settle-seconds=100"], api)
+    # Before certificates by the new CA, and before the old one goes; a rotation of every week waits for nobody.
+    assert len(waits) == 2
+    assert all(90 < each <= 100 for each in waits)
+
+
 def test_the_database_s_url_follows_its_host_and_keeps_its_password(api: KubernetesApi, server: ApiServer) -> None:
     main(WHOLE, api)
     before = server.data("swath-postgres")

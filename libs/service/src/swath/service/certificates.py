@@ -48,11 +48,13 @@ class Authority:
     Args:
         folder: Where everything is.
         days: Days for which leaf certificates are good; part of a day is taken as such.
+        ca_days: Days for which a CA is good.
     """
 
-    def __init__(self, folder: Path, days: float = LEAF_DAYS) -> None:
+    def __init__(self, folder: Path, days: float = LEAF_DAYS, ca_days: float = CA_DAYS) -> None:
         self._folder = folder
         self._days = days
+        self._ca_days = ca_days
 
     @property
     def ca(self) -> Path:
@@ -191,7 +193,7 @@ class Authority:
         # Each CA has a name of its own, so that it is clear whose a leaf is.
         name = f"Swath development CA {secrets.token_hex(4)}"
         certificate = (
-            _builder(name, key, CA_DAYS)
+            _builder(name, key, self._ca_days)
             .issuer_name(_subject(name))
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_key_usage(ca=True), critical=True)
