@@ -20,6 +20,9 @@
 - --certificate={{ $part }}{{ if $public }}={{ include "swath.publicNames" $ }}{{ end }}
 {{- end }}
 - --days={{ .Values.tls.generated.days }}
+- --ca-days={{ .Values.tls.generated.caDays }}
+- --ca-generation={{ .Values.tls.generated.caGeneration }}
+- --settle-seconds={{ .Values.tls.generated.settleSeconds }}
 {{- end }}
 {{- end -}}
 
