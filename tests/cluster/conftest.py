@@ -80,6 +80,18 @@ class Cluster:
         for each in self.objects("deployments"):
             self.kubectl("rollout", "status", f"deployment/{each['metadata']['name']}", "--timeout=5m")
 
+    def taken_up(self, ca: Path) -> None:
+        """Have every pod take changed Secrets up now, and a client outside what is to be trusted.
+
+        Kubelets look at Secrets once a minute, and whenever something about a pod changes.
+        """
+        ca.write_text(self.trusted())
+        self.kubectl("annotate", "pods", "--all", "--overwrite", f"swath.dev/looked-at={time.time():.0f}")
+
+    def trusted(self) -> str:
+        """Return the CAs that clients outside are to trust."""
+        return self.kubectl("get", "configmap", f"{RELEASE}-ca", "-o", r"jsonpath={.data.ca\.crt}")
+
     def until(self, seen: Callable[[], Any], timeout_s: float = 60.0) -> Any:
         """Return what a look at the cluster finds, as soon as it finds something."""
         deadline = time.monotonic() + timeout_s
@@ -137,7 +149,7 @@ def grpcurl(client_config: ClientConfig) -> Callable[..., str]:
 def client_config(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> ClientConfig:
     """How a client outside of the cluster reaches the gateway: at a port of a node, whichever pods come and go."""
     ca = tmp_path_factory.mktemp("ca") / "ca.crt"
-    ca.write_text(cluster.kubectl("get", "configmap", f"{RELEASE}-ca", "-o", r"jsonpath={.data.ca\.crt}"))
+    ca.write_text(cluster.trusted())
     token = cluster.secret(f"{RELEASE}-admin", "token").decode()
     addresses = cluster.objects("nodes")[0]["status"]["addresses"]
     address = next(each["address"] for each in addresses if each["type"] == "InternalIP")

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
+import ssl
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
+from cryptography import x509
 
 from swath.client import CallError, Client, ClientConfig, Session
+from swath_session.store import SCHEMA
 from swath_suite.layout import SERVICES
 from swath_suite.workload import Workload, fitted, scene
 
-from .conftest import RELEASE, Cluster, run
+from .conftest import RELEASE, REPOSITORY, Cluster, run
 
 
 @pytest.fixture
@@ -87,6 +95,35 @@ def _configured(client: Client, *overrides: str) -> Session:
 
 def _messages(session: Session) -> str:
     return "\n".join(told.message for told in session.train("statistical"))
+
+
+@pytest.fixture
+def forwarded(cluster: Cluster) -> Iterator[str]:
+    """The gateway at a port of this machine, as NOTES says."""
+    command = ["kubectl", "--namespace", cluster.namespace, "port-forward", f"service/{RELEASE}", ":50051"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as forwarding:
+        assert forwarding.stdout is not None
+        # Forwarding from 127.0.0.1:40001 -> 50051
+        port = forwarding.stdout.readline().split(" -> ")[0].rpartition(":")[2]
+        yield f"localhost:{port}"
+        forwarding.terminate()
+
+
+def test_what_a_worker_said_is_read_when_its_job_is_gone(
+    cluster: Cluster, client: Client, client_config: ClientConfig, forwarded: str
+) -> None:
+    session = fitted(client)
+    cluster.kubectl("delete", "jobs", "-l", f"swath.dev/run={session.run_id}", "--wait=true")
+    assert client_config.tls is not None
+    connection = {
+        "SWATH_TARGET": forwarded,
+        "SWATH_TOKEN": str(client_config.token),
+        "SWATH_TLS_ROOT": str(client_config.tls.root),
+    }
+    command = [str(Path(sys.executable).with_name("swath")), "logs", session.run_id]
+    said = subprocess.run(command, env={**os.environ, **connection}, capture_output=True, text=True, check=True).stdout
+    assert "attempt begins" in said
+    assert "attempt ends" in said
 
 
 @pytest.fixture
@@ -177,6 +214,22 @@ def _inferences(cluster: Cluster, pod: str) -> float:
     return sum(float(line.rpartition(" ")[2]) for line in lines if 'grpc_method="Inference"' in line)
 
 
+@pytest.mark.usefixtures("repaired", "workload")
+def test_inference_is_scaled_by_its_use_of_the_cpu(cluster: Cluster) -> None:
+    scaling = {"mode": "hpa", "minReplicas": 1, "maxReplicas": 2, "cpuPercent": 50}
+    given = [f"services.inference.autoscaling.{name}={value}" for name, value in scaling.items()]
+    cluster.apply("--set", ",".join(given))
+
+    def scaled() -> list[str]:
+        events = cluster.objects("events", "--field-selector=reason=SuccessfulRescale")
+        return [each["message"] for each in events]
+
+    started = time.monotonic()
+    cluster.until(lambda: any("New size: 2; reason: cpu resource utilization" in each for each in scaled()), 180)
+    cluster.until(lambda: len(cluster.pods("inference")) == 2)
+    print(f"two replicas after {time.monotonic() - started:.0f} s: {scaled()}")
+
+
 @pytest.mark.parametrize("component", [*SERVICES, "gateway"])
 def test_a_pod_dies_under_load(cluster: Cluster, workload: Workload, component: str) -> None:
     cluster.kubectl("delete", "pod", cluster.pods(component)[0], "--grace-period=0", "--force")
@@ -186,22 +239,109 @@ def test_a_pod_dies_under_load(cluster: Cluster, workload: Workload, component: 
     assert others == []
 
 
-def test_an_upgrade_and_the_way_back_fail_no_call(cluster: Cluster, workload: Workload) -> None:
-    cluster.apply("--set", "log.level=debug")
+_ADDITIONS = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "{revision}"
+down_revision = "{before}"
+
+
+def upgrade() -> None:
+    op.create_table("additions", sa.Column("id", sa.String, primary_key=True))
+    op.add_column("sessions", sa.Column("addition", sa.Text, nullable=False, server_default=""))
+    op.create_index("sessions_by_addition", "sessions", ["addition"])
+"""
+
+
+class NextRelease:
+    """A session service whose tables are one revision further: two files over those of its image.
+
+    Attributes:
+        revision: That revision.
+        values: What makes it run.
+    """
+
+    def __init__(self, cluster: Cluster, folder: Path) -> None:
+        self.revision = f"{int(SCHEMA.revision) + 1:04}"
+        say = "import swath_session; print(*swath_session.__path__)"
+        package = cluster.kubectl(
+            "exec", cluster.pods("session")[0], "-c", "session", "--", "python", "-c", say
+        ).strip()
+        tables = (REPOSITORY / "services" / "session" / "src" / "swath_session" / "tables.py").read_text()
+        assert tables.count(f'"{SCHEMA.revision}"') == 1
+        files = {
+            "tables.py": tables.replace(f'"{SCHEMA.revision}"', f'"{self.revision}"'),
+            f"migrations/versions/{self.revision}_additions.py": _ADDITIONS.format(
+                revision=self.revision, before=SCHEMA.revision
+            ),
+        }
+        data = {Path(name).name: text for name, text in files.items()}
+        content = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "next-release"}, "data": data}
+        cluster.kubectl("apply", "-f", "-", given=yaml.safe_dump(content))
+        mounts = [
+            {"name": "next", "mountPath": f"{package}/{name}", "subPath": Path(name).name, "readOnly": True}
+            for name in files
+        ]
+        volume = {"name": "next", "configMap": {"name": "next-release"}}
+        session = {"extraVolumes": [volume], "extraVolumeMounts": mounts}
+        self.values = folder / "next.yaml"
+        self.values.write_text(yaml.safe_dump({"services": {"session": session}}))
+
+
+@pytest.fixture
+def next_release(cluster: Cluster, tmp_path: Path) -> NextRelease:
+    return NextRelease(cluster, tmp_path)
+
+
+def test_an_upgrade_to_wider_tables_and_the_way_back_fail_no_call(
+    cluster: Cluster, workload: Workload, next_release: NextRelease
+) -> None:
+    cluster.apply("--set", "log.level=debug", "-f", str(next_release.values))
+    assert f"tables are of revision {next_release.revision}" in _migrated(cluster)
     workload.goes_on()
     cluster.helm("rollback", RELEASE, "--wait", "--timeout=8m")
+    # The release before finds the tables of its successor, leaves them as they are, and works on them.
+    assert f"tables are of revision {next_release.revision}, were of {next_release.revision}" in _migrated(cluster)
     workload.goes_on()
     assert workload.failures == []
 
 
-def test_certificates_are_replaced_under_load(cluster: Cluster, workload: Workload) -> None:
-    before = cluster.secret(f"{RELEASE}-inference-tls", "tls.crt")
-    cluster.kubectl("create", "job", f"--from=cronjob/{RELEASE}-rotation", "rotate-now")
-    cluster.kubectl("wait", "--for=condition=complete", "job/rotate-now", "--timeout=3m")
-    assert cluster.secret(f"{RELEASE}-inference-tls", "tls.crt") != before
+def _migrated(cluster: Cluster) -> str:
+    """Return what a new pod of the session service says about its tables."""
+    return cluster.kubectl("logs", cluster.pods("session")[0], "-c", "migrate")
+
+
+def test_certificates_and_their_ca_are_replaced_under_load(
+    cluster: Cluster, workload: Workload, client_config: ClientConfig
+) -> None:
+    tls = client_config.tls
+    assert tls is not None
+    assert tls.root is not None
+    (first,) = _certificates(tls.root.read_text())
+    cluster.apply("--set", "tls.generated.caGeneration=2")
+    cluster.taken_up(tls.root)
+    for step in ("issue", "retire"):
+        cluster.kubectl("create", "job", f"--from=cronjob/{RELEASE}-rotation", step)
+        cluster.kubectl("wait", "--for=condition=complete", f"job/{step}", "--timeout=3m")
+        cluster.taken_up(tls.root)
+        workload.goes_on()
+    (last,) = _certificates(tls.root.read_text())
+    assert last.subject != first.subject
+    cluster.until(lambda: _shown(client_config).issuer == last.subject)
     workload.goes_on(calls=30)
-    cluster.kubectl("delete", "job", "rotate-now")
+    cluster.kubectl("delete", "jobs", "issue", "retire")
     assert workload.failures == []
+
+
+def _certificates(text: str) -> list[x509.Certificate]:
+    return x509.load_pem_x509_certificates(text.encode())
+
+
+def _shown(config: ClientConfig) -> x509.Certificate:
+    """Return the certificate that clients see."""
+    host, port = config.target.split(":")
+    return _certificates(ssl.get_server_certificate((host, int(port))))[0]
 
 
 def test_strangers_are_kept_out(cluster: Cluster) -> None:

@@ -1,0 +1,73 @@
+"""The dashboard, the alerts and the rules of scaling ask for metrics that there are, by labels that they have."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import grpc
+import pytest
+import yaml
+from prometheus_client import CollectorRegistry
+
+from swath.service.metrics import CallMetrics
+from swath_suite.monitoring import expressions, labels_in, metrics_in
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+EXPRESSIONS = expressions(REPOSITORY / "charts" / "swath" / "files")
+# By the cluster, by Prometheus when it scrapes, and by the gateway: make e2e reads those of the gateway.
+_OTHERS = re.compile(r"up|kubelet_volume_stats_\w+|container_memory_\w+|envoy_\w+")
+_SCRAPED = {"namespace", "pod", "app_kubernetes_io_component", "persistentvolumeclaim", "le"}
+
+
+@pytest.fixture(scope="module")
+def own() -> dict[str, set[str]]:
+    """Every metric of the services, and its labels."""
+    found: dict[str, set[str]] = {}
+    registry = CollectorRegistry(auto_describe=True)
+    calls = CallMetrics(registry)
+    for each in (calls.started, calls.handled, calls.received, calls.sent):
+        found[f"{each._name}_total"] = set(each._labelnames)
+    for suffix in ("bucket", "sum", "count"):
+        found[f"{calls.seconds._name}_{suffix}"] = set(calls.seconds._labelnames)
+    for place in REPOSITORY.glob("services/*/src/*/app.py"):
+        for node in ast.walk(ast.parse(place.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                kind, (name, *_) = node.func.attr, (*node.args, None)
+                if kind in ("gauge", "counter") and isinstance(name, ast.Constant):
+                    label = [word.value for word in node.keywords if word.arg == "label"]
+                    labels = {each.value for each in label if isinstance(each, ast.Constant)}
+                    found[f"{name.value}{'_total' * (kind == 'counter')}"] = {str(each) for each in labels}
+    return found
+
+
+def test_there_is_something_to_look_at(own: dict[str, set[str]]) -> None:
+    assert {"grpc_server_handled_total", "swath_sessions", "swath_training_events_total"} <= own.keys()
+    assert len(EXPRESSIONS) > 15
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+def test_what_is_asked_for_is_told(own: dict[str, set[str]], expression: str) -> None:
+    asked = metrics_in(expression)
+    assert asked
+    told = {name for name in asked if not _OTHERS.fullmatch(name)}
+    assert told <= own.keys()
+    known = set().union(_SCRAPED, *(own[name] for name in told))
+    if told == asked:
+        assert labels_in(expression) <= known
+
+
+def test_statuses_are_written_as_they_are_counted() -> None:
+    # INVALID_ARGUMENT counts as InvalidArgument.
+    codes = {"".join(word.title() for word in code.name.split("_")) for code in grpc.StatusCode}
+    for expression in EXPRESSIONS:
+        for alternatives in re.findall(r'grpc_code=~?"([^"]*)"', expression):
+            assert set(alternatives.split("|")) <= codes
+
+
+def test_what_scales_replicas_is_told(own: dict[str, set[str]]) -> None:
+    adapter = yaml.safe_load((REPOSITORY / "k8s" / "monitoring" / "adapter.yaml").read_text())
+    assert "swath_(inference|training)_queue_length" in json.dumps(adapter)
+    assert {"swath_inference_queue_length", "swath_training_queue_length"} <= own.keys()
