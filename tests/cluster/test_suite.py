@@ -184,11 +184,11 @@ def test_metrics_are_read_by_a_pod_of_another_namespace(cluster: Cluster) -> Non
         if port["name"] in ("metrics", "probe")
     }
     read = (
-        "import json, urllib.request as u\n"
+        "import urllib.request as u\n"
         f"for at in {sorted(ports)}:\n"
         " path = '/stats/prometheus' if at.endswith(':8086') else '/metrics'\n"
-        " print(at, *[line.split()[2] for line in u.urlopen(f'http://{at}{path}', timeout=10).read().decode().splitlines()"
-        " if line.startswith('# TYPE')])\n"
+        " lines = u.urlopen(f'http://{at}{path}', timeout=10).read().decode().splitlines()\n"
+        " print(at, *[line.split()[2] for line in lines if line.startswith('# TYPE')])\n"
     )
     start = ["kubectl", "--namespace", "default", "run", "prometheus", "--image=swath-core:e2e", "--restart=Never"]
     said = run([*start, "--rm", "--attach", "--quiet", "--command", "--", "python", "-c", read])
