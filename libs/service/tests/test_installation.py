@@ -167,10 +167,12 @@ def test_rotation_issues_all_by_the_same_ca(api: KubernetesApi, server: ApiServe
         assert server.certificate(service).issuer == old.issuer
 
 
-def test_a_lost_ca_gets_a_successor_that_all_are_by(api: KubernetesApi, server: ApiServer) -> None:
+@pytest.mark.parametrize("command", [WHOLE, ["rotate", *WHOLE[1:]]], ids=["ensure", "rotate"])
+def test_a_lost_ca_gets_a_successor_that_all_are_by(api: KubernetesApi, server: ApiServer, command: list[str]) -> None:
     main(WHOLE, api)
     del server.objects[("secrets", "swath-ca")]
-    main(WHOLE, api)
+    main(command, api)
+    assert server.objects[("configmaps", "swath-ca")]["data"]["ca.crt"].encode() == server.data("swath-ca")["ca.crt"]
     assert server.certificate("session").issuer == server.certificate("gateway").issuer
     assert server.data("swath-session-tls")["ca.crt"] == server.data("swath-ca")["ca.crt"]
 

@@ -87,6 +87,7 @@ class Issuing:
             self._issue(service, "rotated")
         if changing:
             self._note("all certificates are by the new one")
+        self._spread()
 
     def _begin(self) -> bool:
         """Take the first step, if the CA is to be replaced and is not yet; return whether it was."""
