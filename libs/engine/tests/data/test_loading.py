@@ -28,7 +28,7 @@ def tiled(open_data: Open, small_scene: str) -> Callable[..., FrameModule]:
     return opened
 
 
-def order(module: FrameModule, split: str = "train", **at: int) -> list[list[int]]:
+def order(module: FrameModule, split: str = "train", **at: Any) -> list[list[int]]:
     return [batch["mesu_index"].tolist() for batch in module.loader(split, **{"epoch": 0, **at})]
 
 

@@ -43,4 +43,5 @@ def test_conversions_are_differentiable(convert):
 def test_slopes_are_finite_at_and_below_black(convert):
     colours = torch.tensor([[0.0, -0.2, -1.0], [0.0, 0.0, 0.0]], requires_grad=True)
     convert(colours).sum().backward()
+    assert colours.grad is not None
     assert colours.grad.isfinite().all()

@@ -98,4 +98,4 @@ def test_fusion_is_differentiable(hparams):
 def test_the_slope_of_a_geometric_mean_is_finite_at_zero():
     maps = [value.clone().requires_grad_() for value in MAPS]
     ScoreMapFusion("gmean").forward(scores=maps)["scores"].sum().backward()
-    assert all(value.grad.isfinite().all() for value in maps)
+    assert all(value.grad is not None and value.grad.isfinite().all() for value in maps)
