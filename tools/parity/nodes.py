@@ -1,0 +1,154 @@
+"""Node by node: the same inputs and the same state in both, and the same fit."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from swath.engine import registry
+from swath.engine.context import Context
+from swath.engine.node import Fittable, Node
+from swath.engine.ports import Stage
+from tools.parity import environment, files
+from tools.parity.cases import Case
+from tools.parity.compare import Difference, judged
+from tools.parity.exchange import plain, tensors
+
+
+@dataclass(frozen=True)
+class Row:
+    """One output of a node.
+
+    Attributes:
+        node: Class name.
+        output: Name of the port, or what else was compared.
+        calls: Forwards looked at.
+        same_state: Difference with the reference's state loaded; None where the reference gave no answer.
+        own_fit: Difference of the node fitted here on the same batches; None where there is no fit.
+        remark: Why it differs on purpose, or what is the matter.
+        on_purpose: Whether the remark gives the reason of a difference that is meant.
+    """
+
+    node: str
+    output: str
+    calls: int
+    same_state: Difference | None
+    own_fit: Difference | None
+    remark: str = ""
+    on_purpose: bool = False
+
+    @property
+    def met(self) -> bool:
+        """Whether all of it is within the target."""
+        measured = [each for each in (self.same_state, self.own_fit) if each is not None]
+        return bool(measured) and all(each.met for each in measured)
+
+
+def measure(cases: Sequence[Case]) -> list[Row]:
+    """Run all cases in both and compare them."""
+    with tempfile.TemporaryDirectory(prefix="swath-parity-") as folder:
+        theirs_in, ours_in = Path(folder) / "reference", Path(folder) / "swath"
+        orders = [order(case, theirs_in / str(index)) for index, case in enumerate(cases)]
+        answers = environment.ask("nodes", orders)
+        rows: list[Row] = []
+        for index, (case, answer) in enumerate(zip(cases, answers, strict=True)):
+            own = ours_in / str(index)
+            rows += _rows(case, answer, order(case, own), theirs_in / str(index), own)
+    return rows
+
+
+def order(case: Case, folder: Path) -> dict[str, Any]:
+    """Return a case as plain data, its files written into a folder."""
+    folder.mkdir(parents=True)
+    if case.prepare is not None:
+        case.prepare(folder)
+    return {
+        "node": case.node,
+        "hparams": _placed(dict(case.hparams), folder),
+        "fit": [dict(batch) for batch in case.fit],
+        "calls": [dict(inputs) for inputs in case.calls],
+        "stage": case.stage,
+        "folder": str(folder),
+    }
+
+
+def build(case: dict[str, Any]) -> Node:
+    """Return our node of a case, as `order` gives it."""
+    name = f"{registry.REFERENCE}.{case['node']}"
+    return registry.create(name, case["node"].rpartition(".")[2], case["hparams"]).eval()
+
+
+def fit(node: Node, case: dict[str, Any]) -> None:
+    """Fit a node on the batches of its case."""
+    assert isinstance(node, Fittable)
+    with torch.no_grad():
+        node.begin_fit()
+        for batch in case["fit"]:
+            node.fit_batch(tensors(batch))
+        node.end_fit()
+
+
+def forward(node: Node, case: dict[str, Any]) -> list[dict[str, Any]]:
+    """Run a node over the calls of its case and return the outputs as trees."""
+    outputs = []
+    with torch.inference_mode():
+        for index, inputs in enumerate(case["calls"]):
+            context = Context(Stage(case["stage"]), batch=index, step=index, resolve=Path(case["folder"]).joinpath)
+            outputs.append(plain(node.run(tensors(inputs), context)))
+    node.close()
+    return outputs
+
+
+def _rows(case: Case, answer: dict[str, Any], ordered: dict[str, Any], theirs_in: Path, ours_in: Path) -> Iterator[Row]:
+    if "error" in answer:
+        yield Row(case.class_name, "", len(case.calls), None, None, case.why or answer["error"], bool(case.why))
+        return
+    theirs = answer["calls"]
+    try:
+        node = build(ordered)
+        faults = node.faults(tensors(answer["state"]), strict=True)
+        node.restore(tensors(answer["state"]))
+        ours = forward(node, ordered)
+        fitted, exact = None, case.exact(case) if case.exact else answer.get("fitted in float64")
+        if case.fit:
+            again = build(ordered)
+            fit(again, ordered)
+            fitted = forward(again, ordered)
+    except Exception as error:
+        remark = case.why or f"here: {type(error).__name__}: {error}"
+        yield Row(case.class_name, "", len(case.calls), None, None, remark, bool(case.why))
+        return
+    if faults:
+        yield Row(case.class_name, "state", 1, Difference(faults=tuple(faults)), None, case.why, bool(case.why))
+    for port in dict.fromkeys(key for outputs in (*theirs, *ours) for key in outputs):
+        reason = case.unlike.get(port, case.unlike.get("*", ""))
+        same = None if reason else _port(ours, theirs, answer.get("float64"), port)
+        own = None if reason or fitted is None else _port(fitted, theirs, exact, port)
+        yield Row(case.class_name, port, len(theirs), same, own, reason or case.why, bool(reason or case.why))
+    if (written := files.difference(ours_in, theirs_in)) is not None:
+        reason = case.unlike.get("files", "")
+        same = None if reason else written
+        yield Row(case.class_name, "files", len(theirs), same, None, reason or case.why, bool(reason or case.why))
+
+
+def _port(ours: list[Any], theirs: list[Any], wide: list[Any] | None, port: str) -> Difference:
+    sides = [
+        None if side is None else [{port: outputs[port]} if outputs.get(port) is not None else {} for outputs in side]
+        for side in (ours, theirs, wide)
+    ]
+    return judged(*sides)
+
+
+def _placed(value: Any, folder: Path) -> Any:
+    if isinstance(value, str):
+        return value.replace("{folder}", os.fspath(folder))
+    if isinstance(value, dict):
+        return {key: _placed(item, folder) for key, item in value.items()}
+    return [_placed(item, folder) for item in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,101 @@
+"""Pipeline by pipeline: the shipped documents of the reference, the same weights in both, every output compared."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from swath.documents import load_yaml, parse
+from swath.engine.context import Context
+from swath.engine.pipeline import Pipeline
+from swath.engine.ports import Stage
+from swath.errors import WeightsInvalid
+from tools.parity import environment
+from tools.parity.compare import Difference, difference
+from tools.parity.exchange import plain, tensors
+from tools.parity.scenes import Scene
+
+NAMES = (
+    "anomaly/rx/channel_selector",
+    "anomaly/rx/rx_statistical",
+    "anomaly/deep_svdd/deep_svdd",
+    "spectral_match/spectral_match",
+    "spectral_match/spectral_match_validity",
+    "medical/blood_perfusion/ndvi",
+)
+STAGES = ("inference", "val")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One output of one pipeline at one stage.
+
+    Attributes:
+        pipeline: Name of the document.
+        weights: Where both have their weights from.
+        stage: Stage of the forward.
+        output: ``node.port``.
+        difference: How far the two are apart.
+    """
+
+    pipeline: str
+    weights: str
+    stage: str
+    output: str
+    difference: Difference
+
+
+def measure(scene: Scene) -> list[Row]:
+    """Run all pipelines in both over tiles of a scene."""
+    documents = environment.packages() / "cuvis_ai" / "configs" / "pipeline"
+    with tempfile.TemporaryDirectory(prefix="swath-parity-") as folder:
+        orders = [_order(documents / f"{name}.yaml", scene, Path(folder) / "reference" / name) for name in NAMES]
+        answers = environment.ask("pipelines", orders)
+        return [
+            row
+            for name, order, answer in zip(NAMES, orders, answers, strict=True)
+            for row in _rows(name, order, answer, Path(folder) / "swath" / name)
+        ]
+
+
+def _order(document: Path, scene: Scene, folder: Path) -> dict[str, Any]:
+    weights = document.with_suffix(".pt")
+    batches = [scene.batch(slice(0, 8)), scene.batch(slice(8, 16))]
+    for batch in batches:
+        batch["spectral_signature"] = scene.cubes[:3, :1, :1]
+    if "deep_svdd" in document.stem:  # written for an instrument with 27 channels from 700 nm on
+        for batch in batches:
+            batch["wavelengths"] = batch["wavelengths"] - (batch["wavelengths"][0, 34] - 700)
+    return {
+        "pipeline": str(document),
+        "weights": str(weights) if weights.is_file() else None,
+        "fit": batches,
+        "batch": batches[1],
+        "stages": list(STAGES),
+        "folder": str(folder),
+    }
+
+
+def _rows(name: str, order: dict[str, Any], answer: dict[str, Any], folder: Path) -> Iterator[Row]:
+    pipeline = Pipeline.from_document(parse("pipeline", load_yaml(Path(order["pipeline"]).read_bytes())))
+    state = tensors(answer["state"])
+    fitted = "the reference's fit" if any(state.values()) else "none"
+    weights = "shipped" if order["weights"] else fitted
+    try:
+        pipeline.load_state(state, strict=True)
+    except WeightsInvalid as error:
+        yield Row(name, weights, "", "weights", Difference(faults=(" ".join(str(error).split()),)))
+        pipeline.load_state(state, strict=False)
+    for stage, theirs in answer["outputs"].items():
+        with torch.inference_mode():
+            context = Context(Stage(stage), resolve=folder.joinpath)
+            ours = {key: plain(value) for key, value in pipeline(tensors(order["batch"]), context).items()}
+        for output in dict.fromkeys((*theirs, *ours)):
+            sides = ({output: side[output]} if output in side else {} for side in (ours, theirs))
+            yield Row(name, weights, stage, output, difference(*sides))
+    pipeline.close()
