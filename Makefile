@@ -11,7 +11,7 @@ SYNCED := .venv/.synced
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help sync gen lint type test demo up down images e2e bench fuzz clean
+.PHONY: help sync gen lint type test demo up down images e2e bench parity fuzz clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  \033[1mmake %-7s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,8 +65,17 @@ e2e: $(SYNCED) ## Try the chart on the cluster of the current kubeconfig (kind, 
 bench: $(SYNCED) ## Measure against floors and peers
 	$(RUN)/python -m benchmarks
 
+.parity/.synced: tools/parity/requirements.txt $(filter .tools/%,$(UV))
+	@echo "Installing the reference packages into .parity (once)"
+	$(UV) venv --quiet --clear --python $(RUN)/python .parity
+	$(UV) pip sync --quiet --require-hashes --python .parity tools/parity/requirements.txt
+	@touch $@
+
+parity: $(SYNCED) .parity/.synced ## Compare with the reference packages, number for number
+	$(RUN)/python -m tools.parity --write
+
 fuzz: $(SYNCED) ## Ask every method thousands of times for nonsense
 	SWATH_FUZZ_EXAMPLES=$${SWATH_FUZZ_EXAMPLES:-2000} $(RUN)/pytest -n 2 --dist loadscope --timeout 3600 -o faulthandler_timeout=0 tests/fuzz
 
 clean: ## Remove what was installed and made here
-	rm -rf .venv .tools outputs demo-output
+	rm -rf .venv .tools .parity outputs demo-output

@@ -48,7 +48,9 @@ class Difference:
         """Whether it is within the target, or as near to float64 as the reference is, give or take a factor of 2."""
         if self.faults or self.unequal:
             return False
-        return self.relative <= TARGET or (self.rounding is not None and self.rounding[0] <= max(2 * self.rounding[1], TARGET))
+        return self.relative <= TARGET or (
+            self.rounding is not None and self.rounding[0] <= max(2 * self.rounding[1], TARGET)
+        )
 
     def __str__(self) -> str:
         if self.faults:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from swath.engine import registry
@@ -34,6 +33,7 @@ class Row:
         own_fit: Difference of the node fitted here on the same batches; None where there is no fit.
         remark: Why it differs on purpose, or what is the matter.
         on_purpose: Whether the remark gives the reason of a difference that is meant.
+        met: Whether all of it is within the target.
     """
 
     node: str
@@ -43,12 +43,7 @@ class Row:
     own_fit: Difference | None
     remark: str = ""
     on_purpose: bool = False
-
-    @property
-    def met(self) -> bool:
-        """Whether all of it is within the target."""
-        measured = [each for each in (self.same_state, self.own_fit) if each is not None]
-        return bool(measured) and all(each.met for each in measured)
+    met: bool = False
 
 
 def measure(cases: Sequence[Case]) -> list[Row]:
@@ -126,16 +121,22 @@ def _rows(case: Case, answer: dict[str, Any], ordered: dict[str, Any], theirs_in
         yield Row(case.class_name, "", len(case.calls), None, None, remark, bool(case.why))
         return
     if faults:
-        yield Row(case.class_name, "state", 1, Difference(faults=tuple(faults)), None, case.why, bool(case.why))
+        yield _row(case, "state", Difference(faults=tuple(faults)), None, case.unlike.get("state", ""))
     for port in dict.fromkeys(key for outputs in (*theirs, *ours) for key in outputs):
         reason = case.unlike.get(port, case.unlike.get("*", ""))
         same = None if reason else _port(ours, theirs, answer.get("float64"), port)
         own = None if reason or fitted is None else _port(fitted, theirs, exact, port)
-        yield Row(case.class_name, port, len(theirs), same, own, reason or case.why, bool(reason or case.why))
+        yield _row(case, port, same, own, reason)
     if (written := files.difference(ours_in, theirs_in)) is not None:
         reason = case.unlike.get("files", "")
-        same = None if reason else written
-        yield Row(case.class_name, "files", len(theirs), same, None, reason or case.why, bool(reason or case.why))
+        yield _row(case, "files", None if reason else written, None, reason)
+
+
+def _row(case: Case, output: str, same: Difference | None, own: Difference | None, reason: str) -> Row:
+    measured = [each for each in (same, own) if each is not None]
+    met = bool(measured) and all(each.met for each in measured)
+    remark = reason or ("" if met else case.why)
+    return Row(case.class_name, output, len(case.calls), same, own, remark, bool(remark), met)
 
 
 def _port(ours: list[Any], theirs: list[Any], wide: list[Any] | None, port: str) -> Difference:

@@ -48,7 +48,7 @@ class Scene:
         }
 
     def data(self, folder: Path, batch_size: int) -> dict[str, Any]:
-        """Write the tiles and return the data section of a trainrun: a chessboard of tiles for train, the rest for val."""
+        """Write the tiles and return the data section of a trainrun: every other tile is for training."""
         folder.mkdir(parents=True)
         lines = ["source,index,materialized_path"]
         for index, (cube, mask) in enumerate(zip(self.cubes, self.masks, strict=True)):

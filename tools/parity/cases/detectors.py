@@ -14,7 +14,6 @@ _EMBEDDED = each(lambda shape, seed: {"embeddings": numbers((*shape, 8), seed=se
 _FIT_EMBEDDED = [{"embeddings": numbers((2, 9, 8, 8), seed=seed)} for seed in (13, 14)]
 
 
-
 def _distances(case: Case) -> list[dict[str, Any]]:
     """Squared Mahalanobis distances in float64."""
     rows = np.concatenate([batch["data"].reshape(-1, BANDS) for batch in case.fit]).astype(np.float64)

@@ -37,5 +37,5 @@ CASES = [
     Case("video.ToVideoNode", _PICTURES, {"output_video_path": "{folder}/out.mp4"}),
 ]
 LEFT_OUT = {
-    "TensorBoardMonitorNode": "writes event files, whose bytes hold the time; it takes what the metrics give, which are compared"
+    "TensorBoardMonitorNode": "writes event files that hold the time; what it takes from metrics is compared with them"
 }
