@@ -65,7 +65,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     content = getattr(value, "pixels", getattr(value, "value", None))
-    if np.ndim(content) == 0 and content is not None:
+    if content is not None and np.ndim(content) == 0:
         return {"name": value.name, "value": float(content)}
     return {"picture": value.name}
 

@@ -113,7 +113,7 @@ def measure(scenes: Mapping[str, Scene]) -> list[Row]:
 
 def _order(name: str, scene: Scene, folder: Path) -> dict[str, Any]:
     configs = environment.packages() / "cuvis_ai" / "configs"
-    document = OmegaConf.load(configs / "trainrun" / f"{name}.yaml")
+    document: Any = OmegaConf.load(configs / "trainrun" / f"{name}.yaml")
     defaults = OmegaConf.to_container(document.pop("defaults"))
     training = OmegaConf.load(configs / "training" / "default.yaml")
     if not isinstance(defaults, list) or {"/training@training": "default"} not in defaults:

@@ -60,3 +60,7 @@ CASES = [
         [{**inputs, "center": np.linspace(-1, 1, 8, dtype=np.float32)} for inputs in _EMBEDDED],
     ),
 ]
+CASES += [
+    Case("anomaly.lad_detector.LADGlobal", _CALLS, {"num_channels": BANDS, **hparams}, _FIT)
+    for hparams in ({}, {"normalize_laplacian": False}, {"use_numpy_laplacian": False})
+]

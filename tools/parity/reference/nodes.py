@@ -59,7 +59,7 @@ def _build(case: dict[str, Any]) -> Any:
 
 
 def _fit(node: Any, batches: list[Any]) -> None:
-    node.statistical_initialization(iter([tensors(batch) for batch in batches]))
+    node.statistical_initialization(iter([_fed(batch) for batch in batches]))
     node.eval()
 
 
@@ -68,9 +68,15 @@ def _forward(node: Any, case: dict[str, Any], calls: list[Any]) -> list[Any]:
     with torch.no_grad():
         for index, inputs in enumerate(calls):
             context = Context(stage=ExecutionStage(case["stage"]), batch_idx=index, global_step=index)
-            outputs.append(plain(node.forward(**tensors(inputs), context=context)))
+            outputs.append(plain(node.forward(**_fed(inputs), context=context)))
     node.cleanup()
     return outputs
+
+
+def _fed(inputs: dict[str, Any]) -> dict[str, Any]:
+    """Return what a node gets in a pipeline: tensors, but the wavelengths of the channels as an array."""
+    arrays = {key: value for key, value in inputs.items() if key == "wavelengths" and value.ndim == 1}
+    return {**tensors(inputs), **arrays}
 
 
 def _wide(node: Any) -> Any:
