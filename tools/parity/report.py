@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import os
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from string import Template
@@ -13,6 +14,8 @@ from string import Template
 from tools.parity import environment, nodes, pipelines, trainruns
 from tools.parity.compare import TARGET, Difference
 
+SECTIONS = frozenset({"nodes", "pipelines", "trainruns"})
+"""Parts of the page that are measured apart."""
 _PAGE = Path(__file__).with_name("page.md")
 
 
@@ -35,6 +38,19 @@ def page(
         pipelines=pipeline_lines(of_pipelines),
         runs=run_lines(of_runs),
     )
+
+
+def merged(new: str, old: str, parts: Collection[str]) -> str:
+    """Return a new page with the sections of all but some parts as they are in an old one."""
+    for part in SECTIONS.difference(parts):
+        former, now = _section(part).search(old), _section(part).search(new)
+        if former and now:
+            new = new[: now.start()] + former.group() + new[now.end() :]
+    return new
+
+
+def _section(part: str) -> re.Pattern[str]:
+    return re.compile(rf"<!-- {part} -->.*?<!-- end -->", re.DOTALL)
 
 
 def node_lines(rows: Sequence[nodes.Row]) -> str:

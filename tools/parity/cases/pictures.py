@@ -97,19 +97,16 @@ CASES = [
 ]
 _TEXT = "text and lines are drawn by another library"
 LEFT_OUT = {
-    name: _TEXT
-    for name in (
-        "BBoxesOverlayNode",
-        "ChannelSelectorFalseRGBViz",
-        "ChannelWeightsViz",
-        "LegendStrip",
-        "PCAVisualization",
-        "PipelineComparisonVisualizer",
-        "RGBAnomalyMask",
-        "SpectraPlot",
-        "SpectrumPlotNode",
-        "TitleOverlay",
-        "TrackingOverlayNode",
-        "TrackingPointerOverlayNode",
-    )
+    "BBoxesOverlayNode": _TEXT,
+    "ChannelSelectorFalseRGBViz": _TEXT,
+    "ChannelWeightsViz": _TEXT,
+    "LegendStrip": _TEXT,
+    "PCAVisualization": _TEXT,
+    "PipelineComparisonVisualizer": _TEXT,
+    "RGBAnomalyMask": _TEXT,
+    "SpectraPlot": _TEXT,
+    "SpectrumPlotNode": _TEXT,
+    "TitleOverlay": _TEXT,
+    "TrackingOverlayNode": _TEXT,
+    "TrackingPointerOverlayNode": _TEXT,
 }

@@ -11,7 +11,7 @@ _EVEN = [{**inputs, "wavelengths": WAVELENGTHS} for inputs in _CUBES]
 _STEPS = (400 + np.cumsum(rng(7).integers(2, 7, BANDS))).astype(np.int32)
 _UNEVEN = [{**inputs, "wavelengths": _STEPS} for inputs in _CUBES]
 _FIT = [{"cube": cube((1, 12, 10), seed=seed)} for seed in (5, 6)]
-_MEMBERS = [{**inputs, "endmembers": cube((5, 1, 1), seed=30).reshape(5, BANDS)} for inputs in _CUBES]
+_FEW = [{"cube": cube((1, 4, 5)), "endmembers": cube((5, 1, 1), seed=30).reshape(5, BANDS)}]
 _MASKED = [{**inputs, "mask": labels(inputs["cube"].shape[:3], 2, seed=4)} for inputs in _CUBES]
 _SAVITZKY_GOLAY = "pretreatments.savitzky_golay.SavitzkyGolay"
 
@@ -29,7 +29,7 @@ CASES = [
     Case("pretreatments.logarithm.Logarithm", _CUBES, {"mode": "ln", "negate": True}),
     Case("pretreatments.scaling.MeanCenter", _CUBES, fit=_FIT),
     Case("pretreatments.scaling.UnitVarianceScaling", _CUBES, fit=_FIT),
-    Case("unmixing.nnls.NNLSUnmixing", _MEMBERS, {"max_iter": 200_000, "tol": 1e-12}),
+    Case("unmixing.nnls.NNLSUnmixing", _FEW, {"max_iter": 20_000, "tol": 1e-12}),
     Case("unmixing.nmf.NMFUnmixing", _CUBES, fit=_FIT),
     Case("clustering.kmeans.KMeansClusterer", _CUBES, {"n_clusters": 5}, _FIT),
     Case("clustering.gmm.GaussianMixtureClusterer", _CUBES, {"reg_covar": 1e-3}, _FIT),

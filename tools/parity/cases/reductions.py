@@ -26,14 +26,20 @@ def _projection(folder: Path) -> None:
     )
 
 
+_SIGNS = (
+    "eigenvectors have no sign of their own: here the largest entry of each is positive, so that two fits agree; "
+    "shares are of the whole variance, theirs of what the components that are kept explain"
+)
+
 CASES = [
-    Case("dimensionality_reduction.PCA", _CALLS, {"n_components": 3}),
+    Case("dimensionality_reduction.PCA", _CALLS, {"n_components": 3}, why=_SIGNS),
     *(
         Case(
             "dimensionality_reduction.TrainablePCA",
             _CALLS,
             {"num_channels": _CHANNELS, "n_components": 4, "whiten": whiten},
             _FIT,
+            why=_SIGNS,
         )
         for whiten in (False, True)
     ),
@@ -58,5 +64,5 @@ CASES = [
             {"inference_normalization": "none", "reduction_scheme": [_CHANNELS, 6, 3]},
         )
     ),
-    Case(_MIXER, _CALLS, {"input_channels": _CHANNELS, "output_channels": 3, "init_method": "pca"}, _FIT),
+    Case(_MIXER, _CALLS, {"input_channels": _CHANNELS, "output_channels": 3, "init_method": "pca"}, _FIT, why=_SIGNS),
 ]

@@ -51,9 +51,10 @@ def _train(entry: dict[str, Any], initial: dict[str, Any], seed: int) -> tuple[n
     pipeline.torch_layers.eval()
     with torch.no_grad():
         outputs = pipeline.forward(batch=tensors(entry["batch"]), stage=ExecutionStage.INFERENCE)
+    trained = states(pipeline)
     pipeline.cleanup()
     node, port = entry["scores"].split(".")
-    return plain(outputs[node, port]), states(pipeline)
+    return plain(outputs[node, port]), trained
 
 
 def _descend(pipeline: CuvisPipeline, data: MultiNpzDataModule, run: TrainRunConfig) -> None:
