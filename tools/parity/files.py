@@ -17,7 +17,7 @@ _PICTURES = {".png", ".jpg", ".jpeg"}
 def difference(ours: Path, theirs: Path) -> compare.Difference | None:
     """Compare what two folders hold, by name; None where neither holds anything.
 
-    Pictures and JSON are compared by content; of other files (video, events) that they are there and not empty.
+    Pictures, arrays and JSON are compared by content; of other files (video, events) that they are there and not empty.
     """
     left, right = _contents(ours), _contents(theirs)
     return compare.difference(left, right) if left or right else None
@@ -31,6 +31,8 @@ def _read(file: Path) -> Any:
     if file.suffix in _PICTURES:
         with Image.open(file) as picture:
             return np.asarray(picture)
+    if file.suffix == ".npy":
+        return np.load(file)
     if file.suffix == ".json":
         return json.loads(file.read_text())
     return "not empty" if file.stat().st_size else "empty"

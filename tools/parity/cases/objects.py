@@ -52,3 +52,4 @@ CASES = [
         for hparams in ({}, {"binarize": False}, {"connectivity": 4, "properties": ["orientation", "area"]})
     ),
 ]
+LEFT_OUT = {"ClassMapAccumulator": "gathers maps for the program that holds it: it has no output and writes no file"}

@@ -79,6 +79,24 @@ CASES = [
         [{**call, "track_ids": np.arange(call["bboxes"].shape[1])[None]} for call in _BOXES],
         {"output_json_path": "{folder}/out.json"},
     ),
+    Case(
+        "json_file.CocoTrackMaskWriter",
+        [
+            _frame(
+                number,
+                mask=(rng(number).random((1, _HEIGHT, _WIDTH)) < 0.2).astype(np.int32) * number,
+                object_ids=np.array([[number]]),
+                detection_scores=rng(number).random((1, 1), dtype=np.float32),
+            )
+            for number in (5, 6)
+        ],
+        {"output_json_path": "{folder}/out.json"},
+    ),
+    Case(
+        "numpy_file.NumpyFeatureWriterNode",
+        [_frame(12, features=rng(5).random((1, 4, 3), dtype=np.float32))],
+        {"output_dir": "{folder}/out"},
+    ),
     *(
         Case(f"prompts.{name}", _FRAMES, {**_PATH, "prompt_specs": ["1:1@3", "2:2@5"]}, prepare=_tracks)
         for name in ("BBoxPrompt", "MaskPrompt")
