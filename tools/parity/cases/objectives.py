@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from tools.parity.cases.case import Case, cube, flags, labels, numbers, rng
@@ -12,7 +14,7 @@ _COLOURS = [{"rgb": rng(1).random((2, 6, 5, 3), dtype=np.float32), "mask": label
 _WEIGHTS = [{"weights": rng(1).random(9, dtype=np.float32)}]
 
 
-def _loss(name: str, calls: list[dict[str, np.ndarray]], *settings: dict[str, object]) -> list[Case]:
+def _loss(name: str, calls: list[dict[str, np.ndarray]], *settings: Mapping[str, object]) -> list[Case]:
     return [Case(f"losses.{name}", calls, hparams, stage="train") for hparams in settings or ({},)]
 
 
