@@ -96,7 +96,9 @@ def test_layers_mix_the_channels_of_each_pixel(data, scheme, normalize):
     expected = torch.sigmoid(node.output_bn(mixed)) if normalize else mixed
     outputs = node.forward(data=data)
     torch.testing.assert_close(outputs["rgb"], expected.permute(0, 2, 3, 1))
-    assert torch.equal(outputs["weights"], node.convs[-1].weight.flatten(1))
+    last = node.convs[-1]
+    assert isinstance(last, torch.nn.Conv2d)
+    assert torch.equal(outputs["weights"], last.weight.flatten(1))
 
 
 def test_training_normalises_by_the_batch(data):

@@ -55,8 +55,6 @@ class LearnableChannelMixer(MomentsFit):
         ),
     )
 
-    output_bn: torch.nn.BatchNorm2d
-
     def __init__(
         self,
         input_channels: int,
