@@ -122,7 +122,7 @@ async def test_capabilities_are_those_of_the_contract_as_the_documents_have_them
         for callback in answer.supported_callbacks
     }
     assert callbacks["EarlyStopping"].items() >= {"monitor": "*", "patience": "10", "mode": "min"}.items()
-    assert callbacks["ModelCheckpoint"].items() >= {"dirpath": "checkpoints", "save_top_k": "3"}.items()
+    assert callbacks["ModelCheckpoint"].items() >= {"dirpath": "*", "monitor": "*", "save_top_k": "3"}.items()
     assert callbacks["LearningRateMonitor"].items() >= {"logging_interval": "epoch", "log_momentum": "False"}.items()
     schedulers = {parameter.name: parameter.default_value for parameter in answer.scheduler_params.parameters}
     assert schedulers.items() >= {"monitor": "", "factor": "0.1", "patience": "10"}.items()

@@ -34,7 +34,7 @@ class Parameter:
         type: ``string``, ``int``, ``float``, ``bool`` or ``tuple``; several with bars between them.
         description: One sentence.
         default: As text.
-        required: Whether a document must have it.
+        required: Whether a form insists on it: a document must have it, or clients know it as required.
         validation: ``> 0, <= 1`` or ``in ['min', 'max']``; empty where any value of the type goes.
     """
 
@@ -55,12 +55,24 @@ class Callback:
     parameters: tuple[Parameter, ...]
 
 
-def parameters(document: type[Document], *left_out: str) -> tuple[Parameter, ...]:
-    """Return the fields of a document as parameters."""
-    return tuple(_parameter(name, field) for name, field in document.model_fields.items() if name not in left_out)
+def parameters(
+    document: type[Document], *, wanted: tuple[str, ...] = (), but: tuple[str, ...] = ()
+) -> tuple[Parameter, ...]:
+    """Return the fields of a document as parameters.
+
+    Args:
+        document: The kind of document.
+        wanted: Fields with a default that a form insists on all the same.
+        but: Fields to leave out.
+    """
+    return tuple(
+        _parameter(name, field, wanted=name in wanted)
+        for name, field in document.model_fields.items()
+        if name not in but
+    )
 
 
-def _parameter(name: str, field: FieldInfo) -> Parameter:
+def _parameter(name: str, field: FieldInfo, *, wanted: bool) -> Parameter:
     options = [option for option in _options(field.annotation) if option is not type(None)]
     choices = [value for option in options if get_origin(option) is Literal for value in get_args(option)]
     kinds = [
@@ -79,7 +91,7 @@ def _parameter(name: str, field: FieldInfo) -> Parameter:
         type="|".join(dict.fromkeys(_TYPES.get(get_origin(kind) or kind, kind.__name__) for kind in kinds)),
         description=field.description or "",
         default="" if default is None or default is PydanticUndefined else str(default),
-        required=field.is_required(),
+        required=wanted or field.is_required(),
         validation=", ".join(rules),
     )
 
@@ -100,16 +112,16 @@ def _values(option: Any) -> tuple[Any, ...]:
     return get_args(option) if get_origin(option) is Literal else (option,)
 
 
-def _callback(name: str, document: type[Document]) -> Callback:
-    return Callback(name, (document.__doc__ or "").rstrip("."), parameters(document))
+def _callback(name: str, document: type[Document], *wanted: str) -> Callback:
+    return Callback(name, (document.__doc__ or "").rstrip("."), parameters(document, wanted=wanted))
 
 
 OPTIMIZER_NAMES: Final = OPTIMIZERS
 SCHEDULER_NAMES: Final = SCHEDULERS
 CALLBACKS: Final = (
-    _callback("EarlyStopping", EarlyStoppingDocument),
-    _callback("ModelCheckpoint", CheckpointDocument),
+    _callback("EarlyStopping", EarlyStoppingDocument, "monitor"),
+    _callback("ModelCheckpoint", CheckpointDocument, "dirpath", "monitor"),
     _callback("LearningRateMonitor", LearningRateMonitorDocument),
 )
-OPTIMIZER_PARAMETERS: Final = parameters(OptimizerDocument, "name")
-SCHEDULER_PARAMETERS: Final = parameters(SchedulerDocument, "name")
+OPTIMIZER_PARAMETERS: Final = parameters(OptimizerDocument, wanted=("lr",), but=("name",))
+SCHEDULER_PARAMETERS: Final = parameters(SchedulerDocument, but=("name",))
