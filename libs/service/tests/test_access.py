@@ -14,6 +14,7 @@ from grpc_status import rpc_status
 from pydantic import ValidationError
 
 import swath.inference.v1.profiles_pb2
+import swath.pipeline.v1.nodes_pb2
 import swath.training.v1.references_pb2
 import swath.training.v1.worker_pb2
 import swath.workspace.v1.workspace_pb2  # noqa: F401

@@ -213,4 +213,6 @@ async def test_a_stream_whose_client_leaves_ends_while_its_call_is_still_there(s
         call = part.stub.Train(pb.TrainRequest())
         peer = (await call.read()).message
         call.cancel()
-        assert await asyncio.wait_for(endless.ended.get(), 5) == (peer, True)
+        then, same_task = await asyncio.wait_for(endless.ended.get(), 5)
+        assert then in (peer, "")  # the connection's address, unless gRPC has let go of that already
+        assert same_task
