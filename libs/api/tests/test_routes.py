@@ -2,11 +2,10 @@
 
 from collections import Counter
 
-from swath.api import CUVIS, NODES, ROUTES, RUNS, WORKSPACE, owner, services
-from swath.cuvis_ai.v1 import cuvis_ai_pb2
-from swath.pipeline.v1 import nodes_pb2
-from swath.training.v1 import runs_pb2
-from swath.workspace.v1 import workspace_pb2
+from google.protobuf import descriptor_pool
+
+import swath.api.descriptors  # noqa: F401
+from swath.api import CUVIS, NODES, PUBLIC, ROUTES, RUNS, WORKSPACE, owner, services
 
 
 def _methods(descriptor) -> set[str]:
@@ -14,12 +13,7 @@ def _methods(descriptor) -> set[str]:
 
 
 def test_every_public_method_has_exactly_one_owner():
-    public = (
-        cuvis_ai_pb2.DESCRIPTOR.services_by_name["CuvisAIService"],
-        workspace_pb2.DESCRIPTOR.services_by_name["WorkspaceService"],
-        runs_pb2.DESCRIPTOR.services_by_name["RunService"],
-        nodes_pb2.DESCRIPTOR.services_by_name["NodeService"],
-    )
+    public = [descriptor_pool.Default().FindServiceByName(name) for name in PUBLIC]
     assert set(ROUTES) == {method for service in public for method in _methods(service)}
 
 

@@ -13,11 +13,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 from pydantic import ValidationError
 
+import swath.api.descriptors
 import swath.inference.v1.profiles_pb2
-import swath.pipeline.v1.nodes_pb2
 import swath.training.v1.references_pb2
-import swath.training.v1.worker_pb2
-import swath.workspace.v1.workspace_pb2  # noqa: F401
+import swath.training.v1.worker_pb2  # noqa: F401
 from swath.api import ROUTES
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.cuvis_ai.v1.cuvis_ai_pb2_grpc import CuvisAIServiceStub

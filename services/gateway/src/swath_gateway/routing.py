@@ -6,10 +6,7 @@ from typing import Any
 
 from google.protobuf import descriptor_pool
 
-# Importing the messages registers the services whose methods are asked below.
-import swath.cuvis_ai.v1.cuvis_ai_pb2
-import swath.training.v1.runs_pb2
-import swath.workspace.v1.workspace_pb2  # noqa: F401
+import swath.api.descriptors  # noqa: F401 - registers the services whose methods are asked below
 from swath.api import IDEMPOTENT, PROFILES, ROUTES, SESSIONS
 from swath_gateway.settings import GatewaySettings
 

@@ -7,9 +7,8 @@ from functools import partial
 
 from pydantic import Field
 
-# Reflection here tells of the whole public API.
-import swath.training.v1.runs_pb2  # noqa: F401
-from swath.api import CUVIS, RUNS, SESSIONS, WORKSPACE
+import swath.api.descriptors  # noqa: F401 - reflection here tells of the whole public API
+from swath.api import CUVIS, PUBLIC, SESSIONS, WORKSPACE
 from swath.service import HealthBoard, slice_handler, whole_handler
 from swath.service.channels import channel
 from swath.service.metrics import Metrics
@@ -76,7 +75,7 @@ async def assemble(settings: SessionReplicaSettings, stack: AsyncExitStack) -> A
             slice_handler(WORKSPACE, "session", WorkspaceServicer(files)),
             whole_handler(SESSIONS, SessionAuthorityServicer(sessions, notices)),
         ),
-        names=(CUVIS, WORKSPACE, RUNS),
+        names=PUBLIC,
         health=health,
         # Whoever watches for sessions that go turns to another replica.
         send_away=notices.close,

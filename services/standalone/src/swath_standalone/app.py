@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from swath.api import CUVIS, NODES, RUNS, WORKSPACE
+from swath.api import CUVIS, NODES, PUBLIC, RUNS, WORKSPACE
 from swath.errors import Unavailable
 from swath.service import HealthBoard, OwnedSessions, Server, slice_handler
 from swath.service.logs import Telemetry
@@ -78,7 +78,7 @@ class Standalone:
         handlers.append(slice_handler(WORKSPACE, "session", WorkspaceServicer(self._files)))
         handlers.append(slice_handler(RUNS, "training", self._training.runs))
         handlers.append(slice_handler(NODES, "pipeline", cuvis["pipeline"]))
-        self._server = Server(settings, handlers, (CUVIS, WORKSPACE, RUNS, NODES), self.health)
+        self._server = Server(settings, handlers, PUBLIC, self.health)
         self._warming: asyncio.Task[None] | None = None
 
     @property

@@ -13,6 +13,8 @@ CUVIS = "cuvis_ai.v1.CuvisAIService"
 WORKSPACE = "swath.workspace.v1.WorkspaceService"
 RUNS = "swath.training.v1.RunService"
 NODES = "swath.pipeline.v1.NodeService"
+PUBLIC = (CUVIS, WORKSPACE, RUNS, NODES)
+"""Services that clients may call."""
 SESSIONS = "swath.session.v1.SessionAuthority"
 """Private: what the other services ask of the session service."""
 PROFILES = "swath.inference.v1.ProfileShare"

@@ -15,7 +15,7 @@ import grpc
 from grpc_health.v1 import health_pb2
 from grpc_health.v1._async import HealthServicer
 
-from swath.api import CUVIS, RUNS, WORKSPACE, services
+from swath.api import PUBLIC, services
 
 _ESSENTIAL = ("session", "config")
 _STATUS = health_pb2.HealthCheckResponse
@@ -46,7 +46,7 @@ class HealthBoard:
     def names(self) -> dict[str, tuple[str, ...]]:
         """Every name that health answers to, and the parts that must be ready for it to be SERVING."""
         names: dict[str, tuple[str, ...]] = {f"swath.{part}": (part,) for part in self._ready}
-        for service in (CUVIS, WORKSPACE, RUNS):
+        for service in PUBLIC:
             if here := tuple(part for part in services(service) if part in self._ready):
                 names[service] = here
         names[""] = tuple(part for part in _ESSENTIAL if part in self._ready) or tuple(self._ready)
