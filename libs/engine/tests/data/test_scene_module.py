@@ -277,9 +277,8 @@ def test_a_module_that_does_not_exist_is_refused_with_those_that_do(resolve: Cal
     with pytest.raises(InvalidInput) as caught:
         build(DataDocument(data_module="zarr"), resolve, seed=1)
 
-    assert caught.value.message == (
-        "no plugin provides data module 'zarr'; available: ['cu3s', 'cu3s_multi', 'npz_multi', 'scene', 'tiff_paired']"
-    )
+    known = ["cu3s", "cu3s_multi", "npz_multi", "scene", "tiff_paired"]
+    assert caught.value.message.startswith(f"no plugin provides data module 'zarr'; available: {known}")
 
 
 def test_a_module_can_be_added_under_a_new_name_only(
