@@ -74,12 +74,13 @@ def port_text(port: Any) -> str:
 
 
 def plain_table(*columns: str) -> Table:
-    """A table without a frame whose last column takes the room that is left."""
+    """A table without a frame: the first column stays whole, to be copied, and the last takes the room that is left."""
     from rich import box
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim")
-    for column in columns[:-1]:
+    table.add_column(columns[0], no_wrap=True)
+    for column in columns[1:-1]:
         table.add_column(column, overflow="fold")
     table.add_column(columns[-1], ratio=1, overflow="fold")
     return table
