@@ -61,14 +61,13 @@ def pipeline(
 
 def _list(console: Console, found: list[Any]) -> None:
     from rich.markup import escape
+    from rich.padding import Padding
 
-    from swath.client.cli.nodes import plain_table
-
-    table = plain_table("path", "weights", "tags", "name")
     for info in found:
-        weights = "yes" if info.weights_path else ""
-        table.add_row(info.pipeline_path, weights, " ".join(info.metadata.tags), escape(info.metadata.name))
-    console.print(table)
+        weights = "  [green]with weights[/]" if info.weights_path else ""
+        console.print(f"[bold]{escape(info.pipeline_path)}[/]{weights}", soft_wrap=True)
+        tags = " ".join(f"#{tag}" for tag in info.metadata.tags)
+        console.print(Padding(f"[dim]{escape(' · '.join(filter(None, (info.metadata.name, tags))))}[/]", (0, 0, 0, 4)))
 
 
 def _show(console: Console, info: Any) -> None:
