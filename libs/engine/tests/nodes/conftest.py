@@ -15,3 +15,13 @@ def fit():
         return node
 
     return fit
+
+
+@pytest.fixture
+def fit_data(fit):
+    """Fit a node to batches of its port ``data``, and return it."""
+
+    def fit_data(node, *batches):
+        return fit(node, *({"data": batch} for batch in batches))
+
+    return fit_data

@@ -18,14 +18,6 @@ def data():
     return mixed + 0.1 * torch.randn(2, 6, 7, 5, generator=generator) + 50
 
 
-def _fit(node, *batches):
-    node.begin_fit()
-    for batch in batches:
-        node.fit_batch({"data": batch})
-    node.end_fit()
-    return node
-
-
 def _signed(components):
     """Rows whose entry of largest magnitude is positive."""
     largest = np.take_along_axis(components, np.abs(components).argmax(1)[:, None], axis=1)
@@ -67,8 +59,8 @@ def test_components_of_an_image_are_differentiable(data):
 
 
 @pytest.mark.parametrize("whiten", [False, True])
-def test_the_fit_takes_the_components_of_all_pixels(data, whiten):
-    node = _fit(TrainablePCA(5, 3, whiten=whiten, eps=1e-9), *data.split(1))
+def test_the_fit_takes_the_components_of_all_pixels(fit_data, data, whiten):
+    node = fit_data(TrainablePCA(5, 3, whiten=whiten, eps=1e-9), *data.split(1))
     outputs = node.forward(data=data)
     expected, components, model = _sklearn(data.reshape(-1, 5), 3)
     scale = np.sqrt(model.explained_variance_) if whiten else 1.0
@@ -77,8 +69,8 @@ def test_the_fit_takes_the_components_of_all_pixels(data, whiten):
     np.testing.assert_allclose(outputs["explained_variance_ratio"].numpy(), model.explained_variance_ratio_, rtol=1e-5)
 
 
-def test_random_directions_are_orthonormal_and_the_same_everywhere(data):
-    first, second = (_fit(TrainablePCA(5, 3, init_method="random"), data) for _ in range(2))
+def test_random_directions_are_orthonormal_and_the_same_everywhere(fit_data, data):
+    first, second = (fit_data(TrainablePCA(5, 3, init_method="random"), data) for _ in range(2))
     directions = first.state()["_components"]
     torch.testing.assert_close(directions @ directions.T, torch.eye(3))
     assert torch.equal(second.state()["_components"], directions)
@@ -86,33 +78,33 @@ def test_random_directions_are_orthonormal_and_the_same_everywhere(data):
     torch.testing.assert_close(first.state()["_explained_variance"], along, rtol=1e-3, atol=1e-4)
 
 
-def test_state_makes_the_same_node(data):
-    node, twin = _fit(TrainablePCA(5, 3), data), TrainablePCA(5, 3)
+def test_state_makes_the_same_node(fit_data, data):
+    node, twin = fit_data(TrainablePCA(5, 3), data), TrainablePCA(5, 3)
     twin.restore(node.state())
     for key, value in node.forward(data=data).items():
         assert torch.equal(twin.forward(data=data)[key], value)
 
 
-def test_without_the_total_variance_shares_are_of_what_is_explained(data):
-    state = _fit(TrainablePCA(5, 3), data).state()
+def test_without_the_total_variance_shares_are_of_what_is_explained(fit_data, data):
+    state = fit_data(TrainablePCA(5, 3), data).state()
     del state["_total_variance"]
-    node = _fit(TrainablePCA(5, 3), 2 * data)
+    node = fit_data(TrainablePCA(5, 3), 2 * data)
     assert node.faults(state, strict=True) == []
     node.restore(state)
     assert node.forward(data=data)["explained_variance_ratio"].sum().item() == pytest.approx(1.0)
 
 
-def test_components_need_a_fit(data):
+def test_components_need_a_fit(fit_data, data):
     with pytest.raises(NotFitted, match="TrainablePCA"):
         TrainablePCA(5, 3).forward(data=data)
     with pytest.raises(DataInvalid, match="2 pixels"):
-        _fit(TrainablePCA(5, 3), data[:1, :1, :1])
+        fit_data(TrainablePCA(5, 3), data[:1, :1, :1])
     with pytest.raises(ValueError, match="more than the 2 channels"):
         TrainablePCA(2, 3)
 
 
-def test_components_can_be_trained(data):
-    node = _fit(TrainablePCA(5, 2, whiten=True), data).double()
+def test_components_can_be_trained(fit_data, data):
+    node = fit_data(TrainablePCA(5, 2, whiten=True), data).double()
     node.unfreeze()
     leaf = data[:1, :2, :2].double().requires_grad_()
     assert torch.autograd.gradcheck(lambda values, _: node.forward(data=values)["projected"], (leaf, node._components))

@@ -14,14 +14,6 @@ def frames():
     return torch.randn(6, 8, 7, 2, generator=generator) * torch.tensor([1.0, 5.0]) + 3
 
 
-def _fit(node, *batches):
-    node.begin_fit()
-    for batch in batches:
-        node.fit_batch({"data": batch})
-    node.end_fit()
-    return node
-
-
 def _expected(data, low, high):
     return np.clip((data - low) / (high - low), 0, 1)
 
@@ -76,8 +68,8 @@ def test_a_fresh_node_forgets_all(frames):
     ("hparams", "sign", "low", "high"),
     [({}, 1, 0, 1), ({"clamp": "floor"}, 1, 0, np.inf), ({"clamp": "none", "invert": True}, -1, -np.inf, np.inf)],
 )
-def test_bounds_of_batches_widen_over_the_training_data(frames, hparams, sign, low, high):
-    node = _fit(PercentileNormalizer(2, norm_mode="statistical", **hparams), *frames.split(3))
+def test_bounds_of_batches_widen_over_the_training_data(fit_data, frames, hparams, sign, low, high):
+    node = fit_data(PercentileNormalizer(2, norm_mode="statistical", **hparams), *frames.split(3))
     values = sign * frames.double().numpy()
     bounds = np.quantile(values.reshape(2, -1, 2), (0.005, 0.995), axis=1)
     least, largest = bounds[0].min(0), bounds[1].max(0)
@@ -85,31 +77,31 @@ def test_bounds_of_batches_widen_over_the_training_data(frames, hparams, sign, l
     np.testing.assert_allclose(node.forward(data=frames)["normalized"].numpy(), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_pooled_bounds_are_those_of_all_pixels(frames):
+def test_pooled_bounds_are_those_of_all_pixels(fit_data, frames):
     node = PercentileNormalizer(2, norm_mode="statistical", statistical_fit="pooled", fit_subsample=2)
-    _fit(node, *frames.split(1))
+    fit_data(node, *frames.split(1))
     pixels = frames[:, ::2, ::2].reshape(-1, 2).double()
     low, high = np.quantile(pixels.numpy(), (0.005, 0.995), axis=0)
     np.testing.assert_allclose(node.running_min.numpy(), low, rtol=1e-5)
     np.testing.assert_allclose(node.running_max.numpy(), high, rtol=1e-5)
 
 
-def test_a_pool_that_is_full_keeps_pixels_of_all_batches_alike():
+def test_a_pool_that_is_full_keeps_pixels_of_all_batches_alike(fit_data):
     hparams = {"statistical_fit": "pooled", "fit_subsample": 1, "max_fit_values": 400, "quantile_low": 0.25}
     node = PercentileNormalizer(1, norm_mode="statistical", quantile_high=0.75, **hparams)
     ramp = torch.arange(10_000.0).reshape(100, 10, 10, 1)
-    _fit(node, *ramp.split(5))
+    fit_data(node, *ramp.split(5))
     # Quartiles of 400 pixels out of 10000 stray by some 200; they would sit far higher if late batches won.
     assert node.running_min.item() == pytest.approx(2500, abs=800)
     assert node.running_max.item() == pytest.approx(7500, abs=800)
 
 
-def test_a_fit_is_repeatable_and_starts_anew(frames):
+def test_a_fit_is_repeatable_and_starts_anew(fit_data, frames):
     hparams = {"statistical_fit": "pooled", "fit_subsample": 1, "max_fit_values": 20}
-    node = _fit(PercentileNormalizer(2, norm_mode="statistical", **hparams), *frames.split(2))
+    node = fit_data(PercentileNormalizer(2, norm_mode="statistical", **hparams), *frames.split(2))
     first = node.state()
-    _fit(node, 100 * frames)
-    _fit(node, *frames.split(2))
+    fit_data(node, 100 * frames)
+    fit_data(node, *frames.split(2))
     assert torch.equal(node.state()["running_max"], first["running_max"])
 
 
@@ -119,19 +111,19 @@ def test_results_can_be_rounded_down_to_steps():
     assert node.forward(data=data)["normalized"].flatten().tolist() == [0.0, 0.0, 0.5, 1.0]
 
 
-def test_fitted_bounds_need_a_fit_with_data(frames):
+def test_fitted_bounds_need_a_fit_with_data(fit_data, frames):
     node = PercentileNormalizer(2, norm_mode="statistical")
     with pytest.raises(NotFitted):
         node.forward(data=frames)
     with pytest.raises(DataInvalid, match="1 pixel"):
-        _fit(node)
+        fit_data(node)
     with pytest.raises(DataInvalid, match="2 pixels"):
-        _fit(PercentileNormalizer(2, norm_mode="statistical", statistical_fit="pooled"), frames[:1, :1, :1])
+        fit_data(PercentileNormalizer(2, norm_mode="statistical", statistical_fit="pooled"), frames[:1, :1, :1])
 
 
-def test_state_makes_the_same_node(frames):
+def test_state_makes_the_same_node(fit_data, frames):
     node, twin = (PercentileNormalizer(2, norm_mode="statistical") for _ in range(2))
-    twin.restore(_fit(node, frames).state())
+    twin.restore(fit_data(node, frames).state())
     assert twin.fitted
     assert torch.equal(twin.forward(data=frames)["normalized"], node.forward(data=frames)["normalized"])
 
@@ -167,9 +159,9 @@ def test_arguments_are_checked(hparams, words):
 
 
 @pytest.mark.parametrize("hparams", [{"norm_mode": "per_frame"}, {"norm_mode": "statistical", "clamp": "none"}])
-def test_it_is_differentiable(frames, hparams):
+def test_it_is_differentiable(fit_data, frames, hparams):
     node = PercentileNormalizer(2, **hparams)
     if node.needs_fit():
-        _fit(node, frames)
+        fit_data(node, frames)
     leaf = frames[:1, :3, :3].double().requires_grad_()
     assert torch.autograd.gradcheck(lambda values: node.forward(data=values)["normalized"], leaf)
