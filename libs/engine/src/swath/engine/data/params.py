@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from swath.documents import DataDocument
-from swath.engine.data.collection import Resolve
+from swath.engine.data.collection import Collection, Resolve
 from swath.errors import DataInvalid, FileMissing
 
 
@@ -40,6 +41,9 @@ class LoaderParams(BaseModel):
     persistent_workers: bool = False
     worker_multiprocessing_context: Literal["forkserver", "spawn"] = "forkserver"
 
+
+Finder = Callable[[DataDocument, Resolve], tuple[Collection, LoaderParams]]
+"""A data module: checks a document's parameters and lists the frames they name."""
 
 P = TypeVar("P", bound=LoaderParams)
 

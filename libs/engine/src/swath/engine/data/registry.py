@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from swath.documents import DataDocument
-from swath.engine.data.collection import Collection, Resolve
+from swath.engine.data.collection import Resolve
 from swath.engine.data.cu3s import find_cu3s, find_cu3s_multi
 from swath.engine.data.module import DataModule, FrameModule
 from swath.engine.data.npz_multi import find_npz_multi
-from swath.engine.data.params import LoaderParams
+from swath.engine.data.params import Finder
 from swath.engine.data.scene import find_scene
 from swath.engine.data.splits import assign
 from swath.engine.data.tiff_paired import find_tiff_paired
@@ -18,9 +17,6 @@ from swath.errors import FileMissing, InvalidInput
 
 if TYPE_CHECKING:
     from swath.engine.plugins.loading import Plugins
-
-Finder = Callable[[DataDocument, Resolve], tuple[Collection, LoaderParams]]
-"""Checks a document's parameters and lists the frames they name."""
 
 _FINDERS: dict[str, Finder] = {
     "cu3s": find_cu3s,
