@@ -13,16 +13,11 @@ from PIL import Image
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 
-RX = "pipeline/anomaly/rx/rx_statistical"
-
 
 @pytest.fixture
-def loaded(stub, session):
+def loaded(load_shipped, session):
     """A session with the shipped RX pipeline, not fitted."""
-    config = stub.ResolveConfig(pb.ResolveConfigRequest(session_id=session, config_type="pipeline", path=RX))
-    stub.LoadPipeline(
-        pb.LoadPipelineRequest(session_id=session, pipeline=pb.PipelineConfig(config_bytes=config.config_bytes))
-    )
+    load_shipped("anomaly/rx/rx_statistical")
     return session
 
 

@@ -21,6 +21,7 @@ from swath.documents import (
     parse,
     unsealed,
 )
+from swath.engine.plugins.sealing import Sealing
 from swath.errors import DocumentInvalid, FileMissing, InvalidInput, PathDenied, Precondition
 from swath.service import Session, Sessions, pipeline_of, require_idle
 from swath.storage import ArtifactStore, Base, Workspace
@@ -245,7 +246,7 @@ class Saving:
     ) -> dict[str, Any]:
         changes: dict[str, Any] = {}
         if weights is not None:
-            pipeline, _ = workbench.build_sealed(document, plugins)
+            pipeline, _ = Sealing(plugins).build(document)
             workbench.load_weights(pipeline, weights, strict=strict)
             changes["weights_digest"] = self._artifacts.put_sync(workbench.dump_weights(pipeline))
         stored = run.model_copy(update={"pipeline": None})

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from swath.documents import PipelineDocument, canonical, stored_pipeline
 from swath.engine.plugins.sealing import Sealing
-from swath.errors import GraphInvalid
 from swath.storage import ArtifactStore
 
 if TYPE_CHECKING:
@@ -65,17 +64,4 @@ def store_pipeline(artifacts: ArtifactStore, document: PipelineDocument, plugins
         GraphInvalid: It is no graph that runs.
         PluginDenied, Precondition: It needs a plugin that may not run here, or is not registered.
     """
-    return artifacts.put_sync(canonical(build_sealed(document, plugins)[1]))
-
-
-def build_sealed(document: PipelineDocument, plugins: Sequence[str]) -> tuple[Pipeline, PipelineDocument]:
-    """Build a document with the plugins of a session; return the pipeline, and the document with what it needs of them.
-
-    Raises as `store_pipeline` does.
-    """
-    sealing = Sealing(plugins)
-    sealed = sealing.seal(document)
-    try:
-        return build(sealed), sealed
-    except GraphInvalid as error:
-        raise sealing.refusal(error, document) from error
+    return artifacts.put_sync(canonical(Sealing(plugins).build(document)[1]))

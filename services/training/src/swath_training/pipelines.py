@@ -9,7 +9,7 @@ from typing import Protocol
 
 from swath.documents import PipelineDocument, canonical, load_yaml, parse
 from swath.engine.plugins.sealing import Sealing
-from swath.errors import ConfigNotFound, FileMissing, GraphInvalid
+from swath.errors import ConfigNotFound, FileMissing
 from swath.storage import ArtifactStore, Base, Workspace
 
 
@@ -41,20 +41,8 @@ class EnginePipelines:
         self._artifacts = artifacts
 
     async def prepare(self, document: PipelineDocument, plugins: Sequence[str] = ()) -> str:
-        sealed = await asyncio.to_thread(_build, document, plugins)
+        _, sealed = await asyncio.to_thread(Sealing(plugins).build, document)
         return await self._artifacts.put(canonical(sealed))
-
-
-def _build(document: PipelineDocument, plugins: Sequence[str]) -> PipelineDocument:
-    from swath.engine.pipeline import Pipeline  # imports torch, which takes seconds: not at import
-
-    sealing = Sealing(plugins)
-    sealed = sealing.seal(document)
-    try:
-        Pipeline.from_document(sealed)
-    except GraphInvalid as error:
-        raise sealing.refusal(error, document) from error
-    return sealed
 
 
 def find_pipeline(reference: str, workspace: Workspace, search_paths: Sequence[str]) -> PipelineDocument:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from swath.documents import PipelineDocument, PluginManifest, seal
 from swath.engine.plugins.settings import PluginSettings, denied
 from swath.errors import GraphInvalid, PluginDenied, Precondition, SwathError
+
+if TYPE_CHECKING:
+    from swath.engine.pipeline import Pipeline
 
 BUILT_IN = frozenset({"cuvis_ai_builtin", "cuvis_ai_dataloader"})
 """Plugins of the reference whose classes and data modules are built in here: nobody has to register them."""
@@ -34,6 +38,21 @@ class Sealing:
     def seal(self, document: PipelineDocument) -> PipelineDocument:
         """Return a document with what it needs of plugins that may run."""
         return seal(document, (manifest for name, manifest in self._manifests.items() if name in self._allowed))
+
+    def build(self, document: PipelineDocument) -> tuple[Pipeline, PipelineDocument]:
+        """Build a document with the session's plugins; return the pipeline, and the document as `seal` gives it.
+
+        Raises:
+            GraphInvalid: It is no graph that runs.
+            PluginDenied, Precondition: It needs a plugin that may not run here, or is not registered.
+        """
+        from swath.engine.pipeline import Pipeline  # imports torch, which takes seconds: not at import
+
+        sealed = self.seal(document)
+        try:
+            return Pipeline.from_document(sealed), sealed
+        except GraphInvalid as error:
+            raise self.refusal(error, document) from error
 
     def refusal(self, error: GraphInvalid, document: PipelineDocument) -> SwathError:
         """Return the error for a pipeline that could not be built: a plugin that may not run or is not there, if any.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -47,6 +47,19 @@ class _BoxFrames:
 
 class _BoxWriter(_JsonWriter):
     _frames: _BoxFrames
+    _about: ClassVar[str]
+    _default_name: ClassVar[str]
+
+    def __init__(
+        self,
+        output_json_path: str,
+        category_id_to_name: Mapping[Any, str] | None = None,
+        write_empty_frames: bool = True,
+        atomic_write: bool = True,
+        flush_interval: int = 0,
+    ) -> None:
+        frames = _BoxFrames(self._about, _names(category_id_to_name, self._default_name))
+        super().__init__(frames, output_json_path, write_empty_frames, atomic_write, flush_interval)
 
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
         self.require_as_many(inputs, "bboxes", "category_ids", "confidences", "track_ids")
@@ -76,17 +89,8 @@ class DetectionCocoJsonNode(_BoxWriter):
 
     tags = ("metadata", "bbox", "detection")
     inputs = _INPUTS
-
-    def __init__(
-        self,
-        output_json_path: str,
-        category_id_to_name: Mapping[Any, str] | None = None,
-        write_empty_frames: bool = True,
-        atomic_write: bool = True,
-        flush_interval: int = 0,
-    ) -> None:
-        frames = _BoxFrames("Detection results", _names(category_id_to_name, "person"))
-        super().__init__(frames, output_json_path, write_empty_frames, atomic_write, flush_interval)
+    _about = "Detection results"
+    _default_name = "person"
 
 
 class CocoTrackBBoxWriter(_BoxWriter):
@@ -102,17 +106,8 @@ class CocoTrackBBoxWriter(_BoxWriter):
 
     tags = ("metadata", "bbox", "tracking")
     inputs = ports(_INPUTS, track_ids=Port(torch.int64, (1, -1), description="Track of each box [1, N]"))
-
-    def __init__(
-        self,
-        output_json_path: str,
-        category_id_to_name: Mapping[Any, str] | None = None,
-        write_empty_frames: bool = True,
-        atomic_write: bool = True,
-        flush_interval: int = 0,
-    ) -> None:
-        frames = _BoxFrames("BBox tracking results", _names(category_id_to_name, "object"))
-        super().__init__(frames, output_json_path, write_empty_frames, atomic_write, flush_interval)
+    _about = "BBox tracking results"
+    _default_name = "object"
 
 
 def _box(corners: list[float], category: int, score: float) -> dict[str, Any]:
