@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,6 @@ import pytest
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import Unavailable
 from swath.training.v1.runs_pb2 import LogLine
-from swath_training import Training
 from swath_training.requests import TrainRequest
 from swath_training.runs import Run, RunState
 
@@ -31,17 +31,41 @@ class Pair:
     other: World
 
 
+Pairs = Callable[..., Awaitable[Pair]]
+
+
 @pytest.fixture
-async def pair(worlds: Worlds) -> AsyncIterator[Pair]:
-    one = await worlds(**LEASE)
-    training: Training = make_training(
-        one.folder, one.sessions, one.artifacts, one.workspace, database=one.database, replica="other", **LEASE
-    )
-    await training.start()
-    yield Pair(one, World(one.folder, training, one.sessions, one.artifacts, one.workspace, one.database))
-    for run in await training._store.charges.renew():
-        await one.sessions.close(run.session_id)
-    await training.close()
+async def pairs(worlds: Worlds) -> AsyncIterator[Pairs]:
+    """Makes the pair with settings of the test's choice."""
+    made: list[Pair] = []
+
+    async def make(**settings: Any) -> Pair:
+        one = await worlds(**LEASE, **settings)
+        training = make_training(
+            one.folder,
+            one.sessions,
+            one.artifacts,
+            one.workspace,
+            database=one.database,
+            replica="other",
+            **LEASE,
+            **settings,
+        )
+        await training.start()
+        made.append(Pair(one, World(one.folder, training, one.sessions, one.artifacts, one.workspace, one.database)))
+        return made[-1]
+
+    yield make
+    for pair in made:
+        for run in await pair.other.training._store.charges.renew():
+            await pair.one.sessions.close(run.session_id)
+        await pair.other.training.close()
+
+
+@pytest.fixture
+async def pair(pairs: Pairs) -> Pair:
+    """The pair with the default settings."""
+    return await pairs()
 
 
 @pytest.fixture
@@ -87,27 +111,16 @@ async def test_a_stop_at_the_other_replica_stops_the_run(pair: Pair) -> None:
     assert told[-1].status == pb.TRAIN_STATUS_CANCELLED
 
 
-async def test_a_run_that_is_followed_elsewhere_is_not_abandoned(
-    worlds: Worlds, request: pytest.FixtureRequest
-) -> None:
-    one = await worlds(attach_window_s=0.6, **LEASE)
-    training = make_training(
-        one.folder,
-        one.sessions,
-        one.artifacts,
-        one.workspace,
-        database=one.database,
-        replica="other",
-        attach_window_s=0.6,
-        **LEASE,
-    )
-    await training.start()
-    session = await one.fitted(epochs=150)
-    following = await one.service.train(TrainRequest(session.id, GRADIENT))
-    elsewhere = await training.service.train(TrainRequest(session.id, GRADIENT))
-    await one.until(following, epoch_ended(1))
-    assert (await _all(elsewhere))[-1].status == pb.TRAIN_STATUS_COMPLETE
-    await training.close()
+async def test_a_run_that_is_followed_elsewhere_is_not_abandoned(pairs: Pairs) -> None:
+    window_s = 3.0
+    pair = await pairs(attach_window_s=window_s)
+    session = await pair.one.fitted(epochs=10_000)
+    following = await pair.one.service.train(TrainRequest(session.id, GRADIENT))
+    elsewhere = await pair.other.service.train(TrainRequest(session.id, GRADIENT))
+    await pair.one.until(following, epoch_ended(1))
+    left = time.monotonic()
+    await pair.other.until(elsewhere, lambda _: time.monotonic() > left + 1.5 * window_s)
+    assert (await pair.one.ended(following.run_id))[-1].status == pb.TRAIN_STATUS_CANCELLED
 
 
 async def test_a_run_of_a_replica_that_is_gone_goes_on_at_the_other(pair: Pair) -> None:
