@@ -62,7 +62,7 @@ images: ## Build the container images, with docker or buildah (TAG, PREFIX, BUIL
 e2e: $(SYNCED) ## Try the chart on the cluster of the current kubeconfig (kind, k3d and minikube make one)
 	tests/cluster/run
 
-bench: $(SYNCED) ## Measure against floors and peers
+bench: $(SYNCED) .parity/.synced ## Measure against floors and peers
 	$(RUN)/python -m benchmarks
 
 .parity/.synced: tools/parity/requirements.txt $(filter .tools/%,$(UV))
@@ -72,6 +72,7 @@ bench: $(SYNCED) ## Measure against floors and peers
 	@touch $@
 
 parity: $(SYNCED) .parity/.synced ## Compare with the reference packages, number for number
+	SWATH_REFERENCE=$$(echo .parity/lib/python3*/site-packages) $(RUN)/pytest -q libs/engine/tests/plugins/test_reference.py
 	$(RUN)/python -m tools.parity --write
 
 fuzz: $(SYNCED) ## Ask every method thousands of times for nonsense

@@ -24,6 +24,7 @@ NAMES = (
     "resolve",
     "sessions",
     "suite",
+    "reference",
 )
 RESULTS = Path(__file__).parent / "results"
 

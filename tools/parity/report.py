@@ -100,6 +100,7 @@ def run_lines(rows: Sequence[trainruns.Row]) -> str:
             f"{row.own_spread:.1e}",
             f"{row.ours:.5f}",
             f"{row.difference:.1e}",
+            f"{row.own_order:.5f}",
             f"{row.served:.5f}",
             f"{row.scores:.1e}",
             f"{row.same_weights:.1e}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 
 from swath.client import roc_auc
 from swath.documents import load_yaml, parse
-from swath.engine.data import build
+from swath.engine.data import WHOLE, DataModule, Part, build
 from swath.engine.pipeline import Pipeline
 from swath.engine.training import Job, Trainer, run
 from tools.parity import environment
@@ -50,7 +50,8 @@ class Row:
         run: Name of the trainrun.
         scene: Name of the scene.
         theirs: Area under the ROC curve of the reference, for each of `SEEDS`.
-        ours: Ours, trained with the first seed.
+        ours: Ours, trained with frames in the order of the first of these.
+        own_order: Ours, trained with frames in an order of our own.
         served: Ours with the weights that the reference trained with that seed.
         spread: Largest relative difference between the reference's own scores over its shuffles.
         scores: Relative difference of our scores to those of its first shuffle.
@@ -62,6 +63,7 @@ class Row:
     scene: str
     theirs: tuple[float, ...]
     ours: float
+    own_order: float
     served: float
     spread: float
     scores: float
@@ -165,13 +167,16 @@ def _relabel(batch: dict[str, np.ndarray], data: Path) -> None:
 
 def _row(name: str, scene_name: str, scene: Scene, order: dict[str, Any], answer: dict[str, Any]) -> Row:
     theirs = answer["scores"]
-    ours = _train(order, tensors(answer["initial"]), Path(order["folder"]).parent / "swath")
+    folder, initial = Path(order["folder"]).parent, answer["initial"]
+    ours = _train(order, initial, folder / "swath", answer["epochs"])
+    own_order = _train(order, initial, folder / "own") if answer["epochs"] else ours
     served = _serve(order, tensors(answer["trained"]))
     return Row(
         run=name,
         scene=scene_name,
         theirs=tuple(roc_auc(scores, scene.masks) for scores in theirs),
         ours=roc_auc(ours, scene.masks),
+        own_order=roc_auc(own_order, scene.masks),
         served=roc_auc(served, scene.masks),
         spread=max(difference(other, theirs[0]).relative for other in theirs[1:]),
         scores=difference(ours, theirs[0]).relative,
@@ -180,13 +185,48 @@ def _row(name: str, scene_name: str, scene: Scene, order: dict[str, Any], answer
     )
 
 
-def _train(order: dict[str, Any], initial: dict[str, Any], folder: Path) -> np.ndarray:
+class _Reordered:
+    """A data module with the frames of its train split in a given order.
+
+    Args:
+        data: Where the frames are.
+        epochs: The number of each frame, by epoch, batch and place in the batch.
+    """
+
+    def __init__(self, data: DataModule, epochs: list[list[list[int]]]) -> None:
+        self.splits = data.splits
+        self.frames = data.frames
+        self._data = data
+        self._epochs = epochs
+
+    def loader(self, split: str, *, epoch: int, start_batch: int = 0, part: Part = WHOLE) -> Iterable[dict[str, Any]]:
+        batches = self._data.loader(split, epoch=epoch, start_batch=start_batch, part=part)
+        if split != "train":
+            return batches
+        frames = {
+            int(number): {key: values[place] for key, values in batch.items()}
+            for batch in batches
+            for place, number in enumerate(batch["mesu_index"])
+        }
+        return [_stacked([frames[number] for number in numbers]) for numbers in self._epochs[epoch]]
+
+
+def _stacked(frames: list[dict[str, Any]]) -> dict[str, Any]:
+    columns = {key: [frame[key] for frame in frames] for key in frames[0]}
+    return {key: torch.stack(column) if torch.is_tensor(column[0]) else column for key, column in columns.items()}
+
+
+def _train(
+    order: dict[str, Any], initial: dict[str, Any], folder: Path, epochs: list[list[list[int]]] | None = None
+) -> np.ndarray:
+    """Train here and return the scores, with frames of the gradient phase in a given order if there is one."""
     config = parse("trainrun", order["run"])
-    pipeline = _load(order, initial)
+    pipeline = _load(order, tensors(initial))
     data = build(config.data, Path, seed=SEEDS[0])
     for trainer in _phases(config):
-        job = Job(trainer, config, config.training, resolve=folder.joinpath, post_fit=trainer is Trainer.GRADIENT)
-        run(job, data, pipeline, lambda event: None)
+        gradient = trainer is Trainer.GRADIENT
+        job = Job(trainer, config, config.training, resolve=folder.joinpath, post_fit=gradient)
+        run(job, _Reordered(data, epochs) if gradient and epochs else data, pipeline, lambda event: None)
     return _scores(order, pipeline)
 
 

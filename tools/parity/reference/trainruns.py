@@ -29,11 +29,32 @@ def carry_out(order: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _run(entry: dict[str, Any]) -> dict[str, Any]:
     torch.manual_seed(0)
     initial = states(CuvisPipeline.load_pipeline(entry["pipeline"], device="cpu"))
-    runs = [_train(entry, initial, seed) for seed in entry["seeds"]]
-    return {"initial": initial, "trained": runs[0][1], "scores": [scores for scores, _ in runs]}
+    order = Order()
+    runs = [_train(entry, initial, seed, order if seed == entry["seeds"][0] else None) for seed in entry["seeds"]]
+    return {
+        "initial": initial,
+        "trained": runs[0][1],
+        "scores": [scores for scores, _ in runs],
+        "epochs": order.epochs,
+    }
 
 
-def _train(entry: dict[str, Any], initial: dict[str, Any], seed: int) -> tuple[np.ndarray, dict[str, Any]]:
+class Order(pl.Callback):
+    """Notes which frames each batch of a gradient phase held: numbers of frames, by epoch and batch."""
+
+    def __init__(self) -> None:
+        self.epochs: list[list[list[int]]] = []
+
+    def on_train_epoch_start(self, *_: Any) -> None:
+        self.epochs.append([])
+
+    def on_train_batch_start(self, trainer: Any, module: Any, batch: dict[str, Any], *_: Any) -> None:
+        self.epochs[-1].append([int(number) for number in batch["mesu_index"]])
+
+
+def _train(
+    entry: dict[str, Any], initial: dict[str, Any], seed: int, order: Order | None
+) -> tuple[np.ndarray, dict[str, Any]]:
     folder = Path(entry["folder"]) / str(seed)
     folder.mkdir(parents=True)
     os.chdir(folder)
@@ -47,7 +68,7 @@ def _train(entry: dict[str, Any], initial: dict[str, Any], seed: int) -> tuple[n
     StatisticalTrainer(pipeline, data, emit=_quiet).fit()
     if run.training is not None:
         run.training.seed = seed
-        _descend(pipeline, data, run)
+        _descend(pipeline, data, run, [order] if order else [])
     pipeline.torch_layers.eval()
     with torch.no_grad():
         outputs = pipeline.forward(batch=tensors(entry["batch"]), stage=ExecutionStage.INFERENCE)
@@ -57,7 +78,9 @@ def _train(entry: dict[str, Any], initial: dict[str, Any], seed: int) -> tuple[n
     return plain(outputs[node, port]), trained
 
 
-def _descend(pipeline: CuvisPipeline, data: MultiNpzDataModule, run: TrainRunConfig) -> None:
+def _descend(
+    pipeline: CuvisPipeline, data: MultiNpzDataModule, run: TrainRunConfig, watching: list[pl.Callback]
+) -> None:
     named = {node.name: node for node in pipeline.nodes}
     metrics = [named[name] for name in run.metric_nodes]
     pipeline.unfreeze_nodes_by_name(run.unfreeze_nodes)
@@ -68,7 +91,7 @@ def _descend(pipeline: CuvisPipeline, data: MultiNpzDataModule, run: TrainRunCon
         [named[name] for name in run.loss_nodes],
         metrics,
         training_config=run.training,
-        callbacks=[PostFitCallback(emit=_quiet, metric_nodes=metrics), *callbacks],
+        callbacks=[PostFitCallback(emit=_quiet, metric_nodes=metrics), *callbacks, *watching],
     ).fit()
 
 

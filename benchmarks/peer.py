@@ -1,0 +1,144 @@
+"""The reference server, cuvis-ai-core as it comes from PyPI, in a process and an environment of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+import yaml
+
+from swath.client import build_stub
+from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
+from tools.parity import environment
+
+PACKAGES = {"cuvis_ai_builtin": "cuvis-ai", "cuvis_ai_dataloader": "cuvis-ai-dataloader"}
+"""The plugins that the shipped pipelines need, and the packages on PyPI that hold them."""
+
+_START_S = 300.0
+_PROJECT = """[project]
+name = "{name}-plugin"
+version = "0"
+dependencies = ["{package}=={version}"]
+
+[build-system]
+requires = ["setuptools>=69"]
+build-backend = "setuptools.build_meta"
+
+[tool.setuptools]
+py-modules = []
+"""
+
+
+class Peer:
+    """A running reference server; as a context manager, started and stopped.
+
+    It builds an environment for each set of plugins, and keeps it below ``.parity``: the first run of all takes minutes
+    for that, later ones find it there. Plugins are registered by local folders that only name the packages.
+    """
+
+    def __init__(self) -> None:
+        self.configs = environment.packages() / "cuvis_ai" / "configs"
+        self._folder = Path(tempfile.mkdtemp(prefix="swath-peer-"))
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self._port = probe.getsockname()[1]
+
+    @property
+    def target(self) -> str:
+        """Address that clients call."""
+        return f"127.0.0.1:{self._port}"
+
+    @property
+    def pid(self) -> int:
+        """Process id of the server."""
+        return self._process.pid
+
+    def __enter__(self) -> Self:
+        uv = shutil.which("uv") or str(environment.ROOT / ".tools" / "bin" / "uv")
+        settings = {
+            "GRPC_PORT": str(self._port),
+            "CUVIS_CONFIGS_DIR": str(self.configs),
+            "CUVIS_RUN_CACHE_DIR": str(environment.PLACE / "run-cache"),
+            "CUVIS_RUN_CACHE_MAINTENANCE": "0",
+            "CUVIS_UV": uv,
+        }
+        # What pipelines write lands below the folder that the server runs in.
+        with (self._folder / "log").open("w") as log:
+            self._process = subprocess.Popen(
+                [environment.python(), "-m", "cuvis_ai_core.grpc.production_server"],
+                cwd=self._folder,
+                env={**os.environ, **settings},
+                stdout=log,
+                stderr=log,
+            )
+        try:
+            with grpc.insecure_channel(self.target) as channel:
+                grpc.channel_ready_future(channel).result(_START_S)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.terminate()
+        self._process.wait(60)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def log(self) -> str:
+        """Return the end of what the server printed."""
+        return (self._folder / "log").read_text()[-4000:]
+
+    def open(self, stub: Any) -> str:
+        """Open a session with the plugins registered, and return its id."""
+        session: str = stub.CreateSession(pb.CreateSessionRequest()).session_id
+        for name in PACKAGES:
+            manifest = pb.PluginManifest(config_bytes=json.dumps(self._manifest(name)).encode())
+            answer = stub.LoadPlugin(pb.LoadPluginRequest(session_id=session, manifest=manifest))
+            if answer.error:
+                raise RuntimeError(f"the reference refused the plugin {name}: {answer.error}")
+        return session
+
+    def stub(self) -> Any:
+        """Return a blocking stub of the server."""
+        return build_stub(self.target)
+
+    def _manifest(self, name: str) -> dict[str, Any]:
+        folder = environment.PLACE / "plugins" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        package = PACKAGES[name]
+        version = environment.versions()[package]
+        project = _PROJECT.format(name=package, package=package, version=version)
+        if not (folder / "pyproject.toml").is_file():
+            (folder / "pyproject.toml").write_text(project)
+        manifest = yaml.safe_load((self.configs / "plugins" / f"{name}.yaml").read_text())
+        kept = {key: value for key, value in manifest.items() if key not in ("repo", "tag")}
+        return {**kept, "path": str(folder), "package_name": f"{package}-plugin"}
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the processes below one."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in task.read_text().split():
+            found += [int(child), *descendants(int(child))]
+    return found
+
+
+def memory(pid: int) -> int:
+    """Return the bytes of a process and all below it, shared pages divided among those that share them."""
+    total = 0
+    for each in (pid, *descendants(pid)):
+        for line in Path(f"/proc/{each}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                total += int(line.split()[1]) * 1024
+    return total
