@@ -8,6 +8,8 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,7 +17,6 @@ from typing import Any, Self
 import grpc
 import yaml
 
-from swath.client import build_stub
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from tools.parity import environment
 
@@ -67,7 +68,6 @@ class Peer:
             "GRPC_PORT": str(self._port),
             "CUVIS_CONFIGS_DIR": str(self.configs),
             "CUVIS_RUN_CACHE_DIR": str(environment.PLACE / "run-cache"),
-            "CUVIS_RUN_CACHE_MAINTENANCE": "0",
             "CUVIS_UV": uv,
         }
         # What pipelines write lands below the folder that the server runs in.
@@ -80,23 +80,37 @@ class Peer:
                 stderr=log,
             )
         try:
-            with grpc.insecure_channel(self.target) as channel:
-                grpc.channel_ready_future(channel).result(_START_S)
+            self._wait()
         except BaseException:
             self.__exit__(None, None, None)
             raise
         return self
 
+    def _wait(self) -> None:
+        """Wait until it listens.
+
+        Raises:
+            RuntimeError: It does not; with the end of what it printed.
+        """
+        end = time.monotonic() + _START_S
+        with grpc.insecure_channel(self.target) as channel:
+            ready = grpc.channel_ready_future(channel)
+            while time.monotonic() < end and self._process.poll() is None:
+                with suppress(grpc.FutureTimeoutError):
+                    return ready.result(1)
+        printed = (self._folder / "log").read_text()[-4000:]
+        raise RuntimeError(f"the reference server does not start:\n{printed}")
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._process.terminate()
-        self._process.wait(60)
+        try:
+            self._process.wait(60)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
-
-    def log(self) -> str:
-        """Return the end of what the server printed."""
-        return (self._folder / "log").read_text()[-4000:]
 
     def open(self, stub: Any) -> str:
         """Open a session with the plugins registered, and return its id."""
@@ -108,18 +122,14 @@ class Peer:
                 raise RuntimeError(f"the reference refused the plugin {name}: {answer.error}")
         return session
 
-    def stub(self) -> Any:
-        """Return a blocking stub of the server."""
-        return build_stub(self.target)
-
     def _manifest(self, name: str) -> dict[str, Any]:
         folder = environment.PLACE / "plugins" / name
         folder.mkdir(parents=True, exist_ok=True)
         package = PACKAGES[name]
         version = environment.versions()[package]
         project = _PROJECT.format(name=package, package=package, version=version)
-        if not (folder / "pyproject.toml").is_file():
-            (folder / "pyproject.toml").write_text(project)
+        if not (file := folder / "pyproject.toml").is_file() or file.read_text() != project:
+            file.write_text(project)
         manifest = yaml.safe_load((self.configs / "plugins" / f"{name}.yaml").read_text())
         kept = {key: value for key, value in manifest.items() if key not in ("repo", "tag")}
         return {**kept, "path": str(folder), "package_name": f"{package}-plugin"}
@@ -128,17 +138,22 @@ class Peer:
 def descendants(pid: int) -> list[int]:
     """Return the processes below one."""
     found = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in task.read_text().split():
-            found += [int(child), *descendants(int(child))]
+    for child in " ".join(_read(file) for file in Path(f"/proc/{pid}/task").glob("*/children")).split():
+        found += [int(child), *descendants(int(child))]
     return found
 
 
 def memory(pid: int) -> int:
     """Return the bytes of a process and all below it, shared pages divided among those that share them."""
-    total = 0
-    for each in (pid, *descendants(pid)):
-        for line in Path(f"/proc/{each}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                total += int(line.split()[1]) * 1024
-    return total
+    lines = [
+        line for each in (pid, *descendants(pid)) for line in _read(Path(f"/proc/{each}/smaps_rollup")).splitlines()
+    ]
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+
+
+def _read(file: Path) -> str:
+    """Return what the system says of a process, nothing of one that has ended meanwhile."""
+    try:
+        return file.read_text()
+    except OSError:
+        return ""

@@ -56,8 +56,9 @@ class Scene:
             lines.append(f"{_SOURCE},{index},{index}.npz")
         universe = folder / "universe.csv"
         universe.write_text("\n".join(lines) + "\n")
-        white = [index for index in range(SIDE * SIDE) if (index // SIDE + index % SIDE) % 2 == 0]
-        black = [index for index in range(SIDE * SIDE) if index not in white]
+        numbers = range(len(self.cubes))
+        white = [index for index in numbers if (index // SIDE + index % SIDE) % 2 == 0]
+        black = [index for index in numbers if index not in white]
         splits = {
             stage: [{"kind": "file_indices", "source": _SOURCE, "ids": ids}]
             for stage, ids in (("train", white), ("val", black), ("test", black))

@@ -124,7 +124,8 @@ def _order(name: str, scene: Scene, folder: Path) -> dict[str, Any]:
     composed.pop("hydra", None)
     pipeline = folder / "pipeline.yaml"
     pipeline.parent.mkdir(parents=True)
-    pipeline.write_text(_without_pictures((configs / "trainrun" / composed.pop("pipeline")).read_text()))
+    shipped = yaml.safe_load((configs / "trainrun" / composed.pop("pipeline")).read_text())
+    pipeline.write_text(yaml.safe_dump(without_pictures(shipped), sort_keys=False))
     composed |= _COMPLETED.get(name, {}) | {"output_dir": "out", "data": scene.data(folder / "data", _BATCH)}
     if composed["training"]:
         composed["training"] |= {"max_epochs": EPOCHS, "accelerator": "cpu", "enable_progress_bar": False}
@@ -144,15 +145,16 @@ def _order(name: str, scene: Scene, folder: Path) -> dict[str, Any]:
     }
 
 
-def _without_pictures(document: str) -> str:
+def without_pictures(document: dict[str, Any]) -> dict[str, Any]:
     """Leave out the nodes that only draw and report: they take most of the time and none of the numbers."""
-    content = yaml.safe_load(document)
-    kept = [node for node in content["nodes"] if not node["class_name"].endswith(_PICTURES)]
+    kept = [node for node in document["nodes"] if not node["class_name"].endswith(_PICTURES)]
     names = {node["name"] for node in kept}
     edges = [
-        edge for edge in content["connections"] if {edge["source"].split(".")[0], edge["target"].split(".")[0]} <= names
+        edge
+        for edge in document["connections"]
+        if {edge["source"].split(".")[0], edge["target"].split(".")[0]} <= names
     ]
-    return yaml.safe_dump({**content, "nodes": kept, "connections": edges}, sort_keys=False)
+    return {**document, "nodes": kept, "connections": edges}
 
 
 def _relabel(batch: dict[str, np.ndarray], data: Path) -> None:
@@ -208,6 +210,7 @@ class _Reordered:
             for batch in batches
             for place, number in enumerate(batch["mesu_index"])
         }
+        assert len(frames) == self.frames(split), "each frame has its own number, and one process reads them all"
         return [_stacked([frames[number] for number in numbers]) for numbers in self._epochs[epoch]]
 
 

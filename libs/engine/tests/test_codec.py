@@ -22,6 +22,21 @@ def test_decoding_copies_nothing():
     assert tensor.data_ptr() == np.frombuffer(data, dtype=np.uint8).__array_interface__["data"][0]
 
 
+@pytest.mark.parametrize("offset", range(4))
+def test_a_payload_may_begin_anywhere(offset):
+    values = torch.arange(6, dtype=torch.float32)
+    data = bytes(offset) + values.numpy().tobytes()
+    tensor = decode([6], 1, memoryview(data)[offset:])
+    assert torch.equal(tensor, values)
+    assert tensor.data_ptr() % 4 == 0
+
+
+def test_encoding_copies_nothing_that_lies_in_order():
+    tensor = torch.arange(6)
+    _, _, data = encode(tensor)
+    assert np.frombuffer(data, dtype=np.uint8).__array_interface__["data"][0] == tensor.data_ptr()
+
+
 def test_an_empty_shape_means_one_flat_dimension():
     assert decode([], 1, bytes(12)).shape == (3,)
 

@@ -5,10 +5,12 @@ import uuid
 from pathlib import Path
 
 import pytest
+import torch
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import FileMissing, InputInvalid, Precondition
-from swath_inference.adapters.tensors import read_batch, read_tensor
+from swath_inference.adapters.tensors import read_batch, read_tensor, write_outputs
+from swath_inference.servicer import InferenceCall
 
 FLOAT = pb.D_TYPE_FLOAT32
 
@@ -74,3 +76,34 @@ def test_places_outside_of_the_segment_are_refused(segment, offset, size):
 def test_shared_memory_is_for_clients_of_the_same_host(segment):
     with pytest.raises(Precondition, match="same host"):
         read_tensor(_shared(segment, 0, 8), name="cube", shared_prefix=None)
+
+
+def test_large_and_small_outputs_are_one_answer():
+    large, turned = torch.rand(2, 128, 128, 3), torch.rand(300, 400).T
+    outputs = {
+        "a.large": large,
+        "b.small": torch.tensor([True, False]),
+        "c.turned": turned,
+        "d.number": 0.5,
+        "e": "text",
+    }
+
+    answer = pb.InferenceResponse.FromString(write_outputs(outputs, frozenset()))
+
+    batch = read_batch(pb.InputBatch(extra_inputs=dict(answer.outputs)), shared_prefix=None)
+    assert set(batch) == {"a.large", "b.small", "c.turned"}
+    assert all(torch.equal(batch[key], outputs[key]) for key in batch)
+    assert dict(answer.metrics) == {"d.number": 0.5}
+
+
+def test_a_batch_is_the_same_wherever_its_payload_lies():
+    cube = torch.rand(1, 100, 100, 4)
+    for padding in range(4):
+        request = pb.InferenceRequest(
+            session_id="s" * (1 + padding),
+            inputs=pb.InputBatch(cube=pb.Tensor(shape=cube.shape, dtype=FLOAT, raw_data=cube.numpy().tobytes())),
+        )
+        call = InferenceCall.read(request.SerializeToString())
+        batch = read_batch(call.request.inputs, shared_prefix=None, payloads=call.payloads)
+        assert torch.equal(batch["cube"], cube)
+        assert call.session_id == request.session_id

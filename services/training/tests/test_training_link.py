@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from swath.errors import AttemptFenced, InvalidInput
 from swath.service import whole_handler
 from swath.storage.sql import open_engine
 from swath.training.v1 import worker_pb2 as pb
+from swath_training import worker_link
 from swath_training.adapters.events import note
 from swath_training.items import Checkpoint, Event, Item, Result
 from swath_training.runs import Run, RunState, Trainer
@@ -31,6 +33,7 @@ class Service:
     def __init__(self) -> None:
         self.commits = asyncio.Semaphore(0)
         self.received: list[int] = []
+        self.messages = 0
         self.acked = 0
         self.links = 0
 
@@ -48,6 +51,7 @@ class Service:
             )
         )
         async for request in requests:
+            self.messages += 1
             self.received += [item.seq for item in request.items.items]
             await self.commits.acquire()
             if self.links == 1 and self.acked:
@@ -95,6 +99,36 @@ async def test_a_run_waits_while_too_much_is_not_on_disk(service: Service, tmp_p
     assert held == [1, 2, 3, 4]
     assert service.links == 2  # one message was lost with its link
     assert sorted(set(service.received)) == list(range(1, 10))
+
+
+async def test_events_that_come_fast_go_in_few_messages_and_the_end_at_once(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_link, "_ITEMS_EVERY_S", 60.0)
+    link = WorkerLink(local(f"unix:{tmp_path}/link.sock"), "run", 1, "token")
+    for _ in range(100):
+        service.commits.release()
+    service.links = 1  # none is lost
+
+    def work() -> None:
+        link.connect()
+        link.put(EVENT)
+        while not service.received:
+            time.sleep(0.01)
+        for _ in range(98):
+            link.put(EVENT)
+            time.sleep(0.002)
+        link.put(Event(2, bytes(2 << 20)))  # more than a message holds: it goes, and what came before
+        while len(service.received) < 100:
+            time.sleep(0.01)
+        link.put(EVENT)
+        link.put(Result("weights", "pipeline", EVENT))
+        link.finish()
+
+    await asyncio.wait_for(asyncio.to_thread(work), 30)
+
+    assert service.received == list(range(1, 103))
+    assert service.messages == 3
 
 
 async def test_events_are_on_disk_in_few_commits(store: RunStore, run: Run, commits: list[int]) -> None:

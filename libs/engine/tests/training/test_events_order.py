@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+import torch
 
+from swath.documents import PluginSource
+from swath.engine.data import WHOLE, Part
 from swath.engine.pipeline import Pipeline
 from swath.engine.ports import Stage
-from swath.engine.training import Event, FrameProgress, Hook, Job, Status, Trainer, run
+from swath.engine.training import Event, FrameProgress, Hook, Job, Status, Trainer, run, statistical
 
 from .conftest import Frames, fit, make_pipeline, make_run, make_training, same_state, short
 
@@ -39,7 +44,51 @@ def test_statistical_nodes_share_passes_and_each_has_its_own_sequence(pipeline: 
         ]
         assert mine[0].message == f"Fitting {node} (0/7)"
         assert mine[-1].message == f"Fitted {node}"
+    assert [split for split, _, _ in frames.opened] == ["train"]  # three passes over frames that are read once
+
+
+def test_frames_that_do_not_fit_in_memory_are_read_for_each_pass(
+    pipeline: Pipeline, frames: Frames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = make_pipeline()
+    fit(expected, frames)
+    frames.opened.clear()
+    monkeypatch.setattr(statistical, "MOST_KEPT_BYTES", 1000)
+
+    run(Job(Trainer.STATISTICAL, make_run(), make_training()), frames, pipeline, lambda event: None)
+
     assert [split for split, _, _ in frames.opened] == ["train"] * 3
+    assert same_state(pipeline.state(), expected.state())
+
+
+def test_frames_are_read_for_each_pass_where_nodes_come_from_elsewhere(pipeline: Pipeline, frames: Frames) -> None:
+    pipeline.sources = (PluginSource(name="theirs", path="/plugins/theirs"),)
+
+    run(Job(Trainer.STATISTICAL, make_run(), make_training()), frames, pipeline, lambda event: None)
+
+    assert [split for split, _, _ in frames.opened] == ["train"] * 3
+
+
+def test_frames_that_are_kept_hold_nothing_of_a_loaders_process(pipeline: Pipeline) -> None:
+    given: list[weakref.ref[torch.Tensor]] = []
+    held: list[int] = []
+
+    class Shared(Frames):
+        def loader(
+            self, split: str, *, epoch: int, start_batch: int = 0, part: Part = WHOLE
+        ) -> Iterator[dict[str, Any]]:
+            for batch in super().loader(split, epoch=epoch, start_batch=start_batch, part=part):
+                batch["cube"].share_memory_()
+                given.append(weakref.ref(batch["cube"]))
+                yield batch
+
+    def count(event: Event) -> None:
+        held.append(sum(each() is not None for each in given))
+
+    run(Job(Trainer.STATISTICAL, make_run(), make_training()), Shared({"train": 16}), pipeline, count)
+
+    assert len(given) == 8  # read once
+    assert max(held) <= 2  # the batch at hand and the one that the loader has last given
 
 
 def test_a_statistical_run_without_training_configuration_ends_with_the_post_fit_steps(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
 
+from swath.api.payloads import Payloads, split
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import InvalidInput
+from swath.service import in_bytes
 from swath_inference.adapters.tensors import read_batch, write_outputs
 from swath_inference.service import InferenceService
 
@@ -20,6 +23,29 @@ _STAGES = {
 _CODES = {name: code for code, name in _STAGES.items()}
 
 _LOCAL_PEERS = ("unix:", "ipv4:127.", "ipv6:[::1]", "ipv6:%5B::1%5D")
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceCall:
+    """A request whose large payloads lie where they arrived.
+
+    Attributes:
+        request: The rest of it.
+        payloads: What its bytes fields stand for.
+    """
+
+    request: pb.InferenceRequest
+    payloads: Payloads
+
+    @classmethod
+    def read(cls, data: bytes) -> InferenceCall:
+        """Read a request."""
+        return cls(*split(pb.InferenceRequest, data))
+
+    @property
+    def session_id(self) -> str:
+        """The session that the call is about."""
+        return self.request.session_id
 
 
 class InferenceServicer:
@@ -35,13 +61,15 @@ class InferenceServicer:
         self._service = service
         self._shared_memory = shared_memory
 
-    async def Inference(self, request: pb.InferenceRequest, context: grpc.aio.ServicerContext) -> pb.InferenceResponse:
+    @in_bytes(InferenceCall.read)
+    async def Inference(self, call: InferenceCall, context: grpc.aio.ServicerContext) -> bytes:
+        request = call.request
         local = self._shared_memory and context.peer().startswith(_LOCAL_PEERS)
         prefix = f"swath-{request.session_id}" if local else None
         wanted = frozenset(request.output_specs)
 
         def read() -> dict[str, Any]:
-            return read_batch(request.inputs, shared_prefix=prefix)
+            return read_batch(request.inputs, shared_prefix=prefix, payloads=call.payloads)
 
         return await self._service.infer(
             request.session_id, read, request.output_specs, lambda outputs: write_outputs(outputs, wanted)

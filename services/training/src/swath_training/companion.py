@@ -16,6 +16,7 @@ from swath.engine.training import Event, PeerLost, Rendezvous, Seat, StopFlag
 from swath.errors import Unavailable
 from swath.service.logs import Telemetry, configure_logs
 from swath_training.crew import DONE, FAILURE, LINES, LOOK_S, report
+from swath_training.memory import tune_memory
 from swath_training.printed import Printed
 from swath_training.worker_link import AWAY, LOST, Connect, WorkerLink
 from swath_training.worker_log import WorkerLog
@@ -34,6 +35,7 @@ def main(
         seat: Its place among the processes.
     """
     faulthandler.enable()
+    tune_memory()
     parent = os.getppid()
     facts: dict[str, Any] = {"run": run_id, "attempt": attempt, "process": seat.rank}
     configure_logs(telemetry, lines, facts)

@@ -48,25 +48,25 @@ def change(connection: Connection, run: Run, **values: Any) -> Run:
     return run_of(row)
 
 
-def append(connection: Connection, run: Run, events: Sequence[tuple[int | None, bytes]]) -> Written:
-    """Append events with their places to a run's log."""
-    if not events:
-        return Written(run)
+def append(connection: Connection, run: Run, events: Sequence[tuple[int | None, bytes]], **changes: Any) -> Written:
+    """Append events with their places to a run's log, and change columns of the run."""
     entries = tuple(Entry(run.last_seq + index, payload) for index, (_, payload) in enumerate(events, start=1))
-    connection.execute(
-        insert(EVENTS).values(created_at=now()),
-        [
-            {
-                "run_id": run.id,
-                "seq": entry.seq,
-                "attempt": run.attempt,
-                "position": position,
-                "payload": entry.payload,
-            }
-            for entry, (position, _) in zip(entries, events, strict=True)
-        ],
-    )
-    return Written(change(connection, run, last_seq=entries[-1].seq), entries)
+    if entries:
+        connection.execute(
+            insert(EVENTS).values(created_at=now()),
+            [
+                {
+                    "run_id": run.id,
+                    "seq": entry.seq,
+                    "attempt": run.attempt,
+                    "position": position,
+                    "payload": entry.payload,
+                }
+                for entry, (position, _) in zip(entries, events, strict=True)
+            ],
+        )
+        changes["last_seq"] = entries[-1].seq
+    return Written(change(connection, run, **changes) if changes else run, entries)
 
 
 def record(connection: Connection, run: Run, items: Sequence[Item]) -> Written:
@@ -92,9 +92,7 @@ def record(connection: Connection, run: Run, items: Sequence[Item]) -> Written:
                 end = _end(body)
     if not items:
         return Written(run)
-    written = append(connection, run, events)
-    changes = {"item_seq": items[-1].seq, "position": position, "progressed": progressed, **end}
-    return Written(change(connection, written.run, **changes), written.entries)
+    return append(connection, run, events, item_seq=items[-1].seq, position=position, progressed=progressed, **end)
 
 
 def _keep(connection: Connection, run: Run, checkpoint: Checkpoint) -> bool:

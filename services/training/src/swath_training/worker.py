@@ -25,6 +25,7 @@ from swath.storage.patience import patiently
 from swath_training.adapters.events import response
 from swath_training.crew import Crew
 from swath_training.items import Body, Checkpoint, Event, Failure, Result, Stopped, Welcome
+from swath_training.memory import tune_memory
 from swath_training.phases import PhaseSpans
 from swath_training.printed import Printed
 from swath_training.runs import StopCause
@@ -60,6 +61,7 @@ def main(
         others: Ids of those others that run on this machine as its children.
     """
     faulthandler.enable()
+    tune_memory()
     facts: dict[str, Any] = {"run": run_id, "attempt": attempt}
     configure_logs(telemetry, lines, facts)
     logging.captureWarnings(True)

@@ -44,6 +44,9 @@ _RETRY_S = 0.1
 _PATIENCE_S = 60.0
 _LATE_S = 1.0
 _LEAVE_S = 2.0
+# Between two messages of items, unless there are many or it is the last: each message is a commit at the service, and a
+# run with steps of milliseconds would have it write all the time.
+_ITEMS_EVERY_S = 0.05
 # Between two messages of log lines: how many lines there are is to be no burden.
 _LINES_EVERY_S = 0.5
 _ENDS = ("result", "failure", "stopped")
@@ -221,31 +224,33 @@ class WorkerLink:
             self._changed.notify_all()
 
     async def _send(self, call: grpc.aio.StreamStreamCall, welcome: pb.Welcome, outgoing: asyncio.Event) -> None:
-        sent, logged, lines_at = welcome.acked_seq, welcome.logged, 0.0
+        sent, items_at = welcome.acked_seq, 0.0
+        logged, lines_at = welcome.logged, 0.0
         while True:
             outgoing.clear()
             leaving = self._leaving
-            batch = self._after(sent)
+            batch, more = self._after(sent)
             ends = bool(batch) and batch[-1].WhichOneof("item") in _ENDS
             if self.log.last > logged and (leaving or ends or time.monotonic() >= lines_at):
                 lines = self.log.after(logged)
                 await call.write(lines_message(lines))
                 logged, lines_at = lines[-1].number, time.monotonic() + _LINES_EVERY_S
-            if batch:
+            if batch and (leaving or ends or more or time.monotonic() >= items_at):
                 await call.write(pb.ConnectRequest(items=pb.Items(items=batch)))
-                sent = batch[-1].seq
+                sent, items_at = batch[-1].seq, time.monotonic() + _ITEMS_EVERY_S
                 continue
             if leaving:
                 return await call.done_writing()
-            wait_s = lines_at - time.monotonic() if self.log.last > logged else math.inf
+            due = [at for at, waits in ((items_at, batch), (lines_at, self.log.last > logged)) if waits]
+            wait_s = max(min(due, default=math.inf) - time.monotonic(), 0.0)
             try:
                 await asyncio.wait_for(outgoing.wait(), min(welcome.heartbeat_s, wait_s))
             except TimeoutError:
-                if self.log.last <= logged:
+                if not due:
                     await call.write(pb.ConnectRequest(heartbeat=pb.Heartbeat()))
 
-    def _after(self, seq: int) -> list[pb.Item]:
-        """Return the next items to send, as many as make one message."""
+    def _after(self, seq: int) -> tuple[list[pb.Item], bool]:
+        """Return the next items to send, as many as make one message, and whether that is as large as it may be."""
         batch: list[pb.Item] = []
         size = 0
         with self._changed:
@@ -254,8 +259,8 @@ class WorkerLink:
                 batch.append(self._kept[index])
                 size += batch[-1].ByteSize()
                 if size >= _MESSAGE_BYTES:
-                    break
-        return batch
+                    return batch, True
+        return batch, False
 
     def _obey(self, message: pb.ConnectResponse) -> None:
         match command_of(message):

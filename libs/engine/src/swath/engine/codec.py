@@ -1,6 +1,7 @@
 """Tensors as shape, type code and bytes, the form in which they travel.
 
-The codes are those of the public API's DType. Bytes are C-contiguous and little-endian. Decoding copies nothing.
+The codes are those of the public API's DType. Bytes are C-contiguous and little-endian. Nothing is copied that need not
+be.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class _Writable:
 
 
 def decode(shape: Sequence[int], code: int, data: bytes | memoryview, *, name: str = "tensor") -> torch.Tensor:
-    """Return a tensor over the given bytes, without a copy.
+    """Return a tensor over the given bytes, without a copy unless they lie where no element of that type may begin.
 
     Args:
         shape: Sizes; empty means one flat dimension (not a scalar); one -1 is inferred.
@@ -71,7 +72,8 @@ def decode(shape: Sequence[int], code: int, data: bytes | memoryview, *, name: s
     sizes = _fill(tuple(shape) or (count,), count, name)
     if count == 0:
         return torch.empty(sizes, dtype=DTYPES[code])
-    flat = np.asarray(_Writable(np.frombuffer(data, dtype=dtype)))
+    payload = np.frombuffer(data, dtype=dtype)
+    flat = np.asarray(_Writable(payload)) if payload.flags.aligned else payload.copy()
     return torch.from_numpy(flat).view(sizes)
 
 
@@ -85,8 +87,8 @@ def _fill(shape: tuple[int, ...], count: int, name: str) -> tuple[int, ...]:
     return shape
 
 
-def encode(tensor: torch.Tensor, *, name: str = "tensor") -> tuple[tuple[int, ...], int, bytes]:
-    """Return shape, type code and bytes of a tensor on any device.
+def encode(tensor: torch.Tensor, *, name: str = "tensor") -> tuple[tuple[int, ...], int, memoryview]:
+    """Return shape, type code and bytes of a tensor on any device; the bytes are the tensor's own where they can be.
 
     Raises:
         InputInvalid: The element type has no code.
@@ -97,4 +99,4 @@ def encode(tensor: torch.Tensor, *, name: str = "tensor") -> tuple[tuple[int, ..
             f"it can be as one of {[str(dtype).removeprefix('torch.') for dtype in CODES]}"
         )
     host = tensor.detach().cpu().contiguous()
-    return tuple(host.shape), CODES[tensor.dtype], host.numpy().tobytes()
+    return tuple(host.shape), CODES[tensor.dtype], host.numpy().reshape(-1).view(np.uint8).data

@@ -11,7 +11,7 @@ from swath.service.ownership import OwnedSessions, everyones
 from swath.service.ports import Profiling, Session, Sessions
 from swath.service.server import Server, server_options
 from swath.service.settings import ConnectionSettings, JwtIssuer, ServerSettings, problems
-from swath.service.slices import FallbackHandler, slice_handler, whole_handler
+from swath.service.slices import FallbackHandler, in_bytes, slice_handler, whole_handler
 
 __all__ = [
     "CallInterceptor",
@@ -32,6 +32,7 @@ __all__ = [
     "channel",
     "configure_logs",
     "everyones",
+    "in_bytes",
     "pipeline_of",
     "problems",
     "require_idle",

@@ -7,7 +7,8 @@ method -> service table says which ones belong to whom.
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
 
 import grpc
 from google.protobuf import descriptor_pool, message_factory
@@ -15,6 +16,10 @@ from google.protobuf import descriptor_pool, message_factory
 from swath.api import ROUTES, owner
 from swath.errors import Unsupported
 from swath.service.handlers import MAKERS
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+_CODEC = "_swath_codec"
 
 
 def slice_handler(service: str, part: str, servicer: Any) -> grpc.GenericRpcHandler:
@@ -44,14 +49,28 @@ def _handlers(service: str, names: list[str], servicer: Any) -> dict[str, grpc.R
     methods = descriptor_pool.Default().FindServiceByName(service).methods_by_name
     handlers = {}
     for name in names:
-        method = methods[name]
+        method, answer = methods[name], getattr(servicer, name)
         make = MAKERS[method.client_streaming, method.server_streaming]
-        handlers[name] = make(
-            getattr(servicer, name),
-            request_deserializer=message_factory.GetMessageClass(method.input_type).FromString,
-            response_serializer=message_factory.GetMessageClass(method.output_type).SerializeToString,
+        read, write = getattr(answer, _CODEC, None) or (
+            message_factory.GetMessageClass(method.input_type).FromString,
+            message_factory.GetMessageClass(method.output_type).SerializeToString,
         )
+        handlers[name] = make(answer, request_deserializer=read, response_serializer=write)
     return handlers
+
+
+def in_bytes(read: Callable[[bytes], Any]) -> Callable[[Method], Method]:
+    """Mark a servicer's method whose messages are not to go through protobuf as they are: it returns bytes.
+
+    Args:
+        read: Makes what the method takes of the bytes of a request.
+    """
+
+    def mark(method: Method) -> Method:
+        setattr(method, _CODEC, (read, None))
+        return method
+
+    return mark
 
 
 class FallbackHandler(grpc.GenericRpcHandler):

@@ -7,6 +7,7 @@ import os
 import stat
 from typing import Any
 
+from swath.api.payloads import LARGE, Buffer, Payloads, field
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import FileMissing, InputInvalid, Precondition
 
@@ -19,11 +20,18 @@ _POINT_TYPES = {
 }
 
 
-def read_batch(inputs: pb.InputBatch, *, shared_prefix: str | None) -> dict[str, Any]:
+_WHOLE = Payloads()
+_OUTPUTS = pb.InferenceResponse.DESCRIPTOR.fields_by_name["outputs"]
+_ENTRY: Any = _OUTPUTS.message_type
+_RAW_DATA = pb.Tensor.DESCRIPTOR.fields_by_name["raw_data"]
+
+
+def read_batch(inputs: pb.InputBatch, *, shared_prefix: str | None, payloads: Payloads = _WHOLE) -> dict[str, Any]:
     """Return the batch of a request.
 
     Args:
         inputs: What the client sent.
+        payloads: What was cut out of it.
         shared_prefix: Prefix that names of shared memory segments must have; None refuses shared memory.
 
     Raises:
@@ -34,14 +42,14 @@ def read_batch(inputs: pb.InputBatch, *, shared_prefix: str | None) -> dict[str,
     batch: dict[str, Any] = {}
     for key in ("cube", "wavelengths", "mask", "rgb_image"):
         if inputs.HasField(key):
-            tensor = read_tensor(getattr(inputs, key), name=key, shared_prefix=shared_prefix)
+            tensor = read_tensor(getattr(inputs, key), name=key, shared_prefix=shared_prefix, payloads=payloads)
             # A batch may be empty; its frames may not.
             if 0 in tensor.shape[1:]:
                 raise InputInvalid(f"{key}: shape {list(tensor.shape)} has no elements in a frame")
             batch[key] = tensor
     for key in ("frame_id", "mesu_index"):
         if inputs.HasField(key):
-            tensor = read_tensor(getattr(inputs, key), name=key, shared_prefix=shared_prefix)
+            tensor = read_tensor(getattr(inputs, key), name=key, shared_prefix=shared_prefix, payloads=payloads)
             if tensor.numel():
                 batch[key] = tensor
     if inputs.HasField("bboxes"):
@@ -54,7 +62,7 @@ def read_batch(inputs: pb.InputBatch, *, shared_prefix: str | None) -> dict[str,
     if inputs.text_prompt:
         batch["text_prompt"] = inputs.text_prompt
     for key, tensor in inputs.extra_inputs.items():
-        batch[key] = read_tensor(tensor, name=key, shared_prefix=shared_prefix)
+        batch[key] = read_tensor(tensor, name=key, shared_prefix=shared_prefix, payloads=payloads)
     return batch
 
 
@@ -71,14 +79,14 @@ def _box(box: pb.BoundingBox) -> dict[str, float | int]:
     return fields
 
 
-def read_tensor(tensor: pb.Tensor, *, name: str, shared_prefix: str | None) -> Any:
+def read_tensor(tensor: pb.Tensor, *, name: str, shared_prefix: str | None, payloads: Payloads = _WHOLE) -> Any:
     """Return a torch tensor over the payload of a message, without a copy of what came in the message itself."""
     from swath.engine.codec import decode
 
     if math.prod(size for size in tensor.shape if size > 0) >= 2**60:
         raise InputInvalid(f"{name}: cannot reshape array into shape {list(tensor.shape)}: it is too large")
     shared = tensor.HasField("shm_ref")
-    data = _shared(tensor, name=name, prefix=shared_prefix) if shared else tensor.raw_data
+    data = _shared(tensor, name=name, prefix=shared_prefix) if shared else payloads.of(tensor.raw_data)
     return decode(tensor.shape, tensor.dtype, data, name=name)
 
 
@@ -127,8 +135,8 @@ def _item_size(tensor: pb.Tensor, name: str) -> int:
     return DTYPES[tensor.dtype].itemsize
 
 
-def write_outputs(outputs: dict[str, Any], wanted: frozenset[str]) -> pb.InferenceResponse:
-    """Return the answer of outputs by `node.port`.
+def write_outputs(outputs: dict[str, Any], wanted: frozenset[str]) -> bytes:
+    """Return the answer of outputs by `node.port`: an InferenceResponse on the wire.
 
     Numbers go to metrics. Lists of numbers become tensors; what has no form on the wire is left out, unless it was
     asked for by name.
@@ -141,6 +149,7 @@ def write_outputs(outputs: dict[str, Any], wanted: frozenset[str]) -> pb.Inferen
     from swath.engine.codec import CODES, encode
 
     answer = pb.InferenceResponse()
+    large: list[Buffer] = []
     for key, value in outputs.items():
         if isinstance(value, bool):
             continue
@@ -154,11 +163,21 @@ def write_outputs(outputs: dict[str, Any], wanted: frozenset[str]) -> pb.Inferen
         if tensor.dtype not in CODES and not asked:
             continue
         shape, code, data = encode(tensor, name=key)
-        message: Any = answer.outputs[key]
-        message.shape.extend(shape)
+        message: Any = pb.Tensor(shape=shape)
         message.dtype = code
-        message.raw_data = data
-    return answer
+        if len(data) < LARGE:
+            message.raw_data = bytes(data)
+            answer.outputs[key].CopyFrom(message)
+        else:
+            large += _entry(key, message, data)
+    return b"".join([answer.SerializeToString(), *large])
+
+
+def _entry(key: str, header: pb.Tensor, data: memoryview) -> list[Buffer]:
+    """Return an entry of `outputs` on the wire, in parts."""
+    tensor = [header.SerializeToString(), *field(_RAW_DATA.number, data)]
+    name = field(_ENTRY.fields_by_name["key"].number, key.encode())
+    return field(_OUTPUTS.number, *name, *field(_ENTRY.fields_by_name["value"].number, *tensor))
 
 
 def _listed(value: Any) -> Any:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import struct
 import zipfile
+from dataclasses import dataclass
+from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 from typing import IO
 
@@ -26,44 +29,72 @@ def npz_contents(path: Path, *, name: str | None = None) -> Contents:
     """List the arrays of an .npz file."""
     shown = name or path.name
     existing(path)
-    with parsing(shown, "npz file"), zipfile.ZipFile(path) as archive:
-        members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-        shapes = {}
-        for key, info in members.items():
-            with archive.open(info) as stream:
-                shapes[key] = _header(shown, key, stream)[0]
+    with parsing(shown, "npz file"), path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        infos = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        members = {key: _member(shown, key, archive, file, info) for key, info in infos.items()}
 
     def load(key: str) -> np.ndarray:
         with parsing(shown, "npz file"):
-            if members[key].compress_type == zipfile.ZIP_STORED:
+            if members[key].offset is not None:
                 return _mapped(shown, path, key, members[key])
-            with zipfile.ZipFile(path) as archive, archive.open(members[key]) as stream:
+            with zipfile.ZipFile(path) as archive, archive.open(infos[key]) as stream:
                 return np.lib.format.read_array(stream, allow_pickle=False)
 
-    return Contents(shown, shapes, load)
+    return Contents(shown, {key: member.shape for key, member in members.items()}, load)
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """One array of an archive.
+
+    Attributes:
+        shape, fortran, dtype: What its header says.
+        offset: Where its numbers begin in the file; None where they are compressed.
+        size: Bytes from there to its end, by the archive's directory.
+    """
+
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype
+    offset: int | None = None
+    size: int = 0
+
+
+def _member(shown: str, key: str, archive: zipfile.ZipFile, file: IO[bytes], info: zipfile.ZipInfo) -> _Member:
+    with archive.open(info) as stream:
+        header = _header(shown, key, stream)
+        length = stream.tell()
+    if info.compress_type != zipfile.ZIP_STORED:
+        return _Member(*header)
+    # The member's own header repeats name and extra field, with other lengths than the archive's directory has.
+    file.seek(info.header_offset + 26)
+    name_length, extra_length = struct.unpack("<HH", file.read(4))
+    return _Member(*header, file.tell() + name_length + extra_length + length, info.file_size - length)
 
 
 def _header(shown: str, key: str, stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     version = np.lib.format.read_magic(stream)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read(stream)
+    length_bytes = stream.read(2 if version == (1, 0) else 4)
+    header = length_bytes + stream.read(int.from_bytes(length_bytes, "little"))
+    shape, fortran, dtype = _parsed(version, header)
     if dtype.hasobject:
         raise DataInvalid(f"{shown}: {key}: expected an array of numbers, got pickled objects, which are refused")
     return shape, fortran, dtype
 
 
-def _mapped(shown: str, path: Path, key: str, info: zipfile.ZipInfo) -> np.ndarray:
-    with path.open("rb") as stream:
-        # The member's own header repeats name and extra field, with other lengths than the archive's directory has.
-        stream.seek(info.header_offset + 26)
-        name_length, extra_length = struct.unpack("<HH", stream.read(4))
-        stream.seek(name_length + extra_length, 1)
-        start = stream.tell()
-        shape, fortran, dtype = _header(shown, key, stream)
-        offset = stream.tell()
-    expected = offset - start + dtype.itemsize * int(np.prod(shape))
-    if expected != info.file_size:
-        raise DataInvalid(f"{shown}: {key}: expected {expected} bytes for {list(shape)}, got {info.file_size}")
+@lru_cache(maxsize=256)
+def _parsed(version: tuple[int, int], header: bytes) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Parse a header, which numpy does by compiling it; the frames of one data set mostly have the same."""
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    return read(BytesIO(header))
+
+
+def _mapped(shown: str, path: Path, key: str, member: _Member) -> np.ndarray:
+    shape, dtype = member.shape, member.dtype
+    expected = dtype.itemsize * int(np.prod(shape))
+    if expected != member.size:
+        raise DataInvalid(f"{shown}: {key}: expected {expected} bytes for {list(shape)}, got {member.size}")
     if 0 in shape:
         return np.zeros(shape, dtype)
-    return np.memmap(path, dtype, mode="r", offset=offset, shape=shape, order="F" if fortran else "C")
+    order = "F" if member.fortran else "C"
+    return np.memmap(path, dtype, mode="r", offset=member.offset or 0, shape=shape, order=order)
