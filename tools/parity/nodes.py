@@ -90,13 +90,17 @@ def fit(node: Node, case: dict[str, Any]) -> None:
         node.end_fit()
 
 
-def forward(node: Node, case: dict[str, Any]) -> list[dict[str, Any]]:
-    """Run a node over the calls of its case and return the outputs as trees."""
+def forward(node: Node, case: dict[str, Any], *, device: str = "cpu") -> list[dict[str, Any]]:
+    """Run a node over the calls of its case, its inputs on the node's device, and return the outputs as trees."""
     outputs = []
     with torch.inference_mode():
         for index, inputs in enumerate(case["calls"]):
             context = Context(Stage(case["stage"]), batch=index, step=index, resolve=Path(case["folder"]).joinpath)
-            outputs.append(plain(node.run(tensors(inputs), context)))
+            batch = {
+                key: value.to(device) if isinstance(value, torch.Tensor) else value
+                for key, value in tensors(inputs).items()
+            }
+            outputs.append(plain(node.run(batch, context)))
     node.close()
     return outputs
 
@@ -111,7 +115,9 @@ def _rows(case: Case, answer: dict[str, Any], ordered: dict[str, Any], theirs_in
         faults = node.faults(tensors(answer["state"]), strict=True)
         node.restore(tensors(answer["state"]))
         ours = forward(node, ordered)
-        fitted, exact = None, case.exact(case) if case.exact else answer.get("fitted in float64")
+        # A fit that is kept in float32 is judged by the outputs that it has in float64.
+        wide_fit = answer.get("fitted in float64", answer.get("float64"))
+        fitted, exact = None, case.exact(case) if case.exact else wide_fit
         if case.fit:
             again = build(ordered)
             fit(again, ordered)

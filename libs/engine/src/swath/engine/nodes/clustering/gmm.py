@@ -18,6 +18,8 @@ from swath.engine.context import Context
 from swath.engine.fitting import MASKED_CUBE, PixelFit, Pixels, sizes
 from swath.engine.ports import Port, ports
 
+_ROWS = 16_384
+
 
 class GaussianMixtureClusterer(PixelFit):
     """Gives each pixel the likeliest of K normal distributions, whose mixture scikit-learn has learnt.
@@ -112,14 +114,17 @@ class GaussianMixtureClusterer(PixelFit):
 
     def _log_likelihoods(self, rows: Tensor) -> Tensor:
         """Return the logarithm of weight times density of each component, ``[N, K]`` in float64."""
-        means, factors = self.means.to(rows.dtype), self.precisions_chol.to(rows.dtype)
-        # What rounding the means leaves over, on the scale of the whitened data.
-        rest = torch.einsum("kc,kcd->kd", means - self.means, self.precisions_chol).to(rows.dtype)
-        # One component at a time bounds the memory; squared sums cannot cancel.
+        # A few rows at a time: float64 of a whole cube is twice its memory, and a few stay in the cache.
         squares = [
-            torch.addmm(left_over, rows - mean, factor).square().sum(dim=1, dtype=torch.float64)
-            for mean, factor, left_over in zip(means, factors, rest, strict=True)
+            torch.stack(
+                [
+                    ((wide - mean) @ factor).square().sum(dim=1)
+                    for mean, factor in zip(self.means, self.precisions_chol, strict=True)
+                ],
+                dim=1,
+            )
+            for wide in (part.to(torch.float64) for part in rows.split(_ROWS))
         ]
         volumes = self.precisions_chol.diagonal(dim1=1, dim2=2).log().sum(dim=1) + self.weights.log()
         constant = rows.shape[1] * math.log(2 * math.pi)
-        return volumes - (torch.stack(squares, dim=1) + constant) / 2
+        return volumes - (torch.cat(squares) + constant) / 2
