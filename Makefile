@@ -72,7 +72,7 @@ bench: $(SYNCED) .parity/.synced ## Measure against floors and peers
 	@touch $@
 
 parity: $(SYNCED) .parity/.synced ## Compare with the reference packages, number for number
-	SWATH_REFERENCE=$$(echo .parity/lib/python3*/site-packages) $(RUN)/pytest -q libs/engine/tests/plugins/test_reference.py
+	SWATH_REFERENCE=$$(echo $(CURDIR)/.parity/lib/python3*/site-packages) $(RUN)/pytest -q libs/engine/tests/plugins/test_reference.py
 	$(RUN)/python -m tools.parity --write
 
 fuzz: $(SYNCED) ## Ask every method thousands of times for nonsense
