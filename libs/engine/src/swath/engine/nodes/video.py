@@ -17,13 +17,12 @@ from PIL import Image
 from torch import Tensor
 
 from swath.engine import pictures
-from swath.engine.checks import choice, number
+from swath.engine.checks import choice, number, quarter_turns
 from swath.engine.context import Context
 from swath.engine.node import Node
 from swath.engine.ports import Port, ports
 from swath.errors import DependencyMissing
 
-_QUARTERS = {None: 0, 0: 0, 90: 1, -270: 1, 180: 2, -180: 2, -90: 3, 270: 3}
 _FLAGS = {"full": "+faststart", "partial": "+frag_keyframe+empty_moov+default_base_moof"}
 _NUMBER = re.compile(r"0?\d?\d?d?")
 _QUALITY = 95
@@ -68,7 +67,7 @@ class ToVideoNode(Node):
         super().__init__()
         self.path = str(output_video_path)
         self.rate = number("frame_rate", frame_rate, above=0)
-        self.quarters = _quarters(frame_rotation)
+        self.quarters = quarter_turns("frame_rotation", frame_rotation)
         self.codec = str(video_codec)
         self.bits = _bits(bitrate)
         self.title = overlay_title
@@ -125,7 +124,7 @@ class ToImage(Node):
             raise ValueError("output_dir must not be empty")
         self.folder = str(output_dir)
         self.pattern = _pattern(filename_pattern)
-        self.quarters = _quarters(frame_rotation)
+        self.quarters = quarter_turns("frame_rotation", frame_rotation)
         self.title = overlay_title
         self._written = 0
 
@@ -217,12 +216,6 @@ class _Video:
 def _finish(container: Any, stream: Any) -> None:
     container.mux(stream.encode())
     container.close()
-
-
-def _quarters(degrees: int | None) -> int:
-    if degrees not in _QUARTERS:
-        raise ValueError(f"frame_rotation must be a multiple of 90 from -270 to 270, got {degrees!r}")
-    return _QUARTERS[degrees]
 
 
 def _pattern(pattern: Any) -> str:
