@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import socket
-import subprocess
 import tempfile
-import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import grpc
 import yaml
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
+from swath_suite.process import Process, free_ports
 from tools.parity import environment
 
 PACKAGES = {"cuvis_ai_builtin": "cuvis-ai", "cuvis_ai_dataloader": "cuvis-ai-dataloader"}
@@ -47,10 +44,17 @@ class Peer:
 
     def __init__(self) -> None:
         self.configs = environment.packages() / "cuvis_ai" / "configs"
+        self._port = free_ports(1)[0]
+        # What pipelines write lands below the folder that the server runs in.
         self._folder = Path(tempfile.mkdtemp(prefix="swath-peer-"))
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = probe.getsockname()[1]
+        settings = {
+            "GRPC_PORT": str(self._port),
+            "CUVIS_CONFIGS_DIR": str(self.configs),
+            "CUVIS_RUN_CACHE_DIR": str(environment.PLACE / "run-cache"),
+            "CUVIS_UV": shutil.which("uv") or str(environment.ROOT / ".tools" / "bin" / "uv"),
+        }
+        command = [str(environment.python()), "-m", "cuvis_ai_core.grpc.production_server"]
+        self._process = Process("the reference server", command, settings, self._folder / "log", folder=self._folder)
 
     @property
     def target(self) -> str:
@@ -63,54 +67,24 @@ class Peer:
         return self._process.pid
 
     def __enter__(self) -> Self:
-        uv = shutil.which("uv") or str(environment.ROOT / ".tools" / "bin" / "uv")
-        settings = {
-            "GRPC_PORT": str(self._port),
-            "CUVIS_CONFIGS_DIR": str(self.configs),
-            "CUVIS_RUN_CACHE_DIR": str(environment.PLACE / "run-cache"),
-            "CUVIS_UV": uv,
-        }
-        # What pipelines write lands below the folder that the server runs in.
-        with (self._folder / "log").open("w") as log:
-            self._process = subprocess.Popen(
-                [environment.python(), "-m", "cuvis_ai_core.grpc.production_server"],
-                cwd=self._folder,
-                env={**os.environ, **settings},
-                stdout=log,
-                stderr=log,
-            )
         try:
-            self._wait()
+            self._process.start()
+            self._process.wait_until(self._listens, _START_S)
         except BaseException:
             self.__exit__(None, None, None)
             raise
         return self
 
-    def _wait(self) -> None:
-        """Wait until it listens.
-
-        Raises:
-            RuntimeError: It does not; with the end of what it printed.
-        """
-        end = time.monotonic() + _START_S
-        with grpc.insecure_channel(self.target) as channel:
-            ready = grpc.channel_ready_future(channel)
-            while time.monotonic() < end and self._process.poll() is None:
-                with suppress(grpc.FutureTimeoutError):
-                    return ready.result(1)
-        printed = (self._folder / "log").read_text()[-4000:]
-        raise RuntimeError(f"the reference server does not start:\n{printed}")
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(60)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._process.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _listens(self) -> bool:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self._port), 1):
+            return True
+        return False
 
     def open(self, stub: Any) -> str:
         """Open a session with the plugins registered, and return its id."""
@@ -133,27 +107,3 @@ class Peer:
         manifest = yaml.safe_load((self.configs / "plugins" / f"{name}.yaml").read_text())
         kept = {key: value for key, value in manifest.items() if key not in ("repo", "tag")}
         return {**kept, "path": str(folder), "package_name": f"{package}-plugin"}
-
-
-def descendants(pid: int) -> list[int]:
-    """Return the processes below one."""
-    found = []
-    for child in " ".join(_read(file) for file in Path(f"/proc/{pid}/task").glob("*/children")).split():
-        found += [int(child), *descendants(int(child))]
-    return found
-
-
-def memory(pid: int) -> int:
-    """Return the bytes of a process and all below it, shared pages divided among those that share them."""
-    lines = [
-        line for each in (pid, *descendants(pid)) for line in _read(Path(f"/proc/{each}/smaps_rollup")).splitlines()
-    ]
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
-
-
-def _read(file: Path) -> str:
-    """Return what the system says of a process, nothing of one that has ended meanwhile."""
-    try:
-        return file.read_text()
-    except OSError:
-        return ""

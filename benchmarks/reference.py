@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,11 +24,12 @@ import yaml
 
 from benchmarks import resolve
 from benchmarks.harness import SCENE, Row, server, timed
-from benchmarks.peer import Peer, descendants, memory
+from benchmarks.peer import Peer
 from swath.client import build_stub, create_session_with_search_paths, numpy_to_proto
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
+from swath_suite.process import descendants
 from tools.parity.cases.case import BANDS, WAVELENGTHS
-from tools.parity.scenes import ANOMALY, Scene
+from tools.parity.scenes import Scene, bands_of
 from tools.parity.trainruns import without_pictures
 
 PIPELINE = "pipeline/anomaly/rx/channel_selector.yaml"
@@ -125,9 +127,7 @@ def faster(name: str, figures: Sequence[float], target: float, unit: str = "s") 
 
 
 def _frames() -> Scene:
-    with np.load(SCENE) as arrays:
-        cube, mask = arrays["cube"].astype(np.float32), (arrays["mask"] != 0).astype(np.int32) * ANOMALY
-    cube = cube[..., np.linspace(0, cube.shape[-1] - 1, BANDS).round().astype(int)]
+    cube, mask = bands_of(SCENE)
     shifts = [(6 * index, 11 * index) for index in range(FRAMES)]
     return Scene(
         np.stack([np.roll(cube, shift, (0, 1)) for shift in shifts]),
@@ -135,11 +135,16 @@ def _frames() -> Scene:
     )
 
 
-def _load(side: Server, document: dict[str, Any]) -> str:
-    session = side.open(side.stub)
+def _opened(side: Server, document: dict[str, Any]) -> pb.LoadPipelineRequest:
+    """Open a session and return the request that loads the pipeline in it."""
     config = pb.PipelineConfig(config_bytes=json.dumps(document).encode())
-    side.stub.LoadPipeline(pb.LoadPipelineRequest(session_id=session, pipeline=config, data_module="npz_multi"))
-    return session
+    return pb.LoadPipelineRequest(session_id=side.open(side.stub), pipeline=config, data_module="npz_multi")
+
+
+def _load(side: Server, document: dict[str, Any]) -> str:
+    request = _opened(side, document)
+    side.stub.LoadPipeline(request)
+    return request.session_id
 
 
 def _close(side: Server, session: str) -> None:
@@ -150,12 +155,10 @@ def _first_loads(both: Both, document: dict[str, Any]) -> list[Row]:
     """Time the first load of a session: with a cold server, and when others have loaded the same before."""
 
     def load(side: Server, other: Server) -> float:
-        session = side.open(side.stub)
-        config = pb.PipelineConfig(config_bytes=json.dumps(document).encode())
-        request = pb.LoadPipelineRequest(session_id=session, pipeline=config, data_module="npz_multi")
+        request = _opened(side, document)
         with other.stopped():
             seconds = timed(lambda: side.stub.LoadPipeline(request))
-        _close(side, session)
+        _close(side, request.session_id)
         return seconds
 
     pairs = list(zip(both, reversed(both), strict=True))
@@ -167,15 +170,25 @@ def _first_loads(both: Both, document: dict[str, Any]) -> list[Row]:
     ]
 
 
+def _memory(pid: int) -> int:
+    """Return the bytes of a process and all below it, shared pages divided among those that share them."""
+    total = 0
+    for process in (pid, *descendants(pid)):
+        with suppress(OSError):  # it has ended meanwhile
+            lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+            total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+    return total
+
+
 def _idle(both: Both, document: dict[str, Any]) -> list[Row]:
     """Compare the memory of sessions that hold the pipeline and do nothing."""
     each = []
     for side, count in zip(both, (IDLE_SESSIONS_THERE, IDLE_SESSIONS), strict=True):
         _close(side, _load(side, document))
-        before = memory(side.pid)
+        before = _memory(side.pid)
         sessions = [_load(side, document) for _ in range(count)]
         # Less than a page in all cannot be told.
-        each.append(max(memory(side.pid) - before, mmap.PAGESIZE) / count / 2**20)
+        each.append(max(_memory(side.pid) - before, mmap.PAGESIZE) / count / 2**20)
         for session in sessions:
             _close(side, session)
     return [faster("memory of an idle session with its pipeline, against the reference", each, 100, "MiB")]

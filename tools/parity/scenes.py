@@ -32,10 +32,8 @@ class Scene:
     @classmethod
     def read(cls, file: Path) -> Scene:
         """Read a scene from its .npz file."""
-        with np.load(file) as arrays:
-            cube, mask = arrays["cube"].astype(np.float32), arrays["mask"]
-        kept = np.linspace(0, cube.shape[-1] - 1, BANDS).round().astype(int)
-        return cls(_tiles(cube[..., kept]), _tiles((mask != 0).astype(np.int32) * ANOMALY))
+        cube, mask = bands_of(file)
+        return cls(_tiles(cube), _tiles(mask))
 
     def batch(self, tiles: slice) -> dict[str, np.ndarray]:
         """Return some tiles as a batch of a pipeline."""
@@ -69,6 +67,14 @@ class Scene:
             "splits": splits,
             "params": {"universe_csv": str(universe)},
         }
+
+
+def bands_of(file: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return 61 channels of a scene's cube, float32 ``[H, W, 61]``, and its pixels' classes, int32 ``[H, W]``."""
+    with np.load(file) as arrays:
+        cube, mask = arrays["cube"].astype(np.float32), arrays["mask"]
+    kept = np.linspace(0, cube.shape[-1] - 1, BANDS).round().astype(int)
+    return cube[..., kept], (mask != 0).astype(np.int32) * ANOMALY
 
 
 def _tiles(values: np.ndarray) -> np.ndarray:

@@ -55,13 +55,23 @@ class Process:
         command: Program and arguments.
         environment: Variables to add to this process's own.
         log: File that its output is added to.
+        folder: Where it runs; where this process does if None.
     """
 
-    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+        *,
+        folder: Path | None = None,
+    ) -> None:
         self.name = name
         self.log = log
         self._command = list(command)
         self._environment = dict(environment)
+        self._folder = folder
         self._child: subprocess.Popen[bytes] | None = None
         self._mark: Mark | None = None
 
@@ -83,7 +93,7 @@ class Process:
 
     def descendants(self) -> list[int]:
         """Return the ids of the processes that it has started, and of those that they have, and so on."""
-        return _descendants(self.pid)
+        return descendants(self.pid)
 
     def cpu_s(self) -> float:
         """Return the CPU seconds that it has taken, with all that it has started."""
@@ -102,6 +112,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                cwd=self._folder,
                 env=os.environ | self._environment | dict(environment or {}),
                 # A terminal's Ctrl-C is for whoever started it, who stops it in order.
                 start_new_session=True,
@@ -194,12 +205,13 @@ class Process:
         return None
 
 
-def _descendants(pid: int) -> list[int]:
+def descendants(pid: int) -> list[int]:
+    """Return the ids of the processes that one has started, and of those that they have, and so on."""
     found = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         with suppress(OSError):  # it has ended meanwhile
             found += [int(child) for child in task.read_text().split()]
-    return [*found, *(each for child in found for each in _descendants(child))]
+    return [*found, *(each for child in found for each in descendants(child))]
 
 
 def _cpu_s(pid: int) -> float:
