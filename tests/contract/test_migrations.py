@@ -16,7 +16,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 import swath_session.store
-import swath_training.tables
+import swath_training.runs.tables
 from swath.errors import SchemaOutdated, SchemaTooNew
 from swath.storage.migrations import Schema
 from swath.storage.sql import open_engine, run, transaction
@@ -29,7 +29,7 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(params=[swath_session.store.SCHEMA, swath_training.tables.SCHEMA], ids=lambda schema: schema.name)
+@pytest.fixture(params=[swath_session.store.SCHEMA, swath_training.runs.tables.SCHEMA], ids=lambda schema: schema.name)
 def schema(request: pytest.FixtureRequest) -> Schema:
     return request.param
 

@@ -19,10 +19,10 @@ from swath.storage import ArtifactStore, Workspace
 from swath.storage.sql import open_engine
 from swath_session import SessionService, SessionSettings, SessionStore
 from swath_training import Training, TrainingService, TrainingSettings, prepare
-from swath_training.processes import Handle
-from swath_training.requests import TrainRequest
-from swath_training.streams import Following
-from swath_training.tables import SCHEMA
+from swath_training.api.requests import TrainRequest
+from swath_training.api.streams import Following
+from swath_training.launch.processes import Handle
+from swath_training.runs.tables import SCHEMA
 
 CHANNELS = 5
 STATISTICAL, GRADIENT, CALIBRATION = (

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from swath.errors import Precondition
-from swath_training.jobs.manifest import Errand, Ports, check, job, name_of, service
-from swath_training.jobs.words import begun, complaint, ended, outcome, trouble
+from swath_training.launch.kubernetes.manifest import Errand, Ports, check, job, name_of, service
+from swath_training.launch.kubernetes.pod_status import begun, complaint, ended, outcome, trouble
 
 RUN = "0b9d6a52-7a3e-4d55-9d2e-2a0f3f1c8e11"
 GPU = "nvidia.com/gpu"

@@ -10,7 +10,7 @@ import pytest
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import RunActive, RunNotFound
-from swath_training.requests import TrainRequest
+from swath_training.api.requests import TrainRequest
 
 from .conftest import GRADIENT, STATISTICAL, World, Worlds, epoch_ended, epochs_of
 

@@ -19,7 +19,7 @@ from swath.storage.buckets import Bucket
 from swath.storage.sql import open_engine
 from swath_session import SessionService, SessionSettings, SessionStore
 from swath_suite.s3 import S3Process
-from swath_training.requests import TrainRequest
+from swath_training.api.requests import TrainRequest
 
 from .conftest import GRADIENT, STATISTICAL, World, config, epoch_ended, make_training, write_frames
 

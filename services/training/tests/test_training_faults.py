@@ -34,15 +34,16 @@ from swath.service.logs import Telemetry
 from swath.service.ports import Session
 from swath.storage.sql import open_engine
 from swath.training.v1 import worker_pb2 as pb
-from swath_training import worker, worker_link
-from swath_training.adapters.events import response
-from swath_training.adapters.link import _Line
-from swath_training.items import Ack, Failure, Welcome
-from swath_training.launcher import Tell, Worker
-from swath_training.requests import TrainRequest
-from swath_training.runs import Run, RunState, StopCause, Trainer
-from swath_training.store import RunStore
-from swath_training.worker_link import WorkerLink, local
+from swath_training.api.requests import TrainRequest
+from swath_training.launch.fork import Tell, Worker
+from swath_training.link import client
+from swath_training.link.client import WorkerLink, local
+from swath_training.link.events import response
+from swath_training.link.servicer import _Line
+from swath_training.runs.items import Ack, Failure, Welcome
+from swath_training.runs.model import Run, RunState, StopCause, Trainer
+from swath_training.runs.store import RunStore
+from swath_training.worker import attempt
 
 from .conftest import GRADIENT, STATISTICAL, World, Worlds, epoch_ended
 
@@ -213,9 +214,9 @@ def test_what_nobody_knows_stays_in_the_log(monkeypatch: pytest.MonkeyPatch) -> 
     def fail(*arguments: Any) -> None:
         raise RuntimeError("the password is 1234")
 
-    monkeypatch.setattr(worker, "_Attempt", fail)
+    monkeypatch.setattr(attempt, "_Attempt", fail)
     welcome = Welcome(Trainer.GRADIENT, b"", "", None, None, "cpu", 0, None)
-    body = worker._attempt(None, welcome, "run", 2, None)  # type: ignore[arg-type]
+    body = attempt._attempt(None, welcome, "run", 2, None)  # type: ignore[arg-type]
 
     assert isinstance(body, Failure)
     assert body.message == "Training failed: RuntimeError; the log of run run has its cause (swath logs run)"
@@ -234,13 +235,13 @@ def test_storage_that_is_away_for_long_does_not_end_the_run(
         return SimpleNamespace(connect=lambda: welcome, leave=lambda: left.append("left"), log=logging.NullHandler())
 
     for name in ("configure_logs", "configure_tracing", "faulthandler.enable", "logging.captureWarnings"):
-        monkeypatch.setattr(f"{worker.__name__}.{name}", lambda *arguments: None)
-    monkeypatch.setattr(worker, "_Attempt", fail)
-    monkeypatch.setattr(worker, "WorkerLink", link)
-    code = worker.main(local("unix:nowhere"), "run", 1, "token", Telemetry(), sys.stderr)
+        monkeypatch.setattr(f"{attempt.__name__}.{name}", lambda *arguments: None)
+    monkeypatch.setattr(attempt, "_Attempt", fail)
+    monkeypatch.setattr(attempt, "WorkerLink", link)
+    code = attempt.main(local("unix:nowhere"), "run", 1, "token", Telemetry(), sys.stderr)
 
     logging.getLogger().handlers.pop()
-    assert (code, left) == (worker.AWAY, ["left"])
+    assert (code, left) == (attempt.AWAY, ["left"])
     assert "the bucket is away" in capfd.readouterr().err
 
 
@@ -294,9 +295,9 @@ async def test_a_worker_whose_service_is_frozen_leaves(tmp_path: Path, monkeypat
     def leave(code: int, text: str) -> None:
         raise ProcessLookupError(code)
 
-    monkeypatch.setattr(worker_link, "_exit", leave)
+    monkeypatch.setattr(client, "_exit", leave)
     link = WorkerLink(local(f"unix:{tmp_path}/link.sock"), "run", 1, "token")
-    with pytest.raises(ProcessLookupError, match=str(worker_link.LOST)):
+    with pytest.raises(ProcessLookupError, match=str(client.LOST)):
         async with asyncio.timeout(10):
             await link._stay_connected()  # what its thread does
     await server.stop(None)

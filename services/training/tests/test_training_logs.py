@@ -21,18 +21,18 @@ from swath.service.identity import Caller, acting_as
 from swath.storage.sql import open_engine
 from swath.training.v1 import runs_pb2
 from swath.training.v1 import worker_pb2 as pb
-from swath_training.adapters.link import worker_handler
-from swath_training.items import Event, Line, Result
-from swath_training.launcher import Tell, Worker
-from swath_training.lines import ROW_BYTES
-from swath_training.printed import Printed
-from swath_training.processes import Handle
-from swath_training.requests import TrainRequest
-from swath_training.runs import LoggedLine, Run, RunState, Trainer
-from swath_training.store import RunStore
-from swath_training.tables import SCHEMA
-from swath_training.worker_link import WorkerLink, local
-from swath_training.worker_log import WorkerLog
+from swath_training.api.requests import TrainRequest
+from swath_training.launch.fork import Tell, Worker
+from swath_training.launch.processes import Handle
+from swath_training.link.client import WorkerLink, local
+from swath_training.link.servicer import worker_handler
+from swath_training.link.worker_log import WorkerLog
+from swath_training.runs.items import Event, Line, Result
+from swath_training.runs.log_store import ROW_BYTES
+from swath_training.runs.model import LoggedLine, Run, RunState, Trainer
+from swath_training.runs.store import RunStore
+from swath_training.runs.tables import SCHEMA
+from swath_training.worker.stdio_capture import Printed
 
 from .conftest import GRADIENT, STATISTICAL, World, config, epoch_ended, tables_in
 
@@ -83,7 +83,9 @@ async def test_a_worker_in_a_job_is_heard_too(world: World) -> None:
     async def start_as_a_job_does(run: Run, address: str, token: str, tell: Tell) -> Worker:
         errand = {"ADDRESS": f"127.0.0.1:{port}", "RUN": run.id, "ATTEMPT": str(run.attempt), "TOKEN": token}
         environment = {**os.environ, **{f"SWATH_WORKER_{name}": value for name, value in errand.items()}}
-        jobs.append(await asyncio.create_subprocess_exec(sys.executable, "-m", "swath_training.jobs", env=environment))
+        jobs.append(
+            await asyncio.create_subprocess_exec(sys.executable, "-m", "swath_training.worker", env=environment)
+        )
         return Handle.of(jobs[-1].pid)
 
     jobs: list[asyncio.subprocess.Process] = []

@@ -18,13 +18,13 @@ from swath.documents import canonical
 from swath.service.ports import Session
 from swath.storage.sql import open_engine
 from swath.training.v1 import runs_pb2
-from swath_training.adapters.link import worker_handler
-from swath_training.launcher import Tell, Worker
-from swath_training.processes import Handle
-from swath_training.queue import DeviceQueue
-from swath_training.requests import TrainRequest
-from swath_training.runs import Run, RunState, Trainer
-from swath_training.store import RunStore
+from swath_training.api.requests import TrainRequest
+from swath_training.launch.fork import Tell, Worker
+from swath_training.launch.processes import Handle
+from swath_training.link.servicer import worker_handler
+from swath_training.runs.model import Run, RunState, Trainer
+from swath_training.runs.store import RunStore
+from swath_training.supervise.device_queue import DeviceQueue
 
 from .conftest import GRADIENT, STATISTICAL, World, config, epoch_ended, epochs_of
 
@@ -160,7 +160,7 @@ async def test_jobs_meet_by_the_variables_of_torchrun(world: World) -> None:
         for rank in ("1", "0"):
             environment = {**os.environ, **{f"SWATH_WORKER_{name}": value for name, value in errand.items()}}
             environment |= {**place, "RANK": rank}
-            command = (sys.executable, "-m", "swath_training.jobs")
+            command = (sys.executable, "-m", "swath_training.worker")
             jobs.append(await asyncio.create_subprocess_exec(*command, env=environment))
         return Handle.of(jobs[-1].pid)
 

@@ -13,7 +13,7 @@ from swath.errors import StorageDenied, StorageRefused, SwathError
 from swath.storage.artifacts import CHECKPOINTS
 from swath_suite.disk import SmallDisk
 from swath_suite.testing import needs_programs
-from swath_training.requests import TrainRequest
+from swath_training.api.requests import TrainRequest
 
 from .conftest import GRADIENT, STATISTICAL, World, epoch_ended, epochs_of
 

@@ -15,8 +15,8 @@ import pytest
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import Unavailable
 from swath.training.v1.runs_pb2 import LogLine
-from swath_training.requests import TrainRequest
-from swath_training.runs import Run, RunState
+from swath_training.api.requests import TrainRequest
+from swath_training.runs.model import Run, RunState
 
 from .conftest import GRADIENT, STATISTICAL, World, Worlds, epoch_ended, make_training
 

@@ -16,8 +16,8 @@ from swath.errors import DataInvalid
 from swath.service.logs import Telemetry
 from swath.service.tracing import part_of
 from swath_suite.collector import Collector, Span
-from swath_training.phases import PhaseSpans
-from swath_training.requests import TrainRequest
+from swath_training.api.requests import TrainRequest
+from swath_training.worker.phase_spans import PhaseSpans
 
 from .conftest import GRADIENT, Worlds, epoch_ended
 

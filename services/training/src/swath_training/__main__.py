@@ -4,7 +4,7 @@ import sys
 
 from swath.service.process import main
 from swath_training.app import TrainingReplicaSettings, assemble
-from swath_training.tables import SCHEMA
+from swath_training.runs.tables import SCHEMA
 
 if __name__ == "__main__":
     sys.exit(main("training", TrainingReplicaSettings, assemble, schema=SCHEMA))

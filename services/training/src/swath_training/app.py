@@ -13,11 +13,11 @@ from swath.service.metrics import Metrics
 from swath.service.process import Assembly
 from swath.service.replica import ReplicaSettings, remote_sessions
 from swath.storage.opening import open_artifacts, open_workspace
-from swath_training.adapters.link import worker_handler
-from swath_training.adapters.references import ArtifactReferencesServicer
+from swath_training.api.reference_servicer import ArtifactReferencesServicer
 from swath_training.composition import Training, prepare
-from swath_training.jobs.settings import JobSettings
-from swath_training.launcher import Launcher
+from swath_training.launch.fork import Launcher
+from swath_training.launch.kubernetes.settings import JobSettings
+from swath_training.link.servicer import worker_handler
 from swath_training.settings import TrainingSettings
 
 
@@ -34,7 +34,9 @@ async def assemble(settings: TrainingReplicaSettings, stack: AsyncExitStack) -> 
     """Put the service together."""
     in_jobs = settings.jobs.template is not None
     if in_jobs:
-        from swath_training.jobs.launcher import JobLauncher  # imports the Kubernetes client, which takes a second
+        from swath_training.launch.kubernetes.launcher import (
+            JobLauncher,  # imports the Kubernetes client, which takes a second
+        )
 
         launcher: Launcher = JobLauncher(settings.jobs)
     else:

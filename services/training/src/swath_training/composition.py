@@ -14,15 +14,15 @@ from swath.service.ports import Sessions
 from swath.storage import ArtifactStore, Workspace
 from swath.storage.notices import Notices
 from swath.storage.sql import open_engine
-from swath_training.adapters.events import note
-from swath_training.adapters.link import WorkerLinkServicer, WorkerServer
-from swath_training.launcher import ForkLauncher, Launcher
-from swath_training.pipelines import EnginePipelines, Pipelines
-from swath_training.service import TrainingService
-from swath_training.servicer import RunServicer, TrainingServicer
+from swath_training.api.pipelines import EnginePipelines, Pipelines
+from swath_training.api.service import TrainingService
+from swath_training.api.servicer import RunServicer, TrainingServicer
+from swath_training.launch.fork import ForkLauncher, Launcher
+from swath_training.link.events import note
+from swath_training.link.servicer import WorkerLinkServicer, WorkerServer
+from swath_training.runs.store import RunStore
+from swath_training.runs.tables import SCHEMA
 from swath_training.settings import TrainingSettings
-from swath_training.store import RunStore
-from swath_training.tables import SCHEMA
 
 _LONGEST_SOCKET = 100
 
