@@ -18,8 +18,8 @@ from sqlalchemy import Connection, text
 import swath_session.store
 import swath_training.runs.tables
 from swath.errors import SchemaOutdated, SchemaTooNew
-from swath.storage.migrations import Schema
-from swath.storage.sql import open_engine, run, transaction
+from swath.storage.sql.engine import open_engine, run, transaction
+from swath.storage.sql.migrations import Schema
 from swath_suite.migrations import taken_away
 
 # An index over an expression, which is not compared.

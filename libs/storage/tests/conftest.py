@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from swath.storage.bucket_workspace import BucketWorkspace
-from swath.storage.buckets import Bucket
-from swath.storage.places import S3Place
-from swath.storage.workspace import Workspace
+from swath.storage.s3.bucket import Bucket
+from swath.storage.s3.location import S3Place
+from swath.storage.workspace.bucket import BucketWorkspace
+from swath.storage.workspace.folder import Workspace
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ import pytest
 
 from swath.errors import ArtifactCorrupt, ArtifactMissing, InvalidInput, StorageRefused, Unavailable
 from swath.storage import ArtifactStore
-from swath.storage.buckets import PART, Bucket
-from swath.storage.places import S3Place
+from swath.storage.s3.bucket import PART, Bucket
+from swath.storage.s3.location import S3Place
 from swath_suite.s3 import S3Process
 
 DIGEST = "sha256:" + hashlib.sha256(b"weights").hexdigest()
@@ -244,7 +244,7 @@ class TestRemoval:
         self, in_bucket: ArtifactStore, objects: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         aged(objects, [in_bucket.put_sync(b"weights")])
-        monkeypatch.setattr("swath.storage.bucket_artifacts._LONGEST_BATCH_S", 0.0)
+        monkeypatch.setattr("swath.storage.artifacts.bucket._LONGEST_BATCH_S", 0.0)
         assert in_bucket.remove_sync([DIGEST], 50) == []
         assert in_bucket.exists_sync(DIGEST)
 

@@ -15,9 +15,9 @@ from obstore.store import MemoryStore
 
 from swath.errors import FileMissing, PathDenied, StorageDenied, Unavailable
 from swath.storage import Base, Workspace
-from swath.storage.bucket_workspace import BucketWorkspace
-from swath.storage.buckets import PART, Bucket
-from swath.storage.places import S3Place
+from swath.storage.s3.bucket import PART, Bucket
+from swath.storage.s3.location import S3Place
+from swath.storage.workspace.bucket import BucketWorkspace
 from swath_suite.s3 import S3Process
 
 Replica = Callable[..., BucketWorkspace]

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from swath.errors import ArtifactCorrupt, InvalidInput
-from swath.storage.buckets import Bucket
-from swath.storage.bundle import main, unpack
-from swath.storage.places import S3Place
+from swath.storage.s3.bucket import Bucket
+from swath.storage.s3.bundle import main, unpack
+from swath.storage.s3.location import S3Place
 
 
 def archive(*names: str) -> tuple[bytes, str]:

@@ -13,9 +13,9 @@ from sqlalchemy.engine import make_url
 
 from swath.errors import DependencyMissing, FileMissing, StorageRefused, Unavailable
 from swath.storage import ArtifactStore, Workspace
-from swath.storage.bucket_workspace import BucketWorkspace
-from swath.storage.buckets import PART, Bucket
-from swath.storage.sql import GroupWriter, open_engine, reading, run
+from swath.storage.s3.bucket import PART, Bucket
+from swath.storage.sql.engine import GroupWriter, open_engine, reading, run
+from swath.storage.workspace.bucket import BucketWorkspace
 from swath_suite.disk import SmallDisk
 from swath_suite.postgres import PostgresProcess
 from swath_suite.s3 import S3Process

@@ -10,10 +10,10 @@ import pytest
 
 from swath.errors import InvalidInput, PathDenied, Unavailable
 from swath.storage import Workspace
-from swath.storage.bucket_workspace import BucketWorkspace
-from swath.storage.buckets import PART, Bucket
-from swath.storage.outputs import Outputs
-from swath.storage.patience import patiently
+from swath.storage.retry import patiently
+from swath.storage.s3.bucket import PART, Bucket
+from swath.storage.workspace.bucket import BucketWorkspace
+from swath.storage.workspace.outputs import Outputs
 from swath_suite.s3 import S3Process
 
 

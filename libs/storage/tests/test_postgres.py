@@ -15,8 +15,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from swath.errors import InvalidInput, OutcomeUnknown, StorageDenied, Unavailable
-from swath.storage.notices import Notices, notice
-from swath.storage.sql import GroupWriter, open_engine, reading, run, transaction
+from swath.storage.sql.engine import GroupWriter, open_engine, reading, run, transaction
+from swath.storage.sql.notifications import Notices, notice
 from swath_suite.postgres import PostgresProcess
 
 
@@ -106,7 +106,7 @@ async def test_listeners_are_told_to_look_again_after_a_restart(own: PostgresPro
 FREEZE = """
 import asyncio, sys
 from sqlalchemy import text
-from swath.storage.sql import open_engine, transaction
+from swath.storage.sql.engine import open_engine, transaction
 
 async def main():
     async with transaction(open_engine(sys.argv[1], schema="test")) as connection:

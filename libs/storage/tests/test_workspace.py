@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from swath.errors import FileMissing, InvalidInput, PathDenied, StorageRefused, SwathError
 from swath.storage import Base, Workspace
-from swath.storage.bucket_workspace import BucketWorkspace
+from swath.storage.workspace.bucket import BucketWorkspace
 
 
 def put(workspace: Workspace, name: str, text: str = "own") -> Path:

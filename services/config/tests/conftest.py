@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from swath.storage.workspace import Workspace
+from swath.storage.workspace.folder import Workspace
 from swath_config import ConfigService, ConfigSettings
 from swath_config.compose import resolve
 from swath_config.request import Request

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from swath.errors import ConfigInvalid, ConfigNotFound, InvalidInput, Unavailable
-from swath.storage.bucket_workspace import BucketWorkspace
-from swath.storage.places import S3Place
+from swath.storage.s3.location import S3Place
+from swath.storage.workspace.bucket import BucketWorkspace
 from swath_config import ConfigService, ConfigSettings
 from swath_suite.s3 import S3Process
 
@@ -106,7 +106,7 @@ async def test_a_server_that_is_away(shipped: Path, tmp_path: Path) -> None:
 async def test_search_paths_that_hold_too_much(
     service: ConfigService, workspace: BucketWorkspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("swath.storage.bucket_workspace._MOST_CONFIGS", 10)
+    monkeypatch.setattr("swath.storage.workspace.bucket._MOST_CONFIGS", 10)
     for number in range(11):
         workspace.bucket.put(f"data/{number}", b"1")
     with pytest.raises(InvalidInput, match="more than 10 files"):

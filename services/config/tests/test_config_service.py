@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from swath.errors import ConfigInvalid, ConfigNotFound, InvalidInput, PathDenied, TimedOut, TooLarge
-from swath.storage.workspace import Workspace
+from swath.storage.workspace.folder import Workspace
 from swath_config import ConfigService, ConfigSettings
 
 from .conftest import Write

@@ -9,7 +9,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from swath.errors import ConfigInvalid, PathDenied, SwathError
-from swath.storage.workspace import Workspace
+from swath.storage.workspace.folder import Workspace
 from swath_config import guard
 from swath_config.guard import RESOLVERS
 

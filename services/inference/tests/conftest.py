@@ -10,7 +10,7 @@ import pytest
 
 from swath.documents import canonical, parse
 from swath.storage import ArtifactStore, Workspace
-from swath.storage.sql import open_engine
+from swath.storage.sql.engine import open_engine
 from swath_inference import InferenceService, InferenceSettings
 from swath_session import SessionService, SessionSettings, SessionStore
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from swath.storage import ArtifactStore, Workspace
-from swath.storage.sql import open_engine
+from swath.storage.sql.engine import open_engine
 from swath_pipeline.loading import Loading
 from swath_pipeline.plugins import Plugins
 from swath_pipeline.saving import Saving

@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import Float, bindparam
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from swath.storage.bucket_workspace import BucketWorkspace
-from swath.storage.places import S3Place
-from swath.storage.sql import open_engine
-from swath.storage.workspace import Workspace
+from swath.storage.s3.location import S3Place
+from swath.storage.sql.engine import open_engine
+from swath.storage.workspace.bucket import BucketWorkspace
+from swath.storage.workspace.folder import Workspace
 from swath_session import SessionService, SessionSettings, SessionStore, WorkspaceService
 from swath_session.store import SCHEMA
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from swath.errors import ContentMismatch, StorageDenied, Unavailable
-from swath.storage.bucket_workspace import BucketWorkspace
-from swath.storage.buckets import PART, SHA256, Bucket
-from swath.storage.places import S3Place
-from swath.storage.workspace import Workspace
+from swath.storage.s3.bucket import PART, SHA256, Bucket
+from swath.storage.s3.location import S3Place
+from swath.storage.workspace.bucket import BucketWorkspace
+from swath.storage.workspace.folder import Workspace
 from swath_session import SessionSettings, WorkspaceService
 from swath_session.entries import Entry, UploadHeader
 from swath_suite.s3 import S3Process

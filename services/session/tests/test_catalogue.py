@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from swath.errors import FileChanged, FileMissing, FolderNotEmpty, InvalidInput, PathDenied
-from swath.storage.workspace import Workspace
+from swath.storage.workspace.folder import Workspace
 from swath_session import WorkspaceService
 from swath_session.entries import Entry
 

@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from swath.errors import Unavailable
 from swath.storage import ArtifactStore
-from swath.storage.artifacts import CHECKPOINTS
-from swath.storage.sql import open_engine, reading
+from swath.storage.artifacts.store import CHECKPOINTS
+from swath.storage.sql.engine import open_engine, reading
 from swath_session import Collector, Collectors, Orphans, SessionSettings
 from swath_session.tables import SCHEMA
 from swath_suite.disk import SmallDisk

@@ -10,8 +10,8 @@ from sqlalchemy import Float, bindparam
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from swath.errors import SessionQuota
-from swath.storage.sql import open_engine
-from swath.storage.workspace import Workspace
+from swath.storage.sql.engine import open_engine
+from swath.storage.workspace.folder import Workspace
 from swath_session import SessionService, SessionSettings, SessionStore
 
 LIMIT = 3

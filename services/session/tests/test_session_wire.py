@@ -19,7 +19,7 @@ from swath.api import CUVIS, WORKSPACE
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.cuvis_ai.v1 import cuvis_ai_pb2_grpc
 from swath.service import HealthBoard, Server, ServerSettings, slice_handler
-from swath.storage.workspace import Workspace
+from swath.storage.workspace.folder import Workspace
 from swath.workspace.v1 import workspace_pb2 as ws
 from swath.workspace.v1 import workspace_pb2_grpc
 from swath_session import SessionService, SessionServicer, WorkspaceService, WorkspaceServicer

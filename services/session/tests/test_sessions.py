@@ -12,8 +12,8 @@ import pytest
 
 from swath.errors import PipelineMissing, RevisionConflict, SessionNotFound
 from swath.service.ports import Profiling, Session, Sessions
-from swath.storage.sql import open_engine
-from swath.storage.workspace import Workspace
+from swath.storage.sql.engine import open_engine
+from swath.storage.workspace.folder import Workspace
 from swath_session import SessionService, SessionSettings, SessionStore
 
 HOUR = 3600
@@ -282,7 +282,7 @@ CREATE_AND_WAIT = """
 import asyncio, sys
 from pathlib import Path
 from swath.storage import Workspace
-from swath.storage.sql import open_engine
+from swath.storage.sql.engine import open_engine
 from swath_session import SessionService, SessionSettings, SessionStore
 
 async def main():
@@ -302,7 +302,7 @@ ADD_PLUGINS = """
 import asyncio, sys
 from pathlib import Path
 from swath.storage import Workspace
-from swath.storage.sql import open_engine
+from swath.storage.sql.engine import open_engine
 from swath_session import SessionService, SessionSettings, SessionStore
 
 async def main():

@@ -14,7 +14,7 @@ from swath.api import SESSIONS
 from swath.errors import RevisionConflict, SessionNotFound, Unavailable
 from swath.service import CallInterceptor, Profiling, Sessions, whole_handler
 from swath.service.remote_sessions import RemoteSessions
-from swath.storage.notices import Notices
+from swath.storage.sql.notifications import Notices
 from swath_session import SessionService
 from swath_session.adapters.authority import SessionAuthorityServicer
 

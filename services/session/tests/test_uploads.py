@@ -24,7 +24,7 @@ from swath.errors import (
     TooLarge,
     UploadActive,
 )
-from swath.storage.workspace import Workspace
+from swath.storage.workspace.folder import Workspace
 from swath_session import SessionSettings, WorkspaceService
 from swath_session.entries import UploadHeader
 

@@ -14,7 +14,7 @@ from sqlalchemy import Float, bindparam
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from swath.errors import ContentMismatch, UploadActive, WorkspaceQuota
-from swath.storage.workspace import Workspace
+from swath.storage.workspace.folder import Workspace
 from swath_session import Holdings, SessionSettings, WorkspaceService
 from swath_session.entries import UploadHeader
 from swath_session.holdings import LEASE_S, Claim

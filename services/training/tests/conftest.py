@@ -16,7 +16,7 @@ from swath.documents import canonical, parse
 from swath.service.logs import Telemetry
 from swath.service.ports import Session
 from swath.storage import ArtifactStore, Workspace
-from swath.storage.sql import open_engine
+from swath.storage.sql.engine import open_engine
 from swath_session import SessionService, SessionSettings, SessionStore
 from swath_training import Training, TrainingService, TrainingSettings, prepare
 from swath_training.api.requests import TrainRequest

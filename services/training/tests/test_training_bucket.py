@@ -14,9 +14,9 @@ import torch
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import DataInvalid
 from swath.storage import ArtifactStore
-from swath.storage.bucket_workspace import BucketWorkspace
-from swath.storage.buckets import Bucket
-from swath.storage.sql import open_engine
+from swath.storage.s3.bucket import Bucket
+from swath.storage.sql.engine import open_engine
+from swath.storage.workspace.bucket import BucketWorkspace
 from swath_session import SessionService, SessionSettings, SessionStore
 from swath_suite.s3 import S3Process
 from swath_training.api.requests import TrainRequest

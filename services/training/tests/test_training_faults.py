@@ -32,7 +32,7 @@ from swath.errors import Unavailable, WorkerDied
 from swath.service import whole_handler
 from swath.service.logs import Telemetry
 from swath.service.ports import Session
-from swath.storage.sql import open_engine
+from swath.storage.sql.engine import open_engine
 from swath.training.v1 import worker_pb2 as pb
 from swath_training.api.requests import TrainRequest
 from swath_training.launch.fork import Tell, Worker

@@ -18,7 +18,7 @@ import pytest
 from swath.errors import RunNotFound, Unavailable
 from swath.service import whole_handler
 from swath.service.identity import Caller, acting_as
-from swath.storage.sql import open_engine
+from swath.storage.sql.engine import open_engine
 from swath.training.v1 import runs_pb2
 from swath.training.v1 import worker_pb2 as pb
 from swath_training.api.requests import TrainRequest

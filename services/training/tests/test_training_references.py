@@ -11,7 +11,7 @@ from sqlalchemy import func, select, update
 from swath.api import REFERENCES
 from swath.errors import RunNotFound, RunQuota, Unavailable
 from swath.service import HealthBoard, Server, ServerSettings, whole_handler
-from swath.storage.sql import run as in_database
+from swath.storage.sql.engine import run as in_database
 from swath_session.adapters.references import TrainingReferences
 from swath_training.api.reference_servicer import ArtifactReferencesServicer
 from swath_training.api.requests import TrainRequest

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from swath.errors import DependencyMissing
-from swath.storage.places import S3Place
+from swath.storage.s3.location import S3Place
 from swath_suite.process import Process, free_ports
 
 HOW_TO_GET_IT = "go install github.com/versity/versitygw/cmd/versitygw@latest"

@@ -14,7 +14,7 @@ from typing import NoReturn
 import pytest
 
 from swath.errors import DependencyMissing
-from swath.storage.places import S3Place
+from swath.storage.s3.location import S3Place
 from swath_suite.disk import SmallDisk
 from swath_suite.identities import Identities
 from swath_suite.layout import SERVICES

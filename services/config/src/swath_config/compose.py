@@ -24,7 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from swath.documents import KINDS, model, modernize, parse, plain
 from swath.errors import ConfigInvalid, ConfigNotFound, DocumentInvalid, PathDenied, SwathError
-from swath.storage.workspace import Workspace
+from swath.storage.workspace.folder import Workspace
 from swath_config.guard import lock, metered
 from swath_config.library import Library, Opened
 from swath_config.overrides import Editor, read

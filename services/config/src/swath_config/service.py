@@ -11,7 +11,7 @@ from swath.documents import model, parse, problems, review, schema
 from swath.errors import ConfigInvalid, ConfigNotFound, InvalidInput, SwathError, TimedOut, TooLarge
 from swath.service.coalesce import NextRead
 from swath.service.logs import Telemetry
-from swath.storage.workspace import ConfigFolder, Workspace
+from swath.storage.workspace.folder import ConfigFolder, Workspace
 from swath_config.pool import Pool
 from swath_config.request import Request, resolve, warm
 from swath_config.settings import ConfigSettings

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from swath.documents import stored_pipeline
 from swath.service.tracing import span
-from swath.storage.artifacts import ArtifactStore
+from swath.storage.artifacts.store import ArtifactStore
 
 if TYPE_CHECKING:
     from swath.engine.pipeline import Pipeline

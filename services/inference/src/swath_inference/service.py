@@ -15,8 +15,8 @@ from swath.errors import InvalidInput, SwathError, Unavailable
 from swath.service import Profiling, Session, Sessions, pipeline_of
 from swath.service.tracing import span
 from swath.storage import ArtifactStore, Workspace
-from swath.storage.outputs import Outputs
-from swath.storage.patience import patiently
+from swath.storage.retry import patiently
+from swath.storage.workspace.outputs import Outputs
 from swath_inference.device import DeviceThread, pick_device
 from swath_inference.models import ModelCache
 from swath_inference.profiling import NodeTimes, Profiler, Record, summary

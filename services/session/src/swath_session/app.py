@@ -16,8 +16,8 @@ from swath.service.process import Assembly
 from swath.service.replica import ReplicaSettings, channel_to
 from swath.service.suite import SuiteWatch
 from swath.service.tracing import INTERCEPTORS
-from swath.storage.notices import Notices
 from swath.storage.opening import open_artifacts, open_database, open_workspace
+from swath.storage.sql.notifications import Notices
 from swath_session.adapters.authority import SessionAuthorityServicer
 from swath_session.adapters.references import TrainingReferences
 from swath_session.collection import Collectors

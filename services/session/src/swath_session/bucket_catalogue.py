@@ -15,9 +15,9 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from swath.errors import FileChanged, FileMissing, FolderNotEmpty, InvalidInput, PathDenied, Unavailable
-from swath.storage.bucket_workspace import BucketWorkspace
-from swath.storage.buckets import PART, SHA256, Bucket, Object, is_hidden
-from swath.storage.workspace import CONFIGS
+from swath.storage.s3.bucket import PART, SHA256, Bucket, Object, is_hidden
+from swath.storage.workspace.bucket import BucketWorkspace
+from swath.storage.workspace.folder import CONFIGS
 from swath_session.catalogue import FolderCatalogue, children
 from swath_session.entries import Entry, OpenFile, missing
 

@@ -15,9 +15,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from swath.errors import ContentMismatch, PathDenied, Stopped, SwathError, TooLarge
-from swath.storage.bucket_workspace import BucketWorkspace
-from swath.storage.buckets import PART, SHA256, Bucket, Object
 from swath.storage.files import HIDDEN
+from swath.storage.s3.bucket import PART, SHA256, Bucket, Object
+from swath.storage.workspace.bucket import BucketWorkspace
 from swath_session.bucket_catalogue import BucketCatalogue
 from swath_session.entries import Entry, UploadHeader, behind, check_header
 

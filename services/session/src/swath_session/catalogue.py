@@ -14,7 +14,7 @@ from pathlib import Path
 
 from swath.errors import FileChanged, FileMissing, FolderNotEmpty, InvalidInput, PathDenied
 from swath.storage.files import HIDDEN, refusals
-from swath.storage.workspace import CONFIGS, Workspace
+from swath.storage.workspace.folder import CONFIGS, Workspace
 from swath_session.entries import Entry, missing
 
 _BLOCK = 1 << 20

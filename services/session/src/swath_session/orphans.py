@@ -9,7 +9,7 @@ from collections.abc import Set as AbstractSet
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from swath.storage.sql import GroupWriter, now, run
+from swath.storage.sql.engine import GroupWriter, now, run
 from swath_session.tables import ORPHANS, TURNS
 
 _AT_ONCE = 500

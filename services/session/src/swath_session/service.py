@@ -15,7 +15,7 @@ from swath.errors import Exhausted, InvalidInput, PathDenied, RevisionConflict
 from swath.service.coalesce import NextRead
 from swath.service.guards import compare_and_set, no_session
 from swath.service.ports import Session
-from swath.storage.workspace import Workspace
+from swath.storage.workspace.folder import Workspace
 from swath_session.settings import SessionSettings
 from swath_session.store import Reading, SessionStore
 

@@ -26,8 +26,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from swath.errors import SessionQuota
 from swath.service.ports import Profiling, Session
 from swath.service.quotas import exceeded
-from swath.storage.notices import notice
-from swath.storage.sql import GroupWriter, now, run
+from swath.storage.sql.engine import GroupWriter, now, run
+from swath.storage.sql.notifications import notice
 from swath_session.tables import SCHEMA, SESSIONS, expires_at
 
 _s = SESSIONS.c

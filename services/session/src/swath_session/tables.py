@@ -18,7 +18,7 @@ from sqlalchemy import (
     Text,
 )
 
-from swath.storage.migrations import Schema
+from swath.storage.sql.migrations import Schema
 
 METADATA = MetaData()
 

@@ -22,7 +22,7 @@ from swath.errors import (
     UploadActive,
 )
 from swath.storage.files import HIDDEN, refusals, sync_folder
-from swath.storage.workspace import Workspace
+from swath.storage.workspace.folder import Workspace
 from swath_session.catalogue import FolderCatalogue
 from swath_session.entries import Entry, UploadHeader, behind, check_header
 

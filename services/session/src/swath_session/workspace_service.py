@@ -20,8 +20,8 @@ from swath.errors import (
     TooLarge,
     WorkspaceQuota,
 )
-from swath.storage.bucket_workspace import BucketWorkspace
-from swath.storage.workspace import Workspace
+from swath.storage.workspace.bucket import BucketWorkspace
+from swath.storage.workspace.folder import Workspace
 from swath_session.bucket_catalogue import BucketCatalogue
 from swath_session.bucket_uploads import BucketUploads
 from swath_session.catalogue import FolderCatalogue

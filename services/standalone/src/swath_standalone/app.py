@@ -17,7 +17,7 @@ from swath.errors import Unavailable
 from swath.service import HealthBoard, OwnedSessions, Server, slice_handler
 from swath.service.logs import Telemetry
 from swath.storage import ArtifactStore, Workspace
-from swath.storage.sql import open_engine
+from swath.storage.sql.engine import open_engine
 from swath_config import ConfigService, ConfigServicer, ConfigSettings
 from swath_inference import InferenceService, InferenceServicer, InferenceSettings
 from swath_pipeline import compose as compose_pipeline

@@ -12,8 +12,8 @@ from swath.errors import StorageDenied
 from swath.service.logs import Telemetry
 from swath.service.ports import Sessions
 from swath.storage import ArtifactStore, Workspace
-from swath.storage.notices import Notices
-from swath.storage.sql import open_engine
+from swath.storage.sql.engine import open_engine
+from swath.storage.sql.notifications import Notices
 from swath_training.api.pipelines import EnginePipelines, Pipelines
 from swath_training.api.service import TrainingService
 from swath_training.api.servicer import RunServicer, TrainingServicer

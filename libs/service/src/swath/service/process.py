@@ -24,8 +24,8 @@ from swath.service.replica import ReplicaSettings, StoreSettings
 from swath.service.server import Server
 from swath.service.settings import problems
 from swath.service.tracing import configure_tracing
-from swath.storage.migrations import Schema
 from swath.storage.opening import open_database
+from swath.storage.sql.migrations import Schema
 
 S = TypeVar("S", bound=ReplicaSettings)
 B = TypeVar("B", bound=BaseSettings)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from swath.storage.artifacts import ArtifactStore
+from swath.storage.artifacts.store import ArtifactStore
 from swath.storage.settings import StorageSettings
-from swath.storage.sql import open_engine
-from swath.storage.workspace import Workspace
+from swath.storage.sql.engine import open_engine
+from swath.storage.workspace.folder import Workspace
 
 
 def open_database(settings: StorageSettings, file: Path, schema: str) -> AsyncEngine:
@@ -32,7 +32,7 @@ def open_workspace(
     """Open the workspace: on the object store of the suite, or a folder of the state folder."""
     if not settings.workspace_url:
         return Workspace(state / "workspace", configs, allow_roots)
-    from swath.storage.bucket_workspace import BucketWorkspace  # not needed on one machine
+    from swath.storage.workspace.bucket import BucketWorkspace  # not needed on one machine
 
     return BucketWorkspace(
         settings.place(settings.workspace_url),

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from swath.storage.places import S3Place
+from swath.storage.s3.location import S3Place
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 

@@ -9,7 +9,7 @@ import grpc
 
 from swath.service.session_rows import changes_of, message_of
 from swath.session.v1 import session_pb2 as pb
-from swath.storage.notices import Notices
+from swath.storage.sql.notifications import Notices
 from swath_session.service import SessionService
 from swath_session.store import CLOSED
 

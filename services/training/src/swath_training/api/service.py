@@ -25,7 +25,7 @@ from swath.service.ownership import everyones, is_callers
 from swath.service.ports import Session, Sessions
 from swath.service.tracing import traceparent
 from swath.storage import ArtifactStore, Workspace
-from swath.storage.notices import Notices
+from swath.storage.sql.notifications import Notices
 from swath_training.api.pipelines import Pipelines, find_pipeline
 from swath_training.api.requests import TrainRequest, arguments_of, check, effective, trainer_of
 from swath_training.api.streams import Following, Streams

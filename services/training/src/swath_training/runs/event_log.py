@@ -13,7 +13,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from swath.errors import RunNotFound, SwathError, Unavailable
-from swath.storage.notices import Notices
+from swath.storage.sql.notifications import Notices
 from swath_training.runs.items import Item
 from swath_training.runs.model import Entry, Run, RunState
 from swath_training.runs.store import MOVED, RunStore, Written

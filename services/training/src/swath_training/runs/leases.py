@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from swath.storage.sql import GroupWriter, now, run
+from swath.storage.sql.engine import GroupWriter, now, run
 from swath_training.runs.devices import devices_in
 from swath_training.runs.model import OVER, Run, RunState
 from swath_training.runs.tables import RUNS, run_of

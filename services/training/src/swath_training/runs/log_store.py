@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from swath.storage.notices import notice
-from swath.storage.sql import GroupWriter, run
+from swath.storage.sql.engine import GroupWriter, run
+from swath.storage.sql.notifications import notice
 from swath_training.runs.items import Line
 from swath_training.runs.model import LoggedLine
 from swath_training.runs.rows import change, run_row

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from swath.errors import Unavailable
-from swath.storage.notices import Notices
+from swath.storage.sql.notifications import Notices
 from swath_training.runs.log_store import LOGGED
 from swath_training.runs.model import LoggedLine
 from swath_training.runs.store import MOVED, RunStore

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select, update
 
 from swath.errors import InvalidInput, RunNotFound
-from swath.storage.sql import now
+from swath.storage.sql.engine import now
 from swath_training.runs.items import Checkpoint, Event, Failure, Item, Result, Stopped
 from swath_training.runs.model import Entry, Run, RunState, StopCause
 from swath_training.runs.tables import CHECKPOINTS, EVENTS, RUNS, run_of

@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from swath.errors import AttemptFenced, RunQuota
 from swath.service.quotas import exceeded
-from swath.storage.notices import notice
-from swath.storage.sql import GroupWriter, now, run
+from swath.storage.sql.engine import GroupWriter, now, run
+from swath.storage.sql.notifications import notice
 from swath_training.runs.items import Checkpoint, Item
 from swath_training.runs.leases import Charges
 from swath_training.runs.log_store import ROW_BYTES, Lines
@@ -43,7 +43,7 @@ class RunStore:
     a run is refused once another replica has taken it over.
 
     Args:
-        engine: An engine of `swath.storage.sql`; nobody but the training service writes to its database.
+        engine: An engine of `swath.storage.sql.engine`; nobody but the training service writes to its database.
         holder: Name of this replica, the same after a restart where it can be.
         lease_s: Seconds after which others may take a run over whose holder has not renewed its charge.
         log_bytes: Bytes of log lines that are kept of a run.

@@ -22,7 +22,7 @@ from sqlalchemy import (
     Text,
 )
 
-from swath.storage.migrations import Schema
+from swath.storage.sql.migrations import Schema
 from swath_training.runs.model import Run, RunState, StopCause, Trainer
 
 METADATA = MetaData()

@@ -9,7 +9,7 @@ from contextlib import aclosing, suppress
 import structlog
 
 from swath.errors import RunNotFound, SwathError
-from swath.storage.notices import Notices
+from swath.storage.sql.notifications import Notices
 from swath_training.runs.model import Run
 from swath_training.runs.store import STOPPED, RunStore
 from swath_training.settings import TrainingSettings

@@ -21,7 +21,7 @@ from swath.engine.training import Group, PeerLost, Seat, Status
 from swath.errors import SwathError, Unavailable
 from swath.service.logs import Telemetry, configure_logs
 from swath.service.tracing import configure_tracing, span, trace_of, traceparent
-from swath.storage.patience import patiently
+from swath.storage.retry import patiently
 from swath_training.link.client import ALONE, AWAY, Connect, WorkerLink
 from swath_training.link.events import response
 from swath_training.runs.items import Body, Checkpoint, Event, Failure, Result, Stopped, Welcome

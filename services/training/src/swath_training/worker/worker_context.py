@@ -16,8 +16,8 @@ from swath.engine.plugins.loading import Plugins
 from swath.engine.training import Checkpointer, Control, Event, Group, Job, Outcome, PeerLost, Trainer, run
 from swath.errors import ArtifactCorrupt, ArtifactMissing, SwathError, Unavailable
 from swath.storage import ArtifactStore, Workspace
-from swath.storage.artifacts import CHECKPOINTS
-from swath.storage.patience import patiently
+from swath.storage.artifacts.store import CHECKPOINTS
+from swath.storage.retry import patiently
 from swath_training.runs.items import Failure, Welcome
 
 _log = structlog.get_logger("swath.worker")

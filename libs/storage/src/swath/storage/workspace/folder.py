@@ -19,7 +19,7 @@ from typing import Any
 
 from swath.errors import FileMissing, InvalidInput, PathDenied, SwathError
 from swath.storage.files import HIDDEN, refusals, replace_files
-from swath.storage.outputs import LocalOutputs, Outputs
+from swath.storage.workspace.outputs import LocalOutputs, Outputs
 
 CONFIGS = "configs"
 
@@ -99,7 +99,7 @@ class Workspace:
     def from_spec(cls, spec: Mapping[str, Any]) -> Workspace:
         """Return the workspace that `spec` or `local_spec` described."""
         if "bucket" in spec:
-            from swath.storage.bucket_workspace import BucketWorkspace
+            from swath.storage.workspace.bucket import BucketWorkspace
 
             return BucketWorkspace.from_spec(spec)
         allow_roots = [Path(allowed) for allowed in spec["allow_roots"]]

@@ -109,7 +109,7 @@ class Postgres:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        """As `swath.storage.sql.transaction`."""
+        """As `swath.storage.sql.engine.transaction`."""
         async with self._turn:
             connection = await _patient(lambda: self._opened({_WRITE: True}))
             try:
@@ -122,7 +122,7 @@ class Postgres:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """As `swath.storage.sql.reading`."""
+        """As `swath.storage.sql.engine.reading`."""
         connection = await _patient(lambda: self._opened(_READ))
         try:
             with _refusals():
@@ -131,7 +131,7 @@ class Postgres:
             await connection.close()
 
     async def run(self, work: Callable[[Connection], T], *, write: bool) -> T:
-        """As `swath.storage.sql.run`. A call that is cancelled meanwhile does not stop the work."""
+        """As `swath.storage.sql.engine.run`. A call that is cancelled meanwhile does not stop the work."""
         # Cancelled in the middle, a connection is of no more use, and a commit has no known outcome.
         task = asyncio.create_task(self._run(work, write))
         try:

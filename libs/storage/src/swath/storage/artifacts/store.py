@@ -19,7 +19,7 @@ from obstore.store import LocalStore
 
 from swath.errors import ArtifactCorrupt, ArtifactMissing, FileMissing, InvalidInput, SwathError
 from swath.storage.files import refusal, refusals, sync_file, sync_folder
-from swath.storage.places import S3Place
+from swath.storage.s3.location import S3Place
 
 TOP = "sha256"
 """What the names of artifacts begin with."""
@@ -109,7 +109,7 @@ class ArtifactStore:
         """Return the store that `spec` described."""
         if "folder" in spec:
             return cls.folder(Path(spec["folder"]))
-        from swath.storage.bucket_artifacts import BucketObjects  # not needed on one machine
+        from swath.storage.artifacts.bucket import BucketObjects  # not needed on one machine
 
         return cls(BucketObjects(S3Place(**spec["bucket"]), Path(spec["cache"]), int(spec["cache_bytes"])))
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from swath.storage.buckets import PART, SHA256, Bucket, Object
-from swath.storage.copies import Copies, Tree, fits
 from swath.storage.files import refusals
+from swath.storage.s3.bucket import PART, SHA256, Bucket, Object
+from swath.storage.s3.object_cache import Copies, Tree, fits
 
 _UNFINISHED = ".tmp"
 _PATIENCE = 20.0

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, MetaData, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from swath.errors import SchemaOutdated, SchemaTooNew
-from swath.storage.sql import transaction
+from swath.storage.sql.engine import transaction
 
 _TABLE = "alembic_version"
 _FLOOR = "oldest_revision"

@@ -10,14 +10,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from swath.errors import InvalidInput, SwathError
-from swath.storage.bucket_outputs import BucketOutputs
-from swath.storage.buckets import Bucket, Object, goes_with, stem_of
-from swath.storage.cache import DiskCache, private_folder
-from swath.storage.copies import Copies, Tree
-from swath.storage.mirror import Mirror
-from swath.storage.outputs import Outputs
-from swath.storage.places import S3Place
-from swath.storage.workspace import CONFIGS, Base, ConfigFolder, Workspace
+from swath.storage.disk_cache import DiskCache, private_folder
+from swath.storage.s3.bucket import Bucket, Object, goes_with, stem_of
+from swath.storage.s3.location import S3Place
+from swath.storage.s3.object_cache import Copies, Tree
+from swath.storage.workspace.bucket_outputs import BucketOutputs
+from swath.storage.workspace.folder import CONFIGS, Base, ConfigFolder, Workspace
+from swath.storage.workspace.mirror import Mirror
+from swath.storage.workspace.outputs import Outputs
 
 _LIST_FROM = 4
 _MOST_CONFIGS = 20_000

@@ -24,7 +24,7 @@ from swath.errors import (
     Unavailable,
 )
 from swath.storage.files import HIDDEN
-from swath.storage.places import S3Place
+from swath.storage.s3.location import S3Place
 
 PART = 8 << 20
 """Bytes in which large objects travel."""

@@ -20,9 +20,9 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from swath.errors import FileChanged, FileMissing, InvalidInput, Unavailable
-from swath.storage.buckets import Bucket, Object, goes_with, stem_of
-from swath.storage.copies import Copies, Tree, fits
 from swath.storage.files import HIDDEN, refusals
+from swath.storage.s3.bucket import Bucket, Object, goes_with, stem_of
+from swath.storage.s3.object_cache import Copies, Tree, fits
 
 _AT_ONCE = 8
 _TRIES = 5

@@ -72,7 +72,7 @@ class SQLite:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        """As `swath.storage.sql.transaction`."""
+        """As `swath.storage.sql.engine.transaction`."""
         with _refusals():
             async with self._turn, self.engine.connect() as connection:
                 connection = await connection.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
@@ -82,13 +82,13 @@ class SQLite:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """As `swath.storage.sql.reading`."""
+        """As `swath.storage.sql.engine.reading`."""
         with _refusals():
             async with self.engine.connect() as connection:
                 yield connection
 
     async def run(self, work: Callable[[Connection], T], *, write: bool) -> T:
-        """As `swath.storage.sql.run`. A call that is cancelled meanwhile does not stop the work."""
+        """As `swath.storage.sql.engine.run`. A call that is cancelled meanwhile does not stop the work."""
 
         def act() -> T:
             with _refusals(), self._direct.connect() as connection:

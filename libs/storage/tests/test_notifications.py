@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from swath.storage.notices import Notices, notice
-from swath.storage.sql import open_engine, run, transaction
+from swath.storage.sql.engine import open_engine, run, transaction
+from swath.storage.sql.notifications import Notices, notice
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from swath.errors import Unavailable
-from swath.storage.sqlite import SQLite
+from swath.storage.sql.sqlite import SQLite
 
 T = TypeVar("T")
 
@@ -83,7 +83,7 @@ def open_engine(where: Path | str, *, schema: str = "", busy_s: float = 30.0) ->
         database: Database = SQLite(where, busy_s)
     else:
         # Standalone needs no driver of Postgres.
-        from swath.storage.postgres import Postgres
+        from swath.storage.sql.postgres import Postgres
 
         database = Postgres(where, schema)
     _databases[database.engine.sync_engine] = database

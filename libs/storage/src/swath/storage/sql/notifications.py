@@ -15,8 +15,8 @@ import structlog
 from sqlalchemy import Connection, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from swath.storage.sql import database_of
-from swath.storage.sqlite import NOTED, SQLite
+from swath.storage.sql.engine import database_of
+from swath.storage.sql.sqlite import NOTED, SQLite
 
 _log = structlog.get_logger("swath.storage")
 
