@@ -17,7 +17,7 @@ from swath.storage.s3.location import S3Place
 from swath.storage.workspace.bucket import BucketWorkspace
 from swath.storage.workspace.folder import Workspace
 from swath_session import SessionSettings, WorkspaceService
-from swath_session.entries import Entry, UploadHeader
+from swath_session.workspace.model import Entry, UploadHeader
 from swath_suite.s3 import S3Process
 
 CUBE = os.urandom(3 * PART + 1_000_003)

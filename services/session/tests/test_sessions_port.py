@@ -16,7 +16,7 @@ from swath.service import CallInterceptor, Profiling, Sessions, whole_handler
 from swath.service.remote_sessions import RemoteSessions
 from swath.storage.sql.notifications import Notices
 from swath_session import SessionService
-from swath_session.adapters.authority import SessionAuthorityServicer
+from swath_session.sessions.authority_servicer import SessionAuthorityServicer
 
 HOUR = 3600.0
 

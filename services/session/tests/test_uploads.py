@@ -26,7 +26,7 @@ from swath.errors import (
 )
 from swath.storage.workspace.folder import Workspace
 from swath_session import SessionSettings, WorkspaceService
-from swath_session.entries import UploadHeader
+from swath_session.workspace.model import UploadHeader
 
 CUBE = os.urandom(3_000_000)
 SHA256 = hashlib.sha256(CUBE).hexdigest()

@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from swath.errors import ContentMismatch, UploadActive, WorkspaceQuota
 from swath.storage.workspace.folder import Workspace
 from swath_session import Holdings, SessionSettings, WorkspaceService
-from swath_session.entries import UploadHeader
-from swath_session.holdings import LEASE_S, Claim
+from swath_session.workspace.model import UploadHeader
+from swath_session.workspace.usage import LEASE_S, Claim
 
 M = 1 << 20
 LIMIT = 10 * M

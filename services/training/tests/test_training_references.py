@@ -12,7 +12,7 @@ from swath.api import REFERENCES
 from swath.errors import RunNotFound, RunQuota, Unavailable
 from swath.service import HealthBoard, Server, ServerSettings, whole_handler
 from swath.storage.sql.engine import run as in_database
-from swath_session.adapters.references import TrainingReferences
+from swath_session.adapters.training_references import TrainingReferences
 from swath_training.api.reference_servicer import ArtifactReferencesServicer
 from swath_training.api.requests import TrainRequest
 from swath_training.runs.model import Run, RunState, Trainer

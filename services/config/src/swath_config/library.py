@@ -19,7 +19,7 @@ from yaml.cyaml import CSafeLoader
 from swath.documents import load_yaml
 from swath.errors import ConfigInvalid, DocumentInvalid
 from swath.storage.workspace.folder import Workspace
-from swath_config.guard import check_content
+from swath_config.sandbox import check_content
 
 MAX_FILE_BYTES: Final = 1024 * 1024
 """Largest configuration file."""

@@ -18,15 +18,15 @@ from swath.service.suite import SuiteWatch
 from swath.service.tracing import INTERCEPTORS
 from swath.storage.opening import open_artifacts, open_database, open_workspace
 from swath.storage.sql.notifications import Notices
-from swath_session.adapters.authority import SessionAuthorityServicer
-from swath_session.adapters.references import TrainingReferences
-from swath_session.collection import Collectors
-from swath_session.holdings import open_holdings
-from swath_session.service import SessionService
+from swath_session.adapters.training_references import TrainingReferences
+from swath_session.artifact_gc.collector import Collectors
 from swath_session.servicer import SessionServicer, WorkspaceServicer
+from swath_session.sessions.authority_servicer import SessionAuthorityServicer
+from swath_session.sessions.service import SessionService
+from swath_session.sessions.store import SCHEMA, SessionStore
 from swath_session.settings import SessionSettings
-from swath_session.store import SCHEMA, SessionStore
-from swath_session.workspace_service import WorkspaceService
+from swath_session.workspace.service import WorkspaceService
+from swath_session.workspace.usage import open_holdings
 
 OTHERS = ("config", "pipeline", "training", "inference")
 

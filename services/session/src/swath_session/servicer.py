@@ -11,9 +11,9 @@ from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import InvalidInput
 from swath.service import OwnedSessions, caller
 from swath.workspace.v1 import workspace_pb2 as ws
-from swath_session.entries import Entry, UploadHeader
-from swath_session.service import SessionService
-from swath_session.workspace_service import WorkspaceService
+from swath_session.sessions.service import SessionService
+from swath_session.workspace.model import Entry, UploadHeader
+from swath_session.workspace.service import WorkspaceService
 
 Context = grpc.aio.ServicerContext
 

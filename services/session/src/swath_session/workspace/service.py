@@ -22,14 +22,14 @@ from swath.errors import (
 )
 from swath.storage.workspace.bucket import BucketWorkspace
 from swath.storage.workspace.folder import Workspace
-from swath_session.bucket_catalogue import BucketCatalogue
-from swath_session.bucket_uploads import BucketUploads
-from swath_session.catalogue import FolderCatalogue
-from swath_session.entries import Catalogue, Entry, Upload, UploadHeader, Uploads, check_sha256
-from swath_session.holdings import Holdings
-from swath_session.quota import ENDLESS, Quota, Room
 from swath_session.settings import SessionSettings
-from swath_session.uploads import FolderUploads
+from swath_session.workspace.bucket_catalogue import BucketCatalogue
+from swath_session.workspace.bucket_uploads import BucketUploads
+from swath_session.workspace.folder_catalogue import FolderCatalogue
+from swath_session.workspace.folder_uploads import FolderUploads
+from swath_session.workspace.model import Catalogue, Entry, Upload, UploadHeader, Uploads, check_sha256
+from swath_session.workspace.quota import ENDLESS, Quota, Room
+from swath_session.workspace.usage import Holdings
 
 T = TypeVar("T")
 

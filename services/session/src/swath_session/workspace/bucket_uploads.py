@@ -18,8 +18,8 @@ from swath.errors import ContentMismatch, PathDenied, Stopped, SwathError, TooLa
 from swath.storage.files import HIDDEN
 from swath.storage.s3.bucket import PART, SHA256, Bucket, Object
 from swath.storage.workspace.bucket import BucketWorkspace
-from swath_session.bucket_catalogue import BucketCatalogue
-from swath_session.entries import Entry, UploadHeader, behind, check_header
+from swath_session.workspace.bucket_catalogue import BucketCatalogue
+from swath_session.workspace.model import Entry, UploadHeader, behind, check_header
 
 _FOLDER = f"{HIDDEN}uploads"
 _AHEAD = 4

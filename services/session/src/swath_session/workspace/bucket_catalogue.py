@@ -18,8 +18,8 @@ from swath.errors import FileChanged, FileMissing, FolderNotEmpty, InvalidInput,
 from swath.storage.s3.bucket import PART, SHA256, Bucket, Object, is_hidden
 from swath.storage.workspace.bucket import BucketWorkspace
 from swath.storage.workspace.folder import CONFIGS
-from swath_session.catalogue import FolderCatalogue, children
-from swath_session.entries import Entry, OpenFile, missing
+from swath_session.workspace.folder_catalogue import FolderCatalogue, children
+from swath_session.workspace.model import Entry, OpenFile, missing
 
 _AT_ONCE = 16
 _KNOWN_DIGESTS = 16_384

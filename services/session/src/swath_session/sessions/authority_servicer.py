@@ -10,8 +10,8 @@ import grpc
 from swath.service.session_rows import changes_of, message_of
 from swath.session.v1 import session_pb2 as pb
 from swath.storage.sql.notifications import Notices
-from swath_session.service import SessionService
-from swath_session.store import CLOSED
+from swath_session.sessions.service import SessionService
+from swath_session.sessions.store import CLOSED
 
 Context = grpc.aio.ServicerContext
 

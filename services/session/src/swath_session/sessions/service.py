@@ -16,8 +16,8 @@ from swath.service.coalesce import NextRead
 from swath.service.guards import compare_and_set, no_session
 from swath.service.ports import Session
 from swath.storage.workspace.folder import Workspace
+from swath_session.sessions.store import Reading, SessionStore
 from swath_session.settings import SessionSettings
-from swath_session.store import Reading, SessionStore
 
 _log = structlog.get_logger()
 

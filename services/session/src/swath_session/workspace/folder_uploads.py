@@ -23,8 +23,8 @@ from swath.errors import (
 )
 from swath.storage.files import HIDDEN, refusals, sync_folder
 from swath.storage.workspace.folder import Workspace
-from swath_session.catalogue import FolderCatalogue
-from swath_session.entries import Entry, UploadHeader, behind, check_header
+from swath_session.workspace.folder_catalogue import FolderCatalogue
+from swath_session.workspace.model import Entry, UploadHeader, behind, check_header
 
 _FOLDER = f"{HIDDEN}uploads"
 _BLOCK = 1 << 20

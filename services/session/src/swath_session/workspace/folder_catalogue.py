@@ -15,7 +15,7 @@ from pathlib import Path
 from swath.errors import FileChanged, FileMissing, FolderNotEmpty, InvalidInput, PathDenied
 from swath.storage.files import HIDDEN, refusals
 from swath.storage.workspace.folder import CONFIGS, Workspace
-from swath_session.entries import Entry, missing
+from swath_session.workspace.model import Entry, missing
 
 _BLOCK = 1 << 20
 _KNOWN_DIGESTS = 16_384

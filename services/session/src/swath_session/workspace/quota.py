@@ -10,8 +10,8 @@ from typing import Any, Protocol, TypeVar
 import structlog
 
 from swath.errors import FileMissing, SwathError, WorkspaceQuota
-from swath_session.entries import Catalogue, UploadHeader, Uploads
-from swath_session.holdings import LEASE_S, Claim, Holding, Holdings
+from swath_session.workspace.model import Catalogue, UploadHeader, Uploads
+from swath_session.workspace.usage import LEASE_S, Claim, Holding, Holdings
 
 T = TypeVar("T")
 

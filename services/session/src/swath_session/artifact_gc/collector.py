@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from swath.errors import StorageRefused, SwathError
 from swath.storage import ArtifactStore
 from swath.storage.artifacts.store import CHECKPOINTS
-from swath_session.orphans import Orphans
+from swath_session.artifact_gc.unreferenced import Orphans
 from swath_session.settings import SessionSettings
 
 _log = structlog.get_logger("swath.session")

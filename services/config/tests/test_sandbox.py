@@ -10,8 +10,8 @@ from omegaconf import OmegaConf
 
 from swath.errors import ConfigInvalid, PathDenied, SwathError
 from swath.storage.workspace.folder import Workspace
-from swath_config import guard
-from swath_config.guard import RESOLVERS
+from swath_config import sandbox
+from swath_config.sandbox import RESOLVERS
 
 from .conftest import Resolve, Write
 
@@ -187,7 +187,7 @@ def laughs(width: int, levels: int, join: str) -> str:
 def test_interpolations_cannot_blow_up(
     compose: Resolve, write: Write, monkeypatch: pytest.MonkeyPatch, join: str, backwards: bool
 ) -> None:
-    monkeypatch.setattr(guard, "MAX_REFERENCES", 300)  # the real limit takes seconds to reach
+    monkeypatch.setattr(sandbox, "MAX_REFERENCES", 300)  # the real limit takes seconds to reach
     head, *levels = laughs(10, 10, join).splitlines()
     write("configs/data/mine.yaml", "\n".join([head, *(reversed(levels) if backwards else levels)]))
 
