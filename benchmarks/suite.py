@@ -20,7 +20,7 @@ from swath.client.calls import infer
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath_suite.layout import SERVICES
 from swath_suite.suite import Suite
-from swath_suite.workload import fitted, scene
+from swath_suite.testing.workload import fitted, scene
 
 CALLERS = 16
 SECONDS = 6.0

@@ -11,7 +11,7 @@ import pytest
 from swath_suite.layout import SERVICES
 from swath_suite.process import Mark
 from swath_suite.suite import Suite
-from swath_suite.workload import Workload
+from swath_suite.testing.workload import Workload
 
 ONCE_ONLY = ("open", "put")
 """What clients may not simply send again: it may fail, in words, while its replica dies."""

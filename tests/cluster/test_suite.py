@@ -18,8 +18,8 @@ from cryptography import x509
 
 from swath.client import CallError, Client, ClientConfig, Session
 from swath_suite.layout import SERVICES
-from swath_suite.monitoring import expressions, metrics_in
-from swath_suite.workload import Workload, fitted, scene
+from swath_suite.testing.monitoring import expressions, metrics_in
+from swath_suite.testing.workload import Workload, fitted, scene
 
 from .conftest import CHART, RELEASE, Cluster, run
 from .next_release import NextRelease

@@ -20,7 +20,7 @@ import swath_training.runs.tables
 from swath.errors import SchemaOutdated, SchemaTooNew
 from swath.storage.sql.engine import open_engine, run, transaction
 from swath.storage.sql.migrations import Schema
-from swath_suite.migrations import taken_away
+from swath_suite.testing.migrations import taken_away
 
 # An index over an expression, which is not compared.
 pytestmark = [

@@ -17,9 +17,9 @@ import pytest
 from swath.api import CUVIS
 from swath.client import Client, ClientConfig, RetryConfig, Session
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
-from swath_suite.identities import Identities
 from swath_suite.suite import Suite
-from swath_suite.workload import fitted, scene
+from swath_suite.testing.identities import Identities
+from swath_suite.testing.workload import fitted, scene
 
 EVERY_S = 10.0
 TAKEN_UP_S = 3.0

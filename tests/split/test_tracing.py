@@ -16,10 +16,10 @@ import pytest
 
 from swath.client import Client, ClientConfig, NotFoundError, PreconditionError, RetryConfig, Session, UnavailableError
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
-from swath_suite.collector import Collector, Span
 from swath_suite.layout import SERVICES
 from swath_suite.suite import Suite
-from swath_suite.testing import needs_programs
+from swath_suite.testing.fixtures import needs_programs
+from swath_suite.testing.otlp_collector import Collector, Span
 
 pytestmark = [pytest.mark.xdist_group("suite"), pytest.mark.timeout(300)]
 

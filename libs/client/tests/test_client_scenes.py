@@ -10,9 +10,9 @@ import tifffile
 from spectral.io import envi
 
 from swath.client import MissingPackageError, SceneError, read_scenes
-from swath.client.pictures import false_colour
-from swath.client.results import write_results
-from swath.client.scenes import wire_ready
+from swath.client.data.pictures import false_colour
+from swath.client.data.results import write_results
+from swath.client.data.scenes import wire_ready
 
 CUBE = np.arange(4 * 5 * 6, dtype=np.uint16).reshape(4, 5, 6)
 NM = np.linspace(400, 900, 6, dtype=np.float32)

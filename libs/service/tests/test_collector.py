@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from swath.service.collector import CollectorExporter, open_provider
 from swath.service.logs import Telemetry, configure_logs
-from swath_suite.collector import Collector
+from swath_suite.testing.otlp_collector import Collector
 
 _MANY = 5000
 

@@ -16,10 +16,10 @@ from swath.storage import ArtifactStore, Workspace
 from swath.storage.s3.bucket import PART, Bucket
 from swath.storage.sql.engine import GroupWriter, open_engine, reading, run
 from swath.storage.workspace.bucket import BucketWorkspace
-from swath_suite.disk import SmallDisk
 from swath_suite.postgres import PostgresProcess
 from swath_suite.s3 import S3Process
-from swath_suite.testing import missing
+from swath_suite.testing.fixtures import missing
+from swath_suite.testing.small_disk import SmallDisk
 
 
 def files(folder: Path) -> set[str]:

@@ -19,7 +19,7 @@ from swath.storage.artifacts.store import CHECKPOINTS
 from swath.storage.sql.engine import open_engine, reading
 from swath_session import Collector, Collectors, Orphans, SessionSettings
 from swath_session.tables import SCHEMA
-from swath_suite.disk import SmallDisk
+from swath_suite.testing.small_disk import SmallDisk
 
 GRACE_S = 100.0
 EVERY_S = 10.0

@@ -15,7 +15,7 @@ from swath.engine.training.events import EpochProgress, Lifecycle, Position
 from swath.errors import DataInvalid
 from swath.service.logs import Telemetry
 from swath.service.tracing import part_of
-from swath_suite.collector import Collector, Span
+from swath_suite.testing.otlp_collector import Collector, Span
 from swath_training.api.requests import TrainRequest
 from swath_training.worker.phase_spans import PhaseSpans
 

@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from swath.client.aio import AsyncClient, AsyncSession
     from swath.client.calls import Outputs, Saved, SearchPaths
+    from swath.client.cli.progress import TrainView
     from swath.client.config import ClientConfig, RetryConfig, TlsConfig
+    from swath.client.data.pictures import false_colour
+    from swath.client.data.scenes import Scene, read_scenes
+    from swath.client.data.scores import roc_auc, roc_curve
     from swath.client.errors import (
         AlreadyExistsError,
         CallError,
@@ -37,11 +41,7 @@ if TYPE_CHECKING:
         call_error,
     )
     from swath.client.logs import LogLine
-    from swath.client.pictures import false_colour
-    from swath.client.progress import TrainView
     from swath.client.runs import RunSummary
-    from swath.client.scenes import Scene, read_scenes
-    from swath.client.scores import roc_auc, roc_curve
     from swath.client.sync import Client, Session
     from swath.client.tensors import TensorArray, numpy_to_proto, proto_to_numpy, tensor_to_proto
     from swath.client.transfer import Entry

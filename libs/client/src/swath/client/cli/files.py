@@ -125,7 +125,7 @@ class _Transfers:
     def __init__(self) -> None:
         from rich.console import Console
 
-        from swath.client.progress import bars
+        from swath.client.cli.progress import bars
 
         self._console = Console()
         self._bars: Bars = bars(self._console)

@@ -56,8 +56,8 @@ def infer(
     from rich.console import Console
     from rich.table import Table
 
-    from swath.client.results import write_results
-    from swath.client.scenes import read_scenes
+    from swath.client.data.results import write_results
+    from swath.client.data.scenes import read_scenes
 
     console = Console()
     frames = read_scenes(scene, processing_mode=processing_mode.value)

@@ -92,8 +92,8 @@ def run_phase(session: Session, phase: str, console: Console) -> RunSummary:
     """
     from time import perf_counter
 
+    from swath.client.cli.progress import TrainView, note
     from swath.client.errors import LocalError
-    from swath.client.progress import TrainView, note
 
     started = perf_counter()
     try:

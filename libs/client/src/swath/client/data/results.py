@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from swath.client.data.pictures import as_map, stretched
 from swath.client.errors import SceneError
-from swath.client.pictures import as_map, stretched
 
 SUFFIXES = (".npz", ".hdr", ".png")
 

@@ -15,12 +15,12 @@ import pytest
 
 from swath.errors import DependencyMissing
 from swath.storage.s3.location import S3Place
-from swath_suite.disk import SmallDisk
-from swath_suite.identities import Identities
 from swath_suite.layout import SERVICES
 from swath_suite.postgres import PostgresProcess
 from swath_suite.s3 import S3Process
 from swath_suite.suite import Suite
+from swath_suite.testing.identities import Identities
+from swath_suite.testing.small_disk import SmallDisk
 
 _numbers = count(1)
 _SUITES = {"suite", "public_suite"}
