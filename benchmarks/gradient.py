@@ -7,7 +7,7 @@ from torch.nn.functional import relu, softplus
 
 from benchmarks.harness import InMemory, Row, interleaved, ratio_row
 from swath.documents import parse
-from swath.engine.pipeline import Pipeline
+from swath.engine.graph.pipeline import Pipeline
 from swath.engine.training import Job, Trainer, run
 
 BATCHES, FRAMES, SIDE, CHANNELS = 12, 4, 64, 61

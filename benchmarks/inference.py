@@ -85,8 +85,8 @@ def _bare_forward(pipe: Connection, document: str, weights_path: str) -> None:
     import torch
 
     from swath.documents import load_yaml, parse
-    from swath.engine import weights
-    from swath.engine.pipeline import Pipeline
+    from swath.engine.graph import weights
+    from swath.engine.graph.pipeline import Pipeline
 
     pipeline = Pipeline.from_document(parse("pipeline", load_yaml(Path(document).read_bytes())))
     state, _ = weights.load(Path(weights_path).read_bytes())

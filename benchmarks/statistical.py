@@ -7,7 +7,7 @@ from torch import Tensor
 
 from benchmarks.harness import InMemory, Row, interleaved, ratio_row
 from swath.documents import parse
-from swath.engine.pipeline import Pipeline
+from swath.engine.graph.pipeline import Pipeline
 from swath.engine.training import Job, Trainer, run
 
 FRAMES, SIDE, CHANNELS = 16, 128, 189

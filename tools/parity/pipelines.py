@@ -11,9 +11,9 @@ from typing import Any
 import torch
 
 from swath.documents import load_yaml, parse
-from swath.engine.context import Context
-from swath.engine.pipeline import Pipeline
-from swath.engine.ports import Stage
+from swath.engine.graph.context import Context
+from swath.engine.graph.pipeline import Pipeline
+from swath.engine.graph.ports import Stage
 from swath.errors import WeightsInvalid
 from tools.parity import environment
 from tools.parity.compare import Difference, difference

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from swath.client import roc_auc
 from swath.documents import load_yaml, parse
 from swath.engine.data import WHOLE, DataModule, Part, build
-from swath.engine.pipeline import Pipeline
+from swath.engine.graph.pipeline import Pipeline
 from swath.engine.training import Job, Trainer, run
 from tools.parity import environment
 from tools.parity.compare import difference

@@ -15,7 +15,7 @@ import grpc
 import pytest
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2
-from swath.engine.ports import Stage
+from swath.engine.graph.ports import Stage
 from swath.engine.training import (
     CalibrationOutcome,
     CheckpointRestored,

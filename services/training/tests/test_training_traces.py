@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from swath.engine.ports import Stage
+from swath.engine.graph.ports import Stage
 from swath.engine.training import Event, Hook
 from swath.engine.training.events import EpochProgress, Lifecycle, Position
 from swath.errors import DataInvalid

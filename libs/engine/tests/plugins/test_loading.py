@@ -7,8 +7,8 @@ import torch
 
 from swath.documents import NodeDocument, PluginSource, SealedPipeline, sources_of
 from swath.engine import data
+from swath.engine.graph.pipeline import Pipeline
 from swath.engine.nodes.anomaly.rx_detector import RXGlobal
-from swath.engine.pipeline import Pipeline
 from swath.engine.plugins.checkout import checkout
 from swath.engine.plugins.loading import Plugins
 from swath.engine.plugins.settings import PluginSettings

@@ -15,13 +15,13 @@ import torch
 
 from swath.documents import PluginSource, SealedPipeline, load_yaml, parse
 from swath.engine import data
-from swath.engine.context import Context
-from swath.engine.node import Decider, Fittable
-from swath.engine.pipeline import Pipeline
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Decider, Fittable
+from swath.engine.graph.pipeline import Pipeline
+from swath.engine.graph.ports import ANY, LIST, Stage
 from swath.engine.plugins.loading import Plugins
 from swath.engine.plugins.pull import Pull
 from swath.engine.plugins.reference import adapt
-from swath.engine.ports import ANY, LIST, Stage
 from swath.errors import DataInvalid, InputInvalid, NotFitted
 
 REFERENCE = os.environ.get("SWATH_REFERENCE", "")

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from swath.documents import TrainingDocument, TrainRunDocument, parse
-from swath.engine import graph
-from swath.engine.context import Context
 from swath.engine.data import WHOLE, Part
-from swath.engine.node import Node
-from swath.engine.pipeline import Pipeline, State
-from swath.engine.ports import Port, Stage
+from swath.engine.graph import builder
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.pipeline import Pipeline, State
+from swath.engine.graph.ports import Port, Stage
 from swath.engine.training import Event, Job, Trainer
 
 CHANNELS = 5
@@ -122,9 +122,9 @@ def make_pipeline(*, without: tuple[str, ...] = ()) -> Pipeline:
             ]
         },
     )
-    nodes = {**graph.build_nodes(document), "noise": Noise()}
+    nodes = {**builder.build_nodes(document), "noise": Noise()}
     nodes["noise"].name = "noise"
-    edges = [graph.Edge(*source.split("."), *target.split(".")) for source, target in EDGES]
+    edges = [builder.Edge(*source.split("."), *target.split(".")) for source, target in EDGES]
     return Pipeline(nodes, [edge for edge in edges if edge.source in nodes and edge.target in nodes]).eval()
 
 

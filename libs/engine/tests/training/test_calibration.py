@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from swath.engine.graph.pipeline import Pipeline
 from swath.engine.nodes.deciders.two_stage_decider import TwoStageBinaryDecider
-from swath.engine.pipeline import Pipeline
 from swath.engine.training import (
     CalibrationOutcome,
     DeciderSkip,

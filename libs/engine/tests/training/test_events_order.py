@@ -11,9 +11,10 @@ import torch
 
 from swath.documents import PluginSource
 from swath.engine.data import WHOLE, Part
-from swath.engine.pipeline import Pipeline
-from swath.engine.ports import Stage
-from swath.engine.training import Event, FrameProgress, Hook, Job, Status, Trainer, run, statistical
+from swath.engine.graph.pipeline import Pipeline
+from swath.engine.graph.ports import Stage
+from swath.engine.training import Event, FrameProgress, Hook, Job, Status, Trainer, run
+from swath.engine.training.phases import statistical
 
 from .conftest import Frames, fit, make_pipeline, make_run, make_training, same_state, short
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from swath.engine import weights
-from swath.engine.pipeline import State
+from swath.engine.graph import weights
+from swath.engine.graph.pipeline import State
 from swath.engine.training import Event, Job, Outcome, run
 from swath.errors import InvalidInput
 

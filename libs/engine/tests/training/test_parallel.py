@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from swath.engine.pipeline import Pipeline
+from swath.engine.graph.pipeline import Pipeline
 from swath.engine.training import Event, Group, Outcome, PeerLost, Rendezvous, Seat, Status, listen
 from swath.errors import InvalidInput
 

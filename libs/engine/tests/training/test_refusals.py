@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from swath.engine.pipeline import Pipeline
+from swath.engine.graph.pipeline import Pipeline
 from swath.engine.training import Event, Job, Trainer, run
 from swath.errors import DataInvalid, DependencyMissing, InvalidInput, NotFitted, OutOfMemory
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from swath.engine.pipeline import Pipeline
+from swath.engine.graph.pipeline import Pipeline
 from swath.engine.training import Event, Job, Outcome, Status, Trainer, run
 from swath.errors import Precondition, WeightsInvalid
 

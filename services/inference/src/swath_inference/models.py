@@ -13,7 +13,7 @@ from swath.service.tracing import span
 from swath.storage.artifacts.store import ArtifactStore
 
 if TYPE_CHECKING:
-    from swath.engine.pipeline import Pipeline
+    from swath.engine.graph.pipeline import Pipeline
 
 Key = tuple[str, str | None]
 """Pipeline digest and weights digest."""
@@ -156,8 +156,8 @@ class ModelCache:
 
 
 def _build(document: bytes, weights: bytes | None, device: str) -> Model:
-    from swath.engine import weights as files
-    from swath.engine.pipeline import Pipeline
+    from swath.engine.graph import weights as files
+    from swath.engine.graph.pipeline import Pipeline
     from swath_inference.device import memory_errors
 
     with memory_errors():

@@ -23,7 +23,7 @@ from swath_inference.profiling import NodeTimes, Profiler, Record, summary
 from swath_inference.settings import InferenceSettings
 
 if TYPE_CHECKING:
-    from swath.engine.pipeline import Pipeline
+    from swath.engine.graph.pipeline import Pipeline
 
 _STAGE = "inference"
 _PUBLISH_EVERY_S = 2.0
@@ -176,8 +176,8 @@ class InferenceService:
     ) -> Any:
         import torch
 
-        from swath.engine.context import Context
-        from swath.engine.ports import Stage
+        from swath.engine.graph.context import Context
+        from swath.engine.graph.ports import Stage
 
         with torch.inference_mode(), span("forward"):
             batch = read()
@@ -306,14 +306,14 @@ def _first_forward(wanted: str) -> str:
     import torch
 
     # Names that the first call needs; their import is part of being warm.
-    import swath.engine.codec
-    import swath.engine.pipeline
-    import swath.engine.registry
+    import swath.engine.graph.codec
+    import swath.engine.graph.pipeline
+    import swath.engine.graph.registry
 
     device = pick_device(wanted)
-    swath.engine.registry.catalogue()
+    swath.engine.graph.registry.catalogue()
     with torch.inference_mode():
-        sample = swath.engine.codec.decode([64, 64], 1, bytes(64 * 64 * 4)).to(device)
+        sample = swath.engine.graph.codec.decode([64, 64], 1, bytes(64 * 64 * 4)).to(device)
         (sample @ sample).sum().item()
     return device
 

@@ -28,4 +28,4 @@ async def assemble(settings: ReplicaSettings, stack: AsyncExitStack) -> Assembly
 
 
 async def _import_engine() -> None:
-    await asyncio.to_thread(importlib.import_module, "swath.engine.pipeline")
+    await asyncio.to_thread(importlib.import_module, "swath.engine.graph.pipeline")

@@ -10,17 +10,17 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from swath.documents import PipelineDocument, PluginManifest, load_yaml, parse, sources_of
-from swath.engine.plugins.sealing import Sealing, manifests
+from swath.engine.plugins.session_plugins import Sealing, manifests
 from swath.errors import GraphInvalid, InvalidInput, NotFound, SwathError
 from swath.service import Sessions, pipeline_of
 from swath.storage import ArtifactStore
 from swath_pipeline import workbench
 
 if TYPE_CHECKING:
-    from swath.engine.describing import Description
-    from swath.engine.pipeline import Pipeline
-    from swath.engine.ports import Port
-    from swath.engine.registry import Entry
+    from swath.engine.graph.describe import Description
+    from swath.engine.graph.pipeline import Pipeline
+    from swath.engine.graph.ports import Port
+    from swath.engine.graph.registry import Entry
 
 IMAGES = ("png", "svg")
 DOT_TEXT = ("dot", "graphviz")
@@ -125,14 +125,14 @@ class Introspection:
 
 
 def _catalogue() -> list[Entry]:
-    from swath.engine import registry
+    from swath.engine.graph import registry
 
     return list(registry.catalogue())
 
 
 def _describe(plugins: Sequence[str], names: tuple[str, ...]) -> list[Description]:
-    from swath.engine import registry
-    from swath.engine.describing import describe
+    from swath.engine.graph import registry
+    from swath.engine.graph.describe import describe
     from swath.engine.plugins.loading import Plugins
 
     offered = [name for manifest in manifests(plugins).values() for name in manifest.nodes]
@@ -167,10 +167,10 @@ def _draw_document(content: str, kind: str) -> tuple[bytes, str]:
 
 
 def _draw(pipeline: Pipeline, kind: str) -> tuple[bytes, str]:
-    from swath.engine import diagram, drawing
+    from swath.engine.draw import diagram, markup
 
     if kind == "mermaid":
-        return drawing.mermaid(pipeline).encode(), kind
+        return markup.mermaid(pipeline).encode(), kind
     if kind in DOT_TEXT:
-        return drawing.dot(pipeline).encode(), kind
+        return markup.dot(pipeline).encode(), kind
     return (diagram.png if kind == "png" else diagram.svg)(pipeline), kind

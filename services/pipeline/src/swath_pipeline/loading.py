@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from swath.documents import PipelineDocument, PipelineMetadata, parse
-from swath.engine.plugins.sealing import Sealing
+from swath.engine.plugins.session_plugins import Sealing
 from swath.errors import InvalidInput, Precondition
 from swath.service import Session, Sessions, pipeline_of, require_idle
 from swath.storage import ArtifactStore, Workspace

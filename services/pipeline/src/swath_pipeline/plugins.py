@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from swath.documents import PluginManifest, canonical
-from swath.engine.plugins.sealing import manifests
+from swath.engine.plugins.session_plugins import manifests
 from swath.errors import DocumentInvalid, Exhausted, NotFound
 from swath.service import Session, Sessions
 

@@ -21,7 +21,7 @@ from swath.documents import (
     parse,
     unsealed,
 )
-from swath.engine.plugins.sealing import Sealing
+from swath.engine.plugins.session_plugins import Sealing
 from swath.errors import DocumentInvalid, FileMissing, InvalidInput, PathDenied, Precondition
 from swath.service import Session, Sessions, pipeline_of, require_idle
 from swath.storage import ArtifactStore, Base, Workspace

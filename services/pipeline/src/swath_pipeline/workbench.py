@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from swath.documents import PipelineDocument, canonical, stored_pipeline
-from swath.engine.plugins.sealing import Sealing
+from swath.engine.plugins.session_plugins import Sealing
 from swath.storage import ArtifactStore
 
 if TYPE_CHECKING:
-    from swath.engine.pipeline import Pipeline
+    from swath.engine.graph.pipeline import Pipeline
 
 
 def build(document: PipelineDocument) -> Pipeline:
@@ -19,7 +19,7 @@ def build(document: PipelineDocument) -> Pipeline:
     Raises:
         GraphInvalid: It is no graph that runs.
     """
-    from swath.engine.pipeline import Pipeline
+    from swath.engine.graph.pipeline import Pipeline
 
     return Pipeline.from_document(document)
 
@@ -38,7 +38,7 @@ def load_weights(pipeline: Pipeline, data: bytes, *, strict: bool) -> None:
     Raises:
         WeightsInvalid: It is not safe to read, or does not fit.
     """
-    from swath.engine import weights
+    from swath.engine.graph import weights
 
     state, _ = weights.load(data)
     pipeline.load_state(state, strict=strict)
@@ -46,7 +46,7 @@ def load_weights(pipeline: Pipeline, data: bytes, *, strict: bool) -> None:
 
 def dump_weights(pipeline: Pipeline) -> bytes:
     """Return the weights file of a pipeline."""
-    from swath.engine import weights
+    from swath.engine.graph import weights
 
     metadata = pipeline.metadata.model_dump() if pipeline.metadata else {}
     return weights.dump(pipeline.state(), metadata)

@@ -132,7 +132,7 @@ class Standalone:
 
 async def _import_engine() -> None:
     # All that the pipeline service needs; nothing is left to import where inference has come up.
-    await asyncio.to_thread(importlib.import_module, "swath.engine.pipeline")
+    await asyncio.to_thread(importlib.import_module, "swath.engine.graph.pipeline")
 
 
 @contextlib.contextmanager

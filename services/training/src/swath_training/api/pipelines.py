@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import Protocol
 
 from swath.documents import PipelineDocument, canonical, load_yaml, parse
-from swath.engine.plugins.sealing import Sealing
+from swath.engine.plugins.session_plugins import Sealing
 from swath.errors import ConfigNotFound, FileMissing
 from swath.storage import ArtifactStore, Base, Workspace
 

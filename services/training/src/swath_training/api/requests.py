@@ -107,7 +107,7 @@ def device_of(trainer: Trainer, training: TrainingDocument | None) -> str:
         InvalidInput: It asks for what no server gives.
         DependencyMissing: This machine lacks it.
     """
-    from swath.engine.training.device import devices_of  # imports torch, which takes seconds: not at import
+    from swath.engine.training.distributed.device import devices_of  # imports torch, which takes seconds: not at import
 
     found = devices_of(training)
     return written(found if trainer is Trainer.GRADIENT else found[:1])
@@ -115,6 +115,6 @@ def device_of(trainer: Trainer, training: TrainingDocument | None) -> str:
 
 def devices() -> tuple[str, ...]:
     """Return the torch devices of this machine. Blocks while torch is imported: call it in a thread."""
-    from swath.engine.training.device import devices
+    from swath.engine.training.distributed.device import devices
 
     return tuple(map(str, devices()))

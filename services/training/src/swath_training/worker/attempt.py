@@ -15,7 +15,7 @@ from typing import Any, TextIO, cast
 import structlog
 
 from swath.documents import canonical
-from swath.engine import weights
+from swath.engine.graph import weights
 from swath.engine.training import Event as EngineEvent
 from swath.engine.training import Group, PeerLost, Seat, Status
 from swath.errors import SwathError, Unavailable

@@ -6,7 +6,7 @@ imported this, and of none of that a copy would work.
 
 import torch._dynamo  # noqa: F401 - the first optimizer of a process imports it, which takes seconds
 
-from swath.engine import registry
+from swath.engine.graph import registry
 from swath_training.worker import attempt, rank_worker
 
 registry.catalogue()

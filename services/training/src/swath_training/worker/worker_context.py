@@ -10,8 +10,9 @@ from types import TracebackType
 import structlog
 
 from swath.documents import TrainRunDocument, parse, stored_pipeline
-from swath.engine import data, weights
-from swath.engine.pipeline import Pipeline
+from swath.engine import data
+from swath.engine.graph import weights
+from swath.engine.graph.pipeline import Pipeline
 from swath.engine.plugins.loading import Plugins
 from swath.engine.training import Checkpointer, Control, Event, Group, Job, Outcome, PeerLost, Trainer, run
 from swath.errors import ArtifactCorrupt, ArtifactMissing, SwathError, Unavailable

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from swath.documents import DataDocument
 from swath.engine.data.collection import Resolve
-from swath.engine.data.cu3s import find_cu3s, find_cu3s_multi
 from swath.engine.data.module import DataModule, FrameModule
-from swath.engine.data.npz_multi import find_npz_multi
-from swath.engine.data.params import Finder
-from swath.engine.data.scene import find_scene
+from swath.engine.data.modules.cu3s import find_cu3s, find_cu3s_multi
+from swath.engine.data.modules.npz_multi import find_npz_multi
+from swath.engine.data.modules.params import Finder
+from swath.engine.data.modules.scene import find_scene
+from swath.engine.data.modules.tiff_paired import find_tiff_paired
 from swath.engine.data.splits import assign
-from swath.engine.data.tiff_paired import find_tiff_paired
 from swath.errors import FileMissing, InvalidInput
 
 if TYPE_CHECKING:

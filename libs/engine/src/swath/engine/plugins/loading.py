@@ -19,8 +19,8 @@ from typing import Any, cast
 import torch
 
 from swath.documents import PluginSource
-from swath.engine.data.params import Finder
-from swath.engine.node import Node
+from swath.engine.data.modules.params import Finder
+from swath.engine.graph.node import Node
 from swath.engine.plugins.checkout import checkout
 from swath.engine.plugins.reference import adapt, is_reference
 from swath.engine.plugins.reference_data import finder, is_reference_data
@@ -86,7 +86,7 @@ class Plugins:
                     return cast(Finder, found)
                 raise InvalidInput(
                     f"{source.data_modules[name]} of plugin '{source.name}' is no data module: expected a function "
-                    "that lists frames (swath.engine.data.params.Finder) or a class with setup and *_dataloader"
+                    "that lists frames (swath.engine.data.modules.params.Finder) or a class with setup and *_dataloader"
                 )
         return None
 
@@ -182,7 +182,7 @@ def _node_class(found: Any, source: PluginSource) -> type[Node]:
         return _adapted(found)
     raise GraphInvalid(
         f"{getattr(found, '__module__', '')}.{getattr(found, '__qualname__', found)} of plugin '{source.name}' is no "
-        "node class: expected a subclass of swath.engine.node.Node, or a torch module with INPUT_SPECS and "
+        "node class: expected a subclass of swath.engine.graph.node.Node, or a torch module with INPUT_SPECS and "
         "OUTPUT_SPECS",
         metadata={"plugin": source.name},
     )

@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from swath.engine.context import Context
-from swath.engine.node import Decider, Fittable, Node
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Decider, Fittable, Node
+from swath.engine.graph.ports import ALWAYS, ANY, DICT, LIST, TEXT, DType, Port, Stage
 from swath.engine.plugins.pull import Pull
 from swath.engine.plugins.values import given, given_context, taken
-from swath.engine.ports import ALWAYS, ANY, DICT, LIST, TEXT, DType, Port, Stage
 from swath.errors import DataInvalid, InputInvalid, SwathError
 
 _FAULTS = (ValueError, TypeError, LookupError, RuntimeError, ArithmeticError, AttributeError)

@@ -5,6 +5,8 @@ how events travel or where snapshots are kept.
 """
 
 from swath.engine.training.control import Checkpointer, Control, StopFlag
+from swath.engine.training.distributed.group import Group, PeerLost
+from swath.engine.training.distributed.rendezvous import Rendezvous, Seat, listen
 from swath.engine.training.events import (
     CalibrationOutcome,
     CheckpointRestored,
@@ -23,9 +25,7 @@ from swath.engine.training.events import (
     Status,
     ThresholdChange,
 )
-from swath.engine.training.group import Group, PeerLost
 from swath.engine.training.job import Job, Trainer
-from swath.engine.training.rendezvous import Rendezvous, Seat, listen
 from swath.engine.training.runs import Outcome, run
 
 __all__ = [

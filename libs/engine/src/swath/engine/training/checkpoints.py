@@ -1,7 +1,8 @@
 """The user's checkpoints: which states of a run are kept as files, under which names.
 
-Each file is a weights file (see `swath.engine.weights`) with the place in the run, and unless weights alone are wanted
-the optimizer's and schedule's state, beside the weights. All of it can be read with ``torch.load(weights_only=True)``.
+Each file is a weights file (see `swath.engine.graph.weights`) with the place in the run, and unless weights alone are
+wanted the optimizer's and schedule's state, beside the weights. All of it can be read with
+``torch.load(weights_only=True)``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any, NamedTuple
 import torch
 
 from swath.documents import CheckpointDocument
-from swath.engine.training.optimizers import missing_value
+from swath.engine.training.phases.optimizers import missing_value
 from swath.errors import InvalidInput
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum, auto
 
-from swath.engine.ports import Stage
+from swath.engine.graph.ports import Stage
 
 
 class Status(StrEnum):

@@ -11,11 +11,11 @@ import torch
 
 from swath.documents import CheckpointDocument, TrainingDocument, TrainRunDocument, canonical, digest
 from swath.engine.data import DataModule
-from swath.engine.pipeline import Pipeline
+from swath.engine.graph.pipeline import Pipeline
 from swath.engine.training import checks
-from swath.engine.training.device import device_of, processes_of
-from swath.engine.training.group import ALONE, Group
-from swath.engine.training.passes import Batches
+from swath.engine.training.distributed.device import device_of, processes_of
+from swath.engine.training.distributed.group import ALONE, Group
+from swath.engine.training.phases.passes import Batches
 from swath.errors import DataInvalid, InvalidInput
 
 

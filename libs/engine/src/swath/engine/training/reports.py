@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from swath.documents import TrainingDocument
-from swath.engine.ports import Stage
+from swath.engine.graph.ports import Stage
 from swath.engine.training.events import EpochProgress, FrameProgress, Hook, Lifecycle, Position
 from swath.engine.training.stream import Stream
 from swath.engine.training.values import Values

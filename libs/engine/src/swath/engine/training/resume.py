@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from swath.engine.training.control import Checkpointer
-from swath.engine.training.group import ALONE, Group
+from swath.engine.training.distributed.group import ALONE, Group
 from swath.errors import Precondition, WeightsInvalid
 
 _FORMAT = 1

@@ -11,17 +11,18 @@ import torch
 
 from swath.documents import PipelineDocument, TrainingDocument
 from swath.engine.data import DataModule
-from swath.engine.pipeline import Pipeline, State
-from swath.engine.training import randomness, statistical
+from swath.engine.graph.pipeline import Pipeline, State
+from swath.engine.training import randomness
 from swath.engine.training.control import Checkpointer, Control, StopFlag, StopRun
-from swath.engine.training.device import adapted, device_of, switches
+from swath.engine.training.distributed.device import adapted, device_of, switches
+from swath.engine.training.distributed.group import ALONE, Group
+from swath.engine.training.distributed.precision import format_of
 from swath.engine.training.events import CalibrationOutcome, Event, Hook, Lifecycle, Position, Status
-from swath.engine.training.gradient import GradientPhase
-from swath.engine.training.group import ALONE, Group
 from swath.engine.training.job import Job, Trainer
-from swath.engine.training.passes import Batches
-from swath.engine.training.postfit import restore_best, run_post_fit
-from swath.engine.training.precision import format_of
+from swath.engine.training.phases import statistical
+from swath.engine.training.phases.gradient import GradientPhase
+from swath.engine.training.phases.passes import Batches
+from swath.engine.training.phases.postfit import restore_best, run_post_fit
 from swath.engine.training.resume import Keeper, Phase, Snapshot, load
 from swath.engine.training.stream import Stream
 from swath.errors import InvalidInput, OutOfMemory, SwathError

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from swath.engine.training.control import Control, StopRun
+from swath.engine.training.distributed.group import ALONE, Group
 from swath.engine.training.events import Event, Lifecycle, Position, Status, describe
-from swath.engine.training.group import ALONE, Group
 
 
 class Stream:

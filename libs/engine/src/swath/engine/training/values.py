@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from swath.engine.ports import Stage
+from swath.engine.graph.ports import Stage
 
 _PREFIXES = tuple(f"{stage}{mark}" for stage in (Stage.TRAIN, Stage.VAL, Stage.TEST) for mark in "_/")
 

@@ -101,7 +101,7 @@ class JobLauncher:
 
     async def warm_up(self) -> None:
         # The first configuration of a run is not to wait for torch.
-        await asyncio.to_thread(import_module, "swath.engine.pipeline")
+        await asyncio.to_thread(import_module, "swath.engine.graph.pipeline")
         if self._settings.owner:
             self._owner = await asyncio.to_thread(self._cluster.owner, self._settings.owner)
         loop = asyncio.get_running_loop()
@@ -124,7 +124,9 @@ class JobLauncher:
         Raises:
             InvalidInput: It asks for no number of devices, or for more than there may be.
         """
-        from swath.engine.training.device import processes_of  # imports torch, which takes seconds: not at import
+        from swath.engine.training.distributed.device import (
+            processes_of,  # imports torch, which takes seconds: not at import
+        )
 
         count = processes_of(training) or 1 if trainer is Trainer.GRADIENT else 1
         if count > self._settings.most_processes:

@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.checks import channels, number
-from swath.engine.context import Context
-from swath.engine.moments_fit import MomentsFit
-from swath.engine.ports import Port, ports
-from swath.engine.quadratic import QuadraticForm
-from swath.engine.statistics import Moments
+from swath.engine.graph.checks import channels, number
+from swath.engine.graph.context import Context
+from swath.engine.graph.ports import Port, ports
+from swath.engine.mixins.moments_fit import MomentsFit
+from swath.engine.ops.quadratic import QuadraticForm
+from swath.engine.ops.statistics import Moments
 
 
 class LADGlobal(MomentsFit):

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.checks import channels, choice, whole
-from swath.engine.context import Context
-from swath.engine.fitting import MASKED_CUBE, PixelFit, Pixels, sizes
-from swath.engine.ports import Port, ports
+from swath.engine.graph.checks import channels, choice, whole
+from swath.engine.graph.context import Context
+from swath.engine.graph.ports import Port, ports
+from swath.engine.mixins.pixel_fit import MASKED_CUBE, PixelFit, Pixels, sizes
 
 
 class KMeansClusterer(PixelFit):

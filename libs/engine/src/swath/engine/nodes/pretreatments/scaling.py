@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.context import Context
-from swath.engine.fitting import SizedFit, sizes
-from swath.engine.ports import Port, ports
-from swath.engine.statistics import Moments
+from swath.engine.graph.context import Context
+from swath.engine.graph.ports import Port, ports
+from swath.engine.mixins.pixel_fit import SizedFit, sizes
+from swath.engine.ops.statistics import Moments
 
 _LEAST_DEVIATION = 1e-8
 
