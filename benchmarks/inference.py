@@ -16,7 +16,8 @@ import grpc
 from benchmarks.harness import Row, interleaved, median, ratio_row, scene, server
 from swath.client import Client, build_stub, numpy_to_proto
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
-from swath.service import ServerSettings, server_options
+from swath.runtime.server import server_options
+from swath.runtime.settings import ServerSettings
 
 _METHOD = "cuvis_ai.v1.CuvisAIService"
 

@@ -17,8 +17,8 @@ import yaml
 from pydantic_settings import BaseSettings
 
 from swath.api import ROUTES
-from swath.service.authorization import GRANTS
-from swath.service.replica import ReplicaSettings
+from swath.runtime.auth.authorization import GRANTS
+from swath.runtime.replica import ReplicaSettings
 from swath_config.app import ConfigReplicaSettings
 from swath_gateway import GatewaySettings
 from swath_inference.app import InferenceReplicaSettings

@@ -20,7 +20,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from swath.api import CUVIS, ROUTES
 from swath.client import Client, ClientConfig, RetryConfig, TlsConfig, UnauthenticatedError, UnavailableError
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
-from swath.service.certificates import Authority
+from swath.runtime.auth.certificates import Authority
 from swath_suite.suite import Suite
 from swath_suite.testing.identities import BY_FILE, BY_URL, Identities
 

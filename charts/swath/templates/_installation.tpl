@@ -44,7 +44,7 @@ spec:
       command:
         - python
         - -m
-        - swath.service.installation
+        - swath.runtime.installation
         - {{ .command }}
         {{- .arguments | nindent 8 }}
       securityContext: {{- include "swath.containerSecurity" .root | nindent 8 }}

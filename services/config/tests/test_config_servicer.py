@@ -9,7 +9,7 @@ import pytest
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import SessionNotFound
-from swath.service.ports import Session
+from swath.sessions.model import Session
 from swath_config import ConfigService, ConfigServicer
 
 SESSION = Session(

@@ -18,7 +18,10 @@ from grpc_status import rpc_status
 from swath.api import CUVIS, WORKSPACE
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.cuvis_ai.v1 import cuvis_ai_pb2_grpc
-from swath.service import HealthBoard, Server, ServerSettings, slice_handler
+from swath.rpc.server.health import HealthBoard
+from swath.rpc.server.methods import slice_handler
+from swath.runtime.server import Server
+from swath.runtime.settings import ServerSettings
 from swath.storage.workspace.folder import Workspace
 from swath.workspace.v1 import workspace_pb2 as ws
 from swath.workspace.v1 import workspace_pb2_grpc

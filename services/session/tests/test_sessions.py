@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from swath.errors import PipelineMissing, RevisionConflict, SessionNotFound
-from swath.service.ports import Profiling, Session, Sessions
+from swath.sessions.model import Profiling, Session, Sessions
 from swath.storage.sql.engine import open_engine
 from swath.storage.workspace.folder import Workspace
 from swath_session import SessionService, SessionSettings, SessionStore

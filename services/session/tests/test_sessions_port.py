@@ -12,8 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from swath.api import SESSIONS
 from swath.errors import RevisionConflict, SessionNotFound, Unavailable
-from swath.service import CallInterceptor, Profiling, Sessions, whole_handler
-from swath.service.remote_sessions import RemoteSessions
+from swath.rpc.server.interceptor import CallInterceptor
+from swath.rpc.server.methods import whole_handler
+from swath.sessions.client import RemoteSessions
+from swath.sessions.model import Profiling, Sessions
 from swath.storage.sql.notifications import Notices
 from swath_session import SessionService
 from swath_session.sessions.authority_servicer import SessionAuthorityServicer

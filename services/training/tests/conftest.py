@@ -13,8 +13,8 @@ import pytest
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.documents import canonical, parse
-from swath.service.logs import Telemetry
-from swath.service.ports import Session
+from swath.runtime.logs import Telemetry
+from swath.sessions.model import Session
 from swath.storage import ArtifactStore, Workspace
 from swath.storage.sql.engine import open_engine
 from swath_session import SessionService, SessionSettings, SessionStore

@@ -29,9 +29,9 @@ from swath.engine.training import (
     Position,
 )
 from swath.errors import Unavailable, WorkerDied
-from swath.service import whole_handler
-from swath.service.logs import Telemetry
-from swath.service.ports import Session
+from swath.rpc.server.methods import whole_handler
+from swath.runtime.logs import Telemetry
+from swath.sessions.model import Session
 from swath.storage.sql.engine import open_engine
 from swath.training.v1 import worker_pb2 as pb
 from swath_training.api.requests import TrainRequest

@@ -14,7 +14,7 @@ from sqlalchemy import event
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2
 from swath.errors import AttemptFenced, InvalidInput
-from swath.service import whole_handler
+from swath.rpc.server.methods import whole_handler
 from swath.storage.sql.engine import open_engine
 from swath.training.v1 import worker_pb2 as pb
 from swath_training.link import client

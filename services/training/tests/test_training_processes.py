@@ -15,7 +15,7 @@ import pytest
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.documents import canonical
-from swath.service.ports import Session
+from swath.sessions.model import Session
 from swath.storage.sql.engine import open_engine
 from swath.training.v1 import runs_pb2
 from swath_training.api.requests import TrainRequest

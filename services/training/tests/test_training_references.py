@@ -10,7 +10,10 @@ from sqlalchemy import func, select, update
 
 from swath.api import REFERENCES
 from swath.errors import RunNotFound, RunQuota, Unavailable
-from swath.service import HealthBoard, Server, ServerSettings, whole_handler
+from swath.rpc.server.health import HealthBoard
+from swath.rpc.server.methods import whole_handler
+from swath.runtime.server import Server
+from swath.runtime.settings import ServerSettings
 from swath.storage.sql.engine import run as in_database
 from swath_session.adapters.training_references import TrainingReferences
 from swath_training.api.reference_servicer import ArtifactReferencesServicer

@@ -13,8 +13,8 @@ from swath.engine.graph.ports import Stage
 from swath.engine.training import Event, Hook
 from swath.engine.training.events import EpochProgress, Lifecycle, Position
 from swath.errors import DataInvalid
-from swath.service.logs import Telemetry
-from swath.service.tracing import part_of
+from swath.rpc.tracing import part_of
+from swath.runtime.logs import Telemetry
 from swath_suite.testing.otlp_collector import Collector, Span
 from swath_training.api.requests import TrainRequest
 from swath_training.worker.phase_spans import PhaseSpans

@@ -52,7 +52,7 @@ SwathError                          INTERNAL
 └── Stopped                         CANCELLED
 
 ``code`` is the name of a gRPC status; ``reason`` is the machine-readable word that reaches the client in
-``google.rpc.ErrorInfo``. Nothing here imports grpc: `swath.service` does the translation.
+``google.rpc.ErrorInfo``. Nothing here imports grpc: `swath.rpc` does the translation.
 """
 
 from __future__ import annotations

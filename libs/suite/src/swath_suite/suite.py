@@ -19,7 +19,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from swath.api import CUVIS
 from swath.client import ClientConfig, TlsConfig
 from swath.errors import TimedOut
-from swath.service.certificates import Authority
+from swath.runtime.auth.certificates import Authority
 from swath_suite.layout import LOOPBACK, ONE_EACH, SERVICES, Layout
 from swath_suite.postgres import PostgresProcess
 from swath_suite.process import Process

@@ -7,10 +7,11 @@ from contextlib import AsyncExitStack
 from pydantic import Field
 
 from swath.api import CUVIS
-from swath.service import HealthBoard, slice_handler
-from swath.service.logs import Telemetry
-from swath.service.process import Assembly
-from swath.service.replica import ReplicaSettings, remote_sessions
+from swath.rpc.server.health import HealthBoard
+from swath.rpc.server.methods import slice_handler
+from swath.runtime.logs import Telemetry
+from swath.runtime.process import Assembly
+from swath.runtime.replica import ReplicaSettings, remote_sessions
 from swath.storage.opening import open_workspace
 from swath_config.service import ConfigService
 from swath_config.servicer import ConfigServicer

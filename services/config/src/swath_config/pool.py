@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from swath.errors import Exhausted, SwathError, TimedOut, TooLarge, Unavailable
-from swath.service.logs import Telemetry, call_facts, configure_logs
+from swath.runtime.logs import Telemetry, call_facts, configure_logs
 
 Result = TypeVar("Result")
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from swath.documents import model, parse, problems, review, schema
 from swath.errors import ConfigInvalid, ConfigNotFound, InvalidInput, SwathError, TimedOut, TooLarge
-from swath.service.coalesce import NextRead
-from swath.service.logs import Telemetry
+from swath.runtime.logs import Telemetry
+from swath.sessions.read_batcher import NextRead
 from swath.storage.workspace.folder import ConfigFolder, Workspace
 from swath_config.pool import Pool
 from swath_config.request import Request, resolve, warm

@@ -8,7 +8,7 @@ from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath_config.service import ConfigService
 
 if TYPE_CHECKING:  # the processes that compose import this package and need no grpc
-    from swath.service.ports import Sessions
+    from swath.sessions.model import Sessions
 
 
 class ConfigServicer:

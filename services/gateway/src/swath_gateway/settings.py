@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from swath.service.peers import PeerSettings
+from swath.runtime.peers import PeerSettings
 
 
 class GatewaySettings(PeerSettings):

@@ -8,10 +8,11 @@ from functools import partial
 from pydantic import Field
 
 from swath.api import CUVIS, PROFILES
-from swath.service import HealthBoard, slice_handler, whole_handler
-from swath.service.metrics import Metrics
-from swath.service.process import Assembly
-from swath.service.replica import ReplicaSettings, channel_to, remote_sessions
+from swath.rpc.server.health import HealthBoard
+from swath.rpc.server.methods import slice_handler, whole_handler
+from swath.rpc.server.metrics import Metrics
+from swath.runtime.process import Assembly
+from swath.runtime.replica import ReplicaSettings, channel_to, remote_sessions
 from swath.storage.opening import open_artifacts, open_workspace
 from swath_inference.adapters.profiles import ProfileShareServicer, RemoteReplicas
 from swath_inference.profiling import Profiler

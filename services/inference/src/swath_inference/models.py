@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from swath.documents import stored_pipeline
-from swath.service.tracing import span
+from swath.rpc.tracing import span
 from swath.storage.artifacts.store import ArtifactStore
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ from weakref import WeakKeyDictionary
 import structlog
 
 from swath.errors import InvalidInput, SwathError, Unavailable
-from swath.service import Profiling, Session, Sessions, pipeline_of
-from swath.service.tracing import span
+from swath.rpc.tracing import span
+from swath.sessions.model import Profiling, Session, Sessions
+from swath.sessions.preconditions import pipeline_of
 from swath.storage import ArtifactStore, Workspace
 from swath.storage.retry import patiently
 from swath.storage.workspace.outputs import Outputs

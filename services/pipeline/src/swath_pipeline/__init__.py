@@ -1,6 +1,6 @@
 """The pipeline service: documents, weights, introspection. Importing it does not import torch."""
 
-from swath.service import Sessions
+from swath.sessions.model import Sessions
 from swath.storage import ArtifactStore, Workspace
 from swath_pipeline.discovery import Discovery
 from swath_pipeline.introspection import Introspection

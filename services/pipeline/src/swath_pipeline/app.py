@@ -7,9 +7,10 @@ import importlib
 from contextlib import AsyncExitStack
 
 from swath.api import CUVIS, NODES
-from swath.service import HealthBoard, slice_handler
-from swath.service.process import Assembly
-from swath.service.replica import ReplicaSettings, remote_sessions
+from swath.rpc.server.health import HealthBoard
+from swath.rpc.server.methods import slice_handler
+from swath.runtime.process import Assembly
+from swath.runtime.replica import ReplicaSettings, remote_sessions
 from swath.storage.opening import open_artifacts, open_workspace
 from swath_pipeline import compose
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from swath.documents import PipelineDocument, PluginManifest, load_yaml, parse, sources_of
 from swath.engine.plugins.session_plugins import Sealing, manifests
 from swath.errors import GraphInvalid, InvalidInput, NotFound, SwathError
-from swath.service import Sessions, pipeline_of
+from swath.sessions.model import Sessions
+from swath.sessions.preconditions import pipeline_of
 from swath.storage import ArtifactStore
 from swath_pipeline import workbench
 

@@ -9,7 +9,8 @@ from typing import Any
 from swath.documents import PipelineDocument, PipelineMetadata, parse
 from swath.engine.plugins.session_plugins import Sealing
 from swath.errors import InvalidInput, Precondition
-from swath.service import Session, Sessions, pipeline_of, require_idle
+from swath.sessions.model import Session, Sessions
+from swath.sessions.preconditions import pipeline_of, require_idle
 from swath.storage import ArtifactStore, Workspace
 from swath_pipeline import workbench
 

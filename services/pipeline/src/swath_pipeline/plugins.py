@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from swath.documents import PluginManifest, canonical
 from swath.engine.plugins.session_plugins import manifests
 from swath.errors import DocumentInvalid, Exhausted, NotFound
-from swath.service import Session, Sessions
+from swath.sessions.model import Session, Sessions
 
 MAX_MANIFEST_BYTES = 1024 * 1024
 MAX_PLUGINS = 64

@@ -23,7 +23,8 @@ from swath.documents import (
 )
 from swath.engine.plugins.session_plugins import Sealing
 from swath.errors import DocumentInvalid, FileMissing, InvalidInput, PathDenied, Precondition
-from swath.service import Session, Sessions, pipeline_of, require_idle
+from swath.sessions.model import Session, Sessions
+from swath.sessions.preconditions import pipeline_of, require_idle
 from swath.storage import ArtifactStore, Base, Workspace
 from swath_pipeline import workbench
 from swath_pipeline.loading import Loading

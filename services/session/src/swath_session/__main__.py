@@ -2,7 +2,7 @@
 
 import sys
 
-from swath.service.process import main
+from swath.runtime.process import main
 from swath_session.app import SessionReplicaSettings, assemble
 from swath_session.sessions.store import SCHEMA
 

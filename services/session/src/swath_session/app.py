@@ -9,13 +9,14 @@ from pydantic import Field
 
 import swath.api.descriptors  # noqa: F401 - reflection here tells of the whole public API
 from swath.api import CUVIS, PUBLIC, SESSIONS, WORKSPACE
-from swath.service import HealthBoard, slice_handler, whole_handler
-from swath.service.channels import channel
-from swath.service.metrics import Metrics
-from swath.service.process import Assembly
-from swath.service.replica import ReplicaSettings, channel_to
-from swath.service.suite import SuiteWatch
-from swath.service.tracing import INTERCEPTORS
+from swath.rpc.channels import channel
+from swath.rpc.server.health import HealthBoard
+from swath.rpc.server.methods import slice_handler, whole_handler
+from swath.rpc.server.metrics import Metrics
+from swath.rpc.tracing import INTERCEPTORS
+from swath.runtime.health_watch import SuiteWatch
+from swath.runtime.process import Assembly
+from swath.runtime.replica import ReplicaSettings, channel_to
 from swath.storage.opening import open_artifacts, open_database, open_workspace
 from swath.storage.sql.notifications import Notices
 from swath_session.adapters.training_references import TrainingReferences

@@ -14,8 +14,11 @@ import structlog
 
 from swath.api import CUVIS, NODES, PUBLIC, RUNS, WORKSPACE
 from swath.errors import Unavailable
-from swath.service import HealthBoard, OwnedSessions, Server, slice_handler
-from swath.service.logs import Telemetry
+from swath.rpc.server.health import HealthBoard
+from swath.rpc.server.methods import slice_handler
+from swath.runtime.logs import Telemetry
+from swath.runtime.server import Server
+from swath.sessions.ownership import OwnedSessions
 from swath.storage import ArtifactStore, Workspace
 from swath.storage.sql.engine import open_engine
 from swath_config import ConfigService, ConfigServicer, ConfigSettings

@@ -28,8 +28,8 @@ def serve(
     from pydantic_settings import SettingsError
 
     from swath.errors import SwathError
-    from swath.service import configure_logs, problems
-    from swath.service.logs import Telemetry
+    from swath.runtime.logs import Telemetry, configure_logs
+    from swath.runtime.settings import problems
     from swath_standalone.settings import StandaloneSettings
 
     given = {"host": host, "port": port, "configs": configs, "state": state, "allow_root": allow_root or None}
@@ -59,7 +59,7 @@ def serve(
 
 async def _run(make, settings, launcher) -> None:
     from swath.errors import SwathError
-    from swath.service.tracing import configure_tracing
+    from swath.rpc.tracing import configure_tracing
 
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
-from swath.service import ServerSettings
+from swath.runtime.settings import ServerSettings
 
 
 def shipped_configs() -> Path:

@@ -2,7 +2,7 @@
 
 import sys
 
-from swath.service.process import main
+from swath.runtime.process import main
 from swath_training.app import TrainingReplicaSettings, assemble
 from swath_training.runs.tables import SCHEMA
 

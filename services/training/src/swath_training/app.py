@@ -7,11 +7,12 @@ from contextlib import AsyncExitStack
 from pydantic import Field
 
 from swath.api import CUVIS, REFERENCES, RUNS
-from swath.service import HealthBoard, slice_handler, whole_handler
-from swath.service.logs import Telemetry
-from swath.service.metrics import Metrics
-from swath.service.process import Assembly
-from swath.service.replica import ReplicaSettings, remote_sessions
+from swath.rpc.server.health import HealthBoard
+from swath.rpc.server.methods import slice_handler, whole_handler
+from swath.rpc.server.metrics import Metrics
+from swath.runtime.logs import Telemetry
+from swath.runtime.process import Assembly
+from swath.runtime.replica import ReplicaSettings, remote_sessions
 from swath.storage.opening import open_artifacts, open_workspace
 from swath_training.api.reference_servicer import ArtifactReferencesServicer
 from swath_training.composition import Training, prepare

@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 
 from swath.errors import StorageDenied
-from swath.service.logs import Telemetry
-from swath.service.ports import Sessions
+from swath.runtime.logs import Telemetry
+from swath.sessions.model import Sessions
 from swath.storage import ArtifactStore, Workspace
 from swath.storage.sql.engine import open_engine
 from swath.storage.sql.notifications import Notices

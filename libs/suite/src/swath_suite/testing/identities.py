@@ -13,7 +13,7 @@ from typing import Any, Self
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from swath.service.tokens import new_token
+from swath.runtime.auth.tokens import new_token
 
 AUDIENCE = "swath"
 BY_FILE = "https://file.example.org"

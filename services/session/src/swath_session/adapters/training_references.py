@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import grpc
 
-from swath.service.remote import calling
+from swath.rpc.remote_errors import calling
 from swath.training.v1 import references_pb2 as pb
 from swath.training.v1.references_pb2_grpc import ArtifactReferencesStub
 

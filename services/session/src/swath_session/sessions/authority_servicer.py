@@ -7,8 +7,8 @@ from contextlib import aclosing
 
 import grpc
 
-from swath.service.session_rows import changes_of, message_of
 from swath.session.v1 import session_pb2 as pb
+from swath.sessions.messages import changes_of, message_of
 from swath.storage.sql.notifications import Notices
 from swath_session.sessions.service import SessionService
 from swath_session.sessions.store import CLOSED

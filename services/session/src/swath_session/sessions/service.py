@@ -12,9 +12,9 @@ from typing import Any
 import structlog
 
 from swath.errors import Exhausted, InvalidInput, PathDenied, RevisionConflict
-from swath.service.coalesce import NextRead
-from swath.service.guards import compare_and_set, no_session
-from swath.service.ports import Session
+from swath.sessions.model import Session
+from swath.sessions.preconditions import compare_and_set, no_session
+from swath.sessions.read_batcher import NextRead
 from swath.storage.workspace.folder import Workspace
 from swath_session.sessions.store import Reading, SessionStore
 from swath_session.settings import SessionSettings
@@ -27,7 +27,7 @@ _SWEEP_AT_ONCE = 200
 
 
 class SessionService:
-    """Creates, reads, guards, expires and closes sessions. Fulfils `swath.service.ports.Sessions`.
+    """Creates, reads, guards, expires and closes sessions. Fulfils `swath.sessions.model.Sessions`.
 
     Args:
         store: The tables.

@@ -24,8 +24,8 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from swath.errors import SessionQuota
-from swath.service.ports import Profiling, Session
-from swath.service.quotas import exceeded
+from swath.sessions.model import Profiling, Session
+from swath.sessions.quotas import exceeded
 from swath.storage.sql.engine import GroupWriter, now, run
 from swath.storage.sql.notifications import notice
 from swath_session.tables import SCHEMA, SESSIONS, expires_at

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Executable, RowMapping, delete
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from swath.errors import UploadActive, WorkspaceQuota
-from swath.service.quotas import exceeded
+from swath.sessions.quotas import exceeded
 from swath.storage.sql.engine import GroupWriter, now, run
 from swath_session.settings import SessionSettings
 from swath_session.tables import HOLDINGS, UPLOADS

@@ -21,9 +21,9 @@ from swath.errors import (
     SwathError,
     Unavailable,
 )
-from swath.service.ownership import everyones, is_callers
-from swath.service.ports import Session, Sessions
-from swath.service.tracing import traceparent
+from swath.rpc.tracing import traceparent
+from swath.sessions.model import Session, Sessions
+from swath.sessions.ownership import everyones, is_callers
 from swath.storage import ArtifactStore, Workspace
 from swath.storage.sql.notifications import Notices
 from swath_training.api.pipelines import Pipelines, find_pipeline

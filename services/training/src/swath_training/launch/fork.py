@@ -18,7 +18,7 @@ from typing import Protocol
 
 from swath.documents import TrainingDocument
 from swath.errors import Unavailable
-from swath.service.logs import Telemetry
+from swath.runtime.logs import Telemetry
 from swath_training.api.requests import device_of, devices
 from swath_training.launch.processes import Handle, readable
 from swath_training.runs.devices import devices_in
@@ -146,7 +146,7 @@ class ForkLauncher:
 
     def prepare(self) -> None:
         """Start the fork server; it goes on importing in the background."""
-        exporter = ("swath.service.collector",) if self._telemetry.otlp_address else ()
+        exporter = ("swath.runtime.otlp_exporter",) if self._telemetry.otlp_address else ()
         _FORK_SERVER.set_forkserver_preload([*PRELOAD, *exporter])
         _FORK_SERVER.ensure_running()
 

@@ -11,8 +11,10 @@ from typing import Any
 import grpc
 
 from swath.errors import SwathError
-from swath.service import CallInterceptor, ClosingInterceptor, whole_handler
-from swath.service.tracing import part_of
+from swath.rpc.server.handlers import ClosingInterceptor
+from swath.rpc.server.interceptor import CallInterceptor
+from swath.rpc.server.methods import whole_handler
+from swath.rpc.tracing import part_of
 from swath.training.v1 import worker_pb2 as pb
 from swath_training.link.messages import call_metadata, command_message, hello_of, item_of, lines_of, welcome_message
 from swath_training.runs.items import Ack, Command, Hello, Item, Line, Welcome

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from swath.errors import AttemptFenced, RunQuota
-from swath.service.quotas import exceeded
+from swath.sessions.quotas import exceeded
 from swath.storage.sql.engine import GroupWriter, now, run
 from swath.storage.sql.notifications import notice
 from swath_training.runs.items import Checkpoint, Item

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 from swath.errors import SessionNotFound, SwathError
-from swath.service.ports import Session, Sessions
+from swath.sessions.model import Session, Sessions
 from swath_training.runs.event_log import EventLog
 from swath_training.runs.model import Run, RunState, StopCause
 from swath_training.runs.store import RunStore

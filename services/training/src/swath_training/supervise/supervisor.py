@@ -23,8 +23,8 @@ from swath.errors import (
     Unavailable,
     WorkerDied,
 )
-from swath.service.ports import Sessions
-from swath.service.tracing import part_of
+from swath.rpc.tracing import part_of
+from swath.sessions.model import Sessions
 from swath.storage import ArtifactStore
 from swath_training.launch.fork import Launcher, Worker
 from swath_training.runs.event_log import EventLog

@@ -13,10 +13,10 @@ from functools import partial
 from pydantic_settings import SettingsConfigDict
 
 from swath.engine.training import Seat
-from swath.service.channels import channel
-from swath.service.logs import Telemetry
-from swath.service.process import settings_or_exit
-from swath.service.settings import ServerSettings
+from swath.rpc.channels import channel
+from swath.runtime.logs import Telemetry
+from swath.runtime.process import settings_or_exit
+from swath.runtime.settings import ServerSettings
 from swath_training.worker import attempt, rank_worker
 
 

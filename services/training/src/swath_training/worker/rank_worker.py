@@ -14,7 +14,7 @@ import structlog
 
 from swath.engine.training import Event, PeerLost, Rendezvous, Seat, StopFlag
 from swath.errors import Unavailable
-from swath.service.logs import Telemetry, configure_logs
+from swath.runtime.logs import Telemetry, configure_logs
 from swath_training.link.client import AWAY, LOST, Connect, WorkerLink
 from swath_training.link.worker_log import WorkerLog
 from swath_training.worker.local_ranks import DONE, FAILURE, LINES, LOOK_S, report

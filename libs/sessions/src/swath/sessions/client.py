@@ -1,0 +1,140 @@
+"""Sessions over gRPC: the port's form in a process that does not hold the session service."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import grpc
+import structlog
+
+from swath.rpc.remote_errors import calling
+from swath.session.v1 import session_pb2 as pb
+from swath.session.v1.session_pb2_grpc import SessionAuthorityStub
+from swath.sessions.messages import changes_message, session_of
+from swath.sessions.model import Session
+from swath.sessions.preconditions import compare_and_set, no_session
+from swath.sessions.read_batcher import NextRead
+
+_log = structlog.get_logger("swath.sessions")
+
+_SERVICE = "session"
+_AT_ONCE = 1000
+_AGAIN_S = (0.1, 2.0)
+
+
+class RemoteSessions:
+    """Asks the session service. Fulfils `swath.sessions.model.Sessions`.
+
+    Args:
+        channel: To the session service's replicas.
+    """
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = SessionAuthorityStub(channel)
+        self._reads = NextRead(lambda ids: self._read(ids, use=True))
+        self._listeners: list[tuple[Callable[[str], Awaitable[None]], Callable[[], Iterable[str]]]] = []
+        self._watcher: asyncio.Task[None] | None = None
+
+    async def stop(self) -> None:
+        """Stop watching."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watcher
+
+    async def create(self, owner: str = "") -> Session:
+        """Make a session and return it."""
+        with calling(_SERVICE):
+            return session_of((await self._stub.AddSession(pb.AddSessionRequest(owner=owner))).session)
+
+    async def get(self, session_id: str) -> Session:
+        """Return the session as of a read that began after this call did, and count the call as a use.
+
+        Raises:
+            SessionNotFound: No such session, or it has expired or was closed.
+            Unavailable: The session service cannot be reached.
+        """
+        session = await self._reads.get(session_id)
+        if session is None:
+            raise no_session(session_id)
+        return session
+
+    async def update(self, session_id: str, revision: int, **changes: Any) -> Session:
+        """Write fields of a session if its revision is still the given one.
+
+        Raises:
+            SessionNotFound: No such session.
+            RevisionConflict: Somebody wrote first.
+        """
+        with calling(_SERVICE):
+            return session_of((await self._stub.UpdateSession(changes_message(session_id, revision, changes))).session)
+
+    async def change(self, session_id: str, decide: Callable[[Session], dict[str, Any]]) -> Session:
+        """Read, decide, compare and set, again until nobody came between; see `compare_and_set`."""
+        return await compare_and_set(self, session_id, decide)
+
+    async def close(self, session_id: str) -> Session:
+        """Remove a session and return what it was. Listeners, here and elsewhere, hear of it a little later.
+
+        Raises:
+            SessionNotFound: No such session.
+        """
+        with calling(_SERVICE):
+            return session_of((await self._stub.RemoveSession(pb.RemoveSessionRequest(id=session_id))).session)
+
+    def on_close(self, listener: Callable[[str], Awaitable[None]], held: Callable[[], Iterable[str]]) -> None:
+        """Have `listener` called with the id of a session that was closed or has expired, at whichever replica.
+
+        Call it where an event loop runs.
+
+        Args:
+            listener: Called once a session, or more often.
+            held: Gives the ids that the listener still holds something for; those that went while nothing was heard
+                of the session service are found by it.
+        """
+        self._listeners.append((listener, held))
+        if self._watcher is None:
+            self._watcher = asyncio.create_task(self._watch())
+
+    async def _read(self, ids: Collection[str], *, use: bool) -> Mapping[str, Session]:
+        found: dict[str, Session] = {}
+        wanted = list(ids)
+        for start in range(0, len(wanted), _AT_ONCE):
+            request = pb.ReadSessionsRequest(ids=wanted[start : start + _AT_ONCE], use=use)
+            with calling(_SERVICE):
+                answer = await self._stub.ReadSessions(request)
+            found.update((session.id, session_of(session)) for session in answer.sessions)
+        return found
+
+    async def _watch(self) -> None:
+        pause, most = _AGAIN_S
+        while True:
+            try:
+                with calling(_SERVICE):
+                    async for answer in self._stub.WatchGone(pb.WatchGoneRequest()):
+                        if answer.ids:
+                            await self._tell(answer.ids)
+                        else:
+                            await self._find_missed()
+                            pause = _AGAIN_S[0]
+            except Exception as error:
+                _log.info("sessions that go are not heard of for a while", error=str(error))
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, most)
+
+    async def _find_missed(self) -> None:
+        held = {session_id for _, each in self._listeners for session_id in each()}
+        if held:
+            alive = await self._read(held, use=False)
+            await self._tell(held - alive.keys())
+
+    async def _tell(self, ids: Iterable[str]) -> None:
+        for session_id in ids:
+            for listener, _ in self._listeners:
+                try:
+                    await listener(session_id)
+                except Exception:
+                    _log.exception("a listener failed after a session was closed", session_id=session_id)
