@@ -109,11 +109,11 @@ async def test_certificates_change_under_load_without_a_failed_call(session_serv
             await asyncio.to_thread(authority.rotate)
             await asyncio.sleep(0.5)
 
-    first = [channel.line for channel in channels]  # pyright: ignore[reportAttributeAccessIssue]
+    first = [channel.connection for channel in channels]  # pyright: ignore[reportAttributeAccessIssue]
     ends = await _under_load(channels, rotate)
     assert len(ends) > 100
     assert set(ends) == {"OK"}
-    assert all(channel.line is not was for channel, was in zip(channels, first, strict=True))  # pyright: ignore[reportAttributeAccessIssue]
+    assert all(channel.connection is not was for channel, was in zip(channels, first, strict=True))  # pyright: ignore[reportAttributeAccessIssue]
 
 
 async def test_a_ca_rolls_over_under_load_without_a_failed_call(session_service, connect, authority: Authority):
@@ -141,10 +141,10 @@ async def test_a_stream_goes_on_where_it_began_and_its_channel_is_closed_after_i
     channel = connect(server, authority.issue_service("inference"))
     stream = SessionAuthorityStub(channel).WatchGone(pb.WatchGoneRequest())
     assert (await stream.read()).ids == ["0"]
-    first = channel.line
+    first = channel.connection
     authority.rotate()
     async with asyncio.timeout(5):
-        while channel.line is first:
+        while channel.connection is first:
             await _read(channel)
             await asyncio.sleep(0.05)
     for number in range(1, 1000):

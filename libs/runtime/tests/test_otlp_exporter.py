@@ -14,7 +14,7 @@ import structlog
 from opentelemetry.sdk.trace import TracerProvider
 
 from swath.runtime.logs import Telemetry, configure_logs
-from swath.runtime.otlp_exporter import CollectorExporter, open_provider
+from swath.runtime.otlp_exporter import OtlpExporter, open_provider
 from swath_suite.testing.otlp_collector import Collector
 
 _MANY = 5000
@@ -107,7 +107,7 @@ def test_a_collector_that_goes_and_comes_back_leaves_two_lines(
 
 
 def test_an_exporter_that_has_ended_raises_nothing(collector: Collector) -> None:
-    exporter = CollectorExporter(collector.address)
+    exporter = OtlpExporter(collector.address)
     exporter.shutdown()
     exporter.shutdown()
     assert exporter.force_flush()

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from swath.sessions.read_batcher import NextRead
+from swath.sessions.read_batcher import ReadBatcher
 
 
 class Table:
@@ -38,7 +38,7 @@ def table() -> Table:
 
 
 async def test_a_call_that_arrives_during_a_read_shares_the_next_one_never_that_one(table: Table) -> None:
-    reads = NextRead(table.read)
+    reads = ReadBatcher(table.read)
     first = asyncio.create_task(reads.get("a"))
     await settle()
     table.rows["a"] = 2
@@ -53,11 +53,11 @@ async def test_a_call_that_arrives_during_a_read_shares_the_next_one_never_that_
 
 async def test_missing_keys_give_none(table: Table) -> None:
     table.ends.put_nowait(None)
-    assert await NextRead(table.read).get("missing") is None
+    assert await ReadBatcher(table.read).get("missing") is None
 
 
 async def test_a_failed_read_fails_its_own_callers_only(table: Table) -> None:
-    reads = NextRead(table.read)
+    reads = ReadBatcher(table.read)
     table.ends.put_nowait(OSError("gone"))
     with pytest.raises(OSError, match="gone"):
         await reads.get("a")
@@ -66,7 +66,7 @@ async def test_a_failed_read_fails_its_own_callers_only(table: Table) -> None:
 
 
 async def test_a_caller_who_leaves_harms_nobody(table: Table) -> None:
-    reads = NextRead(table.read)
+    reads = ReadBatcher(table.read)
     leaver, stayer = (asyncio.create_task(reads.get("a")) for _ in range(2))
     await settle()
     leaver.cancel()
@@ -87,7 +87,7 @@ async def test_a_read_is_made_in_the_context_of_who_asked_first(table: Table) ->
         asking.set(name)
         await reads.get("a")
 
-    reads = NextRead(read)
+    reads = ReadBatcher(read)
     calls = []
     for name in ("first", "second", "third"):
         calls.append(asyncio.create_task(ask(name)))

@@ -17,7 +17,7 @@ import pytest
 from swath.errors import ArtifactCorrupt, ArtifactMissing, InvalidInput, StorageRefused, Unavailable
 from swath.storage import ArtifactStore
 from swath.storage.s3.bucket import PART, Bucket
-from swath.storage.s3.location import S3Place
+from swath.storage.s3.location import S3Location
 from swath_suite.s3 import S3Process
 
 DIGEST = "sha256:" + hashlib.sha256(b"weights").hexdigest()
@@ -34,8 +34,8 @@ def in_folder(folder: Path) -> ArtifactStore:
 
 
 @pytest.fixture
-def in_bucket(s3_place: S3Place, tmp_path: Path) -> ArtifactStore:
-    spec = {"bucket": s3_place.spec(), "cache": str(tmp_path / "cache"), "cache_bytes": 1 << 30}
+def in_bucket(s3_location: S3Location, tmp_path: Path) -> ArtifactStore:
+    spec = {"bucket": s3_location.spec(), "cache": str(tmp_path / "cache"), "cache_bytes": 1 << 30}
     return ArtifactStore.from_spec(spec)
 
 
@@ -46,9 +46,9 @@ def store(request: pytest.FixtureRequest) -> ArtifactStore:
 
 
 @pytest.fixture
-def objects(s3: S3Process, s3_place: S3Place) -> Path:
+def objects(s3: S3Process, s3_location: S3Location) -> Path:
     """Folder of the objects of the test's part of the bucket."""
-    return s3.files / s3_place.prefix
+    return s3.files / s3_location.prefix
 
 
 def stored(folder: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from obstore.store import MemoryStore
 
 from swath.errors import FileChanged, FileMissing, InvalidInput, PathDenied, StorageDenied, Unavailable
 from swath.storage.s3.bucket import PART, Bucket, stem_of
-from swath.storage.s3.location import S3Place
+from swath.storage.s3.location import S3Location
 from swath_suite.s3 import S3Process
 
 LARGE = os.urandom(2 * PART + 12_345)
@@ -127,7 +127,7 @@ def test_keys_that_objects_cannot_have(bucket: Bucket, key: str) -> None:
 
 class TestFaults:
     def test_credentials_that_are_not_right(self, s3: S3Process) -> None:
-        wrong = Bucket.open(S3Place(s3.bucket, "x", s3.endpoint, "us-east-1", s3.access_key_id, "wrong"))
+        wrong = Bucket.open(S3Location(s3.bucket, "x", s3.endpoint, "us-east-1", s3.access_key_id, "wrong"))
         for call in (
             lambda: wrong.put("a", b"1"),
             lambda: wrong.get("a"),
@@ -140,7 +140,9 @@ class TestFaults:
                 call()
 
     def test_a_bucket_that_is_not_there(self, s3: S3Process) -> None:
-        nowhere = Bucket.open(S3Place("nowhere", "", s3.endpoint, "us-east-1", s3.access_key_id, s3.secret_access_key))
+        nowhere = Bucket.open(
+            S3Location("nowhere", "", s3.endpoint, "us-east-1", s3.access_key_id, s3.secret_access_key)
+        )
         for call in (lambda: nowhere.put("a", b"1"), lambda: nowhere.folder(), lambda: list(nowhere.list())):
             with pytest.raises(StorageDenied, match="no bucket"):
                 call()
@@ -167,8 +169,8 @@ class TestFaults:
             assert bucket.head("a") is None
 
     def test_messages_hold_no_secrets_and_no_raw_answers(self, s3: S3Process) -> None:
-        wrong = Bucket.open(S3Place(s3.bucket, "x", s3.endpoint, "us-east-1", s3.access_key_id, "wrong-secret"))
+        wrong = Bucket.open(S3Location(s3.bucket, "x", s3.endpoint, "us-east-1", s3.access_key_id, "wrong-secret"))
         with pytest.raises(StorageDenied) as raised:
             wrong.get("a")
         assert raised.value.message == "s3://swath/x refuses the server access to 'a': SignatureDoesNotMatch"
-        assert "wrong-secret" not in repr(S3Place("b", "p", secret_access_key="wrong-secret"))
+        assert "wrong-secret" not in repr(S3Location("b", "p", secret_access_key="wrong-secret"))

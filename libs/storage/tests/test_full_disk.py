@@ -175,9 +175,9 @@ async def test_postgres(postgres: PostgresProcess, postgres_url: str, open_folde
         create = text("CREATE TABLE notes (text text) TABLESPACE small")
         add = text("INSERT INTO notes SELECT md5(random()::text) FROM generate_series(1, 200000)")
         await run(engine, lambda connection: connection.execute(create), write=True)
-        with pytest.raises(StorageRefused, match="its database is full") as told:
+        with pytest.raises(StorageRefused, match="its database is full") as caught:
             await GroupWriter(engine).write(lambda connection: connection.execute(add))
-        assert (told.value.code, told.value.reason) == ("RESOURCE_EXHAUSTED", "STORAGE_REFUSED")
+        assert (caught.value.code, caught.value.reason) == ("RESOURCE_EXHAUSTED", "STORAGE_REFUSED")
         await run(engine, lambda connection: connection.execute(text("DROP TABLE notes")), write=True)
         await engine.dispose()
         postgres.query("DROP TABLESPACE small")
@@ -190,9 +190,9 @@ async def test_too_many_connections_are_said_in_words(postgres: PostgresProcess,
     first, second = open_engine(url, schema="public"), open_engine(url, schema="public")
     async with reading(first) as connection:
         await connection.execute(text("SELECT 1"))
-        with pytest.raises(Unavailable, match="too many connections") as told:
+        with pytest.raises(Unavailable, match="too many connections") as caught:
             await run(second, lambda connection: connection.execute(text("SELECT 1")).scalar_one())
-        assert told.value.retry_after
+        assert caught.value.retry_after
     await first.dispose()
     # Once there is room again it goes on.
     assert await run(second, lambda connection: connection.execute(text("SELECT 1")).scalar_one()) == 1

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from swath.storage.sql.engine import open_engine, run, transaction
-from swath.storage.sql.notifications import Notices, notice
+from swath.storage.sql.notifications import Notifications, notify
 
 
 @pytest.fixture
@@ -27,22 +27,24 @@ async def engine(database: Path | str) -> AsyncIterator[AsyncEngine]:
 
 
 @pytest.fixture
-async def notices(engine: AsyncEngine) -> AsyncIterator[Notices]:
-    notices = Notices(engine)
-    yield notices
-    await notices.close()
+async def notifications(engine: AsyncEngine) -> AsyncIterator[Notifications]:
+    notifications = Notifications(engine)
+    yield notifications
+    await notifications.close()
 
 
 def tell(number: int, *, channel: str = "a"):
     def work(connection: Connection) -> None:
         connection.execute(text("INSERT INTO seen VALUES (:number)"), {"number": number})
-        notice(connection, channel, str(number))
+        notify(connection, channel, str(number))
 
     return work
 
 
-async def test_a_notice_comes_after_its_write_and_only_on_its_channel(engine: AsyncEngine, notices: Notices) -> None:
-    async with aclosing(notices.subscribe("a")) as arrived:
+async def test_a_notice_comes_after_its_write_and_only_on_its_channel(
+    engine: AsyncEngine, notifications: Notifications
+) -> None:
+    async with aclosing(notifications.subscribe("a")) as arrived:
         assert await anext(arrived) is None
         await run(engine, tell(1, channel="b"), write=True)
         await run(engine, tell(2), write=True)
@@ -53,12 +55,12 @@ async def test_a_notice_comes_after_its_write_and_only_on_its_channel(engine: As
         assert set(found) == {1, 2}
 
 
-async def test_a_write_that_fails_tells_nobody(engine: AsyncEngine, notices: Notices) -> None:
+async def test_a_write_that_fails_tells_nobody(engine: AsyncEngine, notifications: Notifications) -> None:
     def fail(connection: Connection) -> None:
         tell(1)(connection)
         raise KeyError
 
-    async with aclosing(notices.subscribe("a")) as arrived:
+    async with aclosing(notifications.subscribe("a")) as arrived:
         assert await anext(arrived) is None
         with suppress(KeyError):
             await run(engine, fail, write=True)
@@ -66,9 +68,9 @@ async def test_a_write_that_fails_tells_nobody(engine: AsyncEngine, notices: Not
         assert await anext(arrived) == "2"
 
 
-async def test_all_who_listen_hear(engine: AsyncEngine, notices: Notices) -> None:
+async def test_all_who_listen_hear(engine: AsyncEngine, notifications: Notifications) -> None:
     async def first_two() -> list[str | None]:
-        async with aclosing(notices.subscribe("a")) as arrived:
+        async with aclosing(notifications.subscribe("a")) as arrived:
             return [await anext(arrived), await anext(arrived)]
 
     listening = [asyncio.create_task(first_two()) for _ in range(3)]
@@ -77,10 +79,10 @@ async def test_all_who_listen_hear(engine: AsyncEngine, notices: Notices) -> Non
     assert await asyncio.gather(*listening) == [[None, "7"]] * 3
 
 
-async def test_closing_ends_what_is_listened_to(notices: Notices) -> None:
-    arrived = notices.subscribe("a")
+async def test_closing_ends_what_is_listened_to(notifications: Notifications) -> None:
+    arrived = notifications.subscribe("a")
     assert await anext(arrived) is None
     rest = asyncio.create_task(anext(arrived, "ended"))
     await asyncio.sleep(0)
-    await notices.close()
+    await notifications.close()
     assert await rest == "ended"

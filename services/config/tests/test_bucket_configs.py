@@ -10,19 +10,19 @@ from pathlib import Path
 import pytest
 
 from swath.errors import ConfigInvalid, ConfigNotFound, InvalidInput, Unavailable
-from swath.storage.s3.location import S3Place
+from swath.storage.s3.location import S3Location
 from swath.storage.workspace.bucket import BucketWorkspace
 from swath_config import ConfigService, ConfigSettings
 from swath_suite.s3 import S3Process
 
 
-def opened(place: S3Place, shipped: Path, cache: Path) -> BucketWorkspace:
+def opened(place: S3Location, shipped: Path, cache: Path) -> BucketWorkspace:
     return BucketWorkspace(place, shipped, public="/workspace", cache=cache, cache_bytes=1 << 30)
 
 
 @pytest.fixture
-def workspace(s3_place: S3Place, shipped: Path, tmp_path: Path) -> Iterator[BucketWorkspace]:
-    workspace = opened(s3_place, shipped, tmp_path / "cache")
+def workspace(s3_location: S3Location, shipped: Path, tmp_path: Path) -> Iterator[BucketWorkspace]:
+    workspace = opened(s3_location, shipped, tmp_path / "cache")
     yield workspace
     workspace.close()
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Float, bindparam
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from swath.storage.s3.location import S3Place
+from swath.storage.s3.location import S3Location
 from swath.storage.sql.engine import open_engine
 from swath.storage.workspace.bucket import BucketWorkspace
 from swath.storage.workspace.folder import Workspace
@@ -33,11 +33,11 @@ def in_folder(tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture
-def in_bucket(tmp_path: Path, in_folder: Workspace, s3_place: S3Place) -> Iterator[Workspace]:
+def in_bucket(tmp_path: Path, in_folder: Workspace, s3_location: S3Location) -> Iterator[Workspace]:
     """The same in a bucket."""
     cache = tmp_path / "cache"
     workspace = BucketWorkspace(
-        s3_place, in_folder.configs, in_folder.allow_roots, public="/workspace", cache=cache, cache_bytes=2**30
+        s3_location, in_folder.configs, in_folder.allow_roots, public="/workspace", cache=cache, cache_bytes=2**30
     )
     yield workspace
     workspace.close()

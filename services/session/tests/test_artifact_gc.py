@@ -17,12 +17,12 @@ from swath.errors import Unavailable
 from swath.storage import ArtifactStore
 from swath.storage.artifacts.store import CHECKPOINTS
 from swath.storage.sql.engine import open_engine, reading
-from swath_session import Collector, Collectors, Orphans, SessionSettings
+from swath_session import Collector, Collectors, SessionSettings, UnreferencedArtifacts
 from swath_session.tables import SCHEMA
 from swath_suite.testing.small_disk import SmallDisk
 
 GRACE_S = 100.0
-EVERY_S = 10.0
+INTERVAL_S = 10.0
 
 
 class World:
@@ -35,10 +35,12 @@ class World:
         self._folder = folder
         self._engine = engine
 
-    def collector(self, *, grace_s: float = GRACE_S, every_s: float = EVERY_S) -> Collector:
+    def collector(self, *, grace_s: float = GRACE_S, interval_s: float = INTERVAL_S) -> Collector:
         at = bindparam("clock", callable_=lambda: self.clock.now, type_=Float())
-        orphans = Orphans(self._engine, clock=at)
-        return Collector(self.artifacts, [lambda: self.referrer()], orphans, grace_s=grace_s, every_s=every_s)
+        unreferenced = UnreferencedArtifacts(self._engine, clock=at)
+        return Collector(
+            self.artifacts, [lambda: self.referrer()], unreferenced, grace_s=grace_s, interval_s=interval_s
+        )
 
     async def referrer(self) -> set[str]:
         return set(self.referred)
@@ -62,8 +64,8 @@ async def world(tmp_path: Path, engine: AsyncEngine, clock: SimpleNamespace) -> 
 async def rounds(world: World, collector: Collector, seconds: float) -> int:
     """Do rounds for some time by the test's clock, and return how many artifacts went."""
     removed = await collector.collect()
-    for _ in range(int(seconds / EVERY_S)):
-        world.clock.now += EVERY_S
+    for _ in range(int(seconds / INTERVAL_S)):
+        world.clock.now += INTERVAL_S
         removed += await collector.collect()
     return removed
 
@@ -72,8 +74,8 @@ async def test_only_what_nothing_refers_to_goes_and_only_after_the_grace(world: 
     needed, nobodys = world.put(b"needed"), world.put(b"nobody's")
     world.referred = {needed}
     collector = world.collector()
-    assert await rounds(world, collector, GRACE_S - EVERY_S) == 0
-    assert await rounds(world, collector, 2 * EVERY_S) == 1
+    assert await rounds(world, collector, GRACE_S - INTERVAL_S) == 0
+    assert await rounds(world, collector, 2 * INTERVAL_S) == 1
     assert world.there(needed, nobodys) == [True, False]
 
 
@@ -90,7 +92,7 @@ async def test_the_grace_begins_when_the_last_reference_goes_however_old_the_art
     collector = world.collector()
     await rounds(world, collector, GRACE_S)
     world.referred = set()
-    assert await rounds(world, collector, GRACE_S - EVERY_S) == 0
+    assert await rounds(world, collector, GRACE_S - INTERVAL_S) == 0
     assert world.there(digest) == [True]
 
 
@@ -98,20 +100,20 @@ async def test_one_that_a_round_has_missed_on_its_way_from_row_to_row_begins_ane
     digest = world.put(b"handed on")
     collector = world.collector()
     for _ in range(3):
-        await rounds(world, collector, GRACE_S - EVERY_S)
+        await rounds(world, collector, GRACE_S - INTERVAL_S)
         world.referred = {digest}
-        await rounds(world, collector, EVERY_S)
+        await rounds(world, collector, INTERVAL_S)
         world.referred = set()
-        world.clock.now += EVERY_S
+        world.clock.now += INTERVAL_S
     assert world.there(digest) == [True]
 
 
 async def test_one_that_is_put_again_in_the_last_moment_stays(world: World) -> None:
     digest = world.put(b"again")
     collector = world.collector()
-    await rounds(world, collector, GRACE_S - EVERY_S)
+    await rounds(world, collector, GRACE_S - INTERVAL_S)
     world.artifacts.put_sync(b"again")
-    assert await rounds(world, collector, 5 * EVERY_S) == 0
+    assert await rounds(world, collector, 5 * INTERVAL_S) == 0
     assert world.there(digest) == [True]
 
 
@@ -142,7 +144,7 @@ async def test_replicas_take_turns(world: World) -> None:
     await one.collect()
     await other.collect()
     assert len(asked) == 1
-    world.clock.now += EVERY_S
+    world.clock.now += INTERVAL_S
     await other.collect()
     assert (len(asked), one.rounds + other.rounds) == (2, 2)
 
@@ -150,7 +152,7 @@ async def test_replicas_take_turns(world: World) -> None:
 async def test_the_turn_of_a_replica_that_died_in_it_passes_on(world: World) -> None:
     dead, other = world.collector(grace_s=0), world.collector(grace_s=0)
     world.put(b"nobody's")
-    assert await dead._orphans.take_turn(120)
+    assert await dead._unreferenced.take_turn(120)
     assert await other.collect() == 0
     world.clock.now += 121
     assert await other.collect() == 1
@@ -178,7 +180,7 @@ async def test_a_full_disk_does_not_keep_its_garbage(small_disk: SmallDisk, cloc
     await SCHEMA.prepare(engine)
     world = World(small_disk.folder / "artifacts", engine, clock)
     world.put(os.urandom(1_000_000))
-    collector = world.collector(every_s=1)
+    collector = world.collector(interval_s=1)
     await collector.collect()
     clock.now += GRACE_S + 1
     small_disk.fill()
@@ -208,7 +210,7 @@ async def test_a_round_that_fails_is_tried_again(world: World) -> None:
         return set()
 
     world.referrer = referrer
-    collector = world.collector(grace_s=0, every_s=0.01)
+    collector = world.collector(grace_s=0, interval_s=0.01)
     collector.start()
     try:
         while not third.is_set():

@@ -16,7 +16,7 @@ from swath.rpc.server.interceptor import CallInterceptor
 from swath.rpc.server.methods import whole_handler
 from swath.sessions.client import RemoteSessions
 from swath.sessions.model import Profiling, Sessions
-from swath.storage.sql.notifications import Notices
+from swath.storage.sql.notifications import Notifications
 from swath_session import SessionService
 from swath_session.sessions.authority_servicer import SessionAuthorityServicer
 
@@ -32,15 +32,15 @@ class Authority:
         self.port = 0
 
     async def start(self) -> None:
-        self._notices = Notices(self._engine)
+        self._notifications = Notifications(self._engine)
         self._server = grpc.aio.server(interceptors=(CallInterceptor(),), options=[("grpc.so_reuseport", 0)])
-        servicer = SessionAuthorityServicer(self._sessions, self._notices)
+        servicer = SessionAuthorityServicer(self._sessions, self._notifications)
         self._server.add_generic_rpc_handlers((whole_handler(SESSIONS, servicer),))
         self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
         await self._server.start()
 
     async def stop(self) -> None:
-        await self._notices.close()
+        await self._notifications.close()
         await self._server.stop(0)
 
 

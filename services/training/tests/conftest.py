@@ -236,7 +236,7 @@ async def worlds(tmp_path: Path, database: Path | str) -> AsyncIterator[Worlds]:
 
     yield make
     for world in made:
-        for run in await world.training._store.charges.renew():
+        for run in await world.training._store.leases.renew():
             await world.sessions.close(run.session_id)  # no worker outlives its test
         await world.training.close()
         await world.sessions.stop()

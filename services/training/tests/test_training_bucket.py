@@ -58,7 +58,7 @@ async def made(tmp_path: Path) -> AsyncIterator[Made]:
 
     yield make
     for world in worlds:
-        for run in await world.training._store.charges.renew():
+        for run in await world.training._store.leases.renew():
             await world.sessions.close(run.session_id)  # no worker outlives its test
         await world.training.close()
         await world.sessions.stop()

@@ -76,7 +76,7 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
 
 
 async def test_a_run_waits_while_too_much_is_not_on_disk(service: Service, tmp_path: Path) -> None:
-    link = WorkerLink(local(f"unix:{tmp_path}/link.sock"), "run", 1, "token", most_items=4)
+    link = WorkerLink(local(f"unix:{tmp_path}/link.sock"), "run", 1, "token", max_items=4)
     put: list[int] = []
 
     def work() -> None:
@@ -104,7 +104,7 @@ async def test_a_run_waits_while_too_much_is_not_on_disk(service: Service, tmp_p
 async def test_events_that_come_fast_go_in_few_messages_and_the_end_at_once(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "_ITEMS_EVERY_S", 60.0)
+    monkeypatch.setattr(client, "_ITEMS_INTERVAL_S", 60.0)
     link = WorkerLink(local(f"unix:{tmp_path}/link.sock"), "run", 1, "token")
     for _ in range(100):
         service.commits.release()

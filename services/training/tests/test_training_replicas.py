@@ -57,7 +57,7 @@ async def pairs(worlds: Worlds) -> AsyncIterator[Pairs]:
 
     yield make
     for pair in made:
-        for run in await pair.other.training._store.charges.renew():
+        for run in await pair.other.training._store.leases.renew():
             await pair.one.sessions.close(run.session_id)
         await pair.other.training.close()
 
@@ -192,7 +192,7 @@ async def test_a_replica_that_lost_its_run_lets_go_of_it(pair: Pair) -> None:
     following = await pair.one.service.train(TrainRequest(session.id, GRADIENT))
     await pair.one.until(following, epoch_ended(1))
     worker = await pair.one.worker(following.run_id)
-    await pair.one.service._tenure.stop()  # as if it were frozen: it renews nothing
+    await pair.one.service._lease_manager.stop()  # as if it were frozen: it renews nothing
     for _ in range(100):
         if pair.other.service.supervisor.holds(following.run_id):
             break

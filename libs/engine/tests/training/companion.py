@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from swath.engine.training import Event, Group, Job, Outcome, PeerLost, Rendezvous, Seat, Trainer, run
+from swath.engine.training import Event, Group, Job, Outcome, PeerLost, Rank, Rendezvous, Trainer, run
 
 from .conftest import Frames, Shelf, StopAfter, fit, make_pipeline, make_run, make_training
 
@@ -60,7 +60,7 @@ def train(
 def main() -> None:
     for line in sys.stdin:
         case = json.loads(line)
-        group = Rendezvous(Seat(1, 2, 1, 2, "127.0.0.1", case["port"])).meet(lambda: False)
+        group = Rendezvous(Rank(1, 2, 1, 2, "127.0.0.1", case["port"])).meet(lambda: False)
         assert group is not None
         frames = Mortal(SPLITS, dies_in=case["dies_in"]) if "dies_in" in case else Frames(SPLITS)
         try:

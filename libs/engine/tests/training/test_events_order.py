@@ -54,7 +54,7 @@ def test_frames_that_do_not_fit_in_memory_are_read_for_each_pass(
     expected = make_pipeline()
     fit(expected, frames)
     frames.opened.clear()
-    monkeypatch.setattr(statistical, "MOST_KEPT_BYTES", 1000)
+    monkeypatch.setattr(statistical, "MAX_KEPT_BYTES", 1000)
 
     run(Job(Trainer.STATISTICAL, make_run(), make_training()), frames, pipeline, lambda event: None)
 

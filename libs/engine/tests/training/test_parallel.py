@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from swath.engine.graph.pipeline import Pipeline
-from swath.engine.training import Event, Group, Outcome, PeerLost, Rendezvous, Seat, Status, listen
+from swath.engine.training import Event, Group, Outcome, PeerLost, Rank, Rendezvous, Status, listen
 from swath.errors import InvalidInput
 
 from .companion import SPLITS, job_of, train
@@ -41,7 +41,7 @@ def together(companion: subprocess.Popen[str], tmp_path: Path) -> Together:
         assert companion.stdin is not None
         companion.stdin.write(json.dumps({**case, "port": port}) + "\n")
         companion.stdin.flush()
-        group = Rendezvous(Seat(0, 2, 0, 2, "127.0.0.1", port, door.detach())).meet(lambda: False)
+        group = Rendezvous(Rank(0, 2, 0, 2, "127.0.0.1", port, door.detach())).meet(lambda: False)
         assert group is not None
         return train(case, group, Frames(SPLITS), shelf)
 

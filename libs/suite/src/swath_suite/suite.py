@@ -29,7 +29,7 @@ CONFIGS = Path(__file__).resolve().parents[4] / "configs"
 """The shipped configs, in the repository that this package is run from."""
 
 _SERVING = health_pb2.HealthCheckResponse.SERVING
-_PATIENCE_S = 2.0
+_CALL_TIMEOUT_S = 2.0
 
 
 class Suite:
@@ -260,6 +260,6 @@ def _serves(channel: grpc.Channel, service: str) -> bool:
     with channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
         try:
-            return stub.Check(request, timeout=_PATIENCE_S).status == _SERVING
+            return stub.Check(request, timeout=_CALL_TIMEOUT_S).status == _SERVING
         except grpc.RpcError:
             return False

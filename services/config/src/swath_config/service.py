@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from swath.documents import model, parse, problems, review, schema
 from swath.errors import ConfigInvalid, ConfigNotFound, InvalidInput, SwathError, TimedOut, TooLarge
 from swath.runtime.logs import Telemetry
-from swath.sessions.read_batcher import NextRead
+from swath.sessions.read_batcher import ReadBatcher
 from swath.storage.workspace.folder import ConfigFolder, Workspace
 from swath_config.pool import Pool
 from swath_config.request import Request, resolve, warm
@@ -48,7 +48,7 @@ class ConfigService:
         self._workspace = workspace
         self._spec = json.dumps(workspace.local_spec())
         # Calls that come together share their way to where the files are.
-        self._gathered = NextRead(self._gather)
+        self._gathered = ReadBatcher(self._gather)
         self._document_limit = settings.result_limit_bytes
         self._pool = Pool(
             settings.workers,

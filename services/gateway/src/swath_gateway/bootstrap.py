@@ -10,7 +10,7 @@ from swath_gateway.clusters import clusters
 from swath_gateway.listeners import probe_listener, public_listener
 from swath_gateway.settings import GatewaySettings
 
-_MOST_CONNECTIONS = (
+_MAX_CONNECTIONS = (
     "type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
 )
 
@@ -36,7 +36,7 @@ def bootstrap(settings: GatewaySettings, folder: Path) -> dict[str, Any]:
                 {
                     "name": "envoy.resource_monitors.global_downstream_max_connections",
                     "typed_config": {
-                        "@type": _MOST_CONNECTIONS,
+                        "@type": _MAX_CONNECTIONS,
                         "max_active_downstream_connections": settings.max_connections,
                     },
                 }

@@ -17,7 +17,7 @@ _PRIVATE = (SESSIONS, PROFILES, "swath.training.v1.WorkerLink")
 _UNTRACED = {each: {"numerator": 0} for each in ("client_sampling", "random_sampling", "overall_sampling")}
 """For probes and reflection: they are many, and nobody asks how long they took."""
 _NOT_PROCESSED = "connect-failure,refused-stream"
-_HARMLESS_AGAIN = f"{_NOT_PROCESSED},reset,unavailable"
+_RETRY_IDEMPOTENT = f"{_NOT_PROCESSED},reset,unavailable"
 
 
 def routes(settings: GatewaySettings) -> list[dict[str, Any]]:
@@ -83,7 +83,7 @@ def _limited(settings: GatewaySettings) -> dict[str, Any]:
 
 def _retries(idempotent: bool) -> dict[str, Any]:
     return {
-        "retry_on": _HARMLESS_AGAIN if idempotent else _NOT_PROCESSED,
+        "retry_on": _RETRY_IDEMPOTENT if idempotent else _NOT_PROCESSED,
         "num_retries": 4,
         "retry_back_off": {"base_interval": "0.05s", "max_interval": "1s"},
         "retry_host_predicate": [

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from swath.engine.graph.pipeline import Pipeline
 
 _STAGE = "inference"
-_PUBLISH_EVERY_S = 2.0
+_PUBLISH_INTERVAL_S = 2.0
 
 _log = structlog.get_logger()
 
@@ -322,7 +322,7 @@ def _first_forward(wanted: str) -> str:
 async def _publish_soon(outputs: Outputs) -> None:
     whole = False
     while not whole:
-        await asyncio.sleep(_PUBLISH_EVERY_S)
+        await asyncio.sleep(_PUBLISH_INTERVAL_S)
         try:
             whole = await asyncio.to_thread(outputs.publish, final=False)
         except Unavailable:

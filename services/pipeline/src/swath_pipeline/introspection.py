@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from swath.documents import PipelineDocument, PluginManifest, load_yaml, parse, sources_of
-from swath.engine.plugins.session_plugins import Sealing, manifests
+from swath.engine.plugins.session_plugins import SessionPlugins, manifests
 from swath.errors import GraphInvalid, InvalidInput, NotFound, SwathError
 from swath.sessions.model import Sessions
 from swath.sessions.preconditions import pipeline_of
@@ -137,7 +137,7 @@ def _describe(plugins: Sequence[str], names: tuple[str, ...]) -> list[Descriptio
     from swath.engine.plugins.loading import Plugins
 
     offered = [name for manifest in manifests(plugins).values() for name in manifest.nodes]
-    sealing = Sealing(plugins)
+    sealing = SessionPlugins(plugins)
 
     def find(name: str) -> Description:
         entry = {"nodes": [{"name": "node", "class_name": name}]}

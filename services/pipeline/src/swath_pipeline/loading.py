@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from swath.documents import PipelineDocument, PipelineMetadata, parse
-from swath.engine.plugins.session_plugins import Sealing
+from swath.engine.plugins.session_plugins import SessionPlugins
 from swath.errors import InvalidInput, Precondition
 from swath.sessions.model import Session, Sessions
 from swath.sessions.preconditions import pipeline_of, require_idle
@@ -118,7 +118,7 @@ class Loading:
 def _require_data_module(name: str, session: Session) -> None:
     from swath.engine import data  # imports torch
 
-    sealing = Sealing(session.plugins)
+    sealing = SessionPlugins(session.plugins)
     known = sorted({*data.available(), *sealing.data_modules()})
     if name not in known:
         raise sealing.data_module_refusal(name) or InvalidInput(

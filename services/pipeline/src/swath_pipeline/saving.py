@@ -21,7 +21,7 @@ from swath.documents import (
     parse,
     unsealed,
 )
-from swath.engine.plugins.session_plugins import Sealing
+from swath.engine.plugins.session_plugins import SessionPlugins
 from swath.errors import DocumentInvalid, FileMissing, InvalidInput, PathDenied, Precondition
 from swath.sessions.model import Session, Sessions
 from swath.sessions.preconditions import pipeline_of, require_idle
@@ -247,7 +247,7 @@ class Saving:
     ) -> dict[str, Any]:
         changes: dict[str, Any] = {}
         if weights is not None:
-            pipeline, _ = Sealing(plugins).build(document)
+            pipeline, _ = SessionPlugins(plugins).build(document)
             workbench.load_weights(pipeline, weights, strict=strict)
             changes["weights_digest"] = self._artifacts.put_sync(workbench.dump_weights(pipeline))
         stored = run.model_copy(update={"pipeline": None})

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from swath.documents import PipelineDocument, canonical, stored_pipeline
-from swath.engine.plugins.session_plugins import Sealing
+from swath.engine.plugins.session_plugins import SessionPlugins
 from swath.storage import ArtifactStore
 
 if TYPE_CHECKING:
@@ -64,4 +64,4 @@ def store_pipeline(artifacts: ArtifactStore, document: PipelineDocument, plugins
         GraphInvalid: It is no graph that runs.
         PluginDenied, Precondition: It needs a plugin that may not run here, or is not registered.
     """
-    return artifacts.put_sync(canonical(Sealing(plugins).build(document)[1]))
+    return artifacts.put_sync(canonical(SessionPlugins(plugins).build(document)[1]))

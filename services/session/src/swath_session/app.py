@@ -14,11 +14,11 @@ from swath.rpc.server.health import HealthBoard
 from swath.rpc.server.methods import slice_handler, whole_handler
 from swath.rpc.server.metrics import Metrics
 from swath.rpc.tracing import INTERCEPTORS
-from swath.runtime.health_watch import SuiteWatch
+from swath.runtime.health_watch import HealthWatch
 from swath.runtime.process import Assembly
 from swath.runtime.replica import ReplicaSettings, channel_to
 from swath.storage.opening import open_artifacts, open_database, open_workspace
-from swath.storage.sql.notifications import Notices
+from swath.storage.sql.notifications import Notifications
 from swath_session.adapters.training_references import TrainingReferences
 from swath_session.artifact_gc.collector import Collectors
 from swath_session.servicer import SessionServicer, WorkspaceServicer
@@ -27,7 +27,7 @@ from swath_session.sessions.service import SessionService
 from swath_session.sessions.store import SCHEMA, SessionStore
 from swath_session.settings import SessionSettings
 from swath_session.workspace.service import WorkspaceService
-from swath_session.workspace.usage import open_holdings
+from swath_session.workspace.usage import open_usage
 
 OTHERS = ("config", "pipeline", "training", "inference")
 
@@ -47,7 +47,7 @@ async def assemble(settings: SessionReplicaSettings, stack: AsyncExitStack) -> A
     sessions = SessionService(store, workspace, settings.session)
     await sessions.start()
     stack.push_async_callback(sessions.stop)
-    files = WorkspaceService(workspace, settings.session, open_holdings(engine, settings.session))
+    files = WorkspaceService(workspace, settings.session, open_usage(engine, settings.session))
     await files.start()
     stack.push_async_callback(files.stop)
     runs = channel(settings.addresses("training"), "training", settings, interceptors=INTERCEPTORS)
@@ -56,10 +56,10 @@ async def assemble(settings: SessionReplicaSettings, stack: AsyncExitStack) -> A
     collectors = Collectors(artifacts, TrainingReferences(runs).read, store.digests, engine, settings.session)
     collectors.start()
     stack.push_async_callback(collectors.stop)
-    notices = Notices(engine)
-    stack.push_async_callback(notices.close)
+    notifications = Notifications(engine)
+    stack.push_async_callback(notifications.close)
     health = HealthBoard(("session",), OTHERS)
-    watch = SuiteWatch(health, {part: settings.addresses(part) for part in OTHERS}, partial(channel_to, settings))
+    watch = HealthWatch(health, {part: settings.addresses(part) for part in OTHERS}, partial(channel_to, settings))
     await watch.start()
     stack.push_async_callback(watch.stop)
 
@@ -74,11 +74,11 @@ async def assemble(settings: SessionReplicaSettings, stack: AsyncExitStack) -> A
         handlers=(
             slice_handler(CUVIS, "session", SessionServicer(sessions)),
             slice_handler(WORKSPACE, "session", WorkspaceServicer(files)),
-            whole_handler(SESSIONS, SessionAuthorityServicer(sessions, notices)),
+            whole_handler(SESSIONS, SessionAuthorityServicer(sessions, notifications)),
         ),
         names=PUBLIC,
         health=health,
         # Whoever watches for sessions that go turns to another replica.
-        send_away=notices.close,
+        send_away=notifications.close,
         metrics=tell,
     )

@@ -32,7 +32,7 @@ from swath_session import (
     SessionStore,
     WorkspaceService,
     WorkspaceServicer,
-    open_holdings,
+    open_usage,
 )
 from swath_standalone.settings import StandaloneSettings
 from swath_training import Launcher, Training
@@ -61,7 +61,7 @@ class Standalone:
         store = SessionStore(database)
         self._sessions = SessionService(store, workspace, session_settings)
         owned = OwnedSessions(self._sessions)
-        self._files = WorkspaceService(workspace, session_settings, open_holdings(database, session_settings))
+        self._files = WorkspaceService(workspace, session_settings, open_usage(database, session_settings))
         self._config = ConfigService(workspace, ConfigSettings(), Telemetry.of(settings))
         self._inference = InferenceService(InferenceSettings(), owned, artifacts, workspace)
         # Before training: that takes a while to stop a run, and memory is to be free at once.
@@ -114,7 +114,7 @@ class Standalone:
             try:
                 await warm_up()
             except Exception:
-                _log.exception("a part of the server did not come up; its health stays NOT_SERVING", part=part)
+                _log.exception("a part of the server did not come up; its health stays NOT_SERVING", service=part)
             else:
                 await self.health.set_ready(part)
 

@@ -13,7 +13,7 @@ from swath.runtime.logs import Telemetry
 from swath.sessions.model import Sessions
 from swath.storage import ArtifactStore, Workspace
 from swath.storage.sql.engine import open_engine
-from swath.storage.sql.notifications import Notices
+from swath.storage.sql.notifications import Notifications
 from swath_training.api.pipelines import EnginePipelines, Pipelines
 from swath_training.api.service import TrainingService
 from swath_training.api.servicer import RunServicer, TrainingServicer
@@ -80,7 +80,7 @@ class Training:
             pipelines or EnginePipelines(artifacts),
             self._launcher,
             note,
-            Notices(engine),
+            Notifications(engine),
         )
         self.servicer = TrainingServicer(self.service)
         self.runs = RunServicer(self.service)

@@ -31,7 +31,7 @@ class TrainingSettings(BaseSettings):
     """A replica that has not renewed its charge of a run for this time loses the run to another one.
 
     Longer than `worker_lost_s`: the old worker has gone by itself then."""
-    look_s: float = Field(default=2.0, gt=0)
+    poll_interval_s: float = Field(default=2.0, gt=0)
     """Time between two looks at charges: own ones are renewed, and runs are taken that nobody cares for."""
     heartbeat_s: float = Field(default=2.0, gt=0)
     """Time between two signs of life of a worker."""
@@ -39,11 +39,11 @@ class TrainingSettings(BaseSettings):
     """Time that a worker has to stop at its next batch before it is killed; the run keeps its last checkpoint."""
     drain_s: float = Field(default=15.0, ge=0)
     """Time that workers have to write their checkpoints when the server goes away."""
-    fruitless_attempts: int = Field(default=3, ge=1)
+    max_attempts_without_progress: int = Field(default=3, ge=1)
     """A run whose worker dies so many times in a row without any progress fails with the worker's last words."""
     max_attempts: int = Field(default=100, ge=1)
     """A run whose worker has died so many times in all fails, progress or not."""
-    queue_patience_s: float = Field(default=0.25, ge=0)
+    queue_report_delay_s: float = Field(default=0.25, ge=0)
     """A run that waits longer than this for its device says its position in the queue on its stream."""
     retention_s: float = Field(default=30 * 24 * 3600.0, gt=0)
     """Seconds after their end for which runs are remembered, with their events, checkpoints and results. What a session

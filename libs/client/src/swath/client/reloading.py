@@ -20,9 +20,9 @@ import grpc.aio
 
 C = TypeVar("C", grpc.Channel, grpc.aio.Channel)
 
-_LOOK_S = 0.5
+_POLL_INTERVAL_S = 0.5
 """Files are looked at no more often than this, when calls are made."""
-_AGAIN_S, _TIMES = 0.05, 10
+_RETRY_DELAY_S, _TIMES = 0.05, 10
 """How long the first channel waits for files that do not belong together: two cannot be replaced at once."""
 
 
@@ -67,7 +67,7 @@ class Lines(Generic[C]):
         """Begin a call: count it on the channel that it takes."""
         with self._lock:
             now = time.monotonic()
-            if now - self._looked_at >= _LOOK_S:
+            if now - self._looked_at >= _POLL_INTERVAL_S:
                 self._looked_at = now
                 self._look()
             self._line.calls += 1
@@ -205,7 +205,7 @@ def _patiently(connect: Callable[[], C]) -> C:
     for _ in range(_TIMES):
         with suppress(ValueError):
             return connect()
-        time.sleep(_AGAIN_S)
+        time.sleep(_RETRY_DELAY_S)
     return connect()
 
 

@@ -19,7 +19,7 @@ from swath.rpc.watched_files import Watched
 from swath.runtime.peers import Address, parse_addresses
 from swath.runtime.settings import ConnectionSettings
 
-_LOOK_S = 0.25
+_POLL_INTERVAL_S = 0.25
 _STAND_S = 10.0
 
 _RETRY = {
@@ -118,7 +118,7 @@ def _options(service: str, settings: ConnectionSettings, *, check_health: bool) 
     ]
 
 
-class _Line:
+class _Connection:
     """One channel, and how many calls go over it."""
 
     def __init__(self, channel: grpc.aio.Channel, material: Material) -> None:
@@ -149,8 +149,8 @@ class ReloadingChannel(grpc.aio.Channel):
         self._files = files
         self._connect = connect
         material = files.get()
-        self._line = _Line(connect(material), material)
-        self._old: list[_Line] = []
+        self._connection = _Connection(connect(material), material)
+        self._old: list[_Connection] = []
         self._follower = asyncio.create_task(self._follow())
 
     async def __aenter__(self) -> ReloadingChannel:
@@ -165,18 +165,20 @@ class ReloadingChannel(grpc.aio.Channel):
         with suppress(asyncio.CancelledError):
             await self._follower
         old, self._old = self._old, []
-        await asyncio.gather(*(line.channel.close(grace) for line in (self._line, *old)))
+        await asyncio.gather(*(connection.channel.close(grace) for connection in (self._connection, *old)))
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
         """Return the state of the channel that new calls take."""
-        return self._line.channel.get_state(try_to_connect)
+        return self._connection.channel.get_state(try_to_connect)
 
     async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
         """Wait until the state is another one."""
         while self.get_state() is last_observed_state:
             # Not longer at once: another channel may take the place of this one.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._line.channel.wait_for_state_change(last_observed_state), _LOOK_S)
+                await asyncio.wait_for(
+                    self._connection.channel.wait_for_state_change(last_observed_state), _POLL_INTERVAL_S
+                )
 
     async def channel_ready(self) -> None:
         """Wait until the channel is ready."""
@@ -200,23 +202,23 @@ class ReloadingChannel(grpc.aio.Channel):
         return _Method(self, lambda channel: channel.stream_stream(method, *args, **kwargs))
 
     @property
-    def line(self) -> _Line:
+    def connection(self) -> _Connection:
         """What new calls take."""
-        return self._line
+        return self._connection
 
     async def _follow(self) -> None:
         while True:
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(_POLL_INTERVAL_S)
             try:
                 await self._close_idle()
                 material = self._files.get()
-                if material is not self._line.material:
+                if material is not self._connection.material:
                     await self._move(material)
             except Exception:
                 _log.exception("changed TLS files could not be taken up; trying again")
 
     async def _move(self, material: Material) -> None:
-        new = _Line(self._connect(material), material)
+        new = _Connection(self._connect(material), material)
         try:
             async with asyncio.timeout(_STAND_S):
                 await new.channel.channel_ready()
@@ -229,14 +231,14 @@ class ReloadingChannel(grpc.aio.Channel):
         except BaseException:
             await new.channel.close()
             raise
-        self._old.append(self._line)
-        self._line = new
+        self._old.append(self._connection)
+        self._connection = new
 
     async def _close_idle(self) -> None:
         # Not as soon as the last call ends: its answer may not have been taken over yet.
-        for line in [each for each in self._old if not each.calls]:
-            self._old.remove(line)
-            await line.channel.close()
+        for connection in [each for each in self._old if not each.calls]:
+            self._old.remove(connection)
+            await connection.channel.close()
 
 
 class _Method:
@@ -245,13 +247,13 @@ class _Method:
     def __init__(self, channel: ReloadingChannel, make: Callable[[grpc.aio.Channel], Any]) -> None:
         self._channel = channel
         self._make = make
-        self._line: _Line | None = None
+        self._connection: _Connection | None = None
         self._call: Any = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        line = self._channel.line
-        if line is not self._line:
-            self._line, self._call = line, self._make(line.channel)
+        connection = self._channel.connection
+        if connection is not self._connection:
+            self._connection, self._call = connection, self._make(connection.channel)
         call = self._call(*args, **kwargs)
-        line.count(call)
+        connection.count(call)
         return call

@@ -13,7 +13,7 @@ import structlog
 
 T = TypeVar("T")
 
-_EVERY_S = 0.1
+_POLL_INTERVAL_S = 0.1
 _TRIES = 5
 
 _log = structlog.get_logger("swath.files")
@@ -42,7 +42,7 @@ class Watched(Generic[T]):
 
     def get(self) -> T:
         """Return what the files say; the same object as long as they do not change."""
-        if time.monotonic() - self._looked_at >= _EVERY_S:
+        if time.monotonic() - self._looked_at >= _POLL_INTERVAL_S:
             with self._lock:
                 self._look()
         return self._value

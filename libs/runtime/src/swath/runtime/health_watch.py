@@ -14,16 +14,16 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from swath.rpc.server.health import HealthBoard
 from swath.runtime.peers import Address
 
-_EVERY_S = 1.0
-_PATIENCE_S = 1.0
-_LOOK_UP_S = 5.0
+_POLL_INTERVAL_S = 1.0
+_CALL_TIMEOUT_S = 1.0
+_RESOLVE_INTERVAL_S = 5.0
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 
 Connect = Callable[[str, Address], grpc.aio.Channel]
 """Makes a channel to one replica, given its service's name and its IP address."""
 
 
-class SuiteWatch:
+class HealthWatch:
     """Asks every replica of the other services how it is, and keeps a board up to date.
 
     A frozen replica says nothing, so replicas are asked anew each second instead of being waited for: what has changed
@@ -55,17 +55,17 @@ class SuiteWatch:
 
     async def _watch(self, part: str) -> None:
         channels: dict[Address, grpc.aio.Channel] = {}
-        looked_up = -_LOOK_UP_S
+        looked_up = -_RESOLVE_INTERVAL_S
         loop = asyncio.get_running_loop()
         try:
             while True:
                 started = loop.time()
-                if started - looked_up >= _LOOK_UP_S:
+                if started - looked_up >= _RESOLVE_INTERVAL_S:
                     await self._look_up(part, channels)
                     looked_up = started
                 ready = await asyncio.gather(*(_is_ready(part, channel) for channel in channels.values()))
                 await self._board.set_ready(part, any(ready))
-                await asyncio.sleep(max(0.0, started + _EVERY_S - loop.time()))
+                await asyncio.sleep(max(0.0, started + _POLL_INTERVAL_S - loop.time()))
         finally:
             for channel in channels.values():
                 await channel.close()
@@ -95,7 +95,7 @@ async def _is_ready(part: str, channel: grpc.aio.Channel) -> bool:
     request = health_pb2.HealthCheckRequest(service=f"swath.{part}")
     stub: Any = health_pb2_grpc.HealthStub(channel)
     try:
-        answer = await stub.Check(request, timeout=_PATIENCE_S)
+        answer = await stub.Check(request, timeout=_CALL_TIMEOUT_S)
     except grpc.aio.AioRpcError:
         return False
     return answer.status == _SERVING

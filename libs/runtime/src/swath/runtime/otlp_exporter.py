@@ -17,14 +17,14 @@ _log = structlog.get_logger("swath.traces")
 _KEPT = 2048
 """Spans that may wait to be sent; of more, the oldest are dropped."""
 _BATCH = 512
-_EVERY_MS = 1000.0
+_EXPORT_INTERVAL_MS = 1000.0
 _TRY_S = 5.0
 _LAST_S = 2.0
 _LOUD = ("opentelemetry.exporter", "opentelemetry.sdk._shared_internal")
 """Loggers that have a line for each batch that was not sent."""
 
 
-class CollectorExporter(SpanExporter):
+class OtlpExporter(SpanExporter):
     """Sends batches of spans, and says once when a collector goes away and once when it is back.
 
     Args:
@@ -73,15 +73,15 @@ def open_provider(service: str, address: str, replica: str = "") -> tuple[Tracer
         names["service.instance.id"] = replica
     # Its own end at the interpreter's would wait half a minute for a collector that is away.
     provider = TracerProvider(resource=Resource.create(names), shutdown_on_exit=False)
-    exporter = CollectorExporter(address)
+    exporter = OtlpExporter(address)
     provider.add_span_processor(
         BatchSpanProcessor(
-            exporter, max_queue_size=_KEPT, max_export_batch_size=_BATCH, schedule_delay_millis=_EVERY_MS
+            exporter, max_queue_size=_KEPT, max_export_batch_size=_BATCH, schedule_delay_millis=_EXPORT_INTERVAL_MS
         )
     )
 
     def close() -> None:
-        last = threading.Thread(target=provider.shutdown, name="last spans", daemon=True)
+        last = threading.Thread(target=provider.shutdown, name="last-spans", daemon=True)
         last.start()
         last.join(_LAST_S)
         if last.is_alive():

@@ -172,6 +172,6 @@ async def _warm_up(part: str, assembly: Assembly) -> None:
         if assembly.warm_up is not None:
             await assembly.warm_up()
     except Exception:
-        _log.exception("the service did not come up; its health stays NOT_SERVING", part=part)
+        _log.exception("the service did not come up; its health stays NOT_SERVING", service=part)
     else:
         await assembly.health.set_ready(part)

@@ -12,7 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from swath.errors import InvalidInput, Unavailable
 from swath.rpc.server.handlers import ClosingInterceptor
 from swath.rpc.server.health import HealthBoard
-from swath.rpc.server.in_flight import Gate
+from swath.rpc.server.in_flight import InFlight
 from swath.rpc.server.interceptor import CallInterceptor
 from swath.rpc.server.methods import FallbackHandler
 from swath.rpc.server.reflection import add_reflection
@@ -76,7 +76,7 @@ class Server:
     ) -> None:
         self._settings = settings
         self._health = health
-        self._gate = Gate()
+        self._in_flight = InFlight()
         self._tls = tls_files(settings)
         handlers = tuple(handlers)
         access = self._access(handlers, behind_gateway=behind_gateway)
@@ -86,7 +86,7 @@ class Server:
             *(() if metrics is None else (metrics.interceptor(handlers),)),
             TracingInterceptor(),
             *access,
-            CallInterceptor(settings.slow_call_s, self._gate),
+            CallInterceptor(settings.slow_call_s, self._in_flight),
         ]
         self._server = grpc.aio.server(interceptors=interceptors, options=server_options(settings))
         self._server.add_generic_rpc_handlers(handlers)
@@ -138,8 +138,8 @@ class Server:
         self._health.send_watchers_away()
         if send_away is not None:
             await send_away()
-        self._gate.close()
-        await self._gate.empty(self._settings.drain_grace_s)
+        self._in_flight.close()
+        await self._in_flight.empty(self._settings.drain_grace_s)
         await self._server.stop(_LAST_ANSWERS_S)
         if self._probes is not None:
             await self._probes.stop(0)

@@ -16,13 +16,13 @@ from swath.session.v1.session_pb2_grpc import SessionAuthorityStub
 from swath.sessions.messages import changes_message, session_of
 from swath.sessions.model import Session
 from swath.sessions.preconditions import compare_and_set, no_session
-from swath.sessions.read_batcher import NextRead
+from swath.sessions.read_batcher import ReadBatcher
 
 _log = structlog.get_logger("swath.sessions")
 
 _SERVICE = "session"
 _AT_ONCE = 1000
-_AGAIN_S = (0.1, 2.0)
+_RETRY_DELAY_S = (0.1, 2.0)
 
 
 class RemoteSessions:
@@ -34,7 +34,7 @@ class RemoteSessions:
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = SessionAuthorityStub(channel)
-        self._reads = NextRead(lambda ids: self._read(ids, use=True))
+        self._reads = ReadBatcher(lambda ids: self._read(ids, use=True))
         self._listeners: list[tuple[Callable[[str], Awaitable[None]], Callable[[], Iterable[str]]]] = []
         self._watcher: asyncio.Task[None] | None = None
 
@@ -110,16 +110,16 @@ class RemoteSessions:
         return found
 
     async def _watch(self) -> None:
-        pause, most = _AGAIN_S
+        pause, most = _RETRY_DELAY_S
         while True:
             try:
                 with calling(_SERVICE):
                     async for answer in self._stub.WatchGone(pb.WatchGoneRequest()):
                         if answer.ids:
-                            await self._tell(answer.ids)
+                            await self._notify_listeners(answer.ids)
                         else:
                             await self._find_missed()
-                            pause = _AGAIN_S[0]
+                            pause = _RETRY_DELAY_S[0]
             except Exception as error:
                 _log.info("sessions that go are not heard of for a while", error=str(error))
             await asyncio.sleep(pause)
@@ -129,12 +129,12 @@ class RemoteSessions:
         held = {session_id for _, each in self._listeners for session_id in each()}
         if held:
             alive = await self._read(held, use=False)
-            await self._tell(held - alive.keys())
+            await self._notify_listeners(held - alive.keys())
 
-    async def _tell(self, ids: Iterable[str]) -> None:
+    async def _notify_listeners(self, ids: Iterable[str]) -> None:
         for session_id in ids:
             for listener, _ in self._listeners:
                 try:
                     await listener(session_id)
                 except Exception:
-                    _log.exception("a listener failed after a session was closed", session_id=session_id)
+                    _log.exception("a listener failed after a session was closed", session=session_id)

@@ -11,7 +11,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class NextRead(Generic[K, V]):
+class ReadBatcher(Generic[K, V]):
     """Answers all questions that arrive while a read is under way by one next read.
 
     Never by that one: it may have looked before a write that was acknowledged before the question was asked. So each

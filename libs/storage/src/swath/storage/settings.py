@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from swath.storage.s3.location import S3Place
+from swath.storage.s3.location import S3Location
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -60,10 +60,10 @@ class StorageSettings(BaseSettings):
             raise ValueError(f"workspace_root must be an absolute path such as /workspace, got {self.workspace_root!r}")
         return self
 
-    def place(self, url: str) -> S3Place:
+    def place(self, url: str) -> S3Location:
         """Return the part of a bucket that a URL names, with what it takes to get there."""
         parts = urlsplit(url)
-        return S3Place(
+        return S3Location(
             bucket=parts.netloc,
             prefix=parts.path.strip("/"),
             endpoint=self.s3_endpoint,

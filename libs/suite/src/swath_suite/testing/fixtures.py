@@ -14,7 +14,7 @@ from typing import NoReturn
 import pytest
 
 from swath.errors import DependencyMissing
-from swath.storage.s3.location import S3Place
+from swath.storage.s3.location import S3Location
 from swath_suite.layout import SERVICES
 from swath_suite.postgres import PostgresProcess
 from swath_suite.s3 import S3Process
@@ -86,7 +86,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Process]:
 
 
 @pytest.fixture
-def s3_place(s3: S3Process) -> S3Place:
+def s3_location(s3: S3Process) -> S3Location:
     """A fresh part of the S3 server's bucket."""
     return s3.place(f"test-{next(_numbers)}")
 

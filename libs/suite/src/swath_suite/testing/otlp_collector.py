@@ -19,7 +19,7 @@ from opentelemetry.proto.trace.v1 import trace_pb2 as pb_trace
 from swath.errors import TimedOut
 from swath_suite.process import free_ports
 
-_LOOK_AGAIN_S = 0.1
+_POLL_INTERVAL_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Collector:
             if time.monotonic() > deadline:
                 names = "; ".join(sorted(f"{span.service} {span.name}" for span in found))
                 raise TimedOut(f"spans of trace {trace} were missing after {timeout_s:g} s; there are: {names}")
-            time.sleep(_LOOK_AGAIN_S)
+            time.sleep(_POLL_INTERVAL_S)
         return found
 
     def start(self) -> None:

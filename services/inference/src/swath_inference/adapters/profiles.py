@@ -18,7 +18,7 @@ from swath_inference.profiling import Profiler, Record, Series
 
 _log = structlog.get_logger("swath.inference")
 
-_PATIENCE_S = 1.0
+_CALL_TIMEOUT_S = 1.0
 
 
 class ProfileShareServicer:
@@ -83,7 +83,7 @@ class RemoteReplicas:
 
     async def _ask(self, address: Address, request: pb.ReadProfilesRequest) -> pb.ReadProfilesResponse | None:
         try:
-            return await ProfileShareStub(self._channels[address]).ReadProfiles(request, timeout=_PATIENCE_S)
+            return await ProfileShareStub(self._channels[address]).ReadProfiles(request, timeout=_CALL_TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
             _log.warning(
                 "a replica's profile is left out", replica=f"{address.host}:{address.port}", why=str(error.code())

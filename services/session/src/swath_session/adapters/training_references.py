@@ -8,7 +8,7 @@ from swath.rpc.remote_errors import calling
 from swath.training.v1 import references_pb2 as pb
 from swath.training.v1.references_pb2_grpc import ArtifactReferencesStub
 
-_PATIENCE_S = 60.0
+_CALL_TIMEOUT_S = 60.0
 
 
 class TrainingReferences:
@@ -30,6 +30,6 @@ class TrainingReferences:
         """
         found: set[str] = set()
         with calling("training"):
-            async for answer in self._stub.ReadReferences(pb.ReadReferencesRequest(), timeout=_PATIENCE_S):
+            async for answer in self._stub.ReadReferences(pb.ReadReferencesRequest(), timeout=_CALL_TIMEOUT_S):
                 found.update(answer.digests)
         return found

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from swath.errors import StorageRefused, SwathError
 from swath.storage import ArtifactStore
 from swath.storage.artifacts.store import CHECKPOINTS
-from swath_session.artifact_gc.unreferenced import Orphans
+from swath_session.artifact_gc.unreferenced import UnreferencedArtifacts
 from swath_session.settings import SessionSettings
 
 _log = structlog.get_logger("swath.session")
@@ -20,7 +20,7 @@ _log = structlog.get_logger("swath.session")
 _LEASE_S = 120.0
 """Longer than a batch takes, its waiting for the store included."""
 _BATCH = 200
-_LOOK_S = 60.0
+_POLL_INTERVAL_S = 60.0
 _SHORTEST_S = 1.0
 _LONGEST_WRITE_S = 3600.0
 
@@ -39,9 +39,9 @@ class Collector:
     Args:
         artifacts: Where they are.
         referrers: Each gives the digests that one service needs.
-        orphans: What was found.
+        unreferenced: What was found.
         grace_s: Seconds for which an artifact stays in any case after it was last put, and after nothing refers to it.
-        every_s: Seconds between two rounds.
+        interval_s: Seconds between two rounds.
 
     Attributes:
         removed: How many artifacts went since this process started.
@@ -52,16 +52,16 @@ class Collector:
         self,
         artifacts: ArtifactStore,
         referrers: Sequence[Referrer],
-        orphans: Orphans,
+        unreferenced: UnreferencedArtifacts,
         *,
         grace_s: float,
-        every_s: float,
+        interval_s: float,
     ) -> None:
         self._artifacts = artifacts
         self._referrers = referrers
-        self._orphans = orphans
+        self._unreferenced = unreferenced
         self._grace_s = grace_s
-        self._every_s = every_s
+        self._interval_s = interval_s
         self._task: asyncio.Task[None] | None = None
         self.removed = 0
         self.rounds = 0
@@ -76,7 +76,7 @@ class Collector:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
-        await self._orphans.close()
+        await self._unreferenced.close()
 
     async def collect(self) -> int:
         """Do a round if it is time for one, and return how many artifacts went.
@@ -101,27 +101,27 @@ class Collector:
         self.rounds += 1
         # Without room for that the turn ends by itself, after a while.
         with suppress(StorageRefused):
-            await self._orphans.end_turn(self._every_s)
+            await self._unreferenced.end_turn(self._interval_s)
         return removed
 
     async def _take_turn(self) -> bool:
         try:
-            return await self._orphans.take_turn(_LEASE_S)
+            return await self._unreferenced.take_turn(_LEASE_S)
         except StorageRefused:
             # The disk may be full of what is to go.
-            if self._orphans.alone:
+            if self._unreferenced.alone:
                 return True
             raise
 
-    async def _due(self, orphans: set[str]) -> list[str]:
+    async def _due(self, unreferenced: set[str]) -> list[str]:
         try:
-            return await self._orphans.mark(orphans, self._grace_s)
+            return await self._unreferenced.mark(unreferenced, self._grace_s)
         except StorageRefused:
-            return [each for each in await self._orphans.due(self._grace_s) if each in orphans]
+            return [each for each in await self._unreferenced.due(self._grace_s) if each in unreferenced]
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(min(self._every_s, _LOOK_S))
+            await asyncio.sleep(min(self._interval_s, _POLL_INTERVAL_S))
             try:
                 if removed := await self.collect():
                     _log.info("artifacts that nothing refers to were removed", count=removed)
@@ -156,16 +156,16 @@ class Collectors:
             Collector(
                 artifacts,
                 (runs, sessions),
-                Orphans(engine),
+                UnreferencedArtifacts(engine),
                 grace_s=settings.artifact_grace_s,
-                every_s=settings.artifact_collect_s,
+                interval_s=settings.artifact_collect_s,
             ),
             Collector(
                 artifacts.part(CHECKPOINTS),
                 (runs,),
-                Orphans(engine, CHECKPOINTS),
+                UnreferencedArtifacts(engine, CHECKPOINTS),
                 grace_s=grace_s,
-                every_s=min(max(grace_s, _SHORTEST_S), settings.artifact_collect_s),
+                interval_s=min(max(grace_s, _SHORTEST_S), settings.artifact_collect_s),
             ),
         )
 

@@ -16,7 +16,7 @@ _AT_ONCE = 500
 _o, _t = ORPHANS.c, TURNS.c
 
 
-class Orphans:
+class UnreferencedArtifacts:
     """Rows of artifacts without a referrer, and the turn of who keeps them.
 
     Args:
@@ -64,17 +64,17 @@ class Orphans:
             lambda connection: connection.execute(end.values(holder="", until=self._clock + pause_s))
         )
 
-    async def mark(self, orphans: AbstractSet[str], grace_s: float) -> list[str]:
+    async def mark(self, unreferenced: AbstractSet[str], grace_s: float) -> list[str]:
         """Write down all artifacts that nothing refers to now; return those of which that is known for long enough.
 
         Args:
-            orphans: Their digests. What was written down and is not among them is forgotten: something refers to it
-                again, or it is gone.
+            unreferenced: Their digests. What was written down and is not among them is forgotten: something refers to
+                it again, or it is gone.
             grace_s: Seconds.
         """
         mine = select(_o.digest).where(_o.part == self._part)
         known = set(await run(self._engine, lambda connection: connection.execute(mine).scalars().all()))
-        new, gone = sorted(orphans - known), sorted(known.difference(orphans))
+        new, gone = sorted(unreferenced - known), sorted(known.difference(unreferenced))
         for part in _parts(new):
             rows = [{"part": self._part, "digest": digest} for digest in part]
             add = insert(ORPHANS).values(since=self._clock)

@@ -9,7 +9,7 @@ import grpc
 
 from swath.session.v1 import session_pb2 as pb
 from swath.sessions.messages import changes_of, message_of
-from swath.storage.sql.notifications import Notices
+from swath.storage.sql.notifications import Notifications
 from swath_session.sessions.service import SessionService
 from swath_session.sessions.store import CLOSED
 
@@ -21,12 +21,12 @@ class SessionAuthorityServicer:
 
     Args:
         service: Decides.
-        notices: Tell of the sessions that went at any replica.
+        notifications: Tell of the sessions that went at any replica.
     """
 
-    def __init__(self, service: SessionService, notices: Notices) -> None:
+    def __init__(self, service: SessionService, notifications: Notifications) -> None:
         self._service = service
-        self._notices = notices
+        self._notifications = notifications
 
     async def ReadSessions(self, request: pb.ReadSessionsRequest, context: Context) -> pb.ReadSessionsResponse:
         sessions = await self._service.read(request.ids, use=request.use)
@@ -45,7 +45,7 @@ class SessionAuthorityServicer:
     async def WatchGone(
         self, request: pb.WatchGoneRequest, context: Context
     ) -> AsyncGenerator[pb.WatchGoneResponse, None]:
-        async with aclosing(self._notices.subscribe(CLOSED)) as notices:
-            async for session_id in notices:
+        async with aclosing(self._notifications.subscribe(CLOSED)) as notifications:
+            async for session_id in notifications:
                 # None: from here on nothing is missed, but something may have been before.
                 yield pb.WatchGoneResponse(ids=() if session_id is None else (session_id,))

@@ -14,15 +14,15 @@ import structlog
 from swath.errors import Exhausted, InvalidInput, PathDenied, RevisionConflict
 from swath.sessions.model import Session
 from swath.sessions.preconditions import compare_and_set, no_session
-from swath.sessions.read_batcher import NextRead
+from swath.sessions.read_batcher import ReadBatcher
 from swath.storage.workspace.folder import Workspace
 from swath_session.sessions.store import Reading, SessionStore
 from swath_session.settings import SessionSettings
 
 _log = structlog.get_logger()
 
-_MOST_SEARCH_PATHS = 256
-_TOUCH_EVERY_S = 60.0
+_MAX_SEARCH_PATHS = 256
+_TOUCH_INTERVAL_S = 60.0
 _SWEEP_AT_ONCE = 200
 
 
@@ -42,7 +42,7 @@ class SessionService:
         self._store = store
         self._workspace = workspace
         self._settings = settings
-        self._reads = NextRead(store.read)
+        self._reads = ReadBatcher(store.read)
         self._listeners: list[Callable[[str], Awaitable[None]]] = []
         self._touching: set[str] = set()
         self._closing: set[asyncio.Task[Session]] = set()
@@ -158,16 +158,16 @@ class SessionService:
             SessionNotFound: No such session.
             Exhausted: More paths than a session holds.
         """
-        if len(paths) > _MOST_SEARCH_PATHS:
-            raise Exhausted(f"a session holds {_MOST_SEARCH_PATHS} search paths at most, not {len(paths)}")
+        if len(paths) > _MAX_SEARCH_PATHS:
+            raise Exhausted(f"a session holds {_MAX_SEARCH_PATHS} search paths at most, not {len(paths)}")
         found, rejected = await asyncio.to_thread(self._sort_out, paths)
         root = self._workspace.shown(self._workspace.configs)
 
         def decide(session: Session) -> dict[str, Any]:
             kept = (session.search_paths or (root,)) if append is not False else ()
             wanted = tuple(dict.fromkeys((*kept, *found)))
-            if len(wanted) > _MOST_SEARCH_PATHS:
-                raise Exhausted(f"a session holds {_MOST_SEARCH_PATHS} search paths at most, not {len(wanted)}")
+            if len(wanted) > _MAX_SEARCH_PATHS:
+                raise Exhausted(f"a session holds {_MAX_SEARCH_PATHS} search paths at most, not {len(wanted)}")
             return {} if wanted == session.search_paths else {"search_paths": wanted}
 
         session = await self.change(session_id, decide)
@@ -178,7 +178,7 @@ class SessionService:
         removed = 0
         while expired := await self._store.remove_expired(_SWEEP_AT_ONCE):
             for session in expired:
-                await self._tell(session.id)
+                await self._notify_listeners(session.id)
             removed += len(expired)
         if removed:
             _log.info("sessions expired", count=removed)
@@ -186,7 +186,7 @@ class SessionService:
 
     async def _count_use(self, reading: Reading) -> None:
         session = reading.session
-        every = min(_TOUCH_EVERY_S, session.ttl_s / 4)
+        every = min(_TOUCH_INTERVAL_S, session.ttl_s / 4)
         if reading.at - session.last_used_at < every or session.id in self._touching:
             return
         self._touching.add(session.id)
@@ -194,7 +194,7 @@ class SessionService:
             await self._store.touch(session.id, reading.at)
         except Exception as error:
             # A full disk must not keep anybody from reading.
-            _log.warning("last use not written", session_id=session.id, error=str(error))
+            _log.warning("last use not written", session=session.id, error=str(error))
         finally:
             self._touching.discard(session.id)
 
@@ -217,15 +217,15 @@ class SessionService:
         session = await self._store.remove(session_id)
         if session is None:
             raise no_session(session_id)
-        await self._tell(session.id)
+        await self._notify_listeners(session.id)
         return session
 
-    async def _tell(self, session_id: str) -> None:
+    async def _notify_listeners(self, session_id: str) -> None:
         for listener in self._listeners:
             try:
                 await listener(session_id)
             except Exception:
-                _log.exception("a listener failed after a session was closed", session_id=session_id)
+                _log.exception("a listener failed after a session was closed", session=session_id)
 
     async def _keep_sweeping(self) -> None:
         while True:

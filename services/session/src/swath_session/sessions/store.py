@@ -27,7 +27,7 @@ from swath.errors import SessionQuota
 from swath.sessions.model import Profiling, Session
 from swath.sessions.quotas import exceeded
 from swath.storage.sql.engine import GroupWriter, now, run
-from swath.storage.sql.notifications import notice
+from swath.storage.sql.notifications import notify
 from swath_session.tables import SCHEMA, SESSIONS, expires_at
 
 _s = SESSIONS.c
@@ -202,7 +202,7 @@ def _gone(connection: Connection, removal: Executable, values: dict[str, Any]) -
     """Remove sessions, have every replica told, and return what they were."""
     removed = [_session(row) for row in connection.execute(removal, values).all()]
     for session in removed:
-        notice(connection, CLOSED, session.id)
+        notify(connection, CLOSED, session.id)
     return removed
 
 

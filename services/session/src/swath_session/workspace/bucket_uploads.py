@@ -34,27 +34,27 @@ class BucketUploads:
     Args:
         workspace: Where files go.
         catalogue: Describes them.
-        most_bytes: Largest file taken.
+        max_bytes: Largest file taken.
     """
 
-    def __init__(self, workspace: BucketWorkspace, catalogue: BucketCatalogue, most_bytes: int) -> None:
+    def __init__(self, workspace: BucketWorkspace, catalogue: BucketCatalogue, max_bytes: int) -> None:
         self._workspace = workspace
         self._bucket = workspace.bucket
         self._catalogue = catalogue
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
 
     def open(self, header: UploadHeader) -> BucketUpload:
         """As `Uploads.open`."""
         key = self._key(header.path)
         check_header(header)
-        if header.size is not None and header.size > self._most_bytes:
+        if header.size is not None and header.size > self._max_bytes:
             raise TooLarge(
-                f"{header.path!r} has {header.size} bytes; this server takes files of {self._most_bytes} bytes at most"
+                f"{header.path!r} has {header.size} bytes; this server takes files of {self._max_bytes} bytes at most"
             )
         pieces = _Pieces(self._bucket, key, header.sha256 or "")
         if header.offset and header.offset > (arrived := pieces.arrived()):
             raise behind(header, arrived)
-        upload = BucketUpload(self._bucket, key, header, self._most_bytes, pieces, self._catalogue)
+        upload = BucketUpload(self._bucket, key, header, self._max_bytes, pieces, self._catalogue)
         try:
             upload.replay()
         except BaseException:
@@ -100,7 +100,7 @@ class BucketUpload:
         bucket: Bucket,
         key: str,
         header: UploadHeader,
-        most_bytes: int,
+        max_bytes: int,
         pieces: _Pieces,
         catalogue: BucketCatalogue,
     ) -> None:
@@ -108,7 +108,7 @@ class BucketUpload:
         self._bucket = bucket
         self._key = key
         self._header = header
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
         self._pieces = pieces
         self._catalogue = catalogue
         self._hash = hashlib.sha256()
@@ -181,7 +181,7 @@ class BucketUpload:
             if len(self._head) <= PART:
                 return
             attributes = {SHA256: self._header.sha256} if self._header.sha256 is not None else {}
-            size = self._header.size or self._most_bytes
+            size = self._header.size or self._max_bytes
             self._feed = _Feed(self._bucket, self._key, attributes, size)
             head, self._head = bytes(self._head), bytearray()
             for at in range(0, len(head), _BLOCK):
@@ -213,8 +213,8 @@ class BucketUpload:
         if said is not None and size > said:
             self._drop()
             raise ContentMismatch(f"{path!r} has more than the {said} bytes that were announced")
-        if size > self._most_bytes:
-            raise TooLarge(f"{path!r} has more than {self._most_bytes} bytes, and this server takes no more")
+        if size > self._max_bytes:
+            raise TooLarge(f"{path!r} has more than {self._max_bytes} bytes, and this server takes no more")
 
 
 class _Pieces:

@@ -37,22 +37,22 @@ class FolderUploads:
     Args:
         workspace: Where files go.
         catalogue: Describes them.
-        most_bytes: Largest file taken.
+        max_bytes: Largest file taken.
     """
 
-    def __init__(self, workspace: Workspace, catalogue: FolderCatalogue, most_bytes: int) -> None:
+    def __init__(self, workspace: Workspace, catalogue: FolderCatalogue, max_bytes: int) -> None:
         self._workspace = workspace
         self._catalogue = catalogue
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
         self._folder = workspace.root / _FOLDER
 
     def open(self, header: UploadHeader) -> LocalUpload:
         """As `Uploads.open`."""
         target = self._target(header.path)
         check_header(header)
-        if header.size is not None and header.size > self._most_bytes:
+        if header.size is not None and header.size > self._max_bytes:
             raise TooLarge(
-                f"{header.path!r} has {header.size} bytes; this server takes files of {self._most_bytes} bytes at most"
+                f"{header.path!r} has {header.size} bytes; this server takes files of {self._max_bytes} bytes at most"
             )
         with refusals(repr(header.path)):
             self._folder.mkdir(exist_ok=True)
@@ -62,7 +62,7 @@ class FolderUploads:
             descriptor, partial = self._claim(target, header)
             try:
                 name = self._workspace.name(target)
-                return LocalUpload(descriptor, partial, target, name, header, self._most_bytes, self._catalogue)
+                return LocalUpload(descriptor, partial, target, name, header, self._max_bytes, self._catalogue)
             except BaseException:
                 os.close(descriptor)
                 raise
@@ -141,14 +141,14 @@ class LocalUpload:
         target: Path,
         name: str,
         header: UploadHeader,
-        most_bytes: int,
+        max_bytes: int,
         catalogue: FolderCatalogue,
     ) -> None:
         arrived = os.fstat(descriptor).st_size
         if header.offset > arrived:
             raise behind(header, arrived)
         self.path = name
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
         self._catalogue = catalogue
         self._header = header
         self._partial = partial
@@ -216,8 +216,8 @@ class LocalUpload:
         if size is not None and self._size > size:
             self._partial.unlink()
             raise ContentMismatch(f"{path!r} has more than the {size} bytes that were announced")
-        if self._size > self._most_bytes:
-            raise TooLarge(f"{path!r} has more than {self._most_bytes} bytes, and this server takes no more")
+        if self._size > self._max_bytes:
+            raise TooLarge(f"{path!r} has more than {self._max_bytes} bytes, and this server takes no more")
 
 
 def _lock(descriptor: int, path: str) -> None:

@@ -11,7 +11,7 @@ import structlog
 
 from swath.errors import FileMissing, SwathError, WorkspaceQuota
 from swath_session.workspace.model import Catalogue, UploadHeader, Uploads
-from swath_session.workspace.usage import LEASE_S, Claim, Holding, Holdings
+from swath_session.workspace.usage import LEASE_S, Claim, FileUsage, Usage
 
 T = TypeVar("T")
 
@@ -85,14 +85,14 @@ class Quota:
     """Decides who may put how much, and keeps the rows true.
 
     Args:
-        holdings: The rows.
+        usage: The rows.
         catalogue: Says what is there.
         uploads: Says what has arrived.
         run: Runs blocking work in a thread.
     """
 
-    def __init__(self, holdings: Holdings, catalogue: Catalogue, uploads: Uploads, run: Threads) -> None:
-        self._holdings = holdings
+    def __init__(self, usage: Usage, catalogue: Catalogue, uploads: Uploads, run: Threads) -> None:
+        self._usage = usage
         self._catalogue = catalogue
         self._uploads = uploads
         self._run = run
@@ -110,7 +110,7 @@ class Quota:
             self._keeper.cancel()
             with suppress(asyncio.CancelledError):
                 await self._keeper
-        await self._holdings.close()
+        await self._usage.close()
 
     async def begin(self, owner: str, path: str, header: UploadHeader) -> Room:
         """Reserve the room that an upload announces.
@@ -127,15 +127,15 @@ class Quota:
     async def delete(self, path: str, *, recursive: bool) -> int:
         """Remove a file or folder as `Catalogue.delete` does, and count it no more."""
         # What is put there meanwhile has rows of its own.
-        seen = await self._holdings.below(await self._run(self._catalogue.name, path))
+        seen = await self._usage.below(await self._run(self._catalogue.name, path))
         removed = await self._run(self._catalogue.delete, path, recursive=recursive)
-        await self._holdings.correct(dict.fromkeys(seen))
+        await self._usage.correct(dict.fromkeys(seen))
         return removed
 
     async def reserve(self, claim: Claim, least: int, wanted: int) -> int:
-        """As `Holdings.reserve`. Before anybody is refused their files are counted anew: some may be gone."""
+        """As `Usage.reserve`. Before anybody is refused their files are counted anew: some may be gone."""
         try:
-            return await self._holdings.reserve(claim, least, wanted)
+            return await self._usage.reserve(claim, least, wanted)
         except WorkspaceQuota:
             now = asyncio.get_running_loop().time()
             if now - self._recounts.get(claim.owner, -_RECOUNT_S) < _RECOUNT_S:
@@ -143,32 +143,32 @@ class Quota:
             self._recounts = {who: at for who, at in self._recounts.items() if now - at < _RECOUNT_S}
             self._recounts[claim.owner] = now
         await self._recount(claim.owner)
-        return await self._holdings.reserve(claim, least, wanted)
+        return await self._usage.reserve(claim, least, wanted)
 
     async def settle(self, claim: Claim, size: int) -> None:
-        """As `Holdings.settle`."""
+        """As `Usage.settle`."""
         # If this fails, the reservation lapses and is seen to then.
         self._rooms.pop(claim.id, None)
-        await self._holdings.settle(claim, size)
+        await self._usage.settle(claim, size)
 
     async def release(self, claim: Claim, kept: int) -> None:
-        """As `Holdings.release`; what cannot be written now is seen to later, by some replica."""
+        """As `Usage.release`; what cannot be written now is seen to later, by some replica."""
         self._rooms.pop(claim.id, None)
         try:
-            await self._holdings.release(claim, kept)
+            await self._usage.release(claim, kept)
         except SwathError as error:
             _log.warning("the room of an upload is given back later", path=claim.path, error=error.message)
 
     async def _recount(self, owner: str) -> None:
         """Look at an identity's files: by other ways than uploads they may have gone, or become larger."""
         after = ""
-        while held := await self._holdings.of(owner, after):
-            sizes: dict[Holding, int | None] = {}
+        while held := await self._usage.of(owner, after):
+            sizes: dict[FileUsage, int | None] = {}
             for at in range(0, len(held), _AT_ONCE):
                 part = held[at : at + _AT_ONCE]
                 found = await asyncio.gather(*(self._run(self._size, each.path) for each in part))
                 sizes.update(zip(part, found, strict=True))
-            await self._holdings.correct(sizes)
+            await self._usage.correct(sizes)
             after = held[-1].path
 
     def _size(self, path: str) -> int | None:
@@ -192,22 +192,22 @@ class Quota:
         if rooms:
             began = asyncio.get_running_loop().time()
             # One that another replica has settled is reserved anew before its file takes its place.
-            renewed = await self._holdings.renew([room.claim.id for room in rooms])
+            renewed = await self._usage.renew([room.claim.id for room in rooms])
             for room in rooms:
                 if room.claim.id in renewed:
                     room.renewed_at = began
 
     async def adopt(self) -> None:
         """See to what replicas that died have left of their uploads."""
-        await self._holdings.forget_kept()
-        for claim, reserved in await self._holdings.lapsed():
+        await self._usage.forget_kept()
+        for claim, reserved in await self._usage.lapsed():
             if claim.sha256 is None:
                 size, arrived = await self._run(self._size, claim.path), 0
                 whole = size is not None and size <= reserved
             else:
                 arrived, whole = await self._run(self._uploads.arrived, claim.path, claim.sha256)
                 size = arrived
-            await self._holdings.adopt(claim, size=size if whole else None, kept=arrived)
+            await self._usage.adopt(claim, size=size if whole else None, kept=arrived)
 
 
 class _Room:

@@ -29,15 +29,15 @@ from swath_session.workspace.folder_catalogue import FolderCatalogue
 from swath_session.workspace.folder_uploads import FolderUploads
 from swath_session.workspace.model import Catalogue, Entry, Upload, UploadHeader, Uploads, check_sha256
 from swath_session.workspace.quota import ENDLESS, Quota, Room
-from swath_session.workspace.usage import Holdings
+from swath_session.workspace.usage import Usage
 
 T = TypeVar("T")
 
 _log = structlog.get_logger()
 
 _BLOCK = 1 << 20
-_MOST_ENTRIES = 1000
-_SWEEP_EVERY_S = 3600.0
+_MAX_ENTRIES = 1000
+_SWEEP_INTERVAL_S = 3600.0
 _THREADS = 8
 
 
@@ -47,15 +47,15 @@ class WorkspaceService:
     Args:
         workspace: The workspace.
         settings: Limits of uploads.
-        holdings: Who has uploaded what, where there is a quota.
+        usage: Who has uploaded what, where there is a quota.
     """
 
-    def __init__(self, workspace: Workspace, settings: SessionSettings, holdings: Holdings | None = None) -> None:
+    def __init__(self, workspace: Workspace, settings: SessionSettings, usage: Usage | None = None) -> None:
         self._settings = settings
         self._catalogue, self._uploads = open_files(workspace, settings.upload_max_bytes)
         # Its own threads: hashing a large file must not hold up others who use the loop's.
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="swath-workspace")
-        quota = None if holdings is None else Quota(holdings, self._catalogue, self._uploads, self._run)
+        quota = None if usage is None else Quota(usage, self._catalogue, self._uploads, self._run)
         self._quota = quota
         self._finishing: set[asyncio.Task[Entry]] = set()
         self._sweeper: asyncio.Task[None] | None = None
@@ -176,7 +176,7 @@ class WorkspaceService:
         self, path: str = "", *, recursive: bool = False, with_sha256: bool = False, most: int = 0, after: str = ""
     ) -> tuple[list[Entry], str]:
         """List a folder, a page at a time; see `Catalogue.page`. `most` 0 means 1000, which is also the limit."""
-        most = min(most or _MOST_ENTRIES, _MOST_ENTRIES)
+        most = min(most or _MAX_ENTRIES, _MAX_ENTRIES)
         return await self._run(
             self._catalogue.page, path, recursive=recursive, with_sha256=with_sha256, most=most, after=after
         )
@@ -238,7 +238,7 @@ class WorkspaceService:
                 await self.sweep()
             except Exception:
                 _log.exception("forgotten uploads could not be removed; trying again")
-            await asyncio.sleep(_SWEEP_EVERY_S)
+            await asyncio.sleep(_SWEEP_INTERVAL_S)
 
 
 def _left(error: BaseException, header: UploadHeader, arrived: int, *, whole: bool = False) -> int | None:
@@ -262,15 +262,15 @@ def _left(error: BaseException, header: UploadHeader, arrived: int, *, whole: bo
     return arrived
 
 
-def open_files(workspace: Workspace, most_bytes: int) -> tuple[Catalogue, Uploads]:
+def open_files(workspace: Workspace, max_bytes: int) -> tuple[Catalogue, Uploads]:
     """Return what looks after the files of a workspace, and after those that come.
 
     Args:
         workspace: The workspace.
-        most_bytes: Largest file taken.
+        max_bytes: Largest file taken.
     """
     if isinstance(workspace, BucketWorkspace):
         files = BucketCatalogue(workspace)
-        return files, BucketUploads(workspace, files, most_bytes)
+        return files, BucketUploads(workspace, files, max_bytes)
     catalogue = FolderCatalogue(workspace)
-    return catalogue, FolderUploads(workspace, catalogue, most_bytes)
+    return catalogue, FolderUploads(workspace, catalogue, max_bytes)

@@ -46,7 +46,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
+class FileUsage:
     """A file that counts for an identity, as a row said once."""
 
     path: str
@@ -54,7 +54,7 @@ class Holding:
     stamp: str
 
 
-class Holdings:
+class Usage:
     """Rows of files and reservations. A quota counts both: of a file that is being replaced the larger one.
 
     Args:
@@ -170,7 +170,7 @@ class Holdings:
 
     # Files that went, or came by other ways
 
-    async def of(self, owner: str, after: str = "") -> list[Holding]:
+    async def of(self, owner: str, after: str = "") -> list[FileUsage]:
         """Return files of an identity, some at a time, in an order of the database's own.
 
         Args:
@@ -179,22 +179,22 @@ class Holdings:
         """
         query = select(_h.path, _h.bytes, _h.stamp).where(_h.owner == owner, _h.path > after)
         query = query.order_by(_h.path).limit(_AT_ONCE)
-        return await self._holdings(query)
+        return await self._usage(query)
 
-    async def below(self, path: str) -> list[Holding]:
+    async def below(self, path: str) -> list[FileUsage]:
         """Return the file of a path, and those below it if it is a folder, whoever's they are."""
         inside = f"{path}/"
         # By its first letters: LIKE of SQLite takes capitals for small letters.
         within = func.substr(_h.path, 1, len(inside)) == inside
-        return await self._holdings(select(_h.path, _h.bytes, _h.stamp).where(or_(_h.path == path, within)))
+        return await self._usage(select(_h.path, _h.bytes, _h.stamp).where(or_(_h.path == path, within)))
 
-    async def correct(self, sizes: Mapping[Holding, int | None]) -> None:
+    async def correct(self, sizes: Mapping[FileUsage, int | None]) -> None:
         """Write down what files have become, bytes, None for those that are gone; rows of later uploads stay."""
         wrong = [(held, size) for held, size in sizes.items() if size != held.bytes]
         for at in range(0, len(wrong), _AT_ONCE):
             part = wrong[at : at + _AT_ONCE]
 
-            def work(connection: Connection, part: list[tuple[Holding, int | None]] = part) -> None:
+            def work(connection: Connection, part: list[tuple[FileUsage, int | None]] = part) -> None:
                 for held, size in part:
                     as_seen = (_h.path == held.path) & (_h.stamp == held.stamp)
                     if size is None:
@@ -204,9 +204,9 @@ class Holdings:
 
             await self._writer.write(work)
 
-    async def _holdings(self, query: Executable) -> list[Holding]:
+    async def _usage(self, query: Executable) -> list[FileUsage]:
         rows = await run(self._engine, lambda connection: connection.execute(query).all())
-        return [Holding(*row) for row in rows]
+        return [FileUsage(*row) for row in rows]
 
     def _present(self, connection: Connection, claim: Claim) -> tuple[int, int]:
         """Return the bytes that an identity holds beside an upload, and how many of them the same upload has reserved
@@ -235,9 +235,9 @@ class Holdings:
         connection.execute(update(UPLOADS).where(_u.id == claim.id).values(**values))
 
 
-def open_holdings(engine: AsyncEngine, settings: SessionSettings) -> Holdings | None:
+def open_usage(engine: AsyncEngine, settings: SessionSettings) -> Usage | None:
     """Return the rows of what identities hold in the workspace, None where they may hold any amount."""
-    return Holdings(engine, settings.quota_bytes, settings.upload_keep_s) if settings.quota_bytes else None
+    return Usage(engine, settings.quota_bytes, settings.upload_keep_s) if settings.quota_bytes else None
 
 
 def _is_same(row: RowMapping, claim: Claim) -> bool:

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import Protocol
 
 from swath.documents import PipelineDocument, canonical, load_yaml, parse
-from swath.engine.plugins.session_plugins import Sealing
+from swath.engine.plugins.session_plugins import SessionPlugins
 from swath.errors import ConfigNotFound, FileMissing
 from swath.storage import ArtifactStore, Base, Workspace
 
@@ -41,7 +41,7 @@ class EnginePipelines:
         self._artifacts = artifacts
 
     async def prepare(self, document: PipelineDocument, plugins: Sequence[str] = ()) -> str:
-        _, sealed = await asyncio.to_thread(Sealing(plugins).build, document)
+        _, sealed = await asyncio.to_thread(SessionPlugins(plugins).build, document)
         return await self._artifacts.put(canonical(sealed))
 
 

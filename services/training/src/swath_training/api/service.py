@@ -25,18 +25,18 @@ from swath.rpc.tracing import traceparent
 from swath.sessions.model import Session, Sessions
 from swath.sessions.ownership import everyones, is_callers
 from swath.storage import ArtifactStore, Workspace
-from swath.storage.sql.notifications import Notices
+from swath.storage.sql.notifications import Notifications
 from swath_training.api.pipelines import Pipelines, find_pipeline
 from swath_training.api.requests import TrainRequest, arguments_of, check, effective, trainer_of
 from swath_training.api.streams import Following, Streams
 from swath_training.launch.fork import Launcher
 from swath_training.runs.event_log import EventLog
-from swath_training.runs.log_stream import LineLog
+from swath_training.runs.log_stream import LogStream
 from swath_training.runs.model import LoggedLine, Run, RunState, StopCause
 from swath_training.runs.rows import no_run
 from swath_training.runs.store import RunStore
 from swath_training.settings import TrainingSettings
-from swath_training.supervise.lease_manager import Tenure
+from swath_training.supervise.lease_manager import LeaseManager
 from swath_training.supervise.supervisor import Supervisor
 
 _log = structlog.get_logger("swath.training")
@@ -47,7 +47,7 @@ STOP_TEXT = (
     "Stop requested; training stops at the next batch/node boundary "
     "and the Train stream ends with TRAIN_STATUS_CANCELLED"
 )
-_FORGET_EVERY_S = 3600.0
+_RETENTION_INTERVAL_S = 3600.0
 
 
 class TrainingService:
@@ -62,7 +62,7 @@ class TrainingService:
         pipelines: Builds pipelines that come with a configuration.
         launcher: Starts workers.
         note: Makes a serialized TrainResponse of a status name and a text.
-        notices: What other replicas have written.
+        notifications: What other replicas have written.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class TrainingService:
         pipelines: Pipelines,
         launcher: Launcher,
         note: Callable[[str, str], bytes],
-        notices: Notices,
+        notifications: Notifications,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -85,17 +85,19 @@ class TrainingService:
         self._pipelines = pipelines
         self._launcher = launcher
         self._note = note
-        self._notices = notices
-        self._hearing: list[asyncio.Task[None]] = []
+        self._notifications = notifications
+        self._subscriptions_tasks: list[asyncio.Task[None]] = []
         self._log = EventLog(store)
-        self._lines = LineLog(store)
+        self._lines = LogStream(store)
         # A run goes on after the call that began it, and what ends it may be another's call.
         self.supervisor = Supervisor(
             settings, store, self._log, everyones(sessions), artifacts, launcher, note, workspace.shown_in
         )
         self._streams = Streams(self._log, store, settings.attach_window_s, self.supervisor.holds, self._abandoned)
         self._starting: set[str] = set()
-        self._tenure = Tenure(settings, store, self.supervisor, launcher.devices, self._take_charge, self._starting)
+        self._lease_manager = LeaseManager(
+            settings, store, self.supervisor, launcher.devices, self._take_over, self._starting
+        )
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._draining = False
         self._forgetting: asyncio.Task[None] | None = None
@@ -188,9 +190,9 @@ class TrainingService:
             if active.arguments_digest != arguments or active.pipeline_digest != session.pipeline_digest:
                 raise _busy(session)
             return self._streams.open(active)
-        unheard = await self._store.unheard(session.id, arguments, self._settings.attach_window_s)
-        if unheard is not None and _is_what_session_has(unheard, session):
-            return self._streams.open(unheard)
+        ended_undelivered = await self._store.ended_undelivered(session.id, arguments, self._settings.attach_window_s)
+        if ended_undelivered is not None and _is_what_session_has(ended_undelivered, session):
+            return self._streams.open(ended_undelivered)
         if session.pipeline_digest is None:
             raise PipelineMissing(NO_PIPELINE.replace("SetTrainRunConfig", "Train"))
         run = Run(
@@ -216,7 +218,7 @@ class TrainingService:
         device = await asyncio.to_thread(self._launcher.device_of, run.trainer, document.training)
         spec_digest = await self._artifacts.put(canonical(document))
         run = replace(run, spec_digest=spec_digest, device=device)
-        # Whatever ends this call on the way, the run is found again: see `Tenure.look`.
+        # Whatever ends this call on the way, the run is found again: see `LeaseManager.poll`.
         self._starting.add(run.id)
         try:
             return await self._begin_run(run, session, None if document == config else spec_digest)
@@ -302,22 +304,23 @@ class TrainingService:
 
     async def start(self) -> None:
         """Take up the runs that an earlier life of this replica left, and from now on those of others."""
-        self._hearing = [
-            asyncio.create_task(each.hear(self._notices)) for each in (self._log, self._lines, self._tenure)
+        self._subscriptions_tasks = [
+            asyncio.create_task(each.subscribe(self._notifications))
+            for each in (self._log, self._lines, self._lease_manager)
         ]
         self._streams.start()
-        await self._tenure.start()
+        await self._lease_manager.start()
         self._forgetting = asyncio.create_task(self._forget())
 
     async def drain(self) -> None:
         """Have runs write checkpoints and stop until the next start, then send their streams away."""
         self._draining = True
         # Charges last while workers write their checkpoints, which may take longer than a charge does.
-        self._tenure.retire()
+        self._lease_manager.retire()
         await self.supervisor.drain()
-        await self._tenure.stop()
+        await self._lease_manager.stop()
         try:
-            await self._store.charges.release()
+            await self._store.leases.release()
         except SwathError as error:
             _log.warning("runs wait until their charge lapses before others take them", error=error.message)
         self._log.cut()
@@ -326,16 +329,16 @@ class TrainingService:
     async def close(self) -> None:
         """Let go of everything; runs that still go on are left to the next process."""
         self._draining = True
-        await self._tenure.stop()
+        await self._lease_manager.stop()
         if self._forgetting is not None:
             self._forgetting.cancel()
             await asyncio.wait([self._forgetting])
         await self.supervisor.close()
         await self._streams.close()
         self._lines.cut()
-        await self._notices.close()
-        if self._hearing:
-            await asyncio.wait(self._hearing)
+        await self._notifications.close()
+        if self._subscriptions_tasks:
+            await asyncio.wait(self._subscriptions_tasks)
         await self._launcher.close()
         await self._store.close()
 
@@ -346,7 +349,7 @@ class TrainingService:
     async def _abandoned(self, run_id: str) -> None:
         await self.supervisor.stop(run_id, StopCause.ABANDONED)
 
-    async def _take_charge(self, run: Run) -> None:
+    async def _take_over(self, run: Run) -> None:
         """Go on with a run of another replica, or of an earlier life of this one."""
         self._streams.expect(run)
         self.supervisor.begin(await self._with_lease(run))
@@ -390,7 +393,7 @@ class TrainingService:
                     self._launcher.forget(gone)
             except Exception as error:
                 _log.warning("old runs were not forgotten; the next round tries again", error=str(error))
-            await asyncio.sleep(_FORGET_EVERY_S)
+            await asyncio.sleep(_RETENTION_INTERVAL_S)
 
 
 def _is_what_session_has(run: Run, session: Session) -> bool:

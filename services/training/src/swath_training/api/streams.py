@@ -11,15 +11,15 @@ from typing import Self
 import structlog
 
 from swath.errors import SwathError, restore
-from swath_training.api.subscribers import Audience
+from swath_training.api.subscribers import Subscribers
 from swath_training.runs.event_log import EventLog
 from swath_training.runs.model import Entry, Run
 from swath_training.runs.store import RunStore
 
 _log = structlog.get_logger("swath.training")
 
-_SAY_S = 0.1
-_AGAIN_S = 1.0
+_MIN_ANNOUNCE_INTERVAL_S = 0.1
+_RETRY_DELAY_S = 1.0
 
 
 class Streams:
@@ -46,30 +46,30 @@ class Streams:
         self._window_s = window_s
         self._holds = holds
         self._abandoned = abandoned
-        self.audience = Audience(window_s, self._abandon, self._save, self._noticed)
-        self._saying: asyncio.Task[None] | None = None
+        self.subscribers = Subscribers(window_s, self._abandon, self._save, self._follow_changed)
+        self._announcing: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to tell other replicas which of their runs are followed here."""
-        self._saying = asyncio.create_task(self._keep_saying())
+        self._announcing = asyncio.create_task(self._announce_followed())
 
     def open(self, run: Run, after_seq: int | None = None) -> Following:
         """Return a stream of a run's events after a number, or after the last one that any stream was given."""
         if after_seq is None:
-            return Following(self, run.id, max(run.delivered_seq, self.audience.delivered(run.id)))
+            return Following(self, run.id, max(run.delivered_seq, self.subscribers.delivered(run.id)))
         return Following(self, run.id, min(max(after_seq, 0), run.last_seq))
 
     def expect(self, run: Run) -> None:
         """Give a run of an earlier process the time in which its streams may come back."""
-        self.audience.expect(run.id, run.delivered_seq)
+        self.subscribers.expect(run.id, run.delivered_seq)
 
     async def close(self) -> None:
         """Send all streams away and finish writing down what they were given."""
-        if self._saying is not None:
-            self._saying.cancel()
-            await asyncio.wait([self._saying])
+        if self._announcing is not None:
+            self._announcing.cancel()
+            await asyncio.wait([self._announcing])
         self.log.cut()
-        await self.audience.close()
+        await self.subscribers.close()
 
     async def _abandon(self, run_id: str) -> None:
         try:
@@ -77,17 +77,17 @@ class Streams:
         except SwathError as error:
             # Else it would go on for ever: nobody is there to leave it.
             _log.warning("a run that nobody follows could not be stopped yet", run=run_id, error=error.message)
-            self.audience.expect(run_id, window_s=_AGAIN_S)
+            self.subscribers.expect(run_id, window_s=_RETRY_DELAY_S)
 
     async def _abandon_unless_followed(self, run_id: str) -> None:
         if not self._holds(run_id):
-            return self.audience.dismiss(run_id)
-        left = await self.store.charges.followed_for(run_id)
-        if run_id in self.audience.followed:
+            return self.subscribers.dismiss(run_id)
+        left = await self.store.leases.followed_for(run_id)
+        if run_id in self.subscribers.followed:
             return None
         if left > 0:
-            return self.audience.expect(run_id, window_s=left)
-        self.audience.dismiss(run_id)
+            return self.subscribers.expect(run_id, window_s=left)
+        self.subscribers.dismiss(run_id)
         return await self._abandoned(run_id)
 
     async def _save(self, run_id: str, seq: int) -> None:
@@ -96,19 +96,19 @@ class Streams:
         except SwathError as error:
             _log.warning("what a stream was given could not be written", run=run_id, error=error.message)
 
-    async def _noticed(self, run_id: str) -> None:
+    async def _follow_changed(self, run_id: str) -> None:
         if not self._holds(run_id):
-            await self._say([run_id])
+            await self._report_waiting([run_id])
 
-    async def _keep_saying(self) -> None:
+    async def _announce_followed(self) -> None:
         while True:
-            await asyncio.sleep(max(self._window_s / 3, _SAY_S))
-            await self._say([run_id for run_id in self.audience.followed if not self._holds(run_id)])
+            await asyncio.sleep(max(self._window_s / 3, _MIN_ANNOUNCE_INTERVAL_S))
+            await self._report_waiting([run_id for run_id in self.subscribers.followed if not self._holds(run_id)])
 
-    async def _say(self, run_ids: list[str]) -> None:
+    async def _report_waiting(self, run_ids: list[str]) -> None:
         if run_ids:
             try:
-                await self.store.charges.followed(run_ids, self._window_s)
+                await self.store.leases.followed(run_ids, self._window_s)
             except SwathError as error:
                 _log.warning("who follows which run could not be written", error=error.message)
 
@@ -126,7 +126,7 @@ class Following:
         self._open = True
         self.run_id = run_id
         self.seq = after_seq
-        streams.audience.enter(run_id)
+        streams.subscribers.enter(run_id)
 
     async def __aenter__(self) -> Self:
         return self
@@ -140,7 +140,7 @@ class Following:
         """Stop following."""
         if self._open:
             self._open = False
-            self._streams.audience.leave(self.run_id)
+            self._streams.subscribers.leave(self.run_id)
 
     async def events(self) -> AsyncGenerator[Entry]:
         """Yield events until the run is over.
@@ -154,15 +154,15 @@ class Following:
                     yield entry
                     # The consumer came back for more: it has handed this one on.
                     self.seq = entry.seq
-                    self._streams.audience.given(self.run_id, entry.seq)
-            await self._see_off()
+                    self._streams.subscribers.given(self.run_id, entry.seq)
+            await self._deliver_end()
         finally:
             self.close()
 
-    async def _see_off(self) -> None:
+    async def _deliver_end(self) -> None:
         """Note that everything was handed on, the end included, and raise what the run failed with."""
         await self._streams.store.delivered(self.run_id, self.seq, end=True)
-        self._streams.audience.dismiss(self.run_id)
+        self._streams.subscribers.dismiss(self.run_id)
         run = await self._streams.store.get(self.run_id)
         if run.code:
             raise restore(run.code, run.reason, run.message, run.details)

@@ -10,14 +10,14 @@ _LAG_S = 0.5
 
 
 @dataclass(eq=False)
-class _Attention:
+class _Subscription:
     followers: int = 0
     delivered: int = 0
     window: asyncio.TimerHandle | None = None
     saving: asyncio.TimerHandle | None = None
 
 
-class Audience:
+class Subscribers:
     """Counts followers, starts a run's window when the last one leaves, and writes down what was delivered.
 
     What is written lags behind what was given, never the other way round: after a crash of the server a follower may
@@ -27,7 +27,7 @@ class Audience:
         window_s: Seconds that a run goes on without a follower.
         abandoned: Called with a run's id when its window has passed.
         save: Writes down the last sequence number that a run's followers were given.
-        noticed: Called with a run's id when a follower comes or goes.
+        follow_changed: Called with a run's id when a follower comes or goes.
     """
 
     def __init__(
@@ -35,83 +35,83 @@ class Audience:
         window_s: float,
         abandoned: Callable[[str], Awaitable[object]],
         save: Callable[[str, int], Awaitable[None]],
-        noticed: Callable[[str], Awaitable[None]],
+        follow_changed: Callable[[str], Awaitable[None]],
     ) -> None:
         self._window_s = window_s
         self._abandoned = abandoned
         self._save = save
-        self._noticed = noticed
-        self._attention: dict[str, _Attention] = {}
+        self._follow_changed = follow_changed
+        self._subscriptions: dict[str, _Subscription] = {}
         self._tasks: set[asyncio.Task[object]] = set()
 
     @property
     def followed(self) -> list[str]:
         """Ids of the runs that somebody follows here."""
-        return [run_id for run_id, attention in self._attention.items() if attention.followers]
+        return [run_id for run_id, subscription in self._subscriptions.items() if subscription.followers]
 
     def expect(self, run_id: str, delivered: int = 0, window_s: float | None = None) -> None:
         """Give a run that nobody follows yet its window, or another one in seconds."""
-        attention = self._attention.setdefault(run_id, _Attention())
-        attention.delivered = max(attention.delivered, delivered)
-        if not attention.followers and attention.window is None:
+        subscription = self._subscriptions.setdefault(run_id, _Subscription())
+        subscription.delivered = max(subscription.delivered, delivered)
+        if not subscription.followers and subscription.window is None:
             loop = asyncio.get_running_loop()
             window_s = self._window_s if window_s is None else window_s
-            attention.window = loop.call_later(window_s, self._close_window, run_id, attention)
+            subscription.window = loop.call_later(window_s, self._close_window, run_id, subscription)
 
     def enter(self, run_id: str) -> None:
         """Count a follower in."""
-        attention = self._attention.setdefault(run_id, _Attention())
-        attention.followers += 1
-        if attention.window is not None:
-            attention.window.cancel()
-            attention.window = None
-        self._spawn(self._noticed(run_id))
+        subscription = self._subscriptions.setdefault(run_id, _Subscription())
+        subscription.followers += 1
+        if subscription.window is not None:
+            subscription.window.cancel()
+            subscription.window = None
+        self._spawn(self._follow_changed(run_id))
 
     def leave(self, run_id: str) -> None:
         """Count a follower out."""
-        attention = self._attention.get(run_id)
-        if attention is not None:
-            attention.followers -= 1
+        subscription = self._subscriptions.get(run_id)
+        if subscription is not None:
+            subscription.followers -= 1
             self.expect(run_id)
-            self._spawn(self._noticed(run_id))
+            self._spawn(self._follow_changed(run_id))
 
     def given(self, run_id: str, seq: int) -> None:
         """Note that a follower was given the event of this number."""
-        attention = self._attention.get(run_id)
-        if attention is None or seq <= attention.delivered:
+        subscription = self._subscriptions.get(run_id)
+        if subscription is None or seq <= subscription.delivered:
             return
-        attention.delivered = seq
-        if attention.saving is None:
-            attention.saving = asyncio.get_running_loop().call_later(_LAG_S, self._flush, run_id, attention)
+        subscription.delivered = seq
+        if subscription.saving is None:
+            subscription.saving = asyncio.get_running_loop().call_later(_LAG_S, self._flush, run_id, subscription)
 
     def delivered(self, run_id: str) -> int:
         """Return the last sequence number that any follower was given, 0 for none."""
-        attention = self._attention.get(run_id)
-        return attention.delivered if attention else 0
+        subscription = self._subscriptions.get(run_id)
+        return subscription.delivered if subscription else 0
 
     def dismiss(self, run_id: str) -> None:
         """Forget a run that is over."""
-        attention = self._attention.pop(run_id, None)
-        if attention is not None and attention.window is not None:
-            attention.window.cancel()
-        if attention is not None and attention.saving is not None:
-            attention.saving.cancel()
-            self._flush(run_id, attention)
+        subscription = self._subscriptions.pop(run_id, None)
+        if subscription is not None and subscription.window is not None:
+            subscription.window.cancel()
+        if subscription is not None and subscription.saving is not None:
+            subscription.saving.cancel()
+            self._flush(run_id, subscription)
 
     async def close(self) -> None:
         """Forget all runs and finish writing."""
-        for run_id in list(self._attention):
+        for run_id in list(self._subscriptions):
             self.dismiss(run_id)
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _close_window(self, run_id: str, attention: _Attention) -> None:
-        attention.window = None
+    def _close_window(self, run_id: str, subscription: _Subscription) -> None:
+        subscription.window = None
         self._spawn(self._abandoned(run_id))
 
-    def _flush(self, run_id: str, attention: _Attention) -> None:
-        attention.saving = None
-        self._spawn(self._save(run_id, attention.delivered))
+    def _flush(self, run_id: str, subscription: _Subscription) -> None:
+        subscription.saving = None
+        self._spawn(self._save(run_id, subscription.delivered))
 
     def _spawn(self, work: Awaitable[object]) -> None:
         task = asyncio.ensure_future(work)

@@ -31,10 +31,10 @@ _FORK_SERVER = forkserver.ForkServer()
 """Apart from multiprocessing's own, so that what else is forked in this process need not wait for torch, nor hold its
 memory. One a process: it takes seconds to start."""
 
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 
 _NUMBER_BYTES = 8
-_WORDS_BYTES = 2000
+_LAST_OUTPUT_BYTES = 2000
 
 
 class Worker(Protocol):
@@ -87,11 +87,11 @@ class Launcher(Protocol):
         """Return what this replica has for runs, None if it can start any run. Blocks: call it in a thread."""
         ...
 
-    def lanes(self, run: Run) -> Collection[str]:
+    def queue_keys(self, run: Run) -> Collection[str]:
         """Return what a run waits for: runs that share a lane run one after the other."""
         ...
 
-    async def start(self, run: Run, address: str, token: str, tell: Tell) -> Worker:
+    async def start(self, run: Run, address: str, token: str, tell: Notify) -> Worker:
         """Start the worker of a run's present attempt.
 
         Args:
@@ -152,7 +152,7 @@ class ForkLauncher:
 
     async def warm_up(self) -> None:
         # The fork server answers once it has imported what it must.
-        _, status = await self._fork(_Nothing())
+        _, status = await self._fork(_NoOp())
         await _exit_code(status)
 
     def device_of(self, trainer: Trainer, training: TrainingDocument | None) -> str:
@@ -161,24 +161,24 @@ class ForkLauncher:
     def devices(self) -> tuple[str, ...]:
         return devices()
 
-    def lanes(self, run: Run) -> Collection[str]:
+    def queue_keys(self, run: Run) -> Collection[str]:
         return set(devices_in(run.device))
 
-    async def start(self, run: Run, address: str, token: str, tell: Tell) -> Handle:
+    async def start(self, run: Run, address: str, token: str, tell: Notify) -> Handle:
         log = self._log(run)
         log.parent.mkdir(parents=True, exist_ok=True)
         processes = len(devices_in(run.device))
-        errand = _Errand(str(log), address, run.id, run.attempt, token, self._telemetry, processes)
-        pid, status = await self._fork(errand)
+        task = _ForkTask(str(log), address, run.id, run.attempt, token, self._telemetry, processes)
+        pid, status = await self._fork(task)
         handle = Handle.of(pid)
         self._exits[handle] = asyncio.create_task(_exit_code(status))
         return handle
 
-    async def _fork(self, errand: _Nothing | _Errand) -> tuple[int, int]:
+    async def _fork(self, task: _NoOp | _ForkTask) -> tuple[int, int]:
         """Have a process run an errand; return its id and the descriptor that its exit code comes through."""
         status, data = _FORK_SERVER.connect_to_new_process([])
         try:
-            _hand_over(data, errand)
+            _send_task(data, task)
             pid = await _number(status)
         except OSError:
             pid = None
@@ -207,7 +207,7 @@ class ForkLauncher:
     async def words(self, run: Run) -> str:
         try:
             with self._log(run).open("rb") as file:
-                file.seek(max(0, file.seek(0, os.SEEK_END) - _WORDS_BYTES))
+                file.seek(max(0, file.seek(0, os.SEEK_END) - _LAST_OUTPUT_BYTES))
                 return file.read().decode(errors="replace").strip()
         except OSError:
             return ""
@@ -227,7 +227,7 @@ class ForkLauncher:
         return self._logs / run.id / f"{run.attempt}.log"
 
 
-class _Nothing:
+class _NoOp:
     """Shows that the fork server forks."""
 
     def _bootstrap(self, parent_sentinel: int | None = None) -> int:
@@ -235,7 +235,7 @@ class _Nothing:
 
 
 @dataclass(frozen=True)
-class _Errand:
+class _ForkTask:
     """What the fork server's child unpickles and runs: the part of multiprocessing's protocol that `Process` plays."""
 
     log: str
@@ -264,10 +264,10 @@ class _Errand:
 
             arguments = (client.local(self.address), self.run_id, self.attempt, self.token, self.telemetry, lines)
             # Before there is a thread here: the others are forks of this process as it was forked itself.
-            seat, others = local_ranks.fork(self.processes)
-            if seat is not None and seat.rank:
-                return rank_worker.main(*arguments, seat)
-            return attempt.main(*arguments, seat, others)
+            rank_info, others = local_ranks.fork(self.processes)
+            if rank_info is not None and rank_info.rank:
+                return rank_worker.main(*arguments, rank_info)
+            return attempt.main(*arguments, rank_info, others)
         except BaseException:
             traceback.print_exc()
             return 1
@@ -276,10 +276,10 @@ class _Errand:
             sys.stderr.flush()
 
 
-def _hand_over(descriptor: int, errand: _Nothing | _Errand) -> None:
+def _send_task(descriptor: int, task: _NoOp | _ForkTask) -> None:
     with open(descriptor, "wb") as pipe:
         # The preparation is empty: no main module to import, no path to set.
-        pipe.write(pickle.dumps({}) + pickle.dumps(errand))
+        pipe.write(pickle.dumps({}) + pickle.dumps(task))
 
 
 async def _number(descriptor: int) -> int | None:

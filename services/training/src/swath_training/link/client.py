@@ -41,14 +41,14 @@ _FINAL_CODES = {
 }
 _MESSAGE_BYTES = 1 << 20
 _RETRY_S = 0.1
-_PATIENCE_S = 60.0
+_LOST_AFTER_S = 60.0
 _LATE_S = 1.0
 _LEAVE_S = 2.0
 # Between two messages of items, unless there are many or it is the last: each message is a commit at the service, and a
 # run with steps of milliseconds would have it write all the time.
-_ITEMS_EVERY_S = 0.05
+_ITEMS_INTERVAL_S = 0.05
 # Between two messages of log lines: how many lines there are is to be no burden.
-_LINES_EVERY_S = 0.5
+_LOG_LINES_INTERVAL_S = 0.5
 _ENDS = ("result", "failure", "stopped")
 _CHANNEL_OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -83,8 +83,8 @@ class WorkerLink:
         attempt: Its attempt.
         token: Proves that this is the worker of that attempt.
         process: Number of this process among the attempt's. Only 0 has more to say than Hello.
-        most_items: Unacknowledged items that are kept at most.
-        most_bytes: Bytes of them at most.
+        max_items: Unacknowledged items that are kept at most.
+        max_bytes: Bytes of them at most.
 
     Attributes:
         log: Takes log lines along, as a handler of `logging`.
@@ -98,8 +98,8 @@ class WorkerLink:
         token: str,
         process: int = 0,
         *,
-        most_items: int = 4096,
-        most_bytes: int = 32 << 20,
+        max_items: int = 4096,
+        max_bytes: int = 32 << 20,
     ) -> None:
         self.log = WorkerLog()
         self._connect = connect
@@ -111,8 +111,8 @@ class WorkerLink:
             host=os.uname().nodename,
             process=process,
         )
-        self._most_items = most_items
-        self._most_bytes = most_bytes
+        self._max_items = max_items
+        self._max_bytes = max_bytes
         self._changed = threading.Condition()
         self._kept: deque[pb.Item] = deque()
         self._kept_bytes = 0
@@ -121,7 +121,7 @@ class WorkerLink:
         self._stop: StopCause | None = None
         self._released = False
         self._leaving = False
-        self._lost_after_s = _PATIENCE_S
+        self._lost_after_s = _LOST_AFTER_S
         self._linked_at = time.monotonic()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._outgoing: asyncio.Event | None = None
@@ -141,7 +141,7 @@ class WorkerLink:
     def put(self, body: Body) -> None:
         """Send a body as the next item, as soon as there is room for it."""
         with self._changed:
-            self._changed.wait_for(lambda: len(self._kept) < self._most_items and self._kept_bytes < self._most_bytes)
+            self._changed.wait_for(lambda: len(self._kept) < self._max_items and self._kept_bytes < self._max_bytes)
             self._last_seq += 1
             message = item_message(Item(self._last_seq, body))
             self._kept.append(message)
@@ -157,7 +157,7 @@ class WorkerLink:
         """Wait until everything is on the service's disk and it has said so."""
         with self._changed:
             self._changed.wait_for(lambda: self._released)
-        self._thread.join(_PATIENCE_S)
+        self._thread.join(_LOST_AFTER_S)
 
     def leave(self) -> None:
         """Send what is there to be sent, and hang up: the run goes on in another attempt."""
@@ -174,7 +174,7 @@ class WorkerLink:
             while not self._done:
                 call = stub.Connect()
                 try:
-                    await self._converse(call)
+                    await self._run_call(call)
                 except grpc.aio.AioRpcError as error:
                     if error.code() in _FINAL_CODES:
                         _exit(REFUSED, f"the server refused the worker: {error.code().name}: {error.details()}")
@@ -192,7 +192,7 @@ class WorkerLink:
     def _done(self) -> bool:
         return self._released or self._leaving
 
-    async def _converse(self, call: grpc.aio.StreamStreamCall) -> None:
+    async def _run_call(self, call: grpc.aio.StreamStreamCall) -> None:
         await call.write(pb.ConnectRequest(hello=self._hello))
         first = await _read(call, self._lost_after_s)
         if first is None:
@@ -203,7 +203,7 @@ class WorkerLink:
         try:
             while (message := await _read(call, self._lost_after_s)) is not None:
                 self._linked_at = time.monotonic()
-                self._obey(message)
+                self._handle(message)
                 if self._released:
                     return
             self._linked_at = time.monotonic()
@@ -234,10 +234,10 @@ class WorkerLink:
             if self.log.last > logged and (leaving or ends or time.monotonic() >= lines_at):
                 lines = self.log.after(logged)
                 await call.write(lines_message(lines))
-                logged, lines_at = lines[-1].number, time.monotonic() + _LINES_EVERY_S
+                logged, lines_at = lines[-1].number, time.monotonic() + _LOG_LINES_INTERVAL_S
             if batch and (leaving or ends or more or time.monotonic() >= items_at):
                 await call.write(pb.ConnectRequest(items=pb.Items(items=batch)))
-                sent, items_at = batch[-1].seq, time.monotonic() + _ITEMS_EVERY_S
+                sent, items_at = batch[-1].seq, time.monotonic() + _ITEMS_INTERVAL_S
                 continue
             if leaving:
                 return await call.done_writing()
@@ -262,7 +262,7 @@ class WorkerLink:
                     return batch, True
         return batch, False
 
-    def _obey(self, message: pb.ConnectResponse) -> None:
+    def _handle(self, message: pb.ConnectResponse) -> None:
         match command_of(message):
             case Ack(seq=seq):
                 with self._changed:
@@ -289,7 +289,7 @@ class WorkerLink:
                 loop.call_soon_threadsafe(outgoing.set)
 
 
-async def _read(call: grpc.aio.StreamStreamCall, patience_s: float) -> pb.ConnectResponse | None:
+async def _read(call: grpc.aio.StreamStreamCall, timeout_s: float) -> pb.ConnectResponse | None:
     """Return the next message, None at the end.
 
     Raises:
@@ -299,7 +299,7 @@ async def _read(call: grpc.aio.StreamStreamCall, patience_s: float) -> pb.Connec
     reading = asyncio.ensure_future(call.read())
     try:
         # Whoever was held up itself has not seen yet what came meanwhile: that is read before it is missed.
-        for wait_s in (patience_s, _LATE_S):
+        for wait_s in (timeout_s, _LATE_S):
             await asyncio.wait({reading}, timeout=wait_s)
             if reading.done():
                 message = reading.result()

@@ -22,7 +22,7 @@ from swath_training.settings import TrainingSettings
 from swath_training.supervise.supervisor import Supervisor
 
 SERVICE = "swath.training.v1.WorkerLink"
-_HELLO_S = 10.0
+_HELLO_TIMEOUT_S = 10.0
 _MESSAGES_AHEAD = 64
 _LINES_AHEAD = 4096
 
@@ -56,40 +56,40 @@ class WorkerLinkServicer:
         self, requests: AsyncIterator[pb.ConnectRequest], context: grpc.aio.ServicerContext
     ) -> AsyncIterator[pb.ConnectResponse]:
         """Serve one link until either end leaves."""
-        first = await asyncio.wait_for(anext(requests), _HELLO_S)
+        first = await asyncio.wait_for(anext(requests), _HELLO_TIMEOUT_S)
         hello = hello_of(first)
         if hello.process:
-            welcome = await self._supervisor.introduce(hello)
+            welcome = await self._supervisor.welcome_rank(hello)
             await context.send_initial_metadata(call_metadata(welcome))
             yield self._welcome(welcome)
             return
-        line = _Line(min(self._settings.heartbeat_s, self._settings.worker_lost_s / 3))
-        welcome = await self._supervisor.welcome(hello, line)
-        line.acked = welcome.acked_seq
+        connection = _Connection(min(self._settings.heartbeat_s, self._settings.worker_lost_s / 3))
+        welcome = await self._supervisor.welcome(hello, connection)
+        connection.acked = welcome.acked_seq
         with part_of(welcome.traceparent, session=welcome.session_id):
-            reader = asyncio.create_task(self._read(requests, hello, line))
+            reader = asyncio.create_task(self._read(requests, hello, connection))
         try:
             await context.send_initial_metadata(call_metadata(welcome))
             yield self._welcome(welcome)
-            while (command := await line.next()) is not None:
+            while (command := await connection.next()) is not None:
                 yield command_message(command)
         finally:
             reader.cancel()
             with suppress(asyncio.CancelledError):
                 await reader
-            self._supervisor.hung_up(hello.run_id, line)
+            self._supervisor.disconnected(hello.run_id, connection)
 
     def _welcome(self, welcome: Welcome) -> pb.ConnectResponse:
         welcome = replace(welcome, artifacts=self._artifacts, workspace=self._workspace)
         return welcome_message(welcome, self._settings.heartbeat_s, self._settings.worker_lost_s)
 
-    async def _read(self, requests: AsyncIterator[pb.ConnectRequest], hello: Hello, line: _Line) -> None:
+    async def _read(self, requests: AsyncIterator[pb.ConnectRequest], hello: Hello, connection: _Connection) -> None:
         """Take in what the worker says; a full queue holds the worker back through the stream's flow control."""
         arrived: asyncio.Queue[_Parcel | None] = asyncio.Queue(_MESSAGES_AHEAD)
-        writer = asyncio.create_task(self._write(arrived, hello, line))
+        writer = asyncio.create_task(self._write(arrived, hello, connection))
         try:
             async for message in requests:
-                self._supervisor.heard(hello.run_id, hello.attempt)
+                self._supervisor.heartbeat(hello.run_id, hello.attempt)
                 match message.WhichOneof("message"):
                     case "items":
                         await arrived.put(([item_of(item) for item in message.items.items], []))
@@ -97,13 +97,13 @@ class WorkerLinkServicer:
                         await arrived.put(([], lines_of(message.lines)))
             await arrived.put(None)
             await writer
-            line.hang_up(None)
+            connection.close(None)
         except SwathError as error:
-            line.hang_up(error)
+            connection.close(error)
         finally:
             writer.cancel()
 
-    async def _write(self, arrived: asyncio.Queue[_Parcel | None], hello: Hello, line: _Line) -> None:
+    async def _write(self, arrived: asyncio.Queue[_Parcel | None], hello: Hello, connection: _Connection) -> None:
         """Bring to disk what has arrived while the last commit was under way, then acknowledge it."""
         lines: list[Line] = []
         try:
@@ -119,24 +119,24 @@ class WorkerLinkServicer:
                         lines += more[1]
                 # In one commit, and lines first: a run that is over has all of them. That they cannot be written is no
                 # reason to hold the run up.
-                kept, _ = await asyncio.gather(self._keep(hello, lines), self._receive(hello, line, items))
+                kept, _ = await asyncio.gather(self._keep(hello, lines), self._receive(hello, connection, items))
                 lines = [] if kept else lines[-_LINES_AHEAD:]
                 if ended:
                     return
         except SwathError as error:
-            line.hang_up(error)
+            connection.close(error)
 
     async def _keep(self, hello: Hello, lines: list[Line]) -> bool:
         return not lines or await self._supervisor.keep(hello.run_id, hello.attempt, lines)
 
-    async def _receive(self, hello: Hello, line: _Line, items: list[Item]) -> None:
+    async def _receive(self, hello: Hello, connection: _Connection, items: list[Item]) -> None:
         if items:
             await self._supervisor.receive(hello.run_id, hello.attempt, items)
-            line.acked = items[-1].seq
-            line.send(Ack(line.acked))
+            connection.acked = items[-1].seq
+            connection.send(Ack(connection.acked))
 
 
-class _Line:
+class _Connection:
     """Commands on their way to one worker.
 
     Args:
@@ -155,7 +155,7 @@ class _Line:
     def send(self, command: Command) -> None:
         self._commands.put_nowait(command)
 
-    def hang_up(self, error: SwathError | None) -> None:
+    def close(self, error: SwathError | None) -> None:
         self._commands.put_nowait(error)
 
     async def next(self) -> Command | None:

@@ -30,19 +30,19 @@ class WorkerLog(logging.Handler):
 
     Args:
         facts: What all of its lines say besides.
-        most_bytes: Bytes of lines that are kept at most.
+        max_bytes: Bytes of lines that are kept at most.
 
     Attributes:
         shown: Gives a text with the paths in it as clients know them.
         arrived: Called when there is a line to send, in whichever thread.
     """
 
-    def __init__(self, facts: Mapping[str, str] = MappingProxyType({}), *, most_bytes: int = 256 << 10) -> None:
+    def __init__(self, facts: Mapping[str, str] = MappingProxyType({}), *, max_bytes: int = 256 << 10) -> None:
         super().__init__()
         self.shown: Callable[[str], str] = str
         self.arrived: Callable[[], None] = lambda: None
         self._facts = facts
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
         self._kept: deque[bytes] = deque()
         self._bytes = 0
         self._count = 0
@@ -65,7 +65,7 @@ class WorkerLog(logging.Handler):
             self._count += 1
             self._kept.append(payload)
             self._bytes += len(payload)
-            while self._bytes > self._most_bytes:
+            while self._bytes > self._max_bytes:
                 self._bytes -= len(self._kept.popleft())
         self.arrived()
 

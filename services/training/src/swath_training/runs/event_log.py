@@ -13,7 +13,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from swath.errors import RunNotFound, SwathError, Unavailable
-from swath.storage.sql.notifications import Notices
+from swath.storage.sql.notifications import Notifications
 from swath_training.runs.items import Item
 from swath_training.runs.model import Entry, Run, RunState
 from swath_training.runs.store import MOVED, RunStore, Written
@@ -125,9 +125,9 @@ class EventLog:
             if not feed.followers and self._feeds.get(run_id) is feed:
                 del self._feeds[run_id]
 
-    async def hear(self, notices: Notices) -> None:
+    async def subscribe(self, notifications: Notifications) -> None:
         """Take in what other replicas append to logs that are followed here, until the notices end."""
-        async with aclosing(notices.subscribe(MOVED)) as arrived:
+        async with aclosing(notifications.subscribe(MOVED)) as arrived:
             async for told in arrived:
                 if told is None:
                     await self._look_again()

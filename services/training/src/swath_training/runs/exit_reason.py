@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 
-def obituary(code: int | None, words: str) -> str:
+def exit_reason(code: int | None, words: str) -> str:
     """Return one text with a worker's exit code (negative: the signal) and the last that it wrote."""
     if code is None:
         how = "it was gone when the server looked for it"

@@ -16,7 +16,7 @@ from swath_training.runs.tables import RUNS, run_of
 _r = RUNS.c
 
 
-class Charges:
+class Leases:
     """Takes runs into this replica's charge, keeps them there, and lets them go.
 
     A charge is a lease by the database's clock: a holder that is gone or frozen stops renewing it, and another replica

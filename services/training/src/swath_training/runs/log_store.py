@@ -8,7 +8,7 @@ from sqlalchemy import Connection, delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from swath.storage.sql.engine import GroupWriter, run
-from swath.storage.sql.notifications import notice
+from swath.storage.sql.notifications import notify
 from swath_training.runs.items import Line
 from swath_training.runs.model import LoggedLine
 from swath_training.runs.rows import change, run_row
@@ -25,21 +25,21 @@ _PAGE = 32
 _LARGEST_NUMBER = 2**63 - 1
 
 
-class Lines:
+class LogStore:
     """Keeps the last lines of each run.
 
     Args:
         engine: The training service's database.
         writer: Its group writer.
         holder: Name of this replica: others write nothing of its runs.
-        most_bytes: Bytes of a run's lines that are kept.
+        max_bytes: Bytes of a run's lines that are kept.
     """
 
-    def __init__(self, engine: AsyncEngine, writer: GroupWriter, holder: str, most_bytes: int) -> None:
+    def __init__(self, engine: AsyncEngine, writer: GroupWriter, holder: str, max_bytes: int) -> None:
         self._engine = engine
         self._writer = writer
         self._holder = holder
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
 
     async def append(self, run_id: str, attempt: int, lines: Sequence[Line]) -> None:
         """Write lines down that are new to a run; where there is no room any more, older ones go.
@@ -61,17 +61,17 @@ class Lines:
                     new.append({"run_id": run_id, "number": number, "attempt": attempt, "payload": line.payload})
             if new:
                 connection.execute(insert(LINES), new)
-                if size > self._most_bytes:
+                if size > self._max_bytes:
                     size = self._trim(connection, run_id)
                 change(connection, run, line_number=number, line_bytes=size)
-                notice(connection, LOGGED, run_id)
+                notify(connection, LOGGED, run_id)
 
         await self._writer.write(work)
 
     def _trim(self, connection: Connection, run_id: str) -> int:
         """Remove a run's oldest lines; return the size of what is left, which is never nothing."""
         # With some room, so that not each line that follows has one removed.
-        most = self._most_bytes * 7 // 8
+        most = self._max_bytes * 7 // 8
         left = 0
         newest_first = (
             select(LINES.c.number, func.length(LINES.c.payload))

@@ -7,13 +7,13 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from swath.errors import Unavailable
-from swath.storage.sql.notifications import Notices
+from swath.storage.sql.notifications import Notifications
 from swath_training.runs.log_store import LOGGED
 from swath_training.runs.model import LoggedLine
 from swath_training.runs.store import MOVED, RunStore
 
 
-class LineLog:
+class LogStream:
     """Lets any number follow the lines of runs.
 
     Args:
@@ -57,12 +57,12 @@ class LineLog:
             if not followers and self._followers.get(run_id) is followers:
                 del self._followers[run_id]
 
-    async def hear(self, notices: Notices) -> None:
+    async def subscribe(self, notifications: Notifications) -> None:
         """Wake followers when a run has new lines or is over, at whichever replica, until the notices end."""
-        await asyncio.gather(*[self._hear(notices, channel) for channel in (LOGGED, MOVED)])
+        await asyncio.gather(*[self._subscribe(notifications, channel) for channel in (LOGGED, MOVED)])
 
-    async def _hear(self, notices: Notices, channel: str) -> None:
-        async with aclosing(notices.subscribe(channel)) as arrived:
+    async def _subscribe(self, notifications: Notifications, channel: str) -> None:
+        async with aclosing(notifications.subscribe(channel)) as arrived:
             async for told in arrived:
                 if told is None:
                     self._wake_all()

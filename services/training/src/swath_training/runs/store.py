@@ -15,16 +15,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from swath.errors import AttemptFenced, RunQuota
 from swath.sessions.quotas import exceeded
 from swath.storage.sql.engine import GroupWriter, now, run
-from swath.storage.sql.notifications import notice
+from swath.storage.sql.notifications import notify
 from swath_training.runs.items import Checkpoint, Item
-from swath_training.runs.leases import Charges
-from swath_training.runs.log_store import ROW_BYTES, Lines
+from swath_training.runs.leases import Leases
+from swath_training.runs.log_store import ROW_BYTES, LogStore
 from swath_training.runs.model import OVER, WORKING, Entry, Run, RunState, StopCause
 from swath_training.runs.rows import Written, append, change, record, run_row
 from swath_training.runs.tables import CHECKPOINTS, EVENTS, RUNS, SCHEMA, STOPS, run_of
 
 # What the column holds: there is nothing after it.
-_MOST_SEQ = 2**31 - 1
+_MAX_SEQ = 2**31 - 1
 
 _FORGET_RUNS = 100
 _FORGET_ROWS = 20_000
@@ -56,8 +56,8 @@ class RunStore:
         self._holder = holder
         self._lease_s = lease_s
         self._writer = GroupWriter(engine)
-        self.charges = Charges(engine, self._writer, holder, lease_s)
-        self.lines = Lines(engine, self._writer, holder, log_bytes)
+        self.leases = Leases(engine, self._writer, holder, lease_s)
+        self.lines = LogStore(engine, self._writer, holder, log_bytes)
 
     async def prepare(self) -> None:
         """Make sure of the tables.
@@ -91,7 +91,7 @@ class RunStore:
         found = await self._runs(RUNS.c.session_id == session_id, newest=True)
         return found[0] if found else None
 
-    async def unheard(self, session_id: str, arguments_digest: str, window_s: float) -> Run | None:
+    async def ended_undelivered(self, session_id: str, arguments_digest: str, window_s: float) -> Run | None:
         """Return the session's last run if it had these arguments and ended within the window with nobody there."""
         latest = await self.latest(session_id)
         recent = await self._runs(
@@ -107,7 +107,7 @@ class RunStore:
         """Return events of a run's log after a sequence number, in order."""
         query = (
             select(EVENTS.c.seq, EVENTS.c.payload)
-            .where(EVENTS.c.run_id == run_id, EVENTS.c.seq > min(after_seq, _MOST_SEQ))
+            .where(EVENTS.c.run_id == run_id, EVENTS.c.seq > min(after_seq, _MAX_SEQ))
             .order_by(EVENTS.c.seq)
             .limit(limit)
         )
@@ -244,7 +244,7 @@ class RunStore:
         run = run_row(connection, run_id)
         if run.state.over or run.state is RunState.ENDING or run.stop is not None:
             return run
-        notice(connection, STOPPED, run_id)
+        notify(connection, STOPPED, run_id)
         state = RunState.STOPPING if run.state is RunState.RUNNING else run.state
         return change(connection, run, state=state, stop=cause)
 
@@ -253,7 +253,7 @@ class RunStore:
 
         def work(connection: Connection) -> Written:
             run = self._held(connection, run_id)
-            return Written(run) if run.state.over else _told(connection, append(connection, run, [(None, payload)]))
+            return Written(run) if run.state.over else _notified(connection, append(connection, run, [(None, payload)]))
 
         return await self._writer.write(work)
 
@@ -282,7 +282,7 @@ class RunStore:
                 return Written(run)
             written = append(connection, run, [(None, final)] if final else [])
             ended = change(connection, run, state=state, finished_at=now(), final=None)
-            notice(connection, MOVED, f"{run_id} {written.run.last_seq} {state}")
+            notify(connection, MOVED, f"{run_id} {written.run.last_seq} {state}")
             return Written(ended, written.entries)
 
         return await self._writer.write(work)
@@ -360,7 +360,7 @@ class RunStore:
             run = self._held(connection, run_id)
             if run.attempt != attempt or run.state not in WORKING:
                 raise fenced(run, attempt)
-            return _told(connection, record(connection, run, [item for item in items if item.seq > run.item_seq]))
+            return _notified(connection, record(connection, run, [item for item in items if item.seq > run.item_seq]))
 
         return await self._writer.write(work)
 
@@ -380,10 +380,10 @@ class RunStore:
         return run
 
 
-def _told(connection: Connection, written: Written) -> Written:
+def _notified(connection: Connection, written: Written) -> Written:
     """Have the followers at other replicas told of what a write added to a log."""
     if written.entries:
-        notice(connection, MOVED, f"{written.run.id} {written.run.last_seq}")
+        notify(connection, MOVED, f"{written.run.id} {written.run.last_seq}")
     return written
 
 

@@ -11,15 +11,15 @@ class DeviceQueue:
     """Lines of runs, one a device. The run at the head of a line has the device."""
 
     def __init__(self) -> None:
-        self._lines: defaultdict[str, list[Place]] = defaultdict(list)
+        self._lines: defaultdict[str, list[Ticket]] = defaultdict(list)
 
-    def enter(self, run_id: str, devices: Collection[str]) -> Place:
+    def enter(self, run_id: str, devices: Collection[str]) -> Ticket:
         """Put a run at the end of the lines of all devices that it needs."""
         # In all at once: of two runs that need the same devices one is first in each line.
-        place = Place(self, run_id, frozenset(devices))
-        for device in place.devices:
-            self._lines[device].append(place)
-        return place
+        ticket = Ticket(self, run_id, frozenset(devices))
+        for device in ticket.devices:
+            self._lines[device].append(ticket)
+        return ticket
 
     def idle(self, devices: Iterable[str]) -> set[str]:
         """Return those of some devices that no run has or waits for."""
@@ -29,19 +29,19 @@ class DeviceQueue:
         """Return how many runs wait for each device that was ever asked for."""
         return {device: max(0.0, len(line) - 1.0) for device, line in list(self._lines.items())}
 
-    def _position(self, place: Place) -> int:
-        return max(self._lines[device].index(place) for device in place.devices)
+    def _position(self, ticket: Ticket) -> int:
+        return max(self._lines[device].index(ticket) for device in ticket.devices)
 
-    def _leave(self, place: Place) -> None:
-        for device in place.devices:
+    def _leave(self, ticket: Ticket) -> None:
+        for device in ticket.devices:
             line = self._lines[device]
-            if place in line:
-                line.remove(place)
+            if ticket in line:
+                line.remove(ticket)
                 for other in line:
                     other.moved.set()
 
 
-class Place:
+class Ticket:
     """Where a run stands in line.
 
     Attributes:

@@ -18,7 +18,7 @@ CANCELLED_TEXT = "Training cancelled; the pipeline holds the state of the last c
 _log = structlog.get_logger("swath.training")
 
 
-class Endings:
+class Finalizer:
     """Ends runs. Every step can be done again by another process if this one dies in between.
 
     Args:

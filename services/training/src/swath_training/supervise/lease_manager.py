@@ -9,7 +9,7 @@ from contextlib import aclosing, suppress
 import structlog
 
 from swath.errors import RunNotFound, SwathError
-from swath.storage.sql.notifications import Notices
+from swath.storage.sql.notifications import Notifications
 from swath_training.runs.model import Run
 from swath_training.runs.store import STOPPED, RunStore
 from swath_training.settings import TrainingSettings
@@ -18,7 +18,7 @@ from swath_training.supervise.supervisor import Supervisor
 _log = structlog.get_logger("swath.training")
 
 
-class Tenure:
+class LeaseManager:
     """Renews charges, and looks for runs that nobody cares for.
 
     Args:
@@ -50,7 +50,7 @@ class Tenure:
 
     async def start(self) -> None:
         """Take up the runs of this replica's life before a restart, then go on in the background."""
-        await self._take_up(await self._store.charges.renew())
+        await self._take_up(await self._store.leases.renew())
         self._task = asyncio.create_task(self._keep())
 
     def retire(self) -> None:
@@ -65,19 +65,19 @@ class Tenure:
                 await self._task
             self._task = None
 
-    async def hear(self, notices: Notices) -> None:
+    async def subscribe(self, notifications: Notifications) -> None:
         """Pass stops on that were asked for at other replicas, until the notices end."""
-        async with aclosing(notices.subscribe(STOPPED)) as arrived:
+        async with aclosing(notifications.subscribe(STOPPED)) as arrived:
             async for run_id in arrived:
                 # What went unheard, the next round shows.
                 if run_id is not None and self._supervisor.holds(run_id):
                     with suppress(SwathError):
                         self._supervisor.tell(await self._store.get(run_id))
 
-    async def look(self) -> None:
+    async def poll(self) -> None:
         """Do one round."""
         before = self._supervisor.runs
-        held = await self._store.charges.renew()
+        held = await self._store.leases.renew()
         for run in held:
             self._supervisor.tell(run)
         for run_id in before.difference(run.id for run in held):
@@ -89,7 +89,7 @@ class Tenure:
         await self._take_up(run for run in held if run.id not in before)
         # Known once torch is imported, which the service does while it warms up.
         mine = await asyncio.to_thread(self._devices)
-        adopted = await self._store.charges.adopt(mine, self._supervisor.idle(mine or ()))
+        adopted = await self._store.leases.adopt(mine, self._supervisor.idle(mine or ()))
         for run in adopted:
             _log.info("a run of another replica is taken over", run=run.id, attempt=run.attempt, state=run.state)
         await self._take_up(adopted)
@@ -115,8 +115,8 @@ class Tenure:
 
     async def _keep(self) -> None:
         while True:
-            await asyncio.sleep(self._settings.look_s)
+            await asyncio.sleep(self._settings.poll_interval_s)
             try:
-                await self.look()
+                await self.poll()
             except Exception as error:
                 _log.warning("charges of runs are not renewed for a while", error=str(error))

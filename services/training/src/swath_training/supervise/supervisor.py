@@ -28,20 +28,20 @@ from swath.sessions.model import Sessions
 from swath.storage import ArtifactStore
 from swath_training.launch.fork import Launcher, Worker
 from swath_training.runs.event_log import EventLog
-from swath_training.runs.exit_reason import obituary
+from swath_training.runs.exit_reason import exit_reason
 from swath_training.runs.items import Hello, Item, Line, Release, Stop, Welcome
 from swath_training.runs.model import WORKING, Run, RunState, StopCause
 from swath_training.runs.store import RunStore, fenced
 from swath_training.settings import TrainingSettings
-from swath_training.supervise.active_run import Ward, WorkerLine
-from swath_training.supervise.device_queue import DeviceQueue, Place
-from swath_training.supervise.finalizer import Endings
+from swath_training.supervise.active_run import ActiveRun, WorkerConnection
+from swath_training.supervise.device_queue import DeviceQueue, Ticket
+from swath_training.supervise.finalizer import Finalizer
 
 _log = structlog.get_logger("swath.training")
 
 _EXIT_S = 5.0
 _LAST_ITEMS_S = 2.0
-_AGAIN_S = 1.0
+_RETRY_DELAY_S = 1.0
 _AWAY = (Unavailable, StorageRefused, StorageDenied)
 """What a store says that is away, full or locked up: somebody will see to it, and the run goes on then."""
 
@@ -75,12 +75,12 @@ class Supervisor:
         self._store = store
         self._log = log
         self._artifacts = artifacts
-        self._endings = Endings(store, log, sessions, note)
+        self._finalizer = Finalizer(store, log, sessions, note)
         self._launcher = launcher
         self._note = note
         self._shown = shown
         self._queue = DeviceQueue()
-        self._wards: dict[str, Ward] = {}
+        self._active_runs: dict[str, ActiveRun] = {}
         self._notes: set[asyncio.Task[None]] = set()
         self._draining = False
         self._drained_at = 0.0
@@ -91,27 +91,27 @@ class Supervisor:
 
     def begin(self, run: Run) -> None:
         """Take charge of a run that is queued, or that an earlier process of this service had in charge."""
-        ward = Ward(run.id, run.session_id, run.attempt, run.state, run.stop, stop_at=_now())
-        self._wards[run.id] = ward
-        place = self._queue.enter(run.id, self._launcher.lanes(run))
-        ward.task = asyncio.create_task(self._drive(ward, run, place), name=f"run {run.id}")
+        active = ActiveRun(run.id, run.session_id, run.attempt, run.state, run.stop, stop_at=_now())
+        self._active_runs[run.id] = active
+        ticket = self._queue.enter(run.id, self._launcher.queue_keys(run))
+        active.task = asyncio.create_task(self._drive(active, run, ticket), name=f"run {run.id}")
 
     async def stop(self, run_id: str, cause: StopCause) -> None:
         """Ask a run to stop, in whosever charge it is; what is over stays as it is. The first cause counts."""
         self.tell(await self._store.ask_stop(run_id, cause))
 
-    def _pass_on(self, ward: Ward, cause: StopCause) -> None:
-        if ward.stop is not None:
+    def _pass_on(self, active: ActiveRun, cause: StopCause) -> None:
+        if active.stop is not None:
             return
-        ward.stop = cause
-        ward.stop_at = _now()
-        if ward.line is not None:
-            ward.line.send(Stop(cause))
-        ward.stirred.set()
+        active.stop = cause
+        active.stop_at = _now()
+        if active.connection is not None:
+            active.connection.send(Stop(cause))
+        active.changed.set()
 
     def holds(self, run_id: str) -> bool:
         """Whether a run is in charge here."""
-        return run_id in self._wards
+        return run_id in self._active_runs
 
     def idle(self, devices: Iterable[str]) -> set[str]:
         """Return those of some devices that no run has or waits for."""
@@ -124,61 +124,61 @@ class Supervisor:
     @property
     def runs(self) -> set[str]:
         """Ids of the runs in charge here."""
-        return set(self._wards)
+        return set(self._active_runs)
 
     def tell(self, run: Run) -> None:
         """Take note of a stop that another replica wrote down for a run."""
-        ward = self._wards.get(run.id)
-        if ward is not None and run.stop is not None and run.state is not RunState.ENDING:
-            self._pass_on(ward, run.stop)
+        active = self._active_runs.get(run.id)
+        if active is not None and run.stop is not None and run.state is not RunState.ENDING:
+            self._pass_on(active, run.stop)
 
     def lose(self, run_id: str) -> None:
         """Let go of a run that another replica has taken over; what its worker here still says is refused."""
-        ward = self._wards.get(run_id)
-        if ward is not None and ward.task is not None:
+        active = self._active_runs.get(run_id)
+        if active is not None and active.task is not None:
             _log.warning("a run was taken over by another replica", run=run_id)
-            if ward.worker is not None:
-                ward.worker.kill()
-            ward.task.cancel()
+            if active.worker is not None:
+                active.worker.kill()
+            active.task.cancel()
 
     def sessions(self) -> set[str]:
         """Return the ids of the sessions whose runs are in charge here."""
-        return {ward.session_id for ward in self._wards.values()}
+        return {active.session_id for active in self._active_runs.values()}
 
     async def close_session(self, session_id: str) -> None:
         """End the session's run at once; its memory is free when this returns."""
-        wards = [ward for ward in self._wards.values() if ward.session_id == session_id]
-        for ward in wards:
-            ward.stop = ward.stop or StopCause.SESSION_CLOSED
-            ward.stop_at = -self._settings.stop_grace_s  # nobody needs its checkpoint: no grace
-            ward.stirred.set()
-        await _wait([ward.task for ward in wards if ward.task], _EXIT_S)
+        active_runs = [active for active in self._active_runs.values() if active.session_id == session_id]
+        for active in active_runs:
+            active.stop = active.stop or StopCause.SESSION_CLOSED
+            active.stop_at = -self._settings.stop_grace_s  # nobody needs its checkpoint: no grace
+            active.changed.set()
+        await _wait([active.task for active in active_runs if active.task], _EXIT_S)
 
     async def drain(self) -> None:
         """Have workers write checkpoints and exit; their runs stay queued for the next start."""
         self._draining = True
         self._drained_at = _now()
-        for ward in self._wards.values():
-            if ward.line is not None:
-                ward.line.send(Stop(StopCause.DRAIN))
-            ward.stirred.set()
-        tasks = [ward.task for ward in self._wards.values() if ward.task]
+        for active in self._active_runs.values():
+            if active.connection is not None:
+                active.connection.send(Stop(StopCause.DRAIN))
+            active.changed.set()
+        tasks = [active.task for active in self._active_runs.values() if active.task]
         await _wait(tasks, self._settings.drain_s + _EXIT_S)
 
     async def close(self) -> None:
         """Let go of all runs and workers as they are, as a process that dies does."""
         self._draining = True
-        wards = list(self._wards.values())
-        for ward in wards:
-            if ward.task is not None:
-                ward.task.cancel()
-            if ward.line is not None:
-                ward.line.hang_up(Unavailable("the server goes away"))
-        await _wait([ward.task for ward in wards if ward.task], _EXIT_S)
+        active_runs = list(self._active_runs.values())
+        for active in active_runs:
+            if active.task is not None:
+                active.task.cancel()
+            if active.connection is not None:
+                active.connection.close(Unavailable("the server goes away"))
+        await _wait([active.task for active in active_runs if active.task], _EXIT_S)
 
     # What workers ask for
 
-    async def welcome(self, hello: Hello, line: WorkerLine) -> Welcome:
+    async def welcome(self, hello: Hello, connection: WorkerConnection) -> Welcome:
         """Take the link of a worker.
 
         Raises:
@@ -186,16 +186,16 @@ class Supervisor:
             Denied: The token is not that of the attempt.
             AttemptFenced: The attempt is over.
         """
-        ward, welcome = await self._welcome(hello)
-        if ward.line is not None:
-            ward.line.hang_up(None)
-        ward.line, ward.dialled = line, True
-        ward.heard_at = _now()
-        ward.stirred.set()
+        active, welcome = await self._welcome(hello)
+        if active.connection is not None:
+            active.connection.close(None)
+        active.connection, active.dialled = connection, True
+        active.last_heartbeat_at = _now()
+        active.changed.set()
         # Without a wait since the Welcome was made: a stop that comes now finds the line, one of before is in there.
         return welcome
 
-    async def introduce(self, hello: Hello) -> Welcome:
+    async def welcome_rank(self, hello: Hello) -> Welcome:
         """Tell another process of a worker what the attempt is.
 
         Raises:
@@ -203,18 +203,18 @@ class Supervisor:
         """
         return (await self._welcome(hello))[1]
 
-    async def _welcome(self, hello: Hello) -> tuple[Ward, Welcome]:
+    async def _welcome(self, hello: Hello) -> tuple[ActiveRun, Welcome]:
         run = await self._store.get(hello.run_id)
-        ward = self._wards.get(run.id)
-        if ward is None or run.attempt != hello.attempt or run.state not in WORKING:
+        active = self._active_runs.get(run.id)
+        if active is None or run.attempt != hello.attempt or run.state not in WORKING:
             raise fenced(run, hello.attempt)
         if not hmac.compare_digest(_digest(hello.token), run.token_digest):
             raise Denied(f"the token is not that of attempt {hello.attempt} of run {run.id}")
         spec = await self._artifacts.get(run.spec_digest)
         checkpoint = await self._store.checkpoint(run.id)
-        if ward.attempt != hello.attempt:
+        if active.attempt != hello.attempt:
             raise fenced(run, hello.attempt)
-        return ward, Welcome(
+        return active, Welcome(
             trainer=run.trainer,
             trainrun=spec,
             pipeline_digest=run.pipeline_digest,
@@ -222,7 +222,7 @@ class Supervisor:
             checkpoint_digest=checkpoint.digest if checkpoint else None,
             device=run.device,
             acked_seq=run.item_seq,
-            stop=StopCause.DRAIN if self._draining else ward.stop,
+            stop=StopCause.DRAIN if self._draining else active.stop,
             logged=run.line_number,
             session_id=run.session_id,
             traceparent=run.traceparent,
@@ -236,60 +236,60 @@ class Supervisor:
         """
         run = await self._log.record(run_id, attempt, items)
         self.events += len(items)
-        ward = self._wards.get(run_id)
-        if ward is not None:
-            ward.state = run.state
+        active = self._active_runs.get(run_id)
+        if active is not None:
+            active.state = run.state
             if run.state not in WORKING:
-                ward.stirred.set()
+                active.changed.set()
 
     async def keep(self, run_id: str, attempt: int, lines: Sequence[Line]) -> bool:
         """Write down what a worker has logged, if that can be; whether it could."""
         try:
             await self._store.lines.append(run_id, attempt, lines)
         except SwathError as error:
-            _log.warning("log lines of a worker are not written yet", run=run_id, cause=error.message)
+            _log.warning("log lines of a worker are not written yet", run=run_id, error=error.message)
             return False
         return True
 
-    def heard(self, run_id: str, attempt: int) -> None:
+    def heartbeat(self, run_id: str, attempt: int) -> None:
         """Note a sign of life."""
-        ward = self._wards.get(run_id)
-        if ward is not None and ward.attempt == attempt:
-            ward.heard_at = _now()
+        active = self._active_runs.get(run_id)
+        if active is not None and active.attempt == attempt:
+            active.last_heartbeat_at = _now()
 
-    def hung_up(self, run_id: str, line: WorkerLine) -> None:
+    def disconnected(self, run_id: str, connection: WorkerConnection) -> None:
         """Note that a worker's link is gone."""
-        ward = self._wards.get(run_id)
-        if ward is not None and ward.line is line:
-            ward.line = None
-            ward.stirred.set()
+        active = self._active_runs.get(run_id)
+        if active is not None and active.connection is connection:
+            active.connection = None
+            active.changed.set()
 
     # The life of a run
 
-    async def _drive(self, ward: Ward, run: Run, place: Place) -> None:
+    async def _drive(self, active: ActiveRun, run: Run, ticket: Ticket) -> None:
         try:
             with part_of(run.traceparent, session=run.session_id):
-                while await self._is_left(ward, run, place):
+                while await self._is_left(active, run, ticket):
                     # Whatever was being written may be there or not: the run as it is now says how to go on.
                     run = await self._read(run.id)
-                    ward.attempt, ward.state, ward.stop = run.attempt, run.state, ward.stop or run.stop
+                    active.attempt, active.state, active.stop = run.attempt, run.state, active.stop or run.stop
         except (AttemptFenced, RunNotFound):
             self.lose(run.id)
         finally:
-            place.leave()
-            self._wards.pop(run.id, None)
+            ticket.leave()
+            self._active_runs.pop(run.id, None)
 
-    async def _is_left(self, ward: Ward, run: Run, place: Place) -> bool:
+    async def _is_left(self, active: ActiveRun, run: Run, ticket: Ticket) -> bool:
         """Bring a run to its end; whether that is still to be done, because a store or another service was away."""
         try:
             if run.state is RunState.ENDING:
-                await self._endings.finish(run)
-            elif not run.state.over and await self._turn(ward, run, place):
-                await self._attempts(ward, run)
+                await self._finalizer.finish(run)
+            elif not run.state.over and await self._turn(active, run, ticket):
+                await self._attempts(active, run)
         except (AttemptFenced, RunNotFound):
             raise
         except _AWAY as error:
-            _log.warning("run stands still for a while", run=run.id, cause=error.message)
+            _log.warning("run stands still for a while", run=run.id, error=error.message)
             return not self._draining
         except Exception as error:
             _log.exception("run failed in the service", run=run.id)
@@ -301,92 +301,96 @@ class Supervisor:
         """Fail a run, and keep trying while that cannot be written."""
         while True:
             try:
-                return await self._endings.fail(run, error)
+                return await self._finalizer.fail(run, error)
             except _AWAY:
-                await asyncio.sleep(_AGAIN_S)
+                await asyncio.sleep(_RETRY_DELAY_S)
 
     async def _read(self, run_id: str) -> Run:
         """Return a run as soon as it can be read."""
         while True:
-            await asyncio.sleep(_AGAIN_S)
+            await asyncio.sleep(_RETRY_DELAY_S)
             with suppress(*_AWAY):
                 return await self._store.get(run_id)
 
-    async def _turn(self, ward: Ward, run: Run, place: Place) -> bool:
+    async def _turn(self, active: ActiveRun, run: Run, ticket: Ticket) -> bool:
         """Wait for the device, telling the position; whether the run may begin."""
-        told = 0
-        while place.position and ward.stop is None and not self._draining:
-            place.moved.clear()
-            if place.position == told or not await _stirs(self._settings.queue_patience_s, ward.stirred, place.moved):
-                if place.position and place.position != told:
-                    told = place.position
-                    text = f"Queued at position {told} for device {run.device}"
+        last_notice = 0
+        while ticket.position and active.stop is None and not self._draining:
+            ticket.moved.clear()
+            if ticket.position == last_notice or not await _wait_any(
+                self._settings.queue_report_delay_s, active.changed, ticket.moved
+            ):
+                if ticket.position and ticket.position != last_notice:
+                    last_notice = ticket.position
+                    text = f"Queued at position {last_notice} for device {run.device}"
                     await self._log.note(run.id, self._note("RUNNING", text))
-                await _stirs(None, ward.stirred, place.moved)
-            ward.stirred.clear()
-        if ward.stop is not None and run.state is RunState.QUEUED:
-            await self._endings.cancel(run)
+                await _wait_any(None, active.changed, ticket.moved)
+            active.changed.clear()
+        if active.stop is not None and run.state is RunState.QUEUED:
+            await self._finalizer.cancel(run)
             return False
         return not (self._draining and run.state is RunState.QUEUED)
 
-    async def _attempts(self, ward: Ward, run: Run) -> None:
+    async def _attempts(self, active: ActiveRun, run: Run) -> None:
         worker = None
         if run.worker_pid is not None and run.state in WORKING:
             worker = self._launcher.recall((run.worker_pid, run.worker_started))
         if worker is not None and not worker.alive:
             worker = None
-        ward.worker = worker
-        ward.dialled = worker is not None  # a worker that an earlier process left dials again soon or never
+        active.worker = worker
+        active.dialled = worker is not None  # a worker that an earlier process left dials again soon or never
         while True:
             if worker is None:
-                if ward.stop is not None:
-                    return await self._endings.cancel(run)
+                if active.stop is not None:
+                    return await self._finalizer.cancel(run)
                 if self._draining:
                     return None
-                run, worker = await self._launch(ward, run)
-            ward.worker = worker
-            code = await self._watch(ward, worker) if worker is not None else None
+                run, worker = await self._launch(active, run)
+            active.worker = worker
+            code = await self._watch(active, worker) if worker is not None else None
             run = await self._store.get(run.id)
             if run.state is RunState.ENDING:
-                await self._endings.finish(run)
+                await self._finalizer.finish(run)
             if worker is not None:
-                await self._bury(ward, worker)
+                await self._release(active, worker)
             worker = None
             if run.state is RunState.QUEUED and not self._draining:
                 continue  # drained by an earlier process of this service, as it went away
             if run.state not in WORKING:
                 return None
-            if ward.stop is None and not self._draining and not await self._may_resume(ward, run, code):
+            if active.stop is None and not self._draining and not await self._may_resume(active, run, code):
                 return None
 
-    async def _may_resume(self, ward: Ward, run: Run, code: int | None) -> bool:
+    async def _may_resume(self, active: ActiveRun, run: Run, code: int | None) -> bool:
         """Count a worker's death; fail a run whose workers die too often, else wait a little."""
         run = await self._store.died(run.id)
-        words = self._shown(obituary(code, await self._launcher.words(run)))
-        _log.warning("worker died", run=run.id, attempt=run.attempt, words=words)
-        if run.fruitless >= self._settings.fruitless_attempts or run.attempt >= self._settings.max_attempts:
+        words = self._shown(exit_reason(code, await self._launcher.words(run)))
+        _log.warning("worker died", run=run.id, attempt=run.attempt, error=words)
+        if run.fruitless >= self._settings.max_attempts_without_progress or run.attempt >= self._settings.max_attempts:
             times = f"{run.fruitless} times without progress" if run.fruitless else f"in each of {run.attempt} attempts"
-            await self._endings.fail(run, WorkerDied(f"Training failed: the worker died {times}; {words}"))
+            await self._finalizer.fail(run, WorkerDied(f"Training failed: the worker died {times}; {words}"))
             return False
-        await self._log.note(run.id, self._note("RUNNING", f"Resuming after the worker died: {obituary(code, '')}"))
-        ward.stirred.clear()
-        await _stirs(0.1 * 2**run.fruitless - 0.1, ward.stirred)
+        await self._log.note(run.id, self._note("RUNNING", f"Resuming after the worker died: {exit_reason(code, '')}"))
+        active.changed.clear()
+        await _wait_any(0.1 * 2**run.fruitless - 0.1, active.changed)
         return True
 
-    async def _launch(self, ward: Ward, run: Run) -> tuple[Run, Worker | None]:
+    async def _launch(self, active: ActiveRun, run: Run) -> tuple[Run, Worker | None]:
         token = secrets.token_urlsafe(32)
         run = await self._store.begin(run.id, _digest(token))
-        ward.attempt, ward.state, ward.line, ward.dialled = run.attempt, run.state, None, False
+        active.attempt, active.state, active.connection, active.dialled = run.attempt, run.state, None, False
         try:
-            worker = await self._launcher.start(run, self.address, token, lambda words: self._say(ward, words))
+            worker = await self._launcher.start(
+                run, self.address, token, lambda words: self._report_waiting(active, words)
+            )
         except (Denied, Precondition) as error:
-            await self._endings.fail(run, error)
+            await self._finalizer.fail(run, error)
             return await self._store.get(run.id), None
         except Exhausted as error:
-            self._say(ward, error.message)
+            self._report_waiting(active, error.message)
             raise Unavailable(error.message) from error
         except SwathError as error:
-            _log.warning("worker not started", run=run.id, attempt=run.attempt, cause=error.message)
+            _log.warning("worker not started", run=run.id, attempt=run.attempt, error=error.message)
             return run, None
         try:
             await self._store.worker(run.id, run.attempt, *worker.record)
@@ -395,13 +399,13 @@ class Supervisor:
             raise
         return run, worker
 
-    def _say(self, ward: Ward, words: str) -> None:
+    def _report_waiting(self, active: ActiveRun, words: str) -> None:
         """Tell those who follow a run why it does not begin, once."""
-        if words == ward.told:
+        if words == active.last_notice:
             return
-        ward.told = words
-        _log.info("a worker has to wait", run=ward.run_id, cause=words)
-        task = asyncio.create_task(self._write_note(ward.run_id, words))
+        active.last_notice = words
+        _log.info("a worker has to wait", run=active.run_id, error=words)
+        task = asyncio.create_task(self._write_note(active.run_id, words))
         self._notes.add(task)
         task.add_done_callback(self._notes.discard)
 
@@ -409,48 +413,50 @@ class Supervisor:
         with suppress(SwathError):  # it is said for comfort alone, and a run that has ended needs none
             await self._log.note(run_id, self._note("RUNNING", words))
 
-    async def _watch(self, ward: Ward, worker: Worker) -> int | None:
+    async def _watch(self, active: ActiveRun, worker: Worker) -> int | None:
         """Wait until the worker has brought its end to disk, or is dead; return its exit code if it is known."""
         exited = asyncio.create_task(self._launcher.exited(worker))
         since = _now()
         begun = False
         try:
-            while ward.state in WORKING:
-                ward.stirred.clear()
+            while active.state in WORKING:
+                active.changed.clear()
                 if not begun:
                     # One that waits for a place in a cluster may wait, but not for a run that is to stop.
                     begun, since = worker.begun, _now()
-                    if not begun and (ward.stop is not None or self._draining) and not exited.done():
+                    if not begun and (active.stop is not None or self._draining) and not exited.done():
                         worker.kill()
                         await exited
                 if exited.done():
                     # What it said last may still be on its way to the disk.
-                    if ward.line is not None and await _stirs(_LAST_ITEMS_S, ward.stirred):
+                    if active.connection is not None and await _wait_any(_LAST_ITEMS_S, active.changed):
                         continue
                     return exited.result()
-                deadline = ward.deadline(self._settings, since)
+                deadline = active.deadline(self._settings, since)
                 if self._draining:
                     deadline = min(deadline, self._drained_at + self._settings.drain_s)
                 patience = deadline - _now()
                 if patience <= 0:
-                    if ward.stop is not StopCause.SESSION_CLOSED:
-                        _log.warning("worker is silent or does not stop: killed", run=ward.run_id, worker=worker.record)
+                    if active.stop is not StopCause.SESSION_CLOSED:
+                        _log.warning(
+                            "worker is silent or does not stop: killed", run=active.run_id, worker=worker.record
+                        )
                     worker.kill()
                     await exited
                     continue
-                stirred = asyncio.create_task(ward.stirred.wait())
+                changed = asyncio.create_task(active.changed.wait())
                 try:
-                    await asyncio.wait({exited, stirred}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.wait({exited, changed}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
                 finally:
-                    stirred.cancel()
+                    changed.cancel()
             return None
         finally:
             exited.cancel()
 
-    async def _bury(self, ward: Ward, worker: Worker) -> None:
+    async def _release(self, active: ActiveRun, worker: Worker) -> None:
         """Have the worker exit, and wait until its device is free."""
-        if ward.line is not None:
-            ward.line.send(Release())
+        if active.connection is not None:
+            active.connection.send(Release())
         try:
             await asyncio.wait_for(self._launcher.exited(worker), _EXIT_S)
         except TimeoutError:
@@ -466,7 +472,7 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def _stirs(timeout_s: float | None, *events: asyncio.Event) -> bool:
+async def _wait_any(timeout_s: float | None, *events: asyncio.Event) -> bool:
     """Wait for any of some events; whether one came in time."""
     waits = [asyncio.create_task(event.wait()) for event in events]
     try:

@@ -12,7 +12,7 @@ from functools import partial
 
 from pydantic_settings import SettingsConfigDict
 
-from swath.engine.training import Seat
+from swath.engine.training import Rank
 from swath.rpc.channels import channel
 from swath.runtime.logs import Telemetry
 from swath.runtime.process import settings_or_exit
@@ -49,10 +49,10 @@ def main() -> int:
         Telemetry.of(settings),
         sys.stderr,
     )
-    seat = Seat.from_environment(os.environ)
-    if seat is not None and seat.rank:
-        return rank_worker.main(*arguments, seat)
-    return attempt.main(*arguments, seat)
+    rank_info = Rank.from_environment(os.environ)
+    if rank_info is not None and rank_info.rank:
+        return rank_worker.main(*arguments, rank_info)
+    return attempt.main(*arguments, rank_info)
 
 
 if __name__ == "__main__":

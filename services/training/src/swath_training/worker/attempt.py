@@ -17,7 +17,7 @@ import structlog
 from swath.documents import canonical
 from swath.engine.graph import weights
 from swath.engine.training import Event as EngineEvent
-from swath.engine.training import Group, PeerLost, Seat, Status
+from swath.engine.training import Group, PeerLost, Rank, Status
 from swath.errors import SwathError, Unavailable
 from swath.rpc.tracing import configure_tracing, span, trace_of, traceparent
 from swath.runtime.logs import Telemetry, configure_logs
@@ -26,12 +26,12 @@ from swath_training.link.client import ALONE, AWAY, Connect, WorkerLink
 from swath_training.link.events import response
 from swath_training.runs.items import Body, Checkpoint, Event, Failure, Result, Stopped, Welcome
 from swath_training.runs.model import StopCause
-from swath_training.worker.checkpoint_writer import Shelf
-from swath_training.worker.local_ranks import Crew
+from swath_training.worker.checkpoint_writer import CheckpointWriter
+from swath_training.worker.local_ranks import LocalRanks
 from swath_training.worker.memory import tune_memory
 from swath_training.worker.phase_spans import PhaseSpans
-from swath_training.worker.stdio_capture import Printed
-from swath_training.worker.worker_context import Workplace, failure_of
+from swath_training.worker.stdio_capture import StdioCapture
+from swath_training.worker.worker_context import WorkerContext, failure_of
 
 _LAST_SPANS_S = 0.5
 
@@ -45,7 +45,7 @@ def main(
     token: str,
     telemetry: Telemetry,
     lines: TextIO,
-    seat: Seat | None = None,
+    rank_info: Rank | None = None,
     others: Sequence[int] = (),
 ) -> int:
     """Run an attempt to its end and return the exit code.
@@ -57,7 +57,7 @@ def main(
         token: Proves to the service that this is the worker of that attempt.
         telemetry: Form of log lines, and where spans go.
         lines: Where log lines go.
-        seat: The place of process 0 among several, None where there is one.
+        rank_info: The place of process 0 among several, None where there is one.
         others: Ids of those others that run on this machine as its children.
     """
     faulthandler.enable()
@@ -72,39 +72,39 @@ def main(
     facts |= {"session": welcome.session_id, "trace": trace_of(welcome.traceparent)}
     send_last_spans = configure_tracing("training-worker", telemetry.otlp_address)
     _log.info("attempt begins")
-    crew = None
+    ranks = None
     try:
         with (
-            redirect_stdout(cast(TextIO, Printed(sys.stdout, "stdout", link.log))),
-            redirect_stderr(cast(TextIO, Printed(sys.stderr, "stderr", link.log))),
+            redirect_stdout(cast(TextIO, StdioCapture(sys.stdout, "stdout", link.log))),
+            redirect_stderr(cast(TextIO, StdioCapture(sys.stderr, "stderr", link.log))),
         ):
-            if seat is not None:
-                crew = Crew(seat, others, link.log, partial(_end_without, link))
-            body = _attempt(link, welcome, run_id, attempt, crew)
+            if rank_info is not None:
+                ranks = LocalRanks(rank_info, others, link.log, partial(_end_without, link))
+            body = _attempt(link, welcome, run_id, attempt, ranks)
     except (Unavailable, PeerLost) as error:
         # Not the run's end: the next attempt goes on from the last checkpoint.
-        words = _words(error, crew)
-        _log.warning("attempt breaks off", text=words)
-        if crew is not None:
-            crew.close()
+        words = _words(error, ranks)
+        _log.warning("attempt breaks off", error=words)
+        if ranks is not None:
+            ranks.close()
         print(words, file=sys.stderr, flush=True)
         link.leave()
         return ALONE if isinstance(error, PeerLost) else AWAY
-    if crew is not None:
-        crew.close()
+    if ranks is not None:
+        ranks.close()
     _log.info("attempt ends", end=type(body).__name__.lower())
     sys.stderr.flush()
     link.put(body)
     # While the service writes the end down. A collector that is away must not keep the device from the next run.
-    sending = threading.Thread(target=send_last_spans, name="last spans", daemon=True)
+    sending = threading.Thread(target=send_last_spans, name="last-spans", daemon=True)
     sending.start()
     link.finish()
     sending.join(_LAST_SPANS_S)
     return 0
 
 
-def _words(error: Exception, crew: Crew | None) -> str:
-    trouble = crew.trouble() if crew is not None and isinstance(error, PeerLost) else None
+def _words(error: Exception, ranks: LocalRanks | None) -> str:
+    trouble = ranks.trouble() if ranks is not None and isinstance(error, PeerLost) else None
     return trouble if isinstance(trouble, str) else str(error)
 
 
@@ -119,7 +119,7 @@ def _end_without(link: WorkerLink, trouble: Failure | str) -> None:
     os._exit(0)
 
 
-def _attempt(link: WorkerLink, welcome: Welcome, run_id: str, attempt: int, crew: Crew | None) -> Body:
+def _attempt(link: WorkerLink, welcome: Welcome, run_id: str, attempt: int, ranks: LocalRanks | None) -> Body:
     """Run an attempt in a span of its own and return its end.
 
     Raises:
@@ -129,10 +129,10 @@ def _attempt(link: WorkerLink, welcome: Welcome, run_id: str, attempt: int, crew
     facts = {"swath.run.id": run_id, "swath.run.attempt": attempt, "session.id": welcome.session_id}
     try:
         with span("attempt", welcome.traceparent, **facts):
-            return _Attempt(link, welcome, crew).run()
+            return _Attempt(link, welcome, ranks).run()
     except PeerLost:
         # It may have failed rather than died, which is the run's end.
-        trouble = crew.trouble() if crew is not None else None
+        trouble = ranks.trouble() if ranks is not None else None
         if isinstance(trouble, Failure):
             return trouble
         raise
@@ -143,19 +143,19 @@ def _attempt(link: WorkerLink, welcome: Welcome, run_id: str, attempt: int, crew
 class _Attempt:
     """One attempt: the engine's callbacks, on the link."""
 
-    def __init__(self, link: WorkerLink, welcome: Welcome, crew: Crew | None) -> None:
+    def __init__(self, link: WorkerLink, welcome: Welcome, ranks: LocalRanks | None) -> None:
         self._link = link
-        self._crew = crew
-        self._place = Workplace(welcome)
+        self._ranks = ranks
+        self._place = WorkerContext(welcome)
         link.log.shown = self._place.workspace.shown_in
         self._final: Event | None = None
         self._phases = PhaseSpans()
         self._traceparent = traceparent()
-        self._shelf = Shelf(self._keep)
+        self._checkpoint_writer = CheckpointWriter(self._keep)
 
     def run(self) -> Result | Stopped:
         with self._place, self._phases:
-            group = self._crew.meet(self.stop_requested) if self._crew is not None else Group()
+            group = self._ranks.meet(self.stop_requested) if self._ranks is not None else Group()
             if group is None:
                 return Stopped(self._link.stop_cause or StopCause.CLIENT)
             return self._run(group)
@@ -163,13 +163,13 @@ class _Attempt:
     def _run(self, group: Group) -> Result | Stopped:
         outputs = self._place.outputs
         try:
-            outcome = self._place.train(self._emit, self, self._shelf, group)
+            outcome = self._place.train(self._emit, self, self._checkpoint_writer, group)
         except Exception:
             # What a run wrote before it failed is what people look at.
             with suppress(SwathError):
                 patiently(outputs.publish)
             raise
-        self._shelf.flush()
+        self._checkpoint_writer.flush()
         patiently(outputs.publish)
         cause = self._link.stop_cause or StopCause.CLIENT
         if outcome.status is Status.CANCELLED:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 
-class Shelf:
+class CheckpointWriter:
     """Keeps snapshots from a thread of its own: a run with short epochs does not wait for the disk after each.
 
     Of snapshots that come faster than the disk takes them only the newest is kept.
@@ -22,7 +22,7 @@ class Shelf:
         self._next: tuple[bytes, int] | None = None
         self._busy = False
         self._error: Exception | None = None
-        threading.Thread(target=self._work, name="shelf", daemon=True).start()
+        threading.Thread(target=self._work, name="checkpoint-writer", daemon=True).start()
 
     def save(self, snapshot: bytes, events: int) -> None:
         """Take a snapshot (the engine's `Checkpointer`)."""

@@ -12,23 +12,23 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 
-from swath.engine.training import Group, PeerLost, Rendezvous, Seat, listen
+from swath.engine.training import Group, PeerLost, Rank, Rendezvous, listen
 from swath_training.link.worker_log import WorkerLog
-from swath_training.runs.exit_reason import obituary
+from swath_training.runs.exit_reason import exit_reason
 from swath_training.runs.items import Failure
 
 LINES = "lines"
 FAILURE = "failure"
 DONE = "done"
-LOOK_S = 0.25
+POLL_INTERVAL_S = 0.25
 
 _SILENT_S = 30.0
 _GRACE_S = 10.0
-_LAST_WORDS_S = 2.0
+_LAST_OUTPUT_S = 2.0
 _EXIT_S = 5.0
 
 
-def fork(count: int) -> tuple[Seat | None, list[int]]:
+def fork(count: int) -> tuple[Rank | None, list[int]]:
     """Make processes of this one, which must have no thread, and return in each its seat; None where it stays alone.
 
     They meet on this machine's loopback.
@@ -51,16 +51,16 @@ def fork(count: int) -> tuple[Seat | None, list[int]]:
         pid = os.fork()
         if not pid:
             door.close()
-            return Seat(rank, count, rank, count, host, port), []
+            return Rank(rank, count, rank, count, host, port), []
         others.append(pid)
-    return Seat(0, count, 0, count, host, port, door.detach()), others
+    return Rank(0, count, 0, count, host, port, door.detach()), others
 
 
-class Crew:
+class LocalRanks:
     """Process 0's view of the others. A thread takes what they log, and notes how they end.
 
     Args:
-        seat: Process 0's place.
+        rank_info: Process 0's place.
         others: Ids of those that it has forked, by rank from 1; none where they run elsewhere.
         log: Takes their log lines.
         stuck: Called, in the thread, with what another process failed of, or how it died, where process 0 has not ended
@@ -71,20 +71,20 @@ class Crew:
     """
 
     def __init__(
-        self, seat: Seat, others: Sequence[int], log: WorkerLog, stuck: Callable[[Failure | str], None]
+        self, rank_info: Rank, others: Sequence[int], log: WorkerLog, stuck: Callable[[Failure | str], None]
     ) -> None:
-        self._seat = seat
+        self._seat = rank_info
         self._alive = dict(enumerate(others, start=1))
         self._log = log
         self._stuck = stuck
-        self._rendezvous = Rendezvous(seat)
+        self._rendezvous = Rendezvous(rank_info)
         self._store = self._rendezvous.again()
         self._heard: dict[int, tuple[int, float]] = {}
         self._done: set[int] = set()
         self._trouble: Failure | str | None = None
         self._troubled = threading.Event()
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="crew", daemon=True)
+        self._thread = threading.Thread(target=self._watch, name="local-ranks", daemon=True)
         self._thread.start()
 
     def meet(self, give_up: Callable[[], bool]) -> Group | None:
@@ -100,13 +100,13 @@ class Crew:
 
     def trouble(self) -> Failure | str | None:
         """Return what another process failed of, or how it died, as soon as that is known; None if no one knows."""
-        self._troubled.wait(_LAST_WORDS_S)
+        self._troubled.wait(_LAST_OUTPUT_S)
         return self._trouble
 
     def close(self) -> None:
         """See the others out: what they said last is in the log then."""
         self._closing.set()
-        self._thread.join(_EXIT_S + _LAST_WORDS_S)
+        self._thread.join(_EXIT_S + _LAST_OUTPUT_S)
         for pid in self._alive.values():
             with suppress(ProcessLookupError, ChildProcessError):
                 os.kill(pid, signal.SIGKILL)
@@ -115,9 +115,9 @@ class Crew:
     def _watch(self) -> None:
         troubled_at, closing_at = 0.0, 0.0
         while not closing_at or (self._somebody_is_left and time.monotonic() - closing_at < _EXIT_S):
-            closing_at = closing_at or (time.monotonic() if self._closing.wait(LOOK_S) else 0.0)
+            closing_at = closing_at or (time.monotonic() if self._closing.wait(POLL_INTERVAL_S) else 0.0)
             if closing_at:
-                time.sleep(LOOK_S)
+                time.sleep(POLL_INTERVAL_S)
             for rank in range(1, self._seat.size):
                 try:
                     self._look_at(rank)
@@ -150,7 +150,7 @@ class Crew:
                 del self._alive[rank]
                 code = os.waitstatus_to_exitcode(status)
                 if code:
-                    how = f"process {rank} of {self._seat.size} died: {obituary(code, '')}"
+                    how = f"process {rank} of {self._seat.size} died: {exit_reason(code, '')}"
                     self._trouble = self._trouble or how
 
 

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 _LONGEST = 4096
 
 
-class Printed:
+class StdioCapture:
     """A standard stream whose lines are taken as log lines besides.
 
     Args:

@@ -24,7 +24,7 @@ from swath_training.runs.items import Failure, Welcome
 _log = structlog.get_logger("swath.worker")
 
 
-class Workplace:
+class WorkerContext:
     """Storage of an attempt, as each of its processes opens it.
 
     Args:
@@ -44,7 +44,7 @@ class Workplace:
         self.workspace = Workspace.from_spec(welcome.workspace)
         self.outputs = self.workspace.outputs()
 
-    def __enter__(self) -> Workplace:
+    def __enter__(self) -> WorkerContext:
         self._showing = self.workspace.showing()
         self._showing.__enter__()
         return self
@@ -114,7 +114,7 @@ def failure_of(error: Exception, run_id: str, attempt: int) -> Failure:
     if isinstance(error, SwathError):
         # Where it was raised is in the run's own log, for those who ask.
         traceback.print_exception(error)
-        _log.warning("training failed", code=error.code, reason=error.reason, text=error.message)
+        _log.warning("training failed", code=error.code, reason=error.reason, error=error.message)
         return Failure(error.code, error.reason, error.message, error.metadata)
     _log.error("training failed", exc_info=error)
     # What it says is for those who read the log: nobody knows what is in it.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Numbers = NDArray[np.floating]
 
-_LEAST_SIDE = 32
+_MIN_SIDE = 32
 _BINS = 128
 
 
@@ -68,8 +68,8 @@ def sheet(width: Any, height: Any, dpi: Any, background: Any, foreground: Any) -
         ValueError: A size is too small, or a colour none.
     """
     return Sheet(
-        whole("plot_width", width, at_least=_LEAST_SIDE),
-        whole("plot_height", height, at_least=_LEAST_SIDE),
+        whole("plot_width", width, at_least=_MIN_SIDE),
+        whole("plot_height", height, at_least=_MIN_SIDE),
         whole("dpi", dpi, at_least=1),
         named_colour("bg_color", background),
         named_colour("fg_color", foreground),

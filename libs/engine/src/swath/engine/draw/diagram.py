@@ -24,7 +24,7 @@ _TITLE, _SMALL, _PORT, _TYPE = 10.5, 8.0, 8.5, 7.0
 _ROW, _HEAD, _PAD = 25.0, 36.0, 10.0
 _STATES = {"fitted": "#2e7d32", "not fitted": "#c25700"}
 _INK, _FAINT, _LINE = "#1f2933", "#6b7682", "#9aa5b1"
-_MOST_PIXELS = 40_000_000
+_MAX_PIXELS = 40_000_000
 _DPI = 144
 # matplotlib keeps settings of its writers in one place for all threads.
 _writing = threading.Lock()
@@ -87,7 +87,7 @@ def _draw(pipeline: Pipeline, kind: str) -> bytes:
     for card, box in zip(cards, boxes, strict=True):
         _paint(axes, card, box)
     _legend(axes, categories, layout.height + 26)
-    dpi = min(_DPI, (_MOST_PIXELS / (width * height)) ** 0.5 * 72, 60_000 / max(width, height) * 72)
+    dpi = min(_DPI, (_MAX_PIXELS / (width * height)) ** 0.5 * 72, 60_000 / max(width, height) * 72)
     buffer = io.BytesIO()
     with _writing, mpl.rc_context({"svg.hashsalt": "swath", "svg.fonttype": "path"}):
         figure.savefig(buffer, format=kind, dpi=dpi, metadata={"Date": None} if kind == "svg" else None)

@@ -22,7 +22,7 @@ LANE = 16.0
 """Height that a link passing by takes."""
 
 _SWEEPS = 16
-_MOST_LANES = 4000
+_MAX_LANES = 4000
 """Links of graphs that would take more lanes run straight."""
 
 
@@ -136,7 +136,7 @@ def _chains(items: Mapping[str, _Item], boxes: Mapping[str, Box], links: Sequenc
         start, end = items[link.source], items[link.target]
         chain: list[_Item] = []
         last, offset = start, boxes[link.source].outputs[link.output]
-        for layer in range(start.layer + 1, end.layer) if spans <= _MOST_LANES else ():
+        for layer in range(start.layer + 1, end.layer) if spans <= _MAX_LANES else ():
             lane = lanes.get((link.source, link.output, layer))
             if lane is None:
                 lane = lanes[link.source, link.output, layer] = _Item(layer, LANE)

@@ -19,7 +19,7 @@ Flags = NDArray[np.bool_]
 
 _GAP = 4
 _CAPTION = 14
-_LEAST_SIDE = 128
+_MIN_SIDE = 128
 GREEN, RED, YELLOW, CYAN = (0, 255, 0), (255, 0, 0), (255, 255, 0), (0, 255, 255)
 
 
@@ -112,7 +112,7 @@ def matrix(weights: Map, rows: Sequence[str], columns: Sequence[int], cell: tupl
 def panels(parts: Sequence[tuple[str, Pixels]]) -> Pixels:
     """Put pictures of one size side by side, each below its caption; small ones are enlarged."""
     height, width = parts[0][1].shape[:2]
-    factor = max(1, math.ceil(_LEAST_SIDE / max(1, min(height, width))))
+    factor = max(1, math.ceil(_MIN_SIDE / max(1, min(height, width))))
     columns = width * factor
     sheet = Image.new("RGB", (len(parts) * (columns + _GAP) - _GAP, height * factor + _CAPTION), "white")
     draw = ImageDraw.Draw(sheet)

@@ -43,7 +43,7 @@ def fraction(name: str, value: Any) -> float:
     return checked
 
 
-MOST_CHANNELS = 16_384
+MAX_CHANNELS = 16_384
 """Most channels that a node is built for: a covariance of as many has 2 GiB, and no sensor comes near."""
 
 
@@ -54,8 +54,8 @@ def channels(name: str, value: Any) -> int:
         ValueError: It is none, or more than a node is built for.
     """
     count = whole(name, value, at_least=1)
-    if count > MOST_CHANNELS:
-        raise ValueError(f"{name} must be at most {MOST_CHANNELS}, got {value!r}")
+    if count > MAX_CHANNELS:
+        raise ValueError(f"{name} must be at most {MAX_CHANNELS}, got {value!r}")
     return count
 
 

@@ -18,13 +18,13 @@ class MomentsFit(Fittable):
     Attributes:
         fit_port: The input that the moments are of; its last dimension is the channels.
         fit_covariance: Whether second moments between channels are kept, or those of each channel alone.
-        fit_least: Least number of rows that a fit takes.
+        fit_min_rows: Least number of rows that a fit takes.
         fit_unit: What a row is called.
     """
 
     fit_port: ClassVar[str] = "data"
     fit_covariance: ClassVar[bool] = False
-    fit_least: ClassVar[int] = 2
+    fit_min_rows: ClassVar[int] = 2
     fit_unit: ClassVar[str] = "pixel"
 
     def __init__(self) -> None:
@@ -42,9 +42,9 @@ class MomentsFit(Fittable):
     def end_fit(self) -> None:
         moments = self._moments
         self.begin_fit()
-        if moments.count < self.fit_least:
-            plural = "" if self.fit_least == 1 else "s"
-            raise self._too_few(f"{self.fit_least} {self.fit_unit}{plural}", moments.count)
+        if moments.count < self.fit_min_rows:
+            plural = "" if self.fit_min_rows == 1 else "s"
+            raise self._too_few(f"{self.fit_min_rows} {self.fit_unit}{plural}", moments.count)
         self.learn(moments)
         self._done()
 

@@ -194,7 +194,7 @@ class PixelFit(SizedFit):
     def learn(self, pixels: Pixels) -> dict[str, Tensor]:
         """Return the statistics by state key, from pixels ``[N, C]``."""
 
-    def least_pixels(self) -> int:
+    def min_pixels(self) -> int:
         """Return how many pixels a fit takes at least."""
         return 2
 
@@ -214,7 +214,7 @@ class PixelFit(SizedFit):
     def end_fit(self) -> None:
         sample, self._sample = self._sample, PixelSample(*self._sampling)
         pixels = sample.draw().numpy()
-        least = self.least_pixels()
+        least = self.min_pixels()
         if pixels.shape[0] < least:
             raise self._too_few(f"{least} pixels", pixels.shape[0])
         if not np.isfinite(pixels).all():

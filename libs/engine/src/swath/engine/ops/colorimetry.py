@@ -109,7 +109,7 @@ _TO_SRGB = np.array(
 # XYZ to responses of the cones. Source: K. M. Lam, "Metamerism and colour constancy", University of Bradford, 1985.
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 
-_LEAST_ADAPTABLE = 0.5
+_MIN_ADAPTABLE = 0.5
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def rendering(wavelengths: Numbers, illuminant: str) -> Rendering:
     weights = weights * np.interp(wavelengths, _GRID, _D65)
     white = weights.sum(axis=1)
     coverage = white / (_MATCHING * _D65 * (_GRID[1] - _GRID[0])).sum(axis=1)
-    adapted = bool(coverage.min() >= _LEAST_ADAPTABLE)
+    adapted = bool(coverage.min() >= _MIN_ADAPTABLE)
     if adapted:
         target = np.linalg.solve(_TO_SRGB, np.ones(3))
         gain = (_BRADFORD @ target) / (_BRADFORD @ white)

@@ -16,7 +16,7 @@ _TO_LAB = (
     (1.9779984951, -2.4285922050, 0.4505937099),
     (0.0259040371, 0.7827717662, -0.8086757660),
 )
-_LEAST = 1e-12
+_MIN = 1e-12
 """Keeps the slope of the cube root finite at black."""
 
 
@@ -50,5 +50,5 @@ def linear_to_oklab(linear: Tensor) -> Tensor:
         Lightness, green to red, blue to yellow ``[..., 3]``.
     """
     cones = linear @ linear.new_tensor(_TO_CONES).T
-    roots = cones.sign() * cones.abs().clamp_min(_LEAST).pow(1 / 3)
+    roots = cones.sign() * cones.abs().clamp_min(_MIN).pow(1 / 3)
     return roots @ linear.new_tensor(_TO_LAB).T

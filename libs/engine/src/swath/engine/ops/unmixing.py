@@ -46,13 +46,13 @@ def unmix(cube: Tensor, endmembers: Tensor, *, max_steps: int, tolerance: float)
     return abundances.to(cube.dtype).reshape(*shape, -1), distances.to(cube.dtype).reshape(*shape, 1)
 
 
-def dominant(abundances: Tensor, least_total: float = 0.0) -> Tensor:
+def dominant(abundances: Tensor, min_total: float = 0.0) -> Tensor:
     """Return the endmember of the highest abundance, from 1, ``[B, H, W]`` of abundances ``[B, H, W, K]``.
 
     It is 0 where nothing is in the pixel, or less in total than asked for.
     """
     total = abundances.sum(dim=-1)
-    present = (total > 0) & (total >= least_total)
+    present = (total > 0) & (total >= min_total)
     return torch.where(present, abundances.argmax(dim=-1) + 1, 0).to(torch.int32)
 
 

@@ -22,7 +22,7 @@ def manifests(registered: Iterable[str]) -> dict[str, PluginManifest]:
     return {manifest.name: manifest for manifest in parsed}
 
 
-class Sealing:
+class SessionPlugins:
     """Seals pipelines of one session.
 
     Args:

@@ -6,7 +6,7 @@ how events travel or where snapshots are kept.
 
 from swath.engine.training.control import Checkpointer, Control, StopFlag
 from swath.engine.training.distributed.group import Group, PeerLost
-from swath.engine.training.distributed.rendezvous import Rendezvous, Seat, listen
+from swath.engine.training.distributed.rendezvous import Rank, Rendezvous, listen
 from swath.engine.training.events import (
     CalibrationOutcome,
     CheckpointRestored,
@@ -49,8 +49,8 @@ __all__ = [
     "PeerLost",
     "PhaseSkip",
     "Position",
+    "Rank",
     "Rendezvous",
-    "Seat",
     "Status",
     "StopFlag",
     "ThresholdChange",

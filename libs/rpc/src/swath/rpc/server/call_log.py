@@ -19,7 +19,7 @@ _log = structlog.get_logger("swath.calls")
 _audit = structlog.get_logger("swath.audit")
 
 
-class CallRecord:
+class CallLog:
     """One call, from its begin to its end.
 
     Args:

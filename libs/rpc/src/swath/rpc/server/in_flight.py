@@ -12,7 +12,7 @@ _OUTSIDE = "/grpc."
 """Health and reflection answer to the end, and their streams hold nothing up."""
 
 
-class Gate:
+class InFlight:
     """What every call passes.
 
     gRPC itself, when it stops, cancels calls that have arrived but are not taken up yet, and a client does not retry a

@@ -12,9 +12,9 @@ import structlog
 from google.protobuf.message import DecodeError
 
 from swath.errors import InvalidInput, SwathError
-from swath.rpc.server.call_log import CallRecord
+from swath.rpc.server.call_log import CallLog
 from swath.rpc.server.handlers import MAKERS, Continuation, answers_of, behaviour, shape
-from swath.rpc.server.in_flight import Gate
+from swath.rpc.server.in_flight import InFlight
 from swath.rpc.status import code_of, details_of, short
 
 DETAILS_KEY = "grpc-status-details-bin"
@@ -30,12 +30,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     Args:
         slow_s: Seconds after which a unary call is logged as slow.
-        gate: What calls pass; one that is always open if not given.
+        in_flight: What calls pass; one that is always open if not given.
     """
 
-    def __init__(self, slow_s: float = 2.0, gate: Gate | None = None) -> None:
+    def __init__(self, slow_s: float = 2.0, in_flight: InFlight | None = None) -> None:
         self._slow_s = slow_s
-        self._gate = gate or Gate()
+        self._in_flight = in_flight or InFlight()
 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
@@ -52,9 +52,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         inner = behaviour(handler)
 
         async def single(request: Any, context: grpc.aio.ServicerContext) -> Any:
-            with CallRecord(method, context, slow_s) as record:
+            with CallLog(method, context, slow_s) as record:
                 try:
-                    with self._gate.passing(method):
+                    with self._in_flight.passing(method):
                         answer = await inner(parse(request, record), context)
                     record.about(answer)
                     return answer
@@ -62,9 +62,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                     await end_call(method, error, context)
 
         async def stream(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
-            with CallRecord(method, context, slow_s) as record:
+            with CallLog(method, context, slow_s) as record:
                 try:
-                    with self._gate.passing(method):
+                    with self._in_flight.passing(method):
                         async with answers_of(inner(parse(request, record), context)) as answers:
                             async for answer in answers:
                                 yield answer
@@ -78,10 +78,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         )
 
 
-def _parser(deserialize: Callable[[bytes], Any] | None, *, many: bool) -> Callable[[Any, CallRecord], Any]:
+def _parser(deserialize: Callable[[bytes], Any] | None, *, many: bool) -> Callable[[Any, CallLog], Any]:
     """Return what makes a handler's first argument of what arrives: bytes, or an iterator of bytes."""
 
-    def one(data: Any, record: CallRecord) -> Any:
+    def one(data: Any, record: CallLog) -> Any:
         try:
             request = data if deserialize is None else deserialize(data)
         except DecodeError as error:
@@ -89,7 +89,7 @@ def _parser(deserialize: Callable[[bytes], Any] | None, *, many: bool) -> Callab
         record.about(request)
         return request
 
-    async def each(requests: AsyncIterator[Any], record: CallRecord) -> AsyncIterator[Any]:
+    async def each(requests: AsyncIterator[Any], record: CallLog) -> AsyncIterator[Any]:
         async for data in requests:
             yield one(data, record)
 
@@ -104,7 +104,7 @@ async def end_call(method: str, error: BaseException, context: grpc.aio.Servicer
     if isinstance(error, grpc.aio.AbortError | asyncio.CancelledError) or not isinstance(error, Exception):
         raise error
     if isinstance(error, SwathError):
-        _log.info("call refused", method=method, code=error.code, reason=error.reason, text=short(error.message))
+        _log.info("call refused", method=method, code=error.code, reason=error.reason, error=short(error.message))
         trailers = (*_trailers(context), (DETAILS_KEY, details_of(error)))
         await context.abort(code_of(error), short(error.message), trailers)
     incident = uuid.uuid4().hex[:12]

@@ -23,8 +23,8 @@ GOOD_S = 3600.0
 PAUSE_S = 5.0
 """Least time between two fetches, whatever tokens arrive."""
 _FETCH_S = 5.0
-_MOST_BYTES = 1 << 20
-_LEAST_RSA_BITS = 2048
+_MAX_BYTES = 1 << 20
+_MIN_RSA_BITS = 2048
 
 # Which algorithm a key is for follows from the key, not from what a token says.
 _KINDS = {("RSA", None): "RS256", ("EC", "P-256"): "ES256", ("OKP", "Ed25519"): "EdDSA"}
@@ -158,7 +158,7 @@ def read_keys(raw: bytes) -> Keys:
         except jwt.PyJWTError as error:
             _log.warning("a key of an issuer cannot be used", kid=entry.get("kid"), error=str(error))
             continue
-        if algorithm == "RS256" and key.key.key_size < _LEAST_RSA_BITS:
+        if algorithm == "RS256" and key.key.key_size < _MIN_RSA_BITS:
             _log.warning("a key of an issuer is too short", kid=entry.get("kid"), bits=key.key.key_size)
             continue
         found.setdefault(algorithm, []).append((entry.get("kid"), key))
@@ -187,9 +187,9 @@ def _fetch(url: str) -> bytes:
 
     try:
         with build_opener(_Stay).open(url, timeout=_FETCH_S) as answer:
-            raw = answer.read(_MOST_BYTES + 1)
+            raw = answer.read(_MAX_BYTES + 1)
     except HTTPException as error:
         raise OSError(f"no HTTP answer: {error}") from error
-    if len(raw) > _MOST_BYTES:
-        raise ValueError(f"more than {_MOST_BYTES} bytes")
+    if len(raw) > _MAX_BYTES:
+        raise ValueError(f"more than {_MAX_BYTES} bytes")
     return raw

@@ -14,7 +14,7 @@ from swath.runtime.settings import JwtIssuer
 
 _REMEMBERED = 4096
 _REMEMBERED_S = 60.0
-_MOST_CHARACTERS = 256
+_MAX_CHARACTERS = 256
 
 
 class _Issuer(NamedTuple):
@@ -105,8 +105,8 @@ class JwtChecker:
 
     def _accept(self, claims: dict[str, Any], terms: JwtIssuer, keys: Keys) -> _Checked:
         subject = claims["sub"]
-        if not (isinstance(subject, str) and 0 < len(subject) <= _MOST_CHARACTERS and subject.isprintable()):
-            raise Unauthenticated(f"the JWT's sub must be printable text of 1 to {_MOST_CHARACTERS} characters")
+        if not (isinstance(subject, str) and 0 < len(subject) <= _MAX_CHARACTERS and subject.isprintable()):
+            raise Unauthenticated(f"the JWT's sub must be printable text of 1 to {_MAX_CHARACTERS} characters")
         until = min(float(claims["exp"]) + terms.leeway_s, time.time() + _REMEMBERED_S)
         return _Checked(Caller(terms.prefix + subject, "jwt"), terms.issuer, keys, until)
 

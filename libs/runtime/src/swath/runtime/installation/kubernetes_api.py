@@ -17,7 +17,7 @@ ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where a pod finds its service account's token, the CA of the API server and its namespace."""
 
 _TIMEOUT_S = 10.0
-_PATIENCE_S = 30.0
+_CALL_TIMEOUT_S = 30.0
 _MERGE = "application/merge-patch+json"
 
 
@@ -30,7 +30,7 @@ class KubernetesApi:
         patience_s: Seconds for which a server that is away or busy is asked again.
     """
 
-    def __init__(self, server: str, account: Path = ACCOUNT, *, patience_s: float = _PATIENCE_S) -> None:
+    def __init__(self, server: str, account: Path = ACCOUNT, *, patience_s: float = _CALL_TIMEOUT_S) -> None:
         self._server = server
         self._account = account
         self._patience_s = patience_s

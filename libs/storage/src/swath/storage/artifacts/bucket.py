@@ -18,13 +18,13 @@ from swath.errors import FileMissing, StorageDenied, StorageRefused
 from swath.storage.artifacts.store import TOP
 from swath.storage.disk_cache import DiskCache
 from swath.storage.s3.bucket import Bucket
-from swath.storage.s3.location import S3Place
+from swath.storage.s3.location import S3Location
 
 _CONDEMNED = "condemned"
 _BATCH = 200
 _THREADS = 16
 _LONGEST_BATCH_S = 20.0
-_PATIENCE_S = 60.0
+_RETRY_TIMEOUT_S = 60.0
 """Longer than a batch may take, the retries of its last request included."""
 
 
@@ -37,12 +37,12 @@ class BucketObjects:
         cache_bytes: Bytes of them to keep.
     """
 
-    def __init__(self, place: S3Place, cache: Path, cache_bytes: int) -> None:
+    def __init__(self, place: S3Location, cache: Path, cache_bytes: int) -> None:
         self._place = place
         self._cache = cache
         self._cache_bytes = cache_bytes
         self._bucket = Bucket.open(place)
-        self._copies = DiskCache(cache / "artifacts", cache_bytes)
+        self._object_cache = DiskCache(cache / "artifacts", cache_bytes)
 
     def put(self, name: str, data: bytes) -> None:
         """As `swath.storage.artifacts.store.Objects.put`."""
@@ -51,14 +51,14 @@ class BucketObjects:
     def get(self, name: str) -> bytes:
         """As `swath.storage.artifacts.store.Objects.get`."""
         digest = _hex(name)
-        if (copy := self._copies.find(digest)) is not None:
+        if (copy := self._object_cache.find(digest)) is not None:
             try:
                 data = copy.read_bytes()
             except FileNotFoundError:  # removed to make room
                 data = b""
             if hashlib.sha256(data).hexdigest() == digest:
                 return data
-            self._copies.drop(digest)
+            self._object_cache.drop(digest)
         data = self._bucket.get(name)
         if hashlib.sha256(data).hexdigest() == digest:
             self._keep(digest, data)
@@ -78,7 +78,7 @@ class BucketObjects:
         condemned = self._condemned()
         if name not in condemned:
             return True
-        deadline = time.monotonic() + _PATIENCE_S
+        deadline = time.monotonic() + _RETRY_TIMEOUT_S
         while self._condemned() == condemned and time.monotonic() < deadline:
             time.sleep(0.05)
         return self.exists(name)
@@ -106,7 +106,7 @@ class BucketObjects:
             finally:
                 self._bucket.delete([_CONDEMNED])
         for name in removed:
-            self._copies.drop(_hex(name))
+            self._object_cache.drop(_hex(name))
         return removed
 
     def written(self, name: str) -> datetime | None:
@@ -141,7 +141,7 @@ class BucketObjects:
 
         # The copy saves time; without room for it the artifact is read from the bucket each time.
         with suppress(StorageRefused, StorageDenied):
-            self._copies.fetch(digest, len(data), write)
+            self._object_cache.fetch(digest, len(data), write)
 
 
 def _hex(name: str) -> str:

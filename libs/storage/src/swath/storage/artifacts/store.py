@@ -19,7 +19,7 @@ from obstore.store import LocalStore
 
 from swath.errors import ArtifactCorrupt, ArtifactMissing, FileMissing, InvalidInput, SwathError
 from swath.storage.files import refusal, refusals, sync_file, sync_folder
-from swath.storage.s3.location import S3Place
+from swath.storage.s3.location import S3Location
 
 TOP = "sha256"
 """What the names of artifacts begin with."""
@@ -111,7 +111,7 @@ class ArtifactStore:
             return cls.folder(Path(spec["folder"]))
         from swath.storage.artifacts.bucket import BucketObjects  # not needed on one machine
 
-        return cls(BucketObjects(S3Place(**spec["bucket"]), Path(spec["cache"]), int(spec["cache_bytes"])))
+        return cls(BucketObjects(S3Location(**spec["bucket"]), Path(spec["cache"]), int(spec["cache_bytes"])))
 
     def part(self, name: str) -> ArtifactStore:
         """Return a store beside this one, in the same place, whose artifacts are collected apart."""

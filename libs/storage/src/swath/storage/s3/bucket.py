@@ -24,7 +24,7 @@ from swath.errors import (
     Unavailable,
 )
 from swath.storage.files import HIDDEN
-from swath.storage.s3.location import S3Place
+from swath.storage.s3.location import S3Location
 
 PART = 8 << 20
 """Bytes in which large objects travel."""
@@ -33,7 +33,7 @@ SHA256 = "swath-sha256"
 """Attribute of an object that says its sha256 in lower-case hexadecimal."""
 
 _PARTS_AT_ONCE = 2
-_MOST_PARTS = 10_000
+_MAX_PARTS = 10_000
 _LONGEST_KEY = 1024
 _PAGE = 1000
 _TRIES = 3
@@ -74,7 +74,7 @@ class Object:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Listing:
     """What is at a key.
 
     Attributes:
@@ -117,7 +117,7 @@ class Bucket:
         self.name = name
 
     @classmethod
-    def open(cls, place: S3Place) -> Bucket:
+    def open(cls, place: S3Location) -> Bucket:
         """Return a part of a bucket on an S3 server. Nothing is asked of it yet."""
         config: dict[str, Any] = {"region": place.region}
         if place.endpoint:
@@ -231,7 +231,7 @@ class Bucket:
             size: Bytes at most.
         """
         # An object has a limited number of parts.
-        part = max(PART, -(-size // _MOST_PARTS))
+        part = max(PART, -(-size // _MAX_PARTS))
         with refusals(f"{key!r}", self.name):
             obstore.put(
                 self._bulk,
@@ -272,7 +272,7 @@ class Bucket:
             found = obstore.list_with_delimiter(self._store, prefix or None)
             return sorted(map(_object, found["objects"]), key=lambda each: each.key), sorted(found["common_prefixes"])
 
-    def look(self, key: str) -> Look:
+    def look(self, key: str) -> Listing:
         """Say what is at a key and beside it: one listing, save where folders of the same stem hold much."""
         parent, _, name = key.rpartition("/")
         stem = stem_of(name)
@@ -302,7 +302,7 @@ class Bucket:
                     # A folder of the same stem with very much in it is passed over.
                     after, more = f"{inside}{top}/{_LAST}", True
                     break
-        return Look(None if folder else file, tuple(siblings), folder)
+        return Listing(None if folder else file, tuple(siblings), folder)
 
     def _chunks(self, key: str, stream: Iterable[bytes]) -> Iterator[bytes]:
         chunks = iter(stream)

@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class S3Place:
+class S3Location:
     """A part of a bucket, with what it takes to get there.
 
     Attributes:

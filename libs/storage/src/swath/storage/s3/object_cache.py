@@ -23,7 +23,7 @@ _RANGES_FROM = 8 * PART
 _LONGEST_NAME = 255
 
 
-class Copies:
+class ObjectCache:
     """Copies of the objects of a bucket.
 
     Args:

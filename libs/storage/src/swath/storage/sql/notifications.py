@@ -20,11 +20,11 @@ from swath.storage.sql.sqlite import NOTED, SQLite
 
 _log = structlog.get_logger("swath.storage")
 
-_AGAIN_S = (0.1, 2.0)
-_ALIVE_EVERY_S = 5.0
-_ALIVE_WITHIN_S = 2.0
+_RETRY_DELAY_S = (0.1, 2.0)
+_KEEPALIVE_INTERVAL_S = 5.0
+_KEEPALIVE_TIMEOUT_S = 2.0
 # Notices that wait for a subscriber at most.
-_MOST = 10_000
+_MAX_PENDING = 10_000
 
 
 class _End:
@@ -34,7 +34,7 @@ class _End:
 _END = _End()
 
 
-def notice(connection: Connection, channel: str, payload: str) -> None:
+def notify(connection: Connection, channel: str, payload: str) -> None:
     """Tell all replicas, this one too, once the transaction that this is part of is committed.
 
     Args:
@@ -49,7 +49,7 @@ def notice(connection: Connection, channel: str, payload: str) -> None:
         connection.info.setdefault(NOTED, []).append((channel, payload))
 
 
-class Notices:
+class Notifications:
     """Takes in the notices of a database.
 
     Args:
@@ -82,8 +82,8 @@ class Notices:
         elif self._listening is None:
             self._listening = asyncio.create_task(self._listen())
         try:
-            while not isinstance(told := await queue.get(), _End):
-                yield told
+            while not isinstance(payload := await queue.get(), _End):
+                yield payload
         finally:
             del self._queues[queue]
 
@@ -105,7 +105,7 @@ class Notices:
         for queue, wanted in self._queues.items():
             if channel is not None and channel != wanted:
                 continue
-            behind = queue.qsize() >= _MOST
+            behind = queue.qsize() >= _MAX_PENDING
             while behind and not queue.empty():
                 queue.get_nowait()
             # Whoever is so far behind is better off with the tables.
@@ -124,35 +124,35 @@ class Notices:
     # Of Postgres
 
     async def _listen(self) -> None:
-        pause, most = _AGAIN_S
+        pause, most = _RETRY_DELAY_S
         while True:
             try:
-                await self._hear()
+                await self._listen_until_lost()
             except Exception as error:
                 _log.warning("notices of other replicas are not heard for a while", error=str(error) or repr(error))
-            pause = _AGAIN_S[0] if self._connected else min(2 * pause, most)
+            pause = _RETRY_DELAY_S[0] if self._connected else min(2 * pause, most)
             self._connected = False
             await asyncio.sleep(pause)
 
-    async def _hear(self) -> None:
+    async def _listen_until_lost(self) -> None:
         """Listen on a connection of its own until that breaks."""
         database: Any = self._database
         connection = await database.connect()
         broken = asyncio.Event()
         try:
             connection.add_termination_listener(lambda _: broken.set())
-            await connection.add_listener(_channel(database.schema), self._heard)
+            await connection.add_listener(_channel(database.schema), self._on_notification)
             self._connected = True
             self._spread(None, None)
             while not broken.is_set():
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(broken.wait(), _ALIVE_EVERY_S)
+                    await asyncio.wait_for(broken.wait(), _KEEPALIVE_INTERVAL_S)
                 # A server that froze, or a network that swallows everything, breaks no connection.
-                await connection.execute("SELECT 1", timeout=_ALIVE_WITHIN_S)
+                await connection.execute("SELECT 1", timeout=_KEEPALIVE_TIMEOUT_S)
         finally:
             connection.terminate()
 
-    def _heard(self, connection: object, pid: int, channel: str, text: str) -> None:
+    def _on_notification(self, connection: object, pid: int, channel: str, text: str) -> None:
         name, _, payload = text.partition(" ")
         self._spread(name, payload)
 

@@ -38,7 +38,7 @@ _CONNECTIONS = 8
 _CONNECT_S = 5
 _COMMAND_S = 20.0
 # For so long what is known not to be written is tried again.
-_PATIENCE_S = 4.0
+_RETRY_TIMEOUT_S = 4.0
 _LIMITS = {
     # A writer waits so long for its turn.
     "lock_timeout": "10s",
@@ -56,7 +56,7 @@ _DENIED = {"42501", "28000", "28P01", "3D000"}
 _BUSY = {"55P03", "57014"}
 # The server comes or goes, is full of connections, is a copy that takes no writes, or has changed its tables under a
 # prepared statement: another try, on another connection, may go through.
-_AGAIN = ("08", "57P", "53300", "25006", "25P03", "40")
+_RETRYABLE_STATES = ("08", "57P", "53300", "25006", "25P03", "40")
 # Text with a NUL or half a surrogate pair, a number beyond the column, text beyond it.
 _UNFIT = {"22021", "22P05", "22003", "22001"}
 
@@ -194,7 +194,7 @@ class _NotDone(Unavailable):
 async def _patient(attempt: Callable[[], Awaitable[T]]) -> T:
     """Try until something but `_NotDone` comes of it, or patience ends."""
     loop = asyncio.get_running_loop()
-    deadline, pause = loop.time() + _PATIENCE_S, 0.02
+    deadline, pause = loop.time() + _RETRY_TIMEOUT_S, 0.02
     while True:
         try:
             return await attempt()
@@ -253,7 +253,7 @@ def _refusal(error: DBAPIError) -> SwathError | None:
         return Unavailable("the database is busy with other replicas' writes", retry_after=1.0)
     if state in _UNFIT or "invalid input for query argument" in words:
         return InvalidInput("a text holds a NUL or half a character, or a number or text is too large to be kept")
-    if error.connection_invalidated or state.startswith(_AGAIN) or "cached statement plan" in words:
+    if error.connection_invalidated or state.startswith(_RETRYABLE_STATES) or "cached statement plan" in words:
         return _not_done(words)
     return None
 

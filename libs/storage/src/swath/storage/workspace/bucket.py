@@ -12,15 +12,15 @@ from typing import Any
 from swath.errors import InvalidInput, SwathError
 from swath.storage.disk_cache import DiskCache, private_folder
 from swath.storage.s3.bucket import Bucket, Object, goes_with, stem_of
-from swath.storage.s3.location import S3Place
-from swath.storage.s3.object_cache import Copies, Tree
+from swath.storage.s3.location import S3Location
+from swath.storage.s3.object_cache import ObjectCache, Tree
 from swath.storage.workspace.bucket_outputs import BucketOutputs
 from swath.storage.workspace.folder import CONFIGS, Base, ConfigFolder, Workspace
 from swath.storage.workspace.mirror import Mirror
 from swath.storage.workspace.outputs import Outputs
 
 _LIST_FROM = 4
-_MOST_CONFIGS = 20_000
+_MAX_CONFIGS = 20_000
 _CONFIG_SUFFIXES = (".yaml", ".yml")
 
 
@@ -44,7 +44,7 @@ class BucketWorkspace(Workspace):
 
     def __init__(
         self,
-        place: S3Place,
+        place: S3Location,
         configs: Path,
         allow_roots: Sequence[Path] = (),
         *,
@@ -59,8 +59,8 @@ class BucketWorkspace(Workspace):
         self._cache_bytes = cache_bytes
         folder = private_folder(cache / f"workspace-{place.id}")
         self._trees = folder / "trees"
-        self._copies = Copies(self.bucket, DiskCache(folder / "copies", cache_bytes))
-        self._mirror = Mirror(self.bucket, self._copies, Tree(self._trees), cache_bytes)
+        self._object_cache = ObjectCache(self.bucket, DiskCache(folder / "copies", cache_bytes))
+        self._mirror = Mirror(self.bucket, self._object_cache, Tree(self._trees), cache_bytes)
         super().__init__(self._mirror.root, configs, allow_roots, public=public)
         self._public = public
 
@@ -77,7 +77,7 @@ class BucketWorkspace(Workspace):
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> BucketWorkspace:
         return cls(
-            S3Place(**spec["bucket"]),
+            S3Location(**spec["bucket"]),
             Path(spec["configs"]),
             [Path(allowed) for allowed in spec["allow_roots"]],
             public=spec["public"],
@@ -151,7 +151,7 @@ class BucketWorkspace(Workspace):
             key = self.key(real)
             return real if key is None else key
 
-        return BucketOutputs(self.bucket, self._copies, self._trees, allowed)
+        return BucketOutputs(self.bucket, self._object_cache, self._trees, allowed)
 
     def config_folders(self, search_paths: Iterable[str], path: str) -> frozenset[ConfigFolder]:
         named: set[str] = set()
@@ -172,7 +172,7 @@ class BucketWorkspace(Workspace):
 
     def gather(self, folder: ConfigFolder) -> None:
         try:
-            self._mirror.bring_folder(folder.key, suffixes=_CONFIG_SUFFIXES, most=_MOST_CONFIGS, deep=folder.deep)
+            self._mirror.bring_folder(folder.key, suffixes=_CONFIG_SUFFIXES, most=_MAX_CONFIGS, deep=folder.deep)
         except InvalidInput:
             if folder.needed:
                 raise

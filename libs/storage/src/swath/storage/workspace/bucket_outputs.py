@@ -13,10 +13,10 @@ from pathlib import Path
 
 from swath.storage.files import refusals
 from swath.storage.s3.bucket import PART, SHA256, Bucket, Object
-from swath.storage.s3.object_cache import Copies, Tree, fits
+from swath.storage.s3.object_cache import ObjectCache, Tree, fits
 
 _UNFINISHED = ".tmp"
-_PATIENCE = 20.0
+_QUIET_FACTOR = 20.0
 
 _Stamp = tuple[int, int, int]
 
@@ -31,9 +31,9 @@ class BucketOutputs:
         allowed: Returns the key that a path means, or a place outside the bucket that the operator allowed.
     """
 
-    def __init__(self, bucket: Bucket, copies: Copies, folder: Path, allowed: Callable[[str], str | Path]) -> None:
+    def __init__(self, bucket: Bucket, copies: ObjectCache, folder: Path, allowed: Callable[[str], str | Path]) -> None:
         self._bucket = bucket
-        self._copies = copies
+        self._object_cache = copies
         self._folder = folder
         self._allowed = allowed
         # Most jobs write nothing: the tree is made when it is needed.
@@ -105,7 +105,7 @@ class BucketOutputs:
     def _bring(self, wanted: Object, place: Path) -> None:
         if place.exists():
             return
-        copy, _ = self._copies.fetch(wanted)
+        copy, _ = self._object_cache.fetch(wanted)
         place.parent.mkdir(parents=True, exist_ok=True)
         # Not linked: it may be written into.
         shutil.copyfile(copy, place)
@@ -141,7 +141,7 @@ class BucketOutputs:
 
     def _is_due(self, key: str) -> bool:
         ended, took = self._took.get(key, (0.0, 0.0))
-        return time.monotonic() - ended >= _PATIENCE * took
+        return time.monotonic() - ended >= _QUIET_FACTOR * took
 
 
 def _stamp(path: Path) -> _Stamp:

@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 from swath.errors import FileChanged, FileMissing, InvalidInput, Unavailable
 from swath.storage.files import HIDDEN, refusals
 from swath.storage.s3.bucket import Bucket, Object, goes_with, stem_of
-from swath.storage.s3.object_cache import Copies, Tree, fits
+from swath.storage.s3.object_cache import ObjectCache, Tree, fits
 
 _AT_ONCE = 8
 _TRIES = 5
@@ -56,10 +56,10 @@ class Mirror:
         keeps: Whether files stay though there are too many: somebody has a long use for them.
     """
 
-    def __init__(self, bucket: Bucket, copies: Copies, tree: Tree, limit: int) -> None:
+    def __init__(self, bucket: Bucket, copies: ObjectCache, tree: Tree, limit: int) -> None:
         self._bucket = bucket
         self._limit = limit
-        self._copies = copies
+        self._object_cache = copies
         self._tree = tree
         self.root = tree.root
         self.keeps = False
@@ -174,7 +174,7 @@ class Mirror:
     def _take_one(self, seq: int, wanted: Object) -> None:
         for _ in range(_TRIES):
             try:
-                copy, taken = self._copies.fetch(wanted)
+                copy, taken = self._object_cache.fetch(wanted)
                 with self._turn, refusals(f"a local copy of {wanted.key!r}"):
                     if not self._is_newer(seq, wanted.key) and (stamp := self._link(copy, wanted.key)) is not None:
                         self._hold(wanted.key, _Held(seq, taken.version, stamp, time.monotonic()))

@@ -178,10 +178,10 @@ class Cluster:
             except ApiException as error:
                 # 410: what was seen last is too old for the server to go on from. It is looked at anew.
                 if error.status != 410:
-                    _log.warning("the cluster cannot be watched", cause=_message(error))
+                    _log.warning("the cluster cannot be watched", error=_message(error))
                     self._ended.wait(_PAUSE_S)
             except HTTPError as error:
-                _log.warning("the cluster cannot be watched", cause=str(error))
+                _log.warning("the cluster cannot be watched", error=str(error))
                 self._ended.wait(_PAUSE_S)
             finally:
                 stream.stop()

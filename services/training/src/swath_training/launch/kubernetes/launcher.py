@@ -13,9 +13,9 @@ import yaml
 
 from swath.documents import TrainingDocument
 from swath.errors import Denied, InvalidInput, Precondition, SwathError
-from swath_training.launch.fork import Tell, Worker
+from swath_training.launch.fork import Notify, Worker
 from swath_training.launch.kubernetes.cluster import Cluster, Document
-from swath_training.launch.kubernetes.manifest import Errand, Ports, check, job, name_of, service
+from swath_training.launch.kubernetes.manifest import JobTask, Ports, check, job, name_of, service
 from swath_training.launch.kubernetes.pod_status import begun, complaint, index_of, outcome, trouble
 from swath_training.launch.kubernetes.settings import JobSettings
 from swath_training.runs.devices import devices_in, written
@@ -23,7 +23,7 @@ from swath_training.runs.model import Run, Trainer
 
 _log = structlog.get_logger("swath.training")
 
-_AGAIN_S = 1.0
+_RETRY_DELAY_S = 1.0
 _LOG_LINES = 20
 _PREFIX = "job/"
 _GPUS = "gpu:"
@@ -38,14 +38,14 @@ class JobWorker:
         alive: Whether it may still run.
     """
 
-    def __init__(self, name: str, launcher: JobLauncher, tell: Tell, *, begun: bool) -> None:
+    def __init__(self, name: str, launcher: JobLauncher, tell: Notify, *, begun: bool) -> None:
         self.name = name
         self.begun = begun
         self.exit: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         self.why = ""
         self._launcher = launcher
-        self._tell = tell
-        self._told = ""
+        self._notify = tell
+        self._notified = ""
 
     @property
     def record(self) -> tuple[int, str]:
@@ -62,9 +62,9 @@ class JobWorker:
 
     def tell(self, words: str) -> None:
         """Pass on what the cluster says, once."""
-        if words and words != self._told:
-            self._told = words
-            self._tell(words)
+        if words and words != self._notified:
+            self._notified = words
+            self._notify(words)
 
     def end(self, code: int | None, why: str = "") -> None:
         """Note that it is gone. Idempotent."""
@@ -129,9 +129,9 @@ class JobLauncher:
         )
 
         count = processes_of(training) or 1 if trainer is Trainer.GRADIENT else 1
-        if count > self._settings.most_processes:
+        if count > self._settings.max_processes:
             raise InvalidInput(
-                f"training.devices asks for {count} processes; here a run may have {self._settings.most_processes}"
+                f"training.devices asks for {count} processes; here a run may have {self._settings.max_processes}"
             )
         accelerator = training.accelerator.lower() if training is not None else "auto"
         return written([accelerator if accelerator in ("auto", "cpu") else f"{_GPUS}1"] * count)
@@ -139,7 +139,7 @@ class JobLauncher:
     def devices(self) -> None:
         """Any replica can start any run."""
 
-    def lanes(self, run: Run) -> Collection[str]:
+    def queue_keys(self, run: Run) -> Collection[str]:
         """Each run has its own: the cluster does the queueing."""
         return {run.id}
 
@@ -150,16 +150,16 @@ class JobLauncher:
         name = started.removeprefix(_PREFIX)
         return self._workers.setdefault(name, JobWorker(name, self, lambda _: None, begun=True))
 
-    async def start(self, run: Run, address: str, token: str, tell: Tell) -> JobWorker:
+    async def start(self, run: Run, address: str, token: str, tell: Notify) -> JobWorker:
         devices, ports = devices_in(run.device), Ports(self._settings.port, self._settings.last_port)
-        errand = Errand(run.id, run.session_id, run.attempt, address, token, _gpus(devices[0]), len(devices))
-        made = job(self._template, errand, gpu_resource=self._settings.gpu_resource, owner=self._owner, ports=ports)
+        task = JobTask(run.id, run.session_id, run.attempt, address, token, _gpus(devices[0]), len(devices))
+        made = job(self._template, task, gpu_resource=self._settings.gpu_resource, owner=self._owner, ports=ports)
         worker = JobWorker(made["metadata"]["name"], self, tell, begun=False)
         # Known before it is there, so that nothing that is said of it is missed.
         self._workers[worker.name] = worker
         try:
             uid = await asyncio.to_thread(self._cluster.create_job, made)
-            if errand.processes > 1:
+            if task.processes > 1:
                 await self._name_pods(service(made, uid, ports.meeting), worker)
         except BaseException:
             self._workers.pop(worker.name, None)
@@ -207,10 +207,10 @@ class JobLauncher:
                 await asyncio.to_thread(self._cluster.delete_job, worker.name)
                 return worker.end(None)
             except Denied as error:
-                _log.error("a worker's Job cannot be deleted", job=worker.name, cause=error.message)
+                _log.error("a worker's Job cannot be deleted", job=worker.name, error=error.message)
                 return worker.end(None)
             except SwathError:
-                await asyncio.sleep(_AGAIN_S)
+                await asyncio.sleep(_RETRY_DELAY_S)
 
     def _seen(self, pod: Document, gone: bool) -> None:
         labels = pod["metadata"].get("labels") or {}

@@ -37,7 +37,7 @@ class Ports(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
+class JobTask:
     """What a worker is to do.
 
     Attributes:
@@ -83,22 +83,22 @@ def name_of(template: Mapping[str, Any], run_id: str, attempt: int) -> str:
 
 
 def job(
-    template: Mapping[str, Any], errand: Errand, *, gpu_resource: str, owner: Mapping[str, Any] | None, ports: Ports
+    template: Mapping[str, Any], task: JobTask, *, gpu_resource: str, owner: Mapping[str, Any] | None, ports: Ports
 ) -> dict[str, Any]:
     """Return the Job of an attempt. One over several processes is an Indexed Job, whose pods meet by `service`.
 
     Args:
         template: As `check` returns it.
-        errand: What its worker is to do.
+        task: What its worker is to do.
         gpu_resource: Resource by which GPUs are requested.
         owner: An entry of ownerReferences.
         ports: For what processes say to one another.
     """
     made = copy.deepcopy(dict(template))
-    labels = {RUN: errand.run_id, SESSION: errand.session_id, ATTEMPT: str(errand.attempt)}
+    labels = {RUN: task.run_id, SESSION: task.session_id, ATTEMPT: str(task.attempt)}
     labels[WORKER] = template["metadata"]["name"]
     metadata = made["metadata"]
-    metadata["name"] = name_of(template, errand.run_id, errand.attempt)
+    metadata["name"] = name_of(template, task.run_id, task.attempt)
     metadata["labels"] = {**(metadata.get("labels") or {}), **labels}
     if owner is not None:
         metadata["ownerReferences"] = [dict(owner)]
@@ -112,15 +112,15 @@ def job(
     worker = pod["spec"]["containers"][0]
     worker["env"] = [
         *(worker.get("env") or []),
-        {"name": "SWATH_WORKER_ADDRESS", "value": errand.address},
-        {"name": "SWATH_WORKER_RUN", "value": errand.run_id},
-        {"name": "SWATH_WORKER_ATTEMPT", "value": str(errand.attempt)},
-        {"name": "SWATH_WORKER_TOKEN", "value": errand.token},
+        {"name": "SWATH_WORKER_ADDRESS", "value": task.address},
+        {"name": "SWATH_WORKER_RUN", "value": task.run_id},
+        {"name": "SWATH_WORKER_ATTEMPT", "value": str(task.attempt)},
+        {"name": "SWATH_WORKER_TOKEN", "value": task.token},
     ]
-    if errand.processes > 1:
-        _spread(made, errand.processes, ports)
-    if errand.gpus is not None:
-        _request_gpus(worker, gpu_resource, errand.gpus)
+    if task.processes > 1:
+        _spread(made, task.processes, ports)
+    if task.gpus is not None:
+        _request_gpus(worker, gpu_resource, task.gpus)
     for container in (*pod["spec"]["containers"], *(pod["spec"].get("initContainers") or ())):
         _write_out(container.get("resources") or {})
     return made

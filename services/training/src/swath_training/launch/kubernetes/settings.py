@@ -26,7 +26,7 @@ class JobSettings(BaseSettings):
     """Deployment that owns the Jobs: they go when it is deleted."""
     gpu_resource: str = "nvidia.com/gpu"
     """Resource that a run which asks for GPUs requests."""
-    most_processes: int = Field(default=64, ge=1)
+    max_processes: int = Field(default=64, ge=1)
     """Processes that a run may ask for. Each is a pod."""
     port: int = Field(default=29400, gt=0, lt=1 << 16)
     """Port of a run's first pod at which the others meet it."""

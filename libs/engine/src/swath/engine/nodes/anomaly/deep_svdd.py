@@ -130,7 +130,7 @@ class DeepSVDDCenterTracker(MomentsFit):
     )
     trainable_buffers = ("_tracked_center",)
     fit_port = "embeddings"
-    fit_least = 1
+    fit_min_rows = 1
     fit_unit = "embedding"
 
     _tracked_center: Tensor

@@ -39,7 +39,7 @@ class LADGlobal(MomentsFit):
         scores=Port(torch.float32, (-1, -1, -1, 1), description="Roughness of each pixel's spectrum [B, H, W, 1]")
     )
     trainable_buffers = ("M", "L")
-    fit_least = 1
+    fit_min_rows = 1
 
     M: Tensor
     L: Tensor

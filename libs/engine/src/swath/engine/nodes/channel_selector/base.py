@@ -38,7 +38,7 @@ BOUNDS = frozenset({"running_min", "running_max", "_norm_frame_count"})
 """State of `ChannelSelectorBase`, likewise."""
 
 _QUANTILES = (0.005, 0.995)
-_LEAST_SPAN = 1e-8
+_MIN_SPAN = 1e-8
 
 
 class ChannelSelectorBase(Fittable):
@@ -149,7 +149,7 @@ class ChannelSelectorBase(Fittable):
         if not self.normalize or picture.numel() == 0:
             return picture
         low, high = (bound.reshape(-1, 1, 1, 3) for bound in self._bounds(picture))
-        scaled = to_unit(picture, low, high, _LEAST_SPAN).clamp(0, 1).nan_to_num(nan=0.0)
+        scaled = to_unit(picture, low, high, _MIN_SPAN).clamp(0, 1).nan_to_num(nan=0.0)
         return linear_to_srgb(scaled) if self.gamma else scaled
 
     def _bounds(self, picture: Tensor) -> tuple[Tensor, Tensor]:

@@ -76,7 +76,7 @@ class GaussianMixtureClusterer(PixelFit):
         self.starts = whole("n_init", n_init, at_least=1)
         self.seed = whole("random_state", random_state, at_least=0)
 
-    def least_pixels(self) -> int:
+    def min_pixels(self) -> int:
         return max(2, self.n_components)
 
     def learn(self, pixels: Pixels) -> dict[str, Tensor]:

@@ -58,7 +58,7 @@ class KMeansClusterer(PixelFit):
         self.max_iter = whole("max_iter", max_iter, at_least=1)
         self.seed = whole("random_state", random_state, at_least=0)
 
-    def least_pixels(self) -> int:
+    def min_pixels(self) -> int:
         return max(2, self.n_clusters)
 
     def learn(self, pixels: Pixels) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 T = TypeVar("T")
 
-_PATIENCE = timedelta(minutes=30)
+_EXCHANGE_TIMEOUT = timedelta(minutes=30)
 """Longest wait for the others at one exchange: they may be reading from storage that is away for a while."""
 
 
@@ -84,7 +84,9 @@ class ProcessGroup(Group):
         self.rank, self.size = rank, size
         self.local_rank, self.local_size = local_rank, local_size
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-        self._try(lambda: dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_PATIENCE))
+        self._try(
+            lambda: dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_EXCHANGE_TIMEOUT)
+        )
 
     def agree(self, value: bool) -> bool:
         if self.size == 1:

@@ -25,12 +25,12 @@ _stores: Any = dist
 
 _CONNECT = timedelta(seconds=5)
 _ANSWER = timedelta(seconds=30)
-_LOOK_S = 0.1
+_POLL_INTERVAL_S = 0.1
 _PAUSE_S = 0.5
 
 
 @dataclass(frozen=True)
-class Seat:
+class Rank:
     """The place of a process among those of its run.
 
     Attributes:
@@ -52,7 +52,7 @@ class Seat:
     descriptor: int | None = None
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Seat | None:
+    def from_environment(cls, environment: Mapping[str, str]) -> Rank | None:
         """Return the place that `torchrun`'s variables (RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT) give; None for one
         process alone.
 
@@ -71,7 +71,7 @@ _LOCAL = {"LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}
 
 
 def listen() -> socket.socket:
-    """Return a socket that listens on a free port of this machine alone; for `Seat.descriptor` of process 0."""
+    """Return a socket that listens on a free port of this machine alone; for `Rank.descriptor` of process 0."""
     return socket.create_server(("127.0.0.1", 0))
 
 
@@ -79,39 +79,39 @@ class Rendezvous:
     """A process's end of the store.
 
     Args:
-        seat: The process's place.
+        rank_info: The process's place.
         give_up: Asked, while process 0 is looked for, whether to do so no longer.
 
     Raises:
         PeerLost: The store cannot be opened.
     """
 
-    def __init__(self, seat: Seat, give_up: Callable[[], bool] = lambda: False) -> None:
-        self.seat = seat
+    def __init__(self, rank_info: Rank, give_up: Callable[[], bool] = lambda: False) -> None:
+        self.rank_info = rank_info
         self._read: dict[str, int] = {}
         while True:
             try:
                 self._store = _stores.TCPStore(
-                    seat.host,
-                    seat.port,
-                    is_master=seat.rank == 0,
-                    timeout=_ANSWER if seat.rank == 0 else _CONNECT,
+                    rank_info.host,
+                    rank_info.port,
+                    is_master=rank_info.rank == 0,
+                    timeout=_ANSWER if rank_info.rank == 0 else _CONNECT,
                     wait_for_workers=False,
-                    master_listen_fd=seat.descriptor,
+                    master_listen_fd=rank_info.descriptor,
                 )
                 break
             except (dist.DistError, RuntimeError) as error:
-                if seat.rank == 0 or give_up():
-                    raise PeerLost(f"the processes of the run cannot meet at port {seat.port}: {error}") from error
+                if rank_info.rank == 0 or give_up():
+                    raise PeerLost(f"the processes of the run cannot meet at port {rank_info.port}: {error}") from error
                 # Process 0 may have to wait for a machine, and its name is not known before.
                 time.sleep(_PAUSE_S)
         self._store.set_timeout(_ANSWER)
-        self._store.set(f"here/{seat.rank}", "")
+        self._store.set(f"here/{rank_info.rank}", "")
 
     def again(self) -> Rendezvous:
         """Return the same end over a connection of its own: two threads must not wait for each other's answers."""
         other = object.__new__(Rendezvous)
-        other.seat, other._read = self.seat, {}
+        other.rank_info, other._read = self.rank_info, {}
         other._store = self._ask(self._store.clone)
         return other
 
@@ -124,27 +124,27 @@ class Rendezvous:
         Raises:
             PeerLost: Process 0 is gone.
         """
-        here = [f"here/{rank}" for rank in range(self.seat.size)]
-        if self.seat.rank == 0:
+        here = [f"here/{rank}" for rank in range(self.rank_info.size)]
+        if self.rank_info.rank == 0:
             while not self._has(*here) and not give_up():
-                time.sleep(_LOOK_S)
+                time.sleep(_POLL_INTERVAL_S)
             self._ask(lambda: self._store.set("meet", "1" if self._has(*here) else ""))
         while not self._has("meet"):
-            time.sleep(_LOOK_S)
+            time.sleep(_POLL_INTERVAL_S)
         if not self._ask(lambda: self._store.get("meet")):
             return None
-        seat = self.seat
+        rank_info = self.rank_info
         return ProcessGroup(
             _stores.PrefixStore("group", self._store),
-            rank=seat.rank,
-            size=seat.size,
-            local_rank=seat.local_rank,
-            local_size=seat.local_size,
+            rank=rank_info.rank,
+            size=rank_info.size,
+            local_rank=rank_info.local_rank,
+            local_size=rank_info.local_size,
         )
 
     def missing(self) -> list[int]:
         """Return the numbers of the processes that have not come yet."""
-        return [rank for rank in range(self.seat.size) if not self._has(f"here/{rank}")]
+        return [rank for rank in range(self.rank_info.size) if not self._has(f"here/{rank}")]
 
     def tell(self, subject: str, data: bytes) -> None:
         """Leave something for process 0.
@@ -152,7 +152,7 @@ class Rendezvous:
         Raises:
             PeerLost: Process 0 is gone.
         """
-        name = f"{subject}/{self.seat.rank}"
+        name = f"{subject}/{self.rank_info.rank}"
         self._ask(lambda: self._store.set(f"{name}/{self._store.add(name, 1)}", data))
 
     def told(self, subject: str, rank: int) -> list[bytes]:
@@ -170,7 +170,7 @@ class Rendezvous:
         Raises:
             PeerLost: Process 0 is gone.
         """
-        self._ask(lambda: self._store.add(f"alive/{self.seat.rank}", 1))
+        self._ask(lambda: self._store.add(f"alive/{self.rank_info.rank}", 1))
 
     def beats(self, rank: int) -> int:
         """Return at process 0 how many signs of life a process has given."""
@@ -183,4 +183,4 @@ class Rendezvous:
         try:
             return question()
         except RuntimeError as error:
-            raise PeerLost(f"process {self.seat.rank} has lost process 0 of the run") from error
+            raise PeerLost(f"process {self.rank_info.rank} has lost process 0 of the run") from error

@@ -21,7 +21,7 @@ from swath.engine.training.stream import Stream
 
 SPLIT = "train"
 
-MOST_KEPT_BYTES = 256 << 20
+MAX_KEPT_BYTES = 256 << 20
 """Training frames that are kept in memory from one pass to the next. More of them are read again for each."""
 
 
@@ -97,7 +97,7 @@ class _Frames:
         for batch in self._batches.over(SPLIT):
             if again and self._fits:
                 size += sum(value.nbytes for value in batch.values() if isinstance(value, Tensor))
-                self._fits = size <= MOST_KEPT_BYTES
+                self._fits = size <= MAX_KEPT_BYTES
                 kept.append(_own(batch))
             if not self._fits:
                 kept.clear()
