@@ -27,7 +27,7 @@ def main() -> int:
     for name, options in FILES.items():
         wanted = HEADER + _export(options)
         place = HERE / name
-        if check and (not place.exists() or place.read_text() != wanted):
+        if check and (not place.exists() or _facts(place.read_text()) != _facts(wanted)):
             stale.append(name)
         elif not check:
             place.write_text(wanted)
@@ -36,9 +36,15 @@ def main() -> int:
     return bool(stale)
 
 
+def _facts(text: str) -> list[str]:
+    """Return the lines without their markers, which releases of uv spell in different ways."""
+    return [line.partition(" ; ")[0].removesuffix(" \\") for line in text.splitlines()]
+
+
 def _export(options: tuple[str, ...]) -> str:
     uv = os.environ.get("UV", "uv")
-    command = [uv, "export", "--quiet", "--frozen", "--no-emit-workspace", "--no-dev", "--no-header", *options]
+    command = [uv, "export", "--quiet", "--frozen", "--no-emit-workspace", "--no-dev", "--no-header", "--no-annotate"]
+    command += options
     return subprocess.run(command, cwd=HERE.parents[1], check=True, capture_output=True, text=True).stdout
 
 
