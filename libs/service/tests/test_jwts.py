@@ -207,7 +207,7 @@ def test_a_file_without_public_keys_is_refused(tmp_path: Path, content: bytes):
 
 async def _taken_by(file: Path, document: bytes) -> dict[str, bool]:
     """Whether a checker that has this document takes a token of each algorithm."""
-    file.write_bytes(document)
+    await asyncio.to_thread(file.write_bytes, document)
     checker = JwtChecker([JwtIssuer(issuer=ISSUER, audience="swath", jwks=str(file))])
     taken = {}
     for algorithm in KEYS:

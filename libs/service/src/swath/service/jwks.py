@@ -104,7 +104,9 @@ class UrlKeys:
         if self._keys is None or age > GOOD_S:
             await self._refresh(wait=True)
             if self._keys is None or self._clock() - self._fetched_at > GOOD_S:
-                raise Unavailable(f"the keys of the issuer cannot be fetched from {self._client.uri}", retry_after=PAUSE_S)
+                raise Unavailable(
+                    f"the keys of the issuer cannot be fetched from {self._client.uri}", retry_after=PAUSE_S
+                )
         elif age > FRESH_S:
             await self._refresh(wait=False)
         return self._keys
