@@ -100,7 +100,7 @@ def server() -> Iterator[ApiServer]:
 def api(server: ApiServer, tmp_path: Path) -> KubernetesApi:
     (tmp_path / "token").write_text("letmein\n")
     (tmp_path / "namespace").write_text("prod")
-    return KubernetesApi(server.url, tmp_path, patience_s=0.0)
+    return KubernetesApi(server.url, tmp_path, timeout_s=0.0)
 
 
 def names(certificate: x509.Certificate) -> set[str]:

@@ -188,13 +188,80 @@ async def test_keys_in_a_file_change_and_old_ones_are_forgotten(checker: JwtChec
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"[]", b'{"keys": 1}', _jwks(), _jwks({"kty": "oct", "k": "c2VjcmV0", "kid": "HS256"})],
+    [
+        b"",
+        b"[]",
+        b'{"keys": 1}',
+        b'{"keys": ' + b"[" * 100_000,
+        _jwks(),
+        _jwks({"kty": "oct", "k": "c2VjcmV0", "kid": "HS256"}),
+    ],
+    ids=["nothing", "list", "number", "brackets", "no keys", "shared secret"],
 )
 def test_a_file_without_public_keys_is_refused(tmp_path: Path, content: bytes):
     file = tmp_path / "jwks.json"
     file.write_bytes(content)
     with pytest.raises(InvalidInput, match=r"jwks\.json"):
         JwtChecker([JwtIssuer(issuer=ISSUER, audience="swath", jwks=str(file))])
+
+
+async def _taken_by(file: Path, document: bytes) -> dict[str, bool]:
+    """Whether a checker that has this document takes a token of each algorithm."""
+    await asyncio.to_thread(file.write_bytes, document)
+    checker = JwtChecker([JwtIssuer(issuer=ISSUER, audience="swath", jwks=str(file))])
+    taken = {}
+    for algorithm in KEYS:
+        try:
+            await checker.find(_token(algorithm))
+            taken[algorithm] = True
+        except Unauthenticated:
+            taken[algorithm] = False
+    return taken
+
+
+ALL = {algorithm: _jwk(algorithm, key, algorithm) for algorithm, key in KEYS.items()}
+X448 = {"kty": "OKP", "crv": "X448", "x": "AAAA", "kid": "X448"}
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "change"),
+    [
+        ("RS256", {"use": "enc"}),
+        ("RS256", {"alg": "RSA-OAEP"}),
+        ("RS256", {"alg": "RS512"}),
+        ("RS256", {"kty": "oct", "k": "c2VjcmV0"}),
+        ("RS256", {"n": "AQAB"}),
+        ("ES256", {"alg": "RS256"}),
+        ("ES256", {"crv": "P-384"}),
+        ("ES256", {"x": 7}),
+        ("EdDSA", {"crv": "Ed448"}),
+    ],
+    ids=lambda value: json.dumps(value) if isinstance(value, dict) else None,
+)
+async def test_a_key_that_is_not_for_checking_is_left_out_and_the_others_are_not(
+    tmp_path: Path, algorithm: str, change: dict[str, Any]
+):
+    entries = [entry | change if name == algorithm else entry for name, entry in ALL.items()]
+    document = json.dumps({"keys": [None, "key", X448, *entries]}).encode()
+    expected = {name: name != algorithm for name in KEYS}
+    assert await _taken_by(tmp_path / "jwks.json", document) == expected
+
+
+@pytest.mark.parametrize("names", [{"use": "sig", "alg": "EdDSA"}, {"alg": "Ed25519"}])
+async def test_both_names_of_ed25519_are_known(tmp_path: Path, names: dict[str, str]):
+    taken = await _taken_by(tmp_path / "jwks.json", _jwks(ALL["EdDSA"] | names))
+    assert taken == {"RS256": False, "ES256": False, "EdDSA": True}
+
+
+async def test_an_rsa_key_that_is_too_short_is_left_out(tmp_path: Path):
+    short = rsa.generate_private_key(65537, 1024)
+    file = tmp_path / "jwks.json"
+    await asyncio.to_thread(file.write_bytes, _jwks(_jwk("RS256", short, "short"), ALL["ES256"]))
+    checker = JwtChecker([JwtIssuer(issuer=ISSUER, audience="swath", jwks=str(file))])
+    assert (await checker.find(_token("ES256"))).name == "alice"
+    with pytest.warns(jwt.InsecureKeyLengthWarning):
+        token = _token("RS256", key=short, kid="short")
+    assert "does not publish" in await _refused(checker, token)
 
 
 def test_keys_come_by_https_unless_told_otherwise():
@@ -213,9 +280,9 @@ class _Issuer:
         self.asked = 0
         self.there = _jwks(_jwk("ES256", KEYS["ES256"], "ES256"))
         self.away = False
-        source = UrlKeys("https://login.example.org/keys", self._fetch, lambda: self.now)
+        self.source = UrlKeys("https://login.example.org/keys", self._fetch, lambda: self.now)
         terms = JwtIssuer(issuer=ISSUER, audience="swath", jwks="https://login.example.org/keys")
-        self.checker = JwtChecker([terms], lambda _: source)
+        self.checker = JwtChecker([terms], lambda _: self.source)
 
     def _fetch(self, url: str) -> bytes:
         self.asked += 1
@@ -265,6 +332,39 @@ async def test_keys_stay_good_for_a_while_when_the_issuer_is_away():
         await issuer.checker.find(_token())
 
 
+async def test_what_is_no_keys_costs_none_that_are_there():
+    issuer = _Issuer()
+    await issuer.checker.find(_token())
+    issuer.there = b"<html>Back soon</html>"
+    issuer.now += FRESH_S + 1
+    fresh = ec.generate_private_key(ec.SECP256R1())
+    assert "does not publish" in await _refused(issuer.checker, _token(key=fresh, kid="fresh"))
+    assert issuer.asked == 2
+    assert (await issuer.checker.find(_token(sub="bob"))).name == "bob"
+
+
+async def test_unknown_keys_ask_no_oftener_while_the_issuer_is_away():
+    issuer = _Issuer()
+    await issuer.checker.find(_token())
+    issuer.away = True
+    issuer.now += PAUSE_S
+    fresh = ec.generate_private_key(ec.SECP256R1())
+    for _ in range(50):
+        assert "does not publish" in await _refused(issuer.checker, _token(key=fresh, kid="fresh"))
+    assert issuer.asked == 2
+
+
+async def test_keys_that_have_not_changed_are_the_same_ones():
+    issuer = _Issuer()
+    known = await issuer.source.keys()
+    issuer.now += PAUSE_S
+    assert await issuer.source.newer() is known
+    assert issuer.asked == 2
+    issuer.there += b" "
+    issuer.now += PAUSE_S
+    assert await issuer.source.newer() is not known
+
+
 async def test_an_issuer_that_never_answered_is_our_trouble_and_not_the_callers():
     issuer = _Issuer()
     issuer.away = True
@@ -303,6 +403,49 @@ async def test_keys_come_by_http(web):
     pages["/keys"] = _jwks(_jwk("EdDSA", KEYS["EdDSA"], "EdDSA"))
     checker = JwtChecker([JwtIssuer(issuer=ISSUER, audience="swath", jwks=f"{url}/keys", allow_http=True)])
     assert (await checker.find(_token("EdDSA"))).name == "alice"
+
+
+@pytest.fixture
+def slow() -> Iterator[tuple[str, threading.Event]]:
+    """A web server that has keys: their address, and what it waits for before it answers."""
+    may = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            may.wait(60)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(_jwks(ALL["EdDSA"]))
+
+        def log_message(self, *_: Any, **__: Any) -> None: ...
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/keys", may
+    may.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+async def test_the_event_loop_goes_on_while_keys_are_fetched(slow):
+    url, may = slow
+    checker = JwtChecker([JwtIssuer(issuer=ISSUER, audience="swath", jwks=url, allow_http=True)])
+    asking = asyncio.create_task(checker.find(_token("EdDSA")))
+    await asyncio.sleep(0.1)
+    # Only who runs meanwhile can say this: a loop that waited would get no answer.
+    assert not asking.done()
+    may.set()
+    assert (await asking).name == "alice"
+
+
+async def test_a_server_that_is_silent_is_not_waited_for(slow, monkeypatch: pytest.MonkeyPatch):
+    url, _ = slow
+    monkeypatch.setattr("swath.runtime.auth.jwks._FETCH_S", 0.2)
+    checker = JwtChecker([JwtIssuer(issuer=ISSUER, audience="swath", jwks=url, allow_http=True)])
+    with pytest.raises(Unavailable, match="cannot be fetched"):
+        await checker.find(_token("EdDSA"))
 
 
 @pytest.mark.parametrize("path", ["/moved", "/nothing", "/large", "/html"])

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+import jwt
+
 from swath.errors import Unauthenticated
 from swath.runtime.auth.identity import Caller
 from swath.runtime.auth.jwks import Keys, KeySource, key_source
@@ -65,14 +67,12 @@ class JwtChecker:
         return checked.who
 
     async def _check(self, token: str) -> _Checked:
-        import jwt
-
         try:
-            header = jwt.get_unverified_header(token)
-            claims = jwt.decode(token, options={"verify_signature": False})
+            unverified = jwt.decode_complete(token, options={"verify_signature": False})
         # RecursionError: JSON may be nested deeper than Python reads.
         except (jwt.PyJWTError, ValueError, RecursionError) as error:
             raise Unauthenticated("the bearer token is neither known nor a JWT") from error
+        header, claims = unverified["header"], unverified["payload"]
         issuer = self._issuers.get(str(claims.get("iss")))
         if issuer is None:
             raise Unauthenticated(
@@ -89,7 +89,7 @@ class JwtChecker:
                 raise Unauthenticated(f"the JWT is not taken: {_reason(error, issuer.terms)}") from error
         raise Unauthenticated("the JWT is not taken: its signature is not by its issuer") from failure
 
-    async def _keys(self, issuer: _Issuer, header: dict[str, Any]) -> tuple[Keys, list[Any]]:
+    async def _keys(self, issuer: _Issuer, header: dict[str, Any]) -> tuple[Keys, list[jwt.PyJWK]]:
         """Return the keys that may have signed a token with this header."""
         algorithm, key_id = header.get("alg"), header.get("kid")
         if algorithm not in issuer.terms.algorithms:
@@ -111,9 +111,7 @@ class JwtChecker:
         return _Checked(Caller(terms.prefix + subject, "jwt"), terms.issuer, keys, until)
 
 
-def _decode(token: str, key: Any, terms: JwtIssuer) -> dict[str, Any]:
-    import jwt
-
+def _decode(token: str, key: jwt.PyJWK, terms: JwtIssuer) -> dict[str, Any]:
     return jwt.decode(
         token,
         key,
@@ -126,8 +124,6 @@ def _decode(token: str, key: Any, terms: JwtIssuer) -> dict[str, Any]:
 
 
 def _reason(error: Exception, terms: JwtIssuer) -> str:
-    import jwt
-
     match error:
         case jwt.ExpiredSignatureError():
             return "it has expired"

@@ -19,14 +19,17 @@ import json
 import secrets
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from swath.errors import SwathError
 from swath.runtime.auth.certificates import CA_DAYS, LEAF_DAYS
 from swath.runtime.auth.identity import SERVICES
 from swath.runtime.auth.tokens import new_token
 from swath.runtime.installation.issuing import CA, Issuing
-from swath.runtime.installation.kubernetes_api import KubernetesApi
 from swath.runtime.installation.kubernetes_secrets import Secrets
+
+if TYPE_CHECKING:
+    from swath.runtime.installation.kubernetes_api import KubernetesApi
 
 ADMIN = "admin"
 
@@ -79,7 +82,7 @@ def main(arguments: Sequence[str] | None = None, api: KubernetesApi | None = Non
     """Be the command; return its exit status."""
     given = _parser().parse_args(arguments)
     try:
-        kept = Secrets(api or KubernetesApi.of_pod(), given.prefix, json.loads(given.labels))
+        kept = Secrets(api or _api_of_pod(), given.prefix, json.loads(given.labels))
         installation = Installation(kept)
         if given.command == "remove":
             installation.remove()
@@ -105,6 +108,13 @@ def main(arguments: Sequence[str] | None = None, api: KubernetesApi | None = Non
         print(f"swath.runtime.installation: {error.message}", file=sys.stderr)
         return 1
     return 0
+
+
+def _api_of_pod() -> KubernetesApi:
+    # Imports the Kubernetes client, which takes half a second: not for who only asks what this does.
+    from swath.runtime.installation.kubernetes_api import KubernetesApi
+
+    return KubernetesApi.of_pod()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from swath.runtime.installation.kubernetes_api import KubernetesApi
+if TYPE_CHECKING:
+    from swath.runtime.installation.kubernetes_api import KubernetesApi
 
 
 class Secrets:
     """The Secrets and ConfigMaps of one installation. Names are given without its prefix.
 
-    Every method raises Denied, Unavailable and Conflict as `KubernetesApi` does.
+    Every method raises Conflict, Denied, Exhausted, Precondition and Unavailable as `KubernetesApi` does.
 
     Args:
         api: Where they are kept.

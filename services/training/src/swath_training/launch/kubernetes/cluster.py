@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from contextlib import AbstractContextManager
 from typing import Any
 
 import structlog
@@ -14,12 +13,12 @@ from kubernetes.client.exceptions import ApiException
 from pydantic import ValidationError
 from urllib3.exceptions import HTTPError
 
-from swath.errors import Denied, Exhausted, Precondition, SwathError, Unavailable
+from swath.errors import Precondition
+from swath.runtime.kubernetes import asking, connect, pod_server, words
 from swath_training.launch.kubernetes.manifest import INDEX, WORKER
 
 _log = structlog.get_logger("swath.training")
 
-_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _CALL_S = 10.0
 _WATCH_S = 240
 _PAUSE_S = 1.0
@@ -39,9 +38,8 @@ class Cluster:
 
     def __init__(self, namespace: str = "") -> None:
         try:
-            config.load_incluster_config()
-            self.namespace = namespace or _NAMESPACE.read_text().strip()
-        except config.ConfigException:
+            api, own = connect(pod_server())
+        except Precondition:
             try:
                 config.load_kube_config()
                 _, current = config.list_kube_config_contexts()
@@ -49,8 +47,8 @@ class Cluster:
                 raise Precondition(
                     f"expected to run in a Kubernetes pod or with a kubeconfig, and found neither: {error}"
                 ) from error
-            self.namespace = namespace or current["context"].get("namespace", "default")
-        api = client.ApiClient()
+            api, own = client.ApiClient(), current["context"].get("namespace", "default")
+        self.namespace = namespace or own
         self._batch: Any = client.BatchV1Api(api)
         self._core: Any = client.CoreV1Api(api)
         self._apps: Any = client.AppsV1Api(api)
@@ -66,20 +64,16 @@ class Cluster:
             Precondition: The cluster refuses it as it is.
             Unavailable: The API server is away or busy.
         """
-        try:
+        with _asking("create a Job for the worker"):
             try:
                 made = self._batch.create_namespaced_job(self.namespace, job, _request_timeout=_CALL_S)
+            except ValidationError as error:
+                raise Precondition(f"the template of workers' Jobs is no Job that there can be: {error}") from error
             except ApiException as error:
                 if error.status != 409:
                     raise
                 name = job["metadata"]["name"]
                 made = self._batch.read_namespaced_job(name, self.namespace, _request_timeout=_CALL_S)
-        except ApiException as error:
-            raise _refusal(error, "create a Job for the worker") from error
-        except HTTPError as error:
-            raise _away(error) from error
-        except ValidationError as error:
-            raise Precondition(f"the template of workers' Jobs is no Job that there can be: {error}") from error
         return made.metadata.uid
 
     def create_service(self, service: Mapping[str, Any]) -> None:
@@ -88,13 +82,12 @@ class Cluster:
         Raises:
             Denied, Exhausted, Precondition, Unavailable: As for `create_job`.
         """
-        try:
-            self._core.create_namespaced_service(self.namespace, service, _request_timeout=_CALL_S)
-        except ApiException as error:
-            if error.status != 409:
-                raise _refusal(error, "create a Service for the worker's processes") from error
-        except HTTPError as error:
-            raise _away(error) from error
+        with _asking("create a Service for the worker's processes"):
+            try:
+                self._core.create_namespaced_service(self.namespace, service, _request_timeout=_CALL_S)
+            except ApiException as error:
+                if error.status != 409:
+                    raise
 
     def delete_job(self, name: str) -> None:
         """Delete a Job, and with it its pods; one that is gone is fine.
@@ -102,15 +95,14 @@ class Cluster:
         Raises:
             Denied, Unavailable: As for `create_job`.
         """
-        try:
-            self._batch.delete_namespaced_job(
-                name, self.namespace, propagation_policy="Background", _request_timeout=_CALL_S
-            )
-        except ApiException as error:
-            if error.status != 404:
-                raise _refusal(error, f"delete the Job {name}") from error
-        except HTTPError as error:
-            raise _away(error) from error
+        with _asking(f"delete the Job {name}"):
+            try:
+                self._batch.delete_namespaced_job(
+                    name, self.namespace, propagation_policy="Background", _request_timeout=_CALL_S
+                )
+            except ApiException as error:
+                if error.status != 404:
+                    raise
 
     def log(self, job: str, lines: int) -> str:
         """Return the end of what a Job's worker wrote, empty if nobody knows it any more."""
@@ -134,12 +126,8 @@ class Cluster:
         Raises:
             Denied, Unavailable: As for `create_job`.
         """
-        try:
+        with _asking(f"read the Deployment {deployment}"):
             found = self._apps.read_namespaced_deployment(deployment, self.namespace, _request_timeout=_CALL_S)
-        except ApiException as error:
-            raise _refusal(error, f"read the Deployment {deployment}") from error
-        except HTTPError as error:
-            raise _away(error) from error
         facts = {"apiVersion": "apps/v1", "kind": "Deployment", "name": deployment, "uid": found.metadata.uid}
         return {**facts, "blockOwnerDeletion": False}
 
@@ -178,7 +166,7 @@ class Cluster:
             except ApiException as error:
                 # 410: what was seen last is too old for the server to go on from. It is looked at anew.
                 if error.status != 410:
-                    _log.warning("the cluster cannot be watched", error=_message(error))
+                    _log.warning("the cluster cannot be watched", error=words(error))
                     self._ended.wait(_PAUSE_S)
             except HTTPError as error:
                 _log.warning("the cluster cannot be watched", error=str(error))
@@ -187,23 +175,5 @@ class Cluster:
                 stream.stop()
 
 
-def _refusal(error: ApiException, what: str) -> SwathError:
-    message = _message(error)
-    if error.status == 403 and "exceeded quota" in message:
-        return Exhausted(f"the cluster has no room: {message}", retry_after=_PAUSE_S)
-    if error.status in (401, 403):
-        return Denied(f"the cluster does not let the training service {what}: {message}")
-    if error.status in (400, 404, 422):
-        return Precondition(f"the cluster refused to {what}: {message}")
-    return Unavailable(f"the cluster's API server cannot {what} now: {message}", retry_after=_PAUSE_S)
-
-
-def _away(error: Exception) -> Unavailable:
-    return Unavailable(f"the cluster's API server is away: {type(error).__name__}", retry_after=_PAUSE_S)
-
-
-def _message(error: ApiException) -> str:
-    try:
-        return json.loads(error.body or "{}").get("message") or str(error.reason)
-    except ValueError:
-        return str(error.reason)
+def _asking(what: str) -> AbstractContextManager[None]:
+    return asking(what, "the training service")
