@@ -52,7 +52,7 @@ class Errors:
         classes: dict[Symbol, Any] = {each: load(each) for each in sorted({self._root, *below})}
         known = [error for error in classes.values() if not error.__name__.startswith("_")]
         # A private class reaches clients as the public one above it.
-        timed = (classes[symbol] for symbol in self._timed() if symbol in classes)
+        timed = (classes[symbol] for symbol in self._timed() & classes.keys())
         retried = {next(each for each in error.__mro__ if each in known) for error in timed}
 
         def walk(error: type[SwathError], depth: int) -> Iterator[Kind]:
@@ -69,14 +69,15 @@ class Errors:
         found = {code: text for module in self._sources.modules.values() for code, text in _exit_codes(module)}
         return dict(sorted(found.items()))
 
-    def _timed(self) -> set[Symbol | None]:
+    def _timed(self) -> set[Symbol]:
         """Return the classes that some call gives `retry_after`."""
-        return {
+        calls = (
             self._sources.resolve(module.name, node.func)
             for module in self._sources.modules.values()
             for node in ast.walk(module.tree)
             if isinstance(node, ast.Call) and any(each.arg == "retry_after" for each in node.keywords)
-        }
+        )
+        return {symbol for symbol in calls if symbol is not None}
 
 
 def _exit_codes(module: Module) -> Iterator[tuple[int, str]]:

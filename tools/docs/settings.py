@@ -117,7 +117,7 @@ class Settings:
                 if isinstance(call, ast.Call):
                     taken = [call.func, *(call.args if own else ())]
                     symbols = (self._sources.resolve(name, each) for each in taken)
-                    found.update(self._kinds[symbol] for symbol in symbols if symbol in self._kinds)
+                    found.update(self._kinds[symbol] for symbol in symbols if symbol and symbol in self._kinds)
         found.update([inner for kind in found for inner in _inner(kind)])
         return tuple(dict.fromkeys(each for kind in sorted(found, key=_depth) for each in _family(kind)))
 

@@ -68,7 +68,7 @@ class _Page:
         yield group.text
         bases = [markdown.link(_title(each)) for each in self._kinds if each is not kind and issubclass(kind, each)]
         if bases:
-            yield f"Who reads these reads {markdown.listed(bases)} too."
+            yield f"A program that reads these reads {markdown.listed(bases)} as well."
         if home is None:
             readers = [markdown.link(_name(each)) for each in self._programs if kind in each.reads]
             yield f"Read by: {', '.join(readers) or 'no program by itself'}."

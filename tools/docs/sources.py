@@ -64,7 +64,7 @@ class Module:
             if isinstance(node, ast.Import):
                 found.update(each.name for each in node.names)
             elif isinstance(node, ast.Call) and "import_module" in ast.dump(node):
-                found.update(each.value for each in node.args if isinstance(each, ast.Constant))
+                found.update(str(each.value) for each in node.args if isinstance(each, ast.Constant))
         return found
 
 
