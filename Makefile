@@ -27,12 +27,13 @@ $(SYNCED): pyproject.toml uv.lock $(wildcard libs/*/pyproject.toml services/*/py
 
 sync: $(SYNCED) ## Install the locked workspace into .venv
 
-gen: $(SYNCED) ## Generate the code of protos/, what images install, and the chart's tables
+gen: $(SYNCED) ## Generate the code of protos/, what images install, the chart's tables and docs/reference
 	$(RUN)/python libs/api/generate.py
 	UV=$(UV) $(RUN)/python services/images/requirements.py
 	$(RUN)/python charts/generate.py
+	$(RUN)/python -m tools.docs
 
-lint: $(SYNCED) ## Check style, imports between packages, and protos
+lint: $(SYNCED) ## Check style, imports between packages, protos, and what is generated
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
 	$(RUN)/lint-imports --no-cache
@@ -40,6 +41,7 @@ lint: $(SYNCED) ## Check style, imports between packages, and protos
 	$(RUN)/python libs/api/generate.py --check
 	UV=$(UV) $(RUN)/python services/images/requirements.py --check
 	$(RUN)/python charts/generate.py --check
+	$(RUN)/python -m tools.docs --check
 
 type: $(SYNCED) ## Check types
 	$(RUN)/pyright

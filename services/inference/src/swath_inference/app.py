@@ -53,7 +53,9 @@ async def assemble(settings: InferenceReplicaSettings, stack: AsyncExitStack) ->
         metrics.gauge("swath_inference_models", "Models that are loaded.", lambda: service.models)
         metrics.gauge("swath_inference_model_bytes", "Bytes of models that are loaded.", lambda: service.model_bytes)
         metrics.counter("swath_inference_model_loads", "Models that were loaded.", lambda: service.model_loads)
-        metrics.gauge("swath_device_memory_bytes", "Memory of the device, by use.", service.device_memory, label="use")
+        metrics.gauge(
+            "swath_device_memory_bytes", "Memory of the GPU: used, free, allocated.", service.device_memory, label="use"
+        )
 
     return Assembly(
         handlers=(

@@ -30,11 +30,13 @@ class StandaloneSettings(ServerSettings):
     """What `swath serve` takes beside the settings of each service. Each field is also a variable `SWATH_<FIELD>`."""
 
     configs: Path = Field(default_factory=shipped_configs)
-    """Folder of the shipped Hydra configs. The workspace's own configs/ lies over it; it is never written."""
+    """Folder of the shipped Hydra configs. The workspace's own configs/ lies over it; it is never written. By default
+    what was installed with the server."""
     state: Path = Field(default_factory=lambda: user_data() / "swath")
-    """Folder for everything that must outlive the process: sessions, runs, artifacts, the workspace."""
+    """Folder for everything that must outlive the process: sessions, runs, artifacts, the workspace. By default `swath`
+    in the user's folder for data."""
     allow_root: Annotated[tuple[Path, ...], NoDecode] = ()
-    """More folders that absolute paths in calls may lead to; as a variable, separated like PATH."""
+    """More folders that absolute paths in calls may lead to; as a variable, separated like `PATH`, by colons."""
 
     @field_validator("allow_root", mode="before")
     @classmethod

@@ -66,7 +66,7 @@ async def assemble(settings: TrainingReplicaSettings, stack: AsyncExitStack) -> 
             "swath_training_queue_length", "Runs that wait for a device here.", supervisor.waiting, label="device"
         )
         metrics.counter(
-            "swath_training_events", "Events that workers reported: one a batch and epoch.", lambda: supervisor.events
+            "swath_training_events", "Events that workers reported: one per batch and epoch.", lambda: supervisor.events
         )
 
     return Assembly(

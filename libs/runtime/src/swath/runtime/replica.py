@@ -24,7 +24,8 @@ class StoreSettings(StorageSettings):
     """Where a service keeps things: all that its migrations have to know."""
 
     state: Path = Field(default_factory=lambda: Path(tempfile.gettempdir()) / f"swath-{os.getuid()}")
-    """Folder of this replica alone: logs of workers, local copies, and what settings give no other place."""
+    """Folder of this replica alone: logs of workers, local copies, and what settings give no other place. By default
+    `swath-` and the user's id in the folder for temporary files."""
 
 
 class ReplicaSettings(ServerSettings, StoreSettings, PeerSettings):
@@ -33,7 +34,8 @@ class ReplicaSettings(ServerSettings, StoreSettings, PeerSettings):
     model_config = SettingsConfigDict(env_prefix="SWATH_", frozen=True, extra="ignore", use_attribute_docstrings=True)
 
     replica: str = Field(default_factory=lambda: os.uname().nodename)
-    """Name of this replica among those of its service, the same after a restart where it can be."""
+    """Name of this replica among those of its service, the same after a restart where it can be. By default the name of
+    the machine."""
     configs: Path = Path("/opt/swath/configs")
     """Folder of the shipped Hydra configs, the same in every service."""
 

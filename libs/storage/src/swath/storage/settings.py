@@ -36,7 +36,7 @@ class StorageSettings(BaseSettings):
     s3_secret_access_key: SecretStr = SecretStr("")
     """The access key's secret."""
     s3_allow_http: bool = False
-    """Whether an `http://` endpoint is taken, by which files travel in the clear. On this machine it always is."""
+    """Whether an `http://` endpoint is taken, by which files travel in the clear. A loopback address always is."""
     cache: Path | None = None
     """Folder for local copies of what is in S3; empty: `cache` in the state folder. It must be this user's alone."""
     cache_bytes: int = Field(default=32 * 2**30, gt=0)

@@ -21,7 +21,7 @@ from swath_training.worker import attempt, rank_worker
 
 
 class WorkerSettings(ServerSettings):
-    """Settings of a worker. `worker_...` come with the Job; the others are those of services."""
+    """Settings of a worker. The training service sets `SWATH_WORKER_...` in its Job; the template sets the others."""
 
     model_config = SettingsConfigDict(env_prefix="SWATH_", frozen=True, extra="ignore", use_attribute_docstrings=True)
 

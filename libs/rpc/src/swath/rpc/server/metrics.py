@@ -96,7 +96,11 @@ class CallMetrics:
         self.received = Counter("grpc_server_msg_received", "Messages received.", _LABELS, registry=registry)
         self.sent = Counter("grpc_server_msg_sent", "Messages sent.", _LABELS, registry=registry)
         self.seconds = Histogram(
-            "grpc_server_handling_seconds", "Time from begin to end.", _LABELS, buckets=_BUCKETS, registry=registry
+            "grpc_server_handling_seconds",
+            "Seconds from the begin of a call to its end.",
+            _LABELS,
+            buckets=_BUCKETS,
+            registry=registry,
         )
 
 
