@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from swath_suite.monitoring import metrics_in
+from swath_suite.testing.monitoring import metrics_in
 from tools.docs import markdown
 from tools.docs.metrics import Metric
 
