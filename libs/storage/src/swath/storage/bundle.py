@@ -1,4 +1,4 @@
-"""`python -m swath.storage.s3.bundle`: unpack an archive of configs that is named by its digest."""
+"""`python -m swath.storage.bundle`: unpack an archive of configs that is named by its digest."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _fetched(url: str) -> bytes:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Be the command; return its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m swath.storage.s3.bundle", description="Unpack an archive.")
+    parser = argparse.ArgumentParser(prog="python -m swath.storage.bundle", description="Unpack an archive.")
     parser.add_argument("url", help="https://... or s3://bucket/key")
     parser.add_argument("--sha256", required=True, help="its digest in hexadecimal")
     parser.add_argument("--into", type=Path, required=True, help="folder")
@@ -81,9 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         count = unpack(given.url, given.sha256, given.into)
     except SwathError as error:
-        print(f"swath.storage.s3.bundle: {error.message}", file=sys.stderr)
+        print(f"swath.storage.bundle: {error.message}", file=sys.stderr)
         return 1
-    print(f"swath.storage.s3.bundle: {count} files")
+    print(f"swath.storage.bundle: {count} files")
     return 0
 
 
