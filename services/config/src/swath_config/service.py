@@ -13,8 +13,9 @@ from swath.runtime.logs import Telemetry
 from swath.sessions.read_batcher import ReadBatcher
 from swath.storage.workspace.folder import ConfigFolder, Workspace
 from swath_config.pool import Pool
-from swath_config.request import Request, resolve, warm
+from swath_config.request import Request
 from swath_config.settings import ConfigSettings
+from swath_config.tasks import resolve, warm
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from swath.rpc.server.methods import slice_handler
 from swath.runtime.logs import Telemetry
 from swath.runtime.server import Server
 from swath.sessions.ownership import OwnedSessions
-from swath.storage import ArtifactStore, Workspace
+from swath.storage import ArtifactStore, FolderObjects, Workspace
 from swath.storage.sql.engine import open_engine
 from swath_config import ConfigService, ConfigServicer, ConfigSettings
 from swath_inference import InferenceService, InferenceServicer, InferenceSettings
@@ -54,7 +54,7 @@ class Standalone:
         self._settings = settings
         state = settings.state
         self.health = HealthBoard(PARTS)
-        artifacts = ArtifactStore.folder(state / "artifacts")
+        artifacts = ArtifactStore(FolderObjects(state / "artifacts"))
         workspace = Workspace(state / "workspace", settings.configs, settings.allow_root)
         session_settings = SessionSettings()
         database = open_engine(state / "session.db")

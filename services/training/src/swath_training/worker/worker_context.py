@@ -16,8 +16,8 @@ from swath.engine.graph.pipeline import Pipeline
 from swath.engine.plugins.loading import Plugins
 from swath.engine.training import Checkpointer, Control, Event, Group, Job, Outcome, PeerLost, Trainer, run
 from swath.errors import ArtifactCorrupt, ArtifactMissing, SwathError, Unavailable
-from swath.storage import ArtifactStore, Workspace
 from swath.storage.artifacts.store import CHECKPOINTS
+from swath.storage.opening import artifacts_from_spec, workspace_from_spec
 from swath.storage.retry import patiently
 from swath_training.runs.items import Failure, Welcome
 
@@ -39,9 +39,9 @@ class WorkerContext:
 
     def __init__(self, welcome: Welcome) -> None:
         self._welcome = welcome
-        self.artifacts = ArtifactStore.from_spec(welcome.artifacts)
+        self.artifacts = artifacts_from_spec(welcome.artifacts)
         self.checkpoints = self.artifacts.part(CHECKPOINTS)
-        self.workspace = Workspace.from_spec(welcome.workspace)
+        self.workspace = workspace_from_spec(welcome.workspace)
         self.outputs = self.workspace.outputs()
 
     def __enter__(self) -> WorkerContext:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from swath.errors import FileMissing, StorageDenied, StorageRefused
-from swath.storage.artifacts.store import TOP
+from swath.storage.artifacts.objects import TOP
 from swath.storage.disk_cache import DiskCache
 from swath.storage.s3.bucket import Bucket
 from swath.storage.s3.location import S3Location
@@ -45,11 +45,11 @@ class BucketObjects:
         self._object_cache = DiskCache(cache / "artifacts", cache_bytes)
 
     def put(self, name: str, data: bytes) -> None:
-        """As `swath.storage.artifacts.store.Objects.put`."""
+        """As `Objects.put`."""
         self._bucket.put(name, data)
 
     def get(self, name: str) -> bytes:
-        """As `swath.storage.artifacts.store.Objects.get`."""
+        """As `Objects.get`."""
         digest = _hex(name)
         if (copy := self._object_cache.find(digest)) is not None:
             try:
@@ -65,16 +65,16 @@ class BucketObjects:
         return data
 
     def exists(self, name: str) -> bool:
-        """As `swath.storage.artifacts.store.Objects.exists`."""
+        """As `Objects.exists`."""
         return self._bucket.head(name) is not None
 
     def older(self, than: datetime) -> Iterator[str]:
-        """As `swath.storage.artifacts.store.Objects.older`."""
+        """As `Objects.older`."""
         limit = int(than.timestamp() * 10**9)
         return (each.key for each in self._bucket.list(TOP) if each.modified_ns < limit)
 
     def kept(self, name: str) -> bool:
-        """As `swath.storage.artifacts.store.Objects.kept`."""
+        """As `Objects.kept`."""
         condemned = self._condemned()
         if name not in condemned:
             return True
@@ -84,7 +84,7 @@ class BucketObjects:
         return self.exists(name)
 
     def remove(self, names: Sequence[str], than: datetime) -> list[str]:
-        """As `swath.storage.artifacts.store.Objects.remove`.
+        """As `Objects.remove`.
 
         No object store removes an object on condition of its age, so both sides take care. What is about to go is
         written down first, and looked at again then; `kept` is asked after writing, and waits for the end of a removal
@@ -115,17 +115,17 @@ class BucketObjects:
         return None if found is None else datetime.fromtimestamp(found.modified_ns / 10**9, UTC)
 
     def tidy(self, than: datetime) -> None:
-        """As `store.Objects.tidy`; unfinished uploads are for the bucket's own rules to remove."""
+        """As `Objects.tidy`; unfinished uploads are for the bucket's own rules to remove."""
         self._bucket.delete([_CONDEMNED])
 
     def spec(self) -> dict[str, Any]:
-        """As `swath.storage.artifacts.store.Objects.spec`."""
+        """As `Objects.spec`."""
         return {"bucket": self._place.spec(), "cache": str(self._cache), "cache_bytes": self._cache_bytes}
 
-    def part_spec(self, name: str) -> dict[str, Any]:
-        """As `swath.storage.artifacts.store.Objects.part_spec`."""
-        part = replace(self._place, prefix=f"{self._place.prefix}/{name}".lstrip("/"))
-        return {"bucket": part.spec(), "cache": str(self._cache), "cache_bytes": self._cache_bytes}
+    def part(self, name: str) -> BucketObjects:
+        """As `Objects.part`."""
+        place = replace(self._place, prefix=f"{self._place.prefix}/{name}".lstrip("/"))
+        return BucketObjects(place, self._cache, self._cache_bytes)
 
     def _condemned(self) -> list[str]:
         """Return what is about to be removed, behind a word that is another one each time."""

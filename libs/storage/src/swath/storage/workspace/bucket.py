@@ -74,17 +74,6 @@ class BucketWorkspace(Workspace):
             "cache_bytes": self._cache_bytes,
         }
 
-    @classmethod
-    def from_spec(cls, spec: Mapping[str, Any]) -> BucketWorkspace:
-        return cls(
-            S3Location(**spec["bucket"]),
-            Path(spec["configs"]),
-            [Path(allowed) for allowed in spec["allow_roots"]],
-            public=spec["public"],
-            cache=Path(spec["cache"]),
-            cache_bytes=spec["cache_bytes"],
-        )
-
     def write_all(self, files: Mapping[str, bytes | memoryview], *, base: Base = Base.ROOT) -> list[Path]:
         targets = [self._resolve(path, base, True, lambda real: None) for path in files]
         keys = [self.key(target) for target in targets]

@@ -95,16 +95,6 @@ class Workspace:
             "public": self.public,
         }
 
-    @classmethod
-    def from_spec(cls, spec: Mapping[str, Any]) -> Workspace:
-        """Return the workspace that `spec` or `local_spec` described."""
-        if "bucket" in spec:
-            from swath.storage.workspace.bucket import BucketWorkspace
-
-            return BucketWorkspace.from_spec(spec)
-        allow_roots = [Path(allowed) for allowed in spec["allow_roots"]]
-        return Workspace(Path(spec["root"]), Path(spec["configs"]), allow_roots, public=spec.get("public"))
-
     @property
     def config_roots(self) -> tuple[Path, Path]:
         """The two layers of the configs root, in the order of looking: the workspace's own, then the shipped one."""
