@@ -10,8 +10,9 @@ import pytest
 from obstore.store import MemoryStore
 
 from swath.errors import FileChanged, FileMissing, InvalidInput, PathDenied, StorageDenied, Unavailable
-from swath.storage.s3.bucket import PART, Bucket, stem_of
+from swath.storage.s3.bucket import PART, Bucket
 from swath.storage.s3.location import S3Location
+from swath.storage.s3.objects import stem_of
 from swath_suite.s3 import S3Process
 
 LARGE = os.urandom(2 * PART + 12_345)

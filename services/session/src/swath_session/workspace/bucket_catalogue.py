@@ -15,7 +15,8 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from swath.errors import FileChanged, FileMissing, FolderNotEmpty, InvalidInput, PathDenied, Unavailable
-from swath.storage.s3.bucket import PART, SHA256, Bucket, Object, is_hidden
+from swath.storage.s3.bucket import PART, SHA256, Bucket
+from swath.storage.s3.objects import Object, is_hidden
 from swath.storage.workspace.bucket import BucketWorkspace
 from swath.storage.workspace.folder import CONFIGS
 from swath_session.workspace.folder_catalogue import FolderCatalogue, children

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import obstore
-from obstore.exceptions import BaseError, PreconditionError
 from obstore.store import ObjectStore, S3Store
 
-from swath.errors import (
-    FileChanged,
-    FileMissing,
-    InvalidInput,
-    PathDenied,
-    StorageDenied,
-    StorageRefused,
-    SwathError,
-    Unavailable,
-)
-from swath.storage.files import HIDDEN
+from swath.errors import FileChanged, FileMissing, PathDenied
+from swath.storage.s3.errors import refusals
 from swath.storage.s3.location import S3Location
+from swath.storage.s3.objects import Content, Listing, Object, goes_with, object_of, stem_of
 
 PART = 8 << 20
 """Bytes in which large objects travel."""
@@ -40,11 +29,6 @@ _TRIES = 3
 _LAST = "\U0010fffd"
 """Sorts behind everything that a name is made of."""
 
-_CODE = re.compile(r"<Code>(\w+)</Code>|\(code: (\w+)\)")
-_STATUS = re.compile(r"status code: (\d{3})")
-_FULL = {"QuotaExceeded", "StorageFull", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "EntityTooLarge"}
-_ODD_NAME = ("empty path segment", "illegal character sequence")
-
 # A server that is away is noticed within seconds; a large object may take its time to be put together.
 _RETRIES: Any = {
     "max_retries": 2,
@@ -54,47 +38,6 @@ _RETRIES: Any = {
 _TIMES = {"connect_timeout": "2s", "timeout": "12h"}
 _READ_S = "5s"
 _BULK_READ_S = "60s"
-
-
-@dataclass(frozen=True, slots=True)
-class Object:
-    """An object as a listing describes it.
-
-    Attributes:
-        key: Its key, relative to the bucket's prefix.
-        size: Bytes.
-        version: Changes with its content: its ETag, or when it was written where the server gives none.
-        modified_ns: Unix time of the last write, nanoseconds.
-    """
-
-    key: str
-    size: int
-    version: str
-    modified_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """What is at a key.
-
-    Attributes:
-        file: The object of just this key; None where there is a folder or nothing.
-        siblings: Objects beside it of the same stem.
-        folder: Whether other keys lie below it. They hide an object of the same key, as no file system has both.
-    """
-
-    file: Object | None
-    siblings: tuple[Object, ...]
-    folder: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """An object that is being read: what it is, what was said about it when it was put, and its bytes in order."""
-
-    object: Object
-    attributes: Mapping[str, str]
-    chunks: Iterator[bytes]
 
 
 class Bucket:
@@ -153,7 +96,7 @@ class Bucket:
         """Return an object, None if there is none."""
         try:
             with refusals(f"{key!r}", self.name):
-                return _object(obstore.head(self._store, key))
+                return object_of(obstore.head(self._store, key))
         except FileMissing:
             return None
 
@@ -165,7 +108,7 @@ class Bucket:
         """
         with refusals(f"{key!r}", self.name):
             found = obstore.get(self._store, key, options={"head": True})
-            return _object(found.meta), found.attributes
+            return object_of(found.meta), found.attributes
 
     def read(
         self, key: str, *, start: int = 0, end: int | None = None, version: str | None = None, block: int = 1 << 20
@@ -192,7 +135,7 @@ class Bucket:
             options["range"] = {"offset": start}
         with refusals(f"{key!r}", self.name):
             found = obstore.get(self._store, key, options=options)  # pyright: ignore[reportArgumentType]
-            described = _object(found.meta)
+            described = object_of(found.meta)
             if version is not None and described.version != version:
                 raise FileChanged(f"{key!r} was replaced while it was read; repeat the request")
             return Content(described, found.attributes, self._chunks(key, found.stream(block)))
@@ -264,13 +207,13 @@ class Bucket:
                 page = next(pages, None)
             if page is None:
                 return
-            yield from map(_object, page)
+            yield from map(object_of, page)
 
     def folder(self, prefix: str = "") -> tuple[list[Object], list[str]]:
         """Return the objects directly in a folder, and the keys of the folders in it, both in order."""
         with refusals(f"{prefix!r}", self.name):
             found = obstore.list_with_delimiter(self._store, prefix or None)
-            return sorted(map(_object, found["objects"]), key=lambda each: each.key), sorted(found["common_prefixes"])
+            return sorted(map(object_of, found["objects"]), key=lambda each: each.key), sorted(found["common_prefixes"])
 
     def look(self, key: str) -> Listing:
         """Say what is at a key and beside it: one listing, save where folders of the same stem hold much."""
@@ -314,17 +257,6 @@ class Bucket:
             yield chunk
 
 
-def is_hidden(key: str) -> bool:
-    """Whether a key is the server's own."""
-    return any(part.startswith(HIDDEN) for part in key.split("/"))
-
-
-def stem_of(name: str) -> str:
-    """Return what a file and its companions begin with: a name without its last suffix."""
-    head, dot, _ = name.rpartition(".")
-    return head if dot and head else name
-
-
 def _before(key: str) -> str:
     """Return what sorts before a key, and behind nearly everything else that does: listings begin behind a key."""
     head, below = key[:-1], ord(key[-1]) - 1
@@ -335,61 +267,3 @@ def _before(key: str) -> str:
     if below == 127 or 0xD800 <= below < 0xE000:
         below = 126 if below == 127 else 0xD7FF
     return f"{head}{chr(below)}{_LAST}"
-
-
-def goes_with(name: str, stem: str) -> bool:
-    """Whether a file goes with those of a stem: `x`, `x.hdr`, `x.img.hdr`, and not `x.0001.npz`."""
-    if "/" in name:
-        return False
-    rest = name.removeprefix(f"{stem}.")
-    return name == stem or (rest != name and ("." not in rest or rest.lower().endswith(".hdr")))
-
-
-def _object(meta: Any) -> Object:
-    modified = meta["last_modified"]
-    version = meta["e_tag"] or f"{modified.timestamp()}/{meta['size']}"
-    return Object(meta["path"], meta["size"], version, int(modified.timestamp() * 1000) * 10**6)
-
-
-@contextmanager
-def refusals(what: str, where: str) -> Iterator[None]:
-    """Turn what an object store says into an error of the tree.
-
-    Args:
-        what: What is read or written, in words for the message; empty for the folder that is the store's root.
-        where: The bucket.
-    """
-    what = what or "its root folder"
-    try:
-        yield
-    except PreconditionError as error:
-        raise FileChanged(f"{what} was replaced while it was read; repeat the request") from error
-    except FileNotFoundError as error:
-        if "NoSuchBucket" in str(error):
-            raise StorageDenied(f"there is no bucket of {where}") from error
-        raise FileMissing(f"{what} is not in {where}") from error
-    except (BaseError, ValueError) as error:
-        raise _refusal(str(error), what, where) from error
-
-
-def _refusal(said: str, what: str, where: str) -> SwathError:
-    code = (match[1] or match[2]) if (match := _CODE.search(said)) else ""
-    status = int(match[1]) if (match := _STATUS.search(said)) else 0
-    if code in _FULL or status == 507:
-        return StorageRefused(f"no room in {where} for {what}: {code or status}")
-    match code:
-        case "ObjectParentIsFile":
-            return InvalidInput(f"{what} would lie below a file")
-        case "ExistingObjectIsDirectory":
-            return InvalidInput(f"{what} is a folder")
-        case "KeyTooLongError":
-            return PathDenied(f"the name of {what} is too long")
-        case "NoSuchBucket":
-            return StorageDenied(f"there is no bucket of {where}")
-        case "NoSuchKey":
-            return FileMissing(f"{what} is not in {where}")
-    if any(words in said for words in _ODD_NAME):
-        return InvalidInput(f"{where} holds names that no path can have, such as a//b; remove them from {what}")
-    if code == "AccessDenied" or (400 <= status < 500 and status not in (408, 429)):
-        return StorageDenied(f"{where} refuses the server access to {what}: {code or f'HTTP {status}'}")
-    return Unavailable(f"{where} is out of reach, or too busy for {what}", retry_after=1.0)

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from swath.storage.disk_cache import DiskCache, private_folder
 from swath.storage.files import refusals
-from swath.storage.s3.bucket import PART, Bucket, Object, is_hidden
+from swath.storage.s3.bucket import PART, Bucket
+from swath.storage.s3.objects import Object, is_hidden
 
 _AT_ONCE = 8
 _RANGES_FROM = 8 * PART

@@ -11,9 +11,10 @@ from typing import Any
 
 from swath.errors import InvalidInput, SwathError
 from swath.storage.disk_cache import DiskCache, private_folder
-from swath.storage.s3.bucket import Bucket, Object, goes_with, stem_of
+from swath.storage.s3.bucket import Bucket
 from swath.storage.s3.location import S3Location
 from swath.storage.s3.object_cache import ObjectCache, Tree
+from swath.storage.s3.objects import Object, goes_with, stem_of
 from swath.storage.workspace.bucket_outputs import BucketOutputs
 from swath.storage.workspace.folder import CONFIGS, Base, ConfigFolder, Workspace
 from swath.storage.workspace.mirror import Mirror

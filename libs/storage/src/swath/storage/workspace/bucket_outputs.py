@@ -12,8 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from swath.storage.files import refusals
-from swath.storage.s3.bucket import PART, SHA256, Bucket, Object
+from swath.storage.s3.bucket import PART, SHA256, Bucket
 from swath.storage.s3.object_cache import ObjectCache, Tree, fits
+from swath.storage.s3.objects import Object
 
 _UNFINISHED = ".tmp"
 _QUIET_FACTOR = 20.0

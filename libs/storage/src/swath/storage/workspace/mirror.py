@@ -21,8 +21,9 @@ from pathlib import Path, PurePosixPath
 
 from swath.errors import FileChanged, FileMissing, InvalidInput, Unavailable
 from swath.storage.files import HIDDEN, refusals
-from swath.storage.s3.bucket import Bucket, Object, goes_with, stem_of
+from swath.storage.s3.bucket import Bucket
 from swath.storage.s3.object_cache import ObjectCache, Tree, fits
+from swath.storage.s3.objects import Object, goes_with, stem_of
 
 _AT_ONCE = 8
 _TRIES = 5
