@@ -34,8 +34,8 @@ def open_artifacts(settings: StorageSettings, state: Path) -> ArtifactStore:
     """Open the artifact store: on the object store of the suite, or a folder of the state folder."""
     if not settings.artifacts_url:
         return ArtifactStore(FolderObjects(state / "artifacts"))
-    place = settings.place(settings.artifacts_url)
-    return ArtifactStore(BucketObjects(place, settings.cache_folder(state), settings.cache_bytes))
+    location = settings.location(settings.artifacts_url)
+    return ArtifactStore(BucketObjects(location, settings.cache_folder(state), settings.cache_bytes))
 
 
 def artifacts_from_spec(spec: Mapping[str, Any]) -> ArtifactStore:
@@ -52,7 +52,7 @@ def open_workspace(
     if not settings.workspace_url:
         return Workspace(state / "workspace", configs, allow_roots)
     return BucketWorkspace(
-        settings.place(settings.workspace_url),
+        settings.location(settings.workspace_url),
         configs,
         allow_roots,
         public=settings.workspace_root,

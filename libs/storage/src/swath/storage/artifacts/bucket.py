@@ -29,20 +29,20 @@ _RETRY_TIMEOUT_S = 60.0
 
 
 class BucketObjects:
-    """Objects in a bucket, each named by its own sha256, with local copies of those that were read.
+    """Objects in a bucket, each named by its own SHA-256, with a cache of those that were read.
 
     Args:
-        place: The part of a bucket.
+        location: The part of a bucket.
         cache: Folder for local copies; processes of one user may share it.
-        cache_bytes: Bytes of them to keep.
+        cache_bytes: Bytes of local copies to keep.
     """
 
-    def __init__(self, place: S3Location, cache: Path, cache_bytes: int) -> None:
-        self._place = place
+    def __init__(self, location: S3Location, cache: Path, cache_bytes: int) -> None:
+        self._location = location
         self._cache = cache
         self._cache_bytes = cache_bytes
-        self._bucket = Bucket.open(place)
-        self._object_cache = DiskCache(cache / "artifacts", cache_bytes)
+        self._bucket = Bucket.open(location)
+        self._disk_cache = DiskCache(cache / "artifacts", cache_bytes)
 
     def put(self, name: str, data: bytes) -> None:
         """As `Objects.put`."""
@@ -51,14 +51,14 @@ class BucketObjects:
     def get(self, name: str) -> bytes:
         """As `Objects.get`."""
         digest = _hex(name)
-        if (copy := self._object_cache.find(digest)) is not None:
+        if (copy := self._disk_cache.find(digest)) is not None:
             try:
                 data = copy.read_bytes()
-            except FileNotFoundError:  # removed to make room
+            except FileNotFoundError:  # evicted
                 data = b""
             if hashlib.sha256(data).hexdigest() == digest:
                 return data
-            self._object_cache.drop(digest)
+            self._disk_cache.drop(digest)
         data = self._bucket.get(name)
         if hashlib.sha256(data).hexdigest() == digest:
             self._keep(digest, data)
@@ -106,7 +106,7 @@ class BucketObjects:
             finally:
                 self._bucket.delete([_CONDEMNED])
         for name in removed:
-            self._object_cache.drop(_hex(name))
+            self._disk_cache.drop(_hex(name))
         return removed
 
     def written(self, name: str) -> datetime | None:
@@ -115,17 +115,17 @@ class BucketObjects:
         return None if found is None else datetime.fromtimestamp(found.modified_ns / 10**9, UTC)
 
     def tidy(self, than: datetime) -> None:
-        """As `Objects.tidy`; unfinished uploads are for the bucket's own rules to remove."""
+        """As `Objects.tidy`; unfinished uploads are left to the bucket's lifecycle rules."""
         self._bucket.delete([_CONDEMNED])
 
     def spec(self) -> dict[str, Any]:
         """As `Objects.spec`."""
-        return {"bucket": self._place.spec(), "cache": str(self._cache), "cache_bytes": self._cache_bytes}
+        return {"bucket": self._location.spec(), "cache": str(self._cache), "cache_bytes": self._cache_bytes}
 
     def part(self, name: str) -> BucketObjects:
         """As `Objects.part`."""
-        place = replace(self._place, prefix=f"{self._place.prefix}/{name}".lstrip("/"))
-        return BucketObjects(place, self._cache, self._cache_bytes)
+        location = replace(self._location, prefix=f"{self._location.prefix}/{name}".lstrip("/"))
+        return BucketObjects(location, self._cache, self._cache_bytes)
 
     def _condemned(self) -> list[str]:
         """Return what is about to be removed, behind a word that is another one each time."""
@@ -139,9 +139,9 @@ class BucketObjects:
             path.write_bytes(data)
             return digest
 
-        # The copy saves time; without room for it the artifact is read from the bucket each time.
+        # Without room for a copy the artifact is read from the bucket each time.
         with suppress(StorageRefused, StorageDenied):
-            self._object_cache.fetch(digest, len(data), write)
+            self._disk_cache.fetch(digest, len(data), write)
 
 
 def _hex(name: str) -> str:

@@ -17,31 +17,34 @@ from obstore.store import LocalStore
 
 from swath.errors import FileMissing, SwathError
 from swath.storage.artifacts.objects import TOP, digest_of
-from swath.storage.files import refusal, refusals, sync_file, sync_folder
+from swath.storage.files import storage_error, storage_errors, sync_file, sync_folder
 
 _SYSTEM_ERROR = re.compile(r"os error (\d+)")
 
 
 class FolderObjects:
-    """Objects in a local folder, which is made if it is missing.
+    """Objects in a local folder.
 
     Args:
-        path: The folder.
+        path: The folder; made if it is missing.
+
+    Raises:
+        StorageDenied: The folder cannot be made.
     """
 
     def __init__(self, path: Path) -> None:
-        with refusals("the artifact folder"):
+        with storage_errors("the artifact folder"):
             path.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._store = LocalStore(prefix=path)
 
     def put(self, name: str, data: bytes) -> None:
         """As `Objects.put`."""
-        with _refusals(f"the artifact {digest_of(name)}"):
+        with _obstore_errors(f"the artifact {digest_of(name)}"):
             obstore.put(self._store, name, data)
             file = self._path / name
             sync_file(file)
-            # The two folders above may be new as well.
+            # The two parent folders may be new as well.
             sync_folder(file.parent.parent)
             sync_folder(self._path)
 
@@ -71,11 +74,11 @@ class FolderObjects:
             return self.exists(name)
 
     def remove(self, names: Sequence[str], than: datetime) -> list[str]:
-        """As `Objects.remove`. It needs no room: a disk may be full of what is removed."""
+        """As `Objects.remove`. It needs no room on the disk, which may be full of what is removed."""
         removed: list[str] = []
         for name in names:
-            # Who writes this one now looks for it afterwards, with a lock that this one excludes.
-            with self._locked(fcntl.LOCK_EX), refusals("the artifact folder"):
+            # A concurrent writer of this object checks for it afterwards, under a lock that excludes this one.
+            with self._locked(fcntl.LOCK_EX), storage_errors("the artifact folder"):
                 written = self.written(name)
                 if written is not None and written < than:
                     (self._path / name).unlink()
@@ -93,13 +96,13 @@ class FolderObjects:
         """As `Objects.tidy`."""
         # obstore writes to `<name>#<number>` and renames that; a process that was killed leaves it.
         for unfinished in self._path.glob(f"{TOP}/*/*#*"):
-            with suppress(FileNotFoundError), refusals("the artifact folder"):
+            with suppress(FileNotFoundError), storage_errors("the artifact folder"):
                 if unfinished.stat().st_mtime < than.timestamp():
                     unfinished.unlink()
 
     @contextmanager
     def _locked(self, kind: int) -> Iterator[None]:
-        """Hold a lock on the folder, which goes with the process however it ends."""
+        """Hold a lock on the folder; the system releases it when the process ends."""
         folder = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(folder, kind)
@@ -117,20 +120,20 @@ class FolderObjects:
 
 
 @contextmanager
-def _refusals(what: str) -> Iterator[None]:
+def _obstore_errors(what: str) -> Iterator[None]:
     try:
         yield
     except (BaseError, OSError) as error:
-        if (refused := _refusal(error, what)) is None:
+        if (refused := _obstore_error(error, what)) is None:
             raise
         raise refused from error
 
 
-def _refusal(error: BaseError | OSError, what: str) -> SwathError | None:
+def _obstore_error(error: BaseError | OSError, what: str) -> SwathError | None:
     if isinstance(error, OSError) and error.errno is not None:
-        return refusal(error, what)
-    # obstore gives the system's error in words only.
+        return storage_error(error, what)
+    # obstore reports the system's error as text only.
     if found := _SYSTEM_ERROR.search(str(error)):
         number = int(found[1])
-        return refusal(OSError(number, os.strerror(number)), what)
+        return storage_error(OSError(number, os.strerror(number)), what)
     return None

@@ -1,4 +1,4 @@
-"""Where an artifact store keeps its bytes: one protocol, and the names that artifacts have there."""
+"""Where an artifact store keeps its bytes: the protocol of a backend, and the names of artifacts in it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class Objects(Protocol):
-    """Bytes by name, where an `ArtifactStore` keeps them."""
+    """The backend of an `ArtifactStore`: bytes by name."""
 
     def put(self, name: str, data: bytes) -> None:
         """Write bytes whole; they are durable when this returns."""
@@ -26,7 +26,7 @@ class Objects(Protocol):
         """Return bytes.
 
         Raises:
-            FileMissing: There are none of that name.
+            FileMissing: There are no bytes of that name.
         """
         ...
 
@@ -35,30 +35,30 @@ class Objects(Protocol):
         ...
 
     def older(self, than: datetime) -> Iterator[str]:
-        """Give the names of artifacts that were last written before a time."""
+        """Yield the names of artifacts that were last written before a time."""
         ...
 
     def kept(self, name: str) -> bool:
-        """Whether bytes that were just put are there, and stay: a `remove` that may have missed them has ended."""
+        """Whether bytes that were just put are there to stay. Waits for a `remove` that may not have seen them."""
         ...
 
     def remove(self, names: Sequence[str], than: datetime) -> list[str]:
         """Remove those bytes that were last written before a time, and return their names. One caller at a time.
 
-        Bytes that are written meanwhile, in this process or in another one, are there afterwards.
+        Bytes written during the call, by this process or another one, are kept.
         """
         ...
 
     def tidy(self, than: datetime) -> None:
-        """Remove what processes that died before a time have left unfinished."""
+        """Remove unfinished writes of processes that died before a time."""
         ...
 
     def spec(self) -> dict[str, Any]:
-        """Return what another process needs to open the same, as JSON-able data."""
+        """Return what another process needs to open the same backend, as JSON-able data."""
         ...
 
     def part(self, name: str) -> Objects:
-        """Return a part of that place, whose names are apart."""
+        """Return a part of this backend, with a namespace of its own."""
         ...
 
 

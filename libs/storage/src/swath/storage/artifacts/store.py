@@ -12,28 +12,28 @@ from swath.errors import ArtifactCorrupt, ArtifactMissing, FileMissing
 from swath.storage.artifacts.objects import Objects, digest_of, name_of
 
 CHECKPOINTS = "checkpoints"
-"""The part with what runs go on from: each of these is of use only until the next one."""
+"""The part with the resume checkpoints of runs: each is needed only until the next one."""
 
 
 class ArtifactStore:
-    """A content-addressed store: what is put never changes, and putting the same bytes again changes nothing.
+    """A content-addressed store: stored bytes never change, and putting the same bytes again changes nothing.
 
-    Digests are `sha256:<64 hexadecimal digits>`. Every `get` verifies what it read. Bytes are stored whole and safe
-    from a loss of power before `put` returns. Any number of processes may share one store.
+    Digests are `sha256:<64 hexadecimal digits>`. Every `get` verifies what it read. Bytes are stored whole and durably
+    before `put` returns. Any number of processes may share one store.
 
     Args:
-        objects: Where the bytes are.
+        objects: The backend.
     """
 
     def __init__(self, objects: Objects) -> None:
         self._objects = objects
 
     def spec(self) -> dict[str, Any]:
-        """Return what another process needs to have the same store, as JSON-able data: credentials included."""
+        """Return what another process needs to open the same store, as JSON-able data, credentials included."""
         return self._objects.spec()
 
     def part(self, name: str) -> ArtifactStore:
-        """Return a store beside this one, in the same place, whose artifacts are collected apart."""
+        """Return a store on a part of the same backend, whose artifacts are collected separately."""
         return ArtifactStore(self._objects.part(name))
 
     async def put(self, data: bytes) -> str:
@@ -62,7 +62,7 @@ class ArtifactStore:
         """`put` for threads and processes without an event loop."""
         digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
         name = name_of(digest)
-        # Always written anew: this heals a damaged object and renews the age that `remove_sync` goes by.
+        # Always written again: this repairs a damaged object and renews the age that `remove_sync` checks.
         self._objects.put(name, data)
         if not self._objects.kept(name):
             self._objects.put(name, data)
@@ -85,20 +85,20 @@ class ArtifactStore:
         return self._objects.exists(name_of(digest))
 
     def older_sync(self, age_s: float) -> set[str]:
-        """Return the digests of artifacts that were last put longer ago than that, in seconds."""
+        """Return the digests of artifacts that were last put more than `age_s` seconds ago."""
         return {digest_of(name) for name in self._objects.older(_ago(age_s))}
 
     def remove_sync(self, digests: Collection[str], age_s: float) -> list[str]:
-        """Remove artifacts that nobody refers to and return those that went. One caller at a time.
+        """Remove unreferenced artifacts and return those that were removed. One caller at a time.
 
         Args:
-            digests: What nobody refers to.
-            age_s: Those that were last put less than so many seconds ago stay, and so do those that are put meanwhile.
+            digests: Unreferenced artifacts.
+            age_s: Artifacts that were last put less than so many seconds ago are kept, as are those put meanwhile.
         """
         return [digest_of(name) for name in self._objects.remove([name_of(each) for each in digests], _ago(age_s))]
 
     def tidy_sync(self, age_s: float) -> None:
-        """Remove what processes that died have left unfinished, longer ago than that, in seconds."""
+        """Remove unfinished writes, more than `age_s` seconds old, of processes that died."""
         self._objects.tidy(_ago(age_s))
 
 

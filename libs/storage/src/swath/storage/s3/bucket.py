@@ -1,4 +1,4 @@
-"""Objects of a bucket by key, with errors of the tree. All of this blocks."""
+"""A bucket: its objects by key, with errors of `swath.errors`. All of this blocks."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import obstore
 from obstore.store import ObjectStore, S3Store
 
 from swath.errors import FileChanged, FileMissing, PathDenied
-from swath.storage.s3.errors import refusals
+from swath.storage.s3.errors import bucket_errors
 from swath.storage.s3.location import S3Location
-from swath.storage.s3.objects import Content, Listing, Object, goes_with, object_of, stem_of
+from swath.storage.s3.objects import Content, KeyListing, Object, object_of, shares_stem, stem_of
 
 PART = 8 << 20
-"""Bytes in which large objects travel."""
+"""Bytes of a part in which large objects are read and written."""
 
 SHA256 = "swath-sha256"
-"""Attribute of an object that says its sha256 in lower-case hexadecimal."""
+"""Attribute of an object that holds its SHA-256 in lower-case hexadecimal."""
 
 _PARTS_AT_ONCE = 2
 _MAX_PARTS = 10_000
@@ -27,9 +27,9 @@ _LONGEST_KEY = 1024
 _PAGE = 1000
 _TRIES = 3
 _LAST = "\U0010fffd"
-"""Sorts behind everything that a name is made of."""
+"""Sorts after every character that a name can hold."""
 
-# A server that is away is noticed within seconds; a large object may take its time to be put together.
+# A server that does not answer is noticed within seconds; completing a multipart upload may take longer.
 _RETRIES: Any = {
     "max_retries": 2,
     "retry_timeout": timedelta(seconds=3),
@@ -48,9 +48,9 @@ class Bucket:
 
     Args:
         store: The part, as obstore has it.
-        bulk: The same with more patience, for requests that take long.
-        name: For messages.
-        prefix_bytes: What the prefix takes of a key's length.
+        bulk: The same with a longer read timeout, for requests that take long.
+        name: Its name in messages.
+        prefix_bytes: Length of the prefix, which counts towards the length of a key.
     """
 
     def __init__(self, store: ObjectStore, bulk: ObjectStore, name: str, prefix_bytes: int = 0) -> None:
@@ -60,22 +60,22 @@ class Bucket:
         self.name = name
 
     @classmethod
-    def open(cls, place: S3Location) -> Bucket:
-        """Return a part of a bucket on an S3 server. Nothing is asked of it yet."""
-        config: dict[str, Any] = {"region": place.region}
-        if place.endpoint:
-            config["endpoint"] = place.endpoint
-        if place.access_key_id:
-            config |= {"access_key_id": place.access_key_id, "secret_access_key": place.secret_access_key}
-        allow_http = place.endpoint.startswith("http://")
+    def open(cls, location: S3Location) -> Bucket:
+        """Return a part of a bucket on an S3 server. No request is sent yet."""
+        config: dict[str, Any] = {"region": location.region}
+        if location.endpoint:
+            config["endpoint"] = location.endpoint
+        if location.access_key_id:
+            config |= {"access_key_id": location.access_key_id, "secret_access_key": location.secret_access_key}
+        allow_http = location.endpoint.startswith("http://")
 
         def store(read_timeout: str) -> ObjectStore:
             options: Any = {**_TIMES, "read_timeout": read_timeout, "allow_http": allow_http}
-            prefix = place.prefix or None
-            return S3Store(place.bucket, prefix=prefix, client_options=options, retry_config=_RETRIES, **config)
+            prefix = location.prefix or None
+            return S3Store(location.bucket, prefix=prefix, client_options=options, retry_config=_RETRIES, **config)
 
-        prefix_bytes = len(place.prefix.encode()) + 1 if place.prefix else 0
-        return cls(store(_READ_S), store(_BULK_READ_S), str(place), prefix_bytes)
+        prefix_bytes = len(location.prefix.encode()) + 1 if location.prefix else 0
+        return cls(store(_READ_S), store(_BULK_READ_S), str(location), prefix_bytes)
 
     def check(self, key: str) -> None:
         """Refuse a key that objects cannot have.
@@ -95,36 +95,36 @@ class Bucket:
     def head(self, key: str) -> Object | None:
         """Return an object, None if there is none."""
         try:
-            with refusals(f"{key!r}", self.name):
+            with bucket_errors(f"{key!r}", self.name):
                 return object_of(obstore.head(self._store, key))
         except FileMissing:
             return None
 
     def describe(self, key: str) -> tuple[Object, Mapping[str, str]]:
-        """Return an object and what was said about it when it was put.
+        """Return an object with the attributes that it was written with.
 
         Raises:
-            FileMissing: There is none.
+            FileMissing: There is no such object.
         """
-        with refusals(f"{key!r}", self.name):
+        with bucket_errors(f"{key!r}", self.name):
             found = obstore.get(self._store, key, options={"head": True})
             return object_of(found.meta), found.attributes
 
     def read(
         self, key: str, *, start: int = 0, end: int | None = None, version: str | None = None, block: int = 1 << 20
     ) -> Content:
-        """Read an object, or a part of it that is not empty.
+        """Read an object, or a range of it that is not empty.
 
         Args:
             key: The object.
             start: First byte.
             end: Byte after the last one; None means the object's end.
-            version: The only one wanted; as of `Object.version`.
-            block: Bytes of a chunk at least, but for the last.
+            version: Read this version only, see `Object.version`.
+            block: Minimum bytes of a chunk, except for the last one.
 
         Raises:
             FileMissing: There is no such object.
-            FileChanged: It is not of that version any more.
+            FileChanged: It has another version now.
         """
         options: dict[str, Any] = {}
         if version is not None and version.startswith('"'):
@@ -133,7 +133,7 @@ class Bucket:
             options["range"] = (start, end)
         elif start:
             options["range"] = {"offset": start}
-        with refusals(f"{key!r}", self.name):
+        with bucket_errors(f"{key!r}", self.name):
             found = obstore.get(self._store, key, options=options)  # pyright: ignore[reportArgumentType]
             described = object_of(found.meta)
             if version is not None and described.version != version:
@@ -144,14 +144,14 @@ class Bucket:
         """Return an object's bytes.
 
         Raises:
-            FileMissing: There is none.
+            FileMissing: There is no such object.
         """
-        with refusals(f"{key!r}", self.name):
+        with bucket_errors(f"{key!r}", self.name):
             return obstore.get(self._store, key).bytes().to_bytes()
 
     def put(self, key: str, data: bytes | memoryview, attributes: Mapping[str, str] | None = None) -> None:
-        """Write an object whole; it is safe when this returns."""
-        with refusals(f"{key!r}", self.name):
+        """Write an object whole; it is durable when this returns."""
+        with bucket_errors(f"{key!r}", self.name):
             if len(data) <= PART:
                 obstore.put(self._store, key, bytes(data), attributes=dict(attributes or {}), use_multipart=False)
                 return
@@ -165,17 +165,17 @@ class Bucket:
         *,
         size: int,
     ) -> None:
-        """Write an object from chunks as they come. It appears whole at the end; an error of the chunks ends it.
+        """Write an object chunk by chunk. It appears whole at the end; an error raised by `chunks` aborts the upload.
 
         Args:
             key: The object.
             chunks: Its bytes.
-            attributes: What is to be kept about it.
-            size: Bytes at most.
+            attributes: What to store with it.
+            size: Maximum number of bytes.
         """
-        # An object has a limited number of parts.
+        # The number of parts per object is limited.
         part = max(PART, -(-size // _MAX_PARTS))
-        with refusals(f"{key!r}", self.name):
+        with bucket_errors(f"{key!r}", self.name):
             obstore.put(
                 self._bulk,
                 key,
@@ -186,42 +186,42 @@ class Bucket:
             )
 
     def delete(self, keys: Sequence[str]) -> None:
-        """Remove objects; those that are not there are no error."""
+        """Remove objects; missing ones are no error."""
         for at in range(0, len(keys), _PAGE):
             for _ in range(_TRIES):
-                # Of two who remove the same at once some servers tell one that it is gone.
-                with suppress(FileMissing), refusals("what is to be removed", self.name):
+                # When two clients remove the same object at once, some servers answer one of them NoSuchKey.
+                with suppress(FileMissing), bucket_errors("what is to be removed", self.name):
                     obstore.delete(self._store, list(keys[at : at + _PAGE]))
                     break
 
     def list(self, prefix: str = "", *, after: str = "") -> Iterator[Object]:
-        """Give the objects below a folder, to any depth, by key in the order of code points.
+        """Yield the objects below a folder, to any depth, by key in the order of code points.
 
         Args:
-            prefix: The folder; empty means everything.
-            after: Key that all given ones come after.
+            prefix: The folder; empty means the whole bucket.
+            after: Yield only keys that sort after this one.
         """
         pages = obstore.list(self._store, prefix or None, offset=after or None, chunk_size=_PAGE)
         while True:
-            with refusals(f"{prefix!r}", self.name):
+            with bucket_errors(f"{prefix!r}", self.name):
                 page = next(pages, None)
             if page is None:
                 return
             yield from map(object_of, page)
 
-    def folder(self, prefix: str = "") -> tuple[list[Object], list[str]]:
-        """Return the objects directly in a folder, and the keys of the folders in it, both in order."""
-        with refusals(f"{prefix!r}", self.name):
+    def list_folder(self, prefix: str = "") -> tuple[list[Object], list[str]]:
+        """Return the objects directly in a folder, and the keys of its subfolders, both sorted."""
+        with bucket_errors(f"{prefix!r}", self.name):
             found = obstore.list_with_delimiter(self._store, prefix or None)
             return sorted(map(object_of, found["objects"]), key=lambda each: each.key), sorted(found["common_prefixes"])
 
-    def look(self, key: str) -> Listing:
-        """Say what is at a key and beside it: one listing, save where folders of the same stem hold much."""
+    def list_key(self, key: str) -> KeyListing:
+        """Return what is at a key and beside it, by one request unless folders of the same stem hold many objects."""
         parent, _, name = key.rpartition("/")
         stem = stem_of(name)
         inside = f"{parent}/" if parent else ""
         at = f"{inside}{stem}"
-        # Of the stem's own folder one object is enough, and only where it is asked for.
+        # One object shows that there is a folder of the stem's name, and that matters only if it is the key itself.
         last = f"{at}/{_LAST}" if key == at else f"{at}.{_LAST}"
         after = _before(at)
         file: Object | None = None
@@ -237,20 +237,20 @@ class Bucket:
                 elif found.key.startswith(f"{key}/"):
                     folder = True
                     if key == at:
-                        break  # no sibling sorts behind this
-                elif goes_with(found.key.removeprefix(inside), stem):
+                        break  # no sibling sorts after this
+                elif shares_stem(found.key.removeprefix(inside), stem):
                     siblings.append(found)
                 top, below, _ = found.key.removeprefix(inside).partition("/")
                 if below and seen >= _PAGE:
-                    # A folder of the same stem with very much in it is passed over.
+                    # Skip a folder of the same stem with a page of objects or more.
                     after, more = f"{inside}{top}/{_LAST}", True
                     break
-        return Listing(None if folder else file, tuple(siblings), folder)
+        return KeyListing(None if folder else file, tuple(siblings), folder)
 
     def _chunks(self, key: str, stream: Iterable[bytes]) -> Iterator[bytes]:
         chunks = iter(stream)
         while True:
-            with refusals(f"{key!r}", self.name):
+            with bucket_errors(f"{key!r}", self.name):
                 chunk = next(chunks, None)
             if chunk is None:
                 return
@@ -258,7 +258,7 @@ class Bucket:
 
 
 def _before(key: str) -> str:
-    """Return what sorts before a key, and behind nearly everything else that does: listings begin behind a key."""
+    """Return a string that sorts just before a key, as the start of a listing, which excludes its start."""
     head, below = key[:-1], ord(key[-1]) - 1
     if below < 32:
         return head.rstrip("/")

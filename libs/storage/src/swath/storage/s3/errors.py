@@ -1,4 +1,4 @@
-"""What an object store says, as errors of the tree."""
+"""Errors of object stores as errors of `swath.errors`."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _ODD_NAME = ("empty path segment", "illegal character sequence")
 
 
 @contextmanager
-def refusals(what: str, where: str) -> Iterator[None]:
-    """Turn what an object store says into an error of the tree.
+def bucket_errors(what: str, where: str) -> Iterator[None]:
+    """Raise errors of obstore as errors of `swath.errors`.
 
     Args:
-        what: What is read or written, in words for the message; empty for the folder that is the store's root.
+        what: What is read or written, for the message; empty for the root folder of the store.
         where: The bucket.
     """
     what = what or "its root folder"
@@ -43,12 +43,12 @@ def refusals(what: str, where: str) -> Iterator[None]:
             raise StorageDenied(f"there is no bucket of {where}") from error
         raise FileMissing(f"{what} is not in {where}") from error
     except (BaseError, ValueError) as error:
-        raise _refusal(str(error), what, where) from error
+        raise _error_of(str(error), what, where) from error
 
 
-def _refusal(said: str, what: str, where: str) -> SwathError:
-    code = (match[1] or match[2]) if (match := _CODE.search(said)) else ""
-    status = int(match[1]) if (match := _STATUS.search(said)) else 0
+def _error_of(text: str, what: str, where: str) -> SwathError:
+    code = (match[1] or match[2]) if (match := _CODE.search(text)) else ""
+    status = int(match[1]) if (match := _STATUS.search(text)) else 0
     if code in _FULL or status == 507:
         return StorageRefused(f"no room in {where} for {what}: {code or status}")
     match code:
@@ -62,7 +62,7 @@ def _refusal(said: str, what: str, where: str) -> SwathError:
             return StorageDenied(f"there is no bucket of {where}")
         case "NoSuchKey":
             return FileMissing(f"{what} is not in {where}")
-    if any(words in said for words in _ODD_NAME):
+    if any(words in text for words in _ODD_NAME):
         return InvalidInput(f"{where} holds names that no path can have, such as a//b; remove them from {what}")
     if code == "AccessDenied" or (400 <= status < 500 and status not in (408, 429)):
         return StorageDenied(f"{where} refuses the server access to {what}: {code or f'HTTP {status}'}")
