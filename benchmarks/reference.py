@@ -29,7 +29,7 @@ from swath.client import build_stub, create_session_with_search_paths, numpy_to_
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath_suite.process import descendants
 from tools.parity.cases.case import BANDS, WAVELENGTHS
-from tools.parity.scenes import Scene, bands_of
+from tools.parity.example_scenes import Scene, bands_of
 from tools.parity.trainruns import without_pictures
 
 PIPELINE = "pipeline/anomaly/rx/channel_selector.yaml"

@@ -18,7 +18,7 @@ CODE = '''
 import numpy as np
 import torch
 from swath.engine.data.collection import Collection, Sample
-from swath.engine.data.modules.params import LoaderParams
+from swath.engine.data.params import LoaderParams
 from swath.engine.graph.node import Fittable
 from swath.engine.graph.ports import Port, ports
 

@@ -12,7 +12,7 @@ import torch
 
 from tools.parity import environment, nodes, pipelines, report, trainruns
 from tools.parity.cases import cases, left_out
-from tools.parity.scenes import NAMES, Scene
+from tools.parity.example_scenes import NAMES, Scene
 
 PAGE = environment.ROOT / "docs" / "reference" / "parity.md"
 SCENES = (environment.ROOT / "examples" / "data", environment.ROOT.parent / "shared" / "data")

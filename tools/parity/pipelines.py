@@ -17,8 +17,8 @@ from swath.engine.graph.ports import Stage
 from swath.errors import WeightsInvalid
 from tools.parity import environment
 from tools.parity.compare import Difference, difference
+from tools.parity.example_scenes import Scene
 from tools.parity.exchange import plain, tensors
-from tools.parity.scenes import Scene
 
 NAMES = (
     "anomaly/rx/channel_selector",

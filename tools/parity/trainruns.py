@@ -20,8 +20,8 @@ from swath.engine.graph.pipeline import Pipeline
 from swath.engine.training import Job, Trainer, run
 from tools.parity import environment
 from tools.parity.compare import difference
+from tools.parity.example_scenes import Scene
 from tools.parity.exchange import plain, tensors
-from tools.parity.scenes import Scene
 
 NAMES = ("rx_statistical", "default_statistical", "channel_selector", "default_gradient", "deep_svdd")
 SEEDS = (42, 43, 44)

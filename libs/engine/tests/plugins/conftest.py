@@ -36,7 +36,7 @@ class RXGlobal(Offset):
 
 def frames(doc, resolve):
     from swath.engine.data.collection import Collection, Sample
-    from swath.engine.data.modules.params import LoaderParams
+    from swath.engine.data.params import LoaderParams
 
     file = resolve(doc.params["path"])
     return Collection((Sample("one", None, file),), read), LoaderParams()

@@ -194,7 +194,7 @@ def test_step_values_are_reported_every_so_many_steps(train: Run) -> None:
 def test_progress_goes_to_the_log(
     train: Run, caplog: pytest.LogCaptureFixture, fields: dict[str, Any], lines: int
 ) -> None:
-    with caplog.at_level("INFO", "swath.engine.training.reports"):
+    with caplog.at_level("INFO", "swath.engine.training.reporting.reports"):
         train(**{"log_every_n_steps": 2, **fields})
 
     assert len([record for record in caplog.records if "step" in record.getMessage()]) == lines

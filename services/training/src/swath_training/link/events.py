@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 
 if TYPE_CHECKING:  # the engine imports torch, which a server does later
-    from swath.engine.training.events import (
+    from swath.engine.training.reporting.events import (
         CalibrationOutcome,
         CheckpointRestored,
         DeciderCalibration,

@@ -9,9 +9,9 @@ from swath.engine.data.collection import Resolve
 from swath.engine.data.module import DataModule, FrameModule
 from swath.engine.data.modules.cu3s import find_cu3s, find_cu3s_multi
 from swath.engine.data.modules.npz_multi import find_npz_multi
-from swath.engine.data.modules.params import Finder
-from swath.engine.data.modules.scene import find_scene
+from swath.engine.data.modules.single_scene import find_scene
 from swath.engine.data.modules.tiff_paired import find_tiff_paired
+from swath.engine.data.params import Finder
 from swath.engine.data.splits import assign
 from swath.errors import FileMissing, InvalidInput
 

@@ -12,10 +12,10 @@ from torch import Tensor
 from swath.engine.draw import charts
 from swath.engine.draw.colours import palette as colours
 from swath.engine.draw.pictures import Pixels
-from swath.engine.graph.checks import number, whole
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import number, whole
 from swath.engine.ops.spectra import WAVELENGTHS
 
 _PLOTS = ports(

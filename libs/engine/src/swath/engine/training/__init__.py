@@ -7,7 +7,7 @@ how events travel or where snapshots are kept.
 from swath.engine.training.control import Checkpointer, Control, StopFlag
 from swath.engine.training.distributed.group import Group, PeerLost
 from swath.engine.training.distributed.rendezvous import Rank, Rendezvous, listen
-from swath.engine.training.events import (
+from swath.engine.training.reporting.events import (
     CalibrationOutcome,
     CheckpointRestored,
     DeciderCalibration,
@@ -25,8 +25,8 @@ from swath.engine.training.events import (
     Status,
     ThresholdChange,
 )
-from swath.engine.training.job import Job, Trainer
 from swath.engine.training.runs import Outcome, run
+from swath.engine.training.spec import Job, Trainer
 
 __all__ = [
     "CalibrationOutcome",

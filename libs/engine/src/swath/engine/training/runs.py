@@ -13,18 +13,18 @@ from swath.documents import PipelineDocument, TrainingDocument
 from swath.engine.data import DataModule
 from swath.engine.graph.pipeline import Pipeline, State
 from swath.engine.training import randomness
+from swath.engine.training.batches import Batches
 from swath.engine.training.control import Checkpointer, Control, StopFlag, StopRun
 from swath.engine.training.distributed.device import adapted, device_of, switches
 from swath.engine.training.distributed.group import ALONE, Group
 from swath.engine.training.distributed.precision import format_of
-from swath.engine.training.events import CalibrationOutcome, Event, Hook, Lifecycle, Position, Status
-from swath.engine.training.job import Job, Trainer
 from swath.engine.training.phases import statistical
 from swath.engine.training.phases.gradient import GradientPhase
-from swath.engine.training.phases.passes import Batches
 from swath.engine.training.phases.postfit import restore_best, run_post_fit
-from swath.engine.training.resume import Keeper, Phase, Snapshot, load
-from swath.engine.training.stream import Stream
+from swath.engine.training.reporting.events import CalibrationOutcome, Event, Hook, Lifecycle, Position, Status
+from swath.engine.training.reporting.stream import Stream
+from swath.engine.training.snapshots import Keeper, Phase, Snapshot, load
+from swath.engine.training.spec import Job, Trainer
 from swath.errors import InvalidInput, OutOfMemory, SwathError
 
 _NOT_STARTED = "Training run was cancelled; not starting this trainer phase"

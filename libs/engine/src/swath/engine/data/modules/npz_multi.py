@@ -7,8 +7,8 @@ from pydantic import Field
 from swath.documents import DataDocument
 from swath.engine.data.collection import Collection, Frame, Resolve, Sample, ordered
 from swath.engine.data.frames import frame_of, label_ids
-from swath.engine.data.modules.params import LoaderParams, parse_params
 from swath.engine.data.modules.universe import read_universe
+from swath.engine.data.params import LoaderParams, parse_params
 from swath.engine.data.readers import Variables
 from swath.engine.data.readers.npz import npz_contents
 from swath.errors import DataInvalid

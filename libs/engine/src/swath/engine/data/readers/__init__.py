@@ -10,7 +10,7 @@ from swath.engine.data.readers.envi import read_envi
 from swath.engine.data.readers.files import SUFFIXES, files_of, read_mask, read_scene
 from swath.engine.data.readers.mat import read_mat
 from swath.engine.data.readers.npz import read_npz
-from swath.engine.data.readers.scene import Scene, Variables
+from swath.engine.data.readers.scene_data import Scene, Variables
 from swath.engine.data.readers.tiff import read_tiff
 
 __all__ = [

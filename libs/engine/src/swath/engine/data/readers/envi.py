@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from swath.engine.data.readers.scene import Scene, as_wavelengths, existing, parsing
+from swath.engine.data.readers.scene_data import Scene, as_wavelengths, existing, parsing
 from swath.errors import DataInvalid, FileMissing
 
 IMAGE_SUFFIXES = (".img", ".dat", ".raw", ".bsq", ".bil", ".bip")

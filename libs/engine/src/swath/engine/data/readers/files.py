@@ -10,7 +10,7 @@ from swath.engine.data.readers.cu3s import Recording
 from swath.engine.data.readers.envi import IMAGE_SUFFIXES, envi_files, read_envi
 from swath.engine.data.readers.mat import mat_contents, read_mat
 from swath.engine.data.readers.npz import npz_contents, read_npz
-from swath.engine.data.readers.scene import Scene, Variables, as_mask, existing, parsing
+from swath.engine.data.readers.scene_data import Scene, Variables, as_mask, existing, parsing
 from swath.engine.data.readers.tiff import read_tiff
 from swath.errors import DataInvalid
 

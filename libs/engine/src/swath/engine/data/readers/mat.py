@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from swath.engine.data.readers.scene import Contents, Scene, Variables, existing, parsing
+from swath.engine.data.readers.scene_data import Contents, Scene, Variables, existing, parsing
 from swath.errors import DataInvalid, DependencyMissing
 
 

@@ -12,7 +12,7 @@ from typing import IO
 
 import numpy as np
 
-from swath.engine.data.readers.scene import Contents, Scene, Variables, existing, parsing
+from swath.engine.data.readers.scene_data import Contents, Scene, Variables, existing, parsing
 from swath.errors import DataInvalid
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from swath.engine.data.readers.scene import Scene, as_wavelengths, existing, parsing
+from swath.engine.data.readers.scene_data import Scene, as_wavelengths, existing, parsing
 from swath.errors import DataInvalid, DependencyMissing
 
 _GDAL_WAVELENGTHS = re.compile(r'<Item name="wavelength"[^>]*>\s*\{?([^<}]*)\}?\s*<')

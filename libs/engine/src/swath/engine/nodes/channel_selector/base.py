@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from swath.engine.graph.checks import choice, number, whole
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Fittable
 from swath.engine.graph.ports import DICT, Port, ports
+from swath.engine.hparams import choice, number, whole
 from swath.engine.mixins.bounds import RunningBounds, frame_bounds, to_unit
 from swath.engine.ops.colour_spaces import linear_to_srgb
 from swath.engine.ops.spectra import WAVELENGTHS, nearest_band

@@ -14,9 +14,9 @@ from torch import Tensor
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.pipeline import Pipeline
+from swath.engine.training.batches import Batch, Share
 from swath.engine.training.distributed.device import Run, rerun
 from swath.engine.training.distributed.group import Group
-from swath.engine.training.phases.passes import Batch, Share
 from swath.errors import InvalidInput
 
 

@@ -14,8 +14,9 @@ from swath.engine.graph.context import Context
 from swath.engine.graph.node import Decider
 from swath.engine.graph.pipeline import Pipeline
 from swath.engine.graph.ports import Stage
+from swath.engine.training.batches import Batches, frames_of
 from swath.engine.training.control import StopRun
-from swath.engine.training.events import (
+from swath.engine.training.reporting.events import (
     CalibrationOutcome,
     DeciderCalibration,
     DeciderSkip,
@@ -27,8 +28,7 @@ from swath.engine.training.events import (
     Position,
     ThresholdChange,
 )
-from swath.engine.training.phases.passes import Batches, frames_of
-from swath.engine.training.stream import Stream
+from swath.engine.training.reporting.stream import Stream
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,9 @@ from swath.engine.graph.node import Metric
 from swath.engine.graph.pipeline import Pipeline
 from swath.engine.graph.ports import LIST, Stage
 from swath.engine.graph.records import Measurement, flatten
+from swath.engine.training.batches import Batches, frames_of
 from swath.engine.training.control import StopRun
-from swath.engine.training.events import (
+from swath.engine.training.reporting.events import (
     EvaluationOutcome,
     EvaluationStatus,
     FrameProgress,
@@ -23,8 +24,7 @@ from swath.engine.training.events import (
     Lifecycle,
     Position,
 )
-from swath.engine.training.phases.passes import Batches, frames_of
-from swath.engine.training.stream import Stream
+from swath.engine.training.reporting.stream import Stream
 
 log = logging.getLogger(__name__)
 

@@ -11,24 +11,24 @@ from swath.engine.graph.context import Context
 from swath.engine.graph.pipeline import Pipeline
 from swath.engine.graph.ports import Stage
 from swath.engine.training import randomness
+from swath.engine.training.batches import Batch, Batches
+from swath.engine.training.cadence import cadence, takes_all
 from swath.engine.training.checkpoints import Checkpoints, Place
 from swath.engine.training.checks import unplaced
 from swath.engine.training.control import StopRun
 from swath.engine.training.distributed.group import Group
 from swath.engine.training.distributed.parallel import Replicas, dump, load
 from swath.engine.training.distributed.precision import Precision
-from swath.engine.training.events import Position
-from swath.engine.training.job import Job
-from swath.engine.training.phases.cadence import cadence, takes_all
 from swath.engine.training.phases.early_stopping import EarlyStopping
 from swath.engine.training.phases.losses import Losses
 from swath.engine.training.phases.optimizers import Schedule, make_optimizer, measure_rates
-from swath.engine.training.phases.passes import Batch, Batches
 from swath.engine.training.phases.validation import Validation
-from swath.engine.training.reports import Reports
-from swath.engine.training.resume import Keeper, Phase
-from swath.engine.training.stream import Stream
-from swath.engine.training.values import Values
+from swath.engine.training.reporting.events import Position
+from swath.engine.training.reporting.reports import Reports
+from swath.engine.training.reporting.stream import Stream
+from swath.engine.training.reporting.values import Values
+from swath.engine.training.snapshots import Keeper, Phase
+from swath.engine.training.spec import Job
 from swath.errors import DataInvalid, InvalidInput
 
 

@@ -9,13 +9,13 @@ import torch
 
 from swath.engine.graph.pipeline import Pipeline
 from swath.engine.graph.ports import Stage
+from swath.engine.training.batches import Batches
 from swath.engine.training.checkpoints import Checkpoints
-from swath.engine.training.events import CalibrationOutcome, CheckpointRestored, Hook, Lifecycle, Position
-from swath.engine.training.job import Job
 from swath.engine.training.phases.calibration import calibrate
 from swath.engine.training.phases.evaluation import evaluate, metric_nodes
-from swath.engine.training.phases.passes import Batches
-from swath.engine.training.stream import Stream
+from swath.engine.training.reporting.events import CalibrationOutcome, CheckpointRestored, Hook, Lifecycle, Position
+from swath.engine.training.reporting.stream import Stream
+from swath.engine.training.spec import Job
 from swath.errors import SwathError
 
 

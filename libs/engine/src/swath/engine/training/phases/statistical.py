@@ -13,11 +13,11 @@ from swath.engine.graph.context import Context
 from swath.engine.graph.node import Fittable
 from swath.engine.graph.pipeline import Pipeline
 from swath.engine.graph.ports import Stage
+from swath.engine.training.batches import Batch, Batches, frames_of
 from swath.engine.training.control import StopRun
-from swath.engine.training.events import FrameProgress, Hook, Lifecycle, Position
-from swath.engine.training.phases.passes import Batch, Batches, frames_of
-from swath.engine.training.resume import Keeper, Phase
-from swath.engine.training.stream import Stream
+from swath.engine.training.reporting.events import FrameProgress, Hook, Lifecycle, Position
+from swath.engine.training.reporting.stream import Stream
+from swath.engine.training.snapshots import Keeper, Phase
 
 SPLIT = "train"
 

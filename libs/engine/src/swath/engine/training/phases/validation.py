@@ -11,16 +11,16 @@ import torch
 from swath.engine.graph.context import Context
 from swath.engine.graph.pipeline import Pipeline
 from swath.engine.graph.ports import Stage
+from swath.engine.training.batches import Batches
+from swath.engine.training.cadence import takes_all
 from swath.engine.training.distributed.group import Group
 from swath.engine.training.distributed.parallel import Pool, Replicas
-from swath.engine.training.events import EpochProgress, FrameProgress, Hook, Lifecycle, Position
-from swath.engine.training.job import Job
-from swath.engine.training.phases.cadence import takes_all
 from swath.engine.training.phases.evaluation import Measures
 from swath.engine.training.phases.losses import Losses
-from swath.engine.training.phases.passes import Batches
-from swath.engine.training.stream import Stream
-from swath.engine.training.values import Values
+from swath.engine.training.reporting.events import EpochProgress, FrameProgress, Hook, Lifecycle, Position
+from swath.engine.training.reporting.stream import Stream
+from swath.engine.training.reporting.values import Values
+from swath.engine.training.spec import Job
 
 _SPLIT = Stage.VAL
 

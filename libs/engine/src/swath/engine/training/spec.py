@@ -13,9 +13,9 @@ from swath.documents import CheckpointDocument, TrainingDocument, TrainRunDocume
 from swath.engine.data import DataModule
 from swath.engine.graph.pipeline import Pipeline
 from swath.engine.training import checks
+from swath.engine.training.batches import Batches
 from swath.engine.training.distributed.device import device_of, processes_of
 from swath.engine.training.distributed.group import ALONE, Group
-from swath.engine.training.phases.passes import Batches
 from swath.errors import DataInvalid, InvalidInput
 
 

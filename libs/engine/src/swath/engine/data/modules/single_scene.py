@@ -12,9 +12,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from swath.documents import DataDocument
 from swath.engine.data.collection import Collection, Extent, Frame, Resolve, Sample, ordered
 from swath.engine.data.frames import frame_of, label_ids
-from swath.engine.data.modules.params import LoaderParams, NumberList, existing_file, parse_params, posix
+from swath.engine.data.params import LoaderParams, NumberList, existing_file, parse_params, posix
 from swath.engine.data.readers import Scene, Variables, files_of, read_mask, read_scene
-from swath.engine.data.readers.scene import as_wavelengths
+from swath.engine.data.readers.scene_data import as_wavelengths
 from swath.engine.data.splits import gives_stages
 from swath.engine.data.tiles import Edge, check_regions, inside, tile_extents
 from swath.errors import DataInvalid, InvalidInput

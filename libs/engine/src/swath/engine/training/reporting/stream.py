@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from swath.engine.training.control import Control, StopRun
 from swath.engine.training.distributed.group import ALONE, Group
-from swath.engine.training.events import Event, Lifecycle, Position, Status, describe
+from swath.engine.training.reporting.events import Event, Lifecycle, Position, Status, describe
 
 
 class Stream:

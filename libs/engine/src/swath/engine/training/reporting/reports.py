@@ -6,9 +6,9 @@ import logging
 
 from swath.documents import TrainingDocument
 from swath.engine.graph.ports import Stage
-from swath.engine.training.events import EpochProgress, FrameProgress, Hook, Lifecycle, Position
-from swath.engine.training.stream import Stream
-from swath.engine.training.values import Values
+from swath.engine.training.reporting.events import EpochProgress, FrameProgress, Hook, Lifecycle, Position
+from swath.engine.training.reporting.stream import Stream
+from swath.engine.training.reporting.values import Values
 
 log = logging.getLogger(__name__)
 
