@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.data.readers.coco import run_lengths
-from swath.engine.data.readers.scene_data import parsing
+from swath.engine.data.readers.values import parsing
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
