@@ -16,10 +16,10 @@ import torch
 from swath.documents import PluginSource, SealedPipeline, load_yaml, parse
 from swath.engine import data
 from swath.engine.graph.context import Context
-from swath.engine.graph.node import Decider, Fittable
-from swath.engine.graph.pipeline import Pipeline
 from swath.engine.graph.ports import ANY, LIST, Stage
+from swath.engine.graph.roles import Decider, Fittable
 from swath.engine.plugins.loading import Plugins
+from swath.engine.plugins.pipelines import build_pipeline
 from swath.engine.plugins.pull import Pull
 from swath.engine.plugins.reference import adapt
 from swath.errors import DataInvalid, InputInvalid, NotFitted
@@ -267,7 +267,7 @@ def _theirs(folder, name):
 )
 def test_the_reference_s_own_classes_run_unchanged_and_agree(reference, name):
     sealed, document = _theirs(reference, name)
-    theirs, ours = Pipeline.from_document(sealed), Pipeline.from_document(document)
+    theirs, ours = build_pipeline(sealed), build_pipeline(document)
     random = torch.Generator().manual_seed(1)
     batch = {
         "cube": torch.rand(1, 12, 12, 61, generator=random) + 0.1,

@@ -157,11 +157,11 @@ class ModelCache:
 
 def _build(document: bytes, weights: bytes | None, device: str) -> Model:
     from swath.engine.graph import weights as files
-    from swath.engine.graph.pipeline import Pipeline
+    from swath.engine.plugins.pipelines import build_pipeline
     from swath_inference.device import memory_errors
 
     with memory_errors():
-        pipeline = Pipeline.from_document(stored_pipeline(document))
+        pipeline = build_pipeline(stored_pipeline(document))
         if weights is not None:
             state, _ = files.load(weights)
             pipeline.load_state(state, strict=True)

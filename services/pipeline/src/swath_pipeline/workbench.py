@@ -19,9 +19,9 @@ def build(document: PipelineDocument) -> Pipeline:
     Raises:
         GraphInvalid: It is no graph that runs.
     """
-    from swath.engine.graph.pipeline import Pipeline
+    from swath.engine.plugins.pipelines import build_pipeline
 
-    return Pipeline.from_document(document)
+    return build_pipeline(document)
 
 
 def open_pipeline(artifacts: ArtifactStore, pipeline_digest: str, weights_digest: str | None) -> Pipeline:

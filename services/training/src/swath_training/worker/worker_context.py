@@ -12,8 +12,8 @@ import structlog
 from swath.documents import TrainRunDocument, parse, stored_pipeline
 from swath.engine import data
 from swath.engine.graph import weights
-from swath.engine.graph.pipeline import Pipeline
 from swath.engine.plugins.loading import Plugins
+from swath.engine.plugins.pipelines import build_pipeline
 from swath.engine.training import Checkpointer, Control, Event, Group, Job, Outcome, PeerLost, Trainer, run
 from swath.errors import ArtifactCorrupt, ArtifactMissing, SwathError, Unavailable
 from swath.storage.artifacts.store import CHECKPOINTS
@@ -64,7 +64,7 @@ class WorkerContext:
         """Do this process's part of the attempt; arguments are those of the engine's `run`."""
         welcome = self._welcome
         document: TrainRunDocument = parse("trainrun", welcome.trainrun)
-        pipeline = Pipeline.from_document(stored_pipeline(self._get(welcome.pipeline_digest)))
+        pipeline = build_pipeline(stored_pipeline(self._get(welcome.pipeline_digest)))
         if welcome.weights_digest is not None:
             state, _ = weights.load(self._get(welcome.weights_digest))
             pipeline.load_state(state, strict=True)

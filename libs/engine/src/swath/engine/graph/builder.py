@@ -6,11 +6,10 @@ import graphlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from swath.documents import ConnectionDocument, PipelineDocument, sources_of
+from swath.documents import ConnectionDocument, PipelineDocument
 from swath.engine.graph import registry
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, mismatch
-from swath.engine.plugins.loading import Plugins
 from swath.errors import GraphInvalid
 
 
@@ -29,14 +28,17 @@ class Edge:
         return f"{self.source}.{self.output}"
 
 
-def build_nodes(document: PipelineDocument) -> dict[str, Node]:
+def build_nodes(document: PipelineDocument, plugins: registry.NodeSource | None = None) -> dict[str, Node]:
     """Build the nodes of a document, by name in its order.
+
+    Args:
+        document: The pipeline.
+        plugins: Classes beside the built-in ones.
 
     Raises:
         GraphInvalid: A name is used twice or cannot be one, or a node cannot be built.
     """
     nodes: dict[str, Node] = {}
-    plugins = Plugins(sources_of(document))
     for entry in document.nodes:
         if not entry.name or "." in entry.name:
             raise GraphInvalid(f"Node name '{entry.name}' is empty or holds a dot", metadata={"node": entry.name})

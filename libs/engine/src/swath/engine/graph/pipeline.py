@@ -20,9 +20,10 @@ from swath.documents import (
 )
 from swath.engine.graph import builder, registry
 from swath.engine.graph.context import Context
-from swath.engine.graph.node import Fittable, Node
+from swath.engine.graph.node import Node
 from swath.engine.graph.plan import Plan
 from swath.engine.graph.ports import Port, Stage
+from swath.engine.graph.roles import Fittable
 from swath.errors import GraphInvalid, WeightsInvalid
 
 State = dict[str, dict[str, Tensor]]
@@ -66,13 +67,20 @@ class Pipeline:
         self._plans: dict[tuple[Any, ...], Plan] = {}
 
     @classmethod
-    def from_document(cls, document: PipelineDocument) -> Self:
+    def from_document(cls, document: PipelineDocument, plugins: registry.NodeSource | None = None) -> Self:
         """Build a pipeline, in evaluation mode.
+
+        Args:
+            document: The pipeline.
+            plugins: Classes beside the built-in ones. A document that is sealed with plugins needs them
+                (`swath.engine.plugins.pipelines.build_pipeline`).
 
         Raises:
             GraphInvalid: Names the node and port, what was expected and what was got.
         """
-        nodes = builder.build_nodes(document)
+        if plugins is None and sources_of(document):
+            raise ValueError("a pipeline with plugins is built by swath.engine.plugins.pipelines.build_pipeline")
+        nodes = builder.build_nodes(document, plugins)
         edges = builder.build_edges(document.connections, nodes)
         class_names = {entry.name: entry.class_name for entry in document.nodes}
         pipeline = cls(

@@ -19,8 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from swath.engine.graph.node import Fittable
 from swath.engine.graph.ports import Port, ports
+from swath.engine.graph.roles import Fittable
 from swath.engine.hparams import whole
 from swath.errors import DataInvalid
 

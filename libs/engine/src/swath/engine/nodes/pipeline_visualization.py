@@ -15,7 +15,7 @@ from swath.engine.graph.node import Node
 from swath.engine.graph.ports import EVALUATION, LEARNING, LIST, Port, Stage, ports
 from swath.engine.graph.records import Picture
 from swath.engine.hparams import whole
-from swath.engine.ops.spectra import WAVELENGTHS
+from swath.engine.mixins.wavelengths import WAVELENGTHS
 
 _ARTIFACTS = ports(artifacts=Port(LIST, description="Pictures"))
 

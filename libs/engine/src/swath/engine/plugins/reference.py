@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
-from swath.engine.graph.node import Decider, Fittable, Node
+from swath.engine.graph.node import Node
 from swath.engine.graph.ports import ALWAYS, ANY, DICT, LIST, TEXT, DType, Port, Stage
+from swath.engine.graph.roles import Decider, Fittable
 from swath.engine.plugins.pull import Pull
 from swath.engine.plugins.values import given, given_context, taken
 from swath.errors import DataInvalid, InputInvalid, SwathError

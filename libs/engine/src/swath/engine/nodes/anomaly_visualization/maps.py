@@ -14,7 +14,7 @@ from swath.engine.graph.node import Node
 from swath.engine.graph.ports import EVALUATION, LEARNING, LIST, Port, ports
 from swath.engine.graph.records import Picture
 from swath.engine.hparams import fraction, whole
-from swath.engine.ops.spectra import WAVELENGTHS
+from swath.engine.mixins.wavelengths import WAVELENGTHS
 
 ARTIFACTS = ports(artifacts=Port(LIST, description="Pictures"))
 

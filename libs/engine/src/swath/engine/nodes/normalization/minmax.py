@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
-from swath.engine.graph.node import Fittable
+from swath.engine.graph.roles import Fittable
 from swath.engine.hparams import number, whole
 from swath.engine.nodes.normalization.base import INPUTS, OUTPUTS, TAGS
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
-from swath.engine.graph.node import Fittable
 from swath.engine.graph.ports import Port, ports
+from swath.engine.graph.roles import Fittable
 from swath.engine.hparams import channels, choice, fraction, number, whole
 from swath.engine.mixins.bounds import RunningBounds, frame_bounds, to_unit
 from swath.engine.nodes.normalization.base import OUTPUTS, TAGS

@@ -11,7 +11,7 @@ from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import number
-from swath.engine.ops.spectra import WAVELENGTHS
+from swath.engine.mixins.wavelengths import WAVELENGTHS
 
 
 class BandpassByWavelength(Node):

@@ -13,7 +13,7 @@ from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import fraction, number, whole
-from swath.engine.ops.spectra import WAVELENGTHS
+from swath.engine.mixins.wavelengths import WAVELENGTHS
 
 _CUBE = Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]")
 

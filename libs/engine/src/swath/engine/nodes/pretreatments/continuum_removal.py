@@ -15,7 +15,7 @@ from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import number
-from swath.engine.ops.spectra import WAVELENGTHS, band_steps
+from swath.engine.mixins.wavelengths import WAVELENGTHS, band_steps
 
 _VALUES = 2**22
 """Values that are worked on at a time: bounds the memory of the index maps."""

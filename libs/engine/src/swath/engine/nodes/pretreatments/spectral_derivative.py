@@ -11,7 +11,7 @@ from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import whole
-from swath.engine.ops.spectra import WAVELENGTHS, band_steps
+from swath.engine.mixins.wavelengths import WAVELENGTHS, band_steps
 
 
 class SpectralDerivative(Node):

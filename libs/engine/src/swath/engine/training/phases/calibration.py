@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
-from swath.engine.graph.node import Decider
 from swath.engine.graph.pipeline import Pipeline
 from swath.engine.graph.ports import Stage
+from swath.engine.graph.roles import Decider
 from swath.engine.training.batches import Batches, frames_of
 from swath.engine.training.control import StopRun
 from swath.engine.training.reporting.events import (

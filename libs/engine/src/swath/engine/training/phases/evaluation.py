@@ -10,10 +10,10 @@ from typing import Any
 import torch
 
 from swath.engine.graph.context import Context
-from swath.engine.graph.node import Metric
 from swath.engine.graph.pipeline import Pipeline
 from swath.engine.graph.ports import LIST, Stage
 from swath.engine.graph.records import Measurement, flatten
+from swath.engine.graph.roles import Metric
 from swath.engine.training.batches import Batches, frames_of
 from swath.engine.training.control import StopRun
 from swath.engine.training.reporting.events import (

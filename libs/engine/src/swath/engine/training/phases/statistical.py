@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
-from swath.engine.graph.node import Fittable
 from swath.engine.graph.pipeline import Pipeline
 from swath.engine.graph.ports import Stage
+from swath.engine.graph.roles import Fittable
 from swath.engine.training.batches import Batch, Batches, frames_of
 from swath.engine.training.control import StopRun
 from swath.engine.training.reporting.events import FrameProgress, Hook, Lifecycle, Position
