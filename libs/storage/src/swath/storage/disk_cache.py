@@ -13,8 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from swath.errors import StorageDenied
-from swath.storage.files import HIDDEN, storage_errors
+from swath.storage.files import HIDDEN, private_folder, storage_errors
 
 _LOCKS = 64
 _LOCK_S = 60.0
@@ -134,21 +133,6 @@ class DiskCache:
             with suppress(FileNotFoundError):
                 os.unlink(path)
             excess -= size
-
-
-def private_folder(folder: Path) -> Path:
-    """Make a folder that only this user may write to, and return its real path.
-
-    Raises:
-        StorageDenied: It cannot be made, belongs to another user, or others may write to it.
-    """
-    with storage_errors(f"the folder {folder}"):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    real = Path(os.path.realpath(folder))
-    status = real.stat()
-    if status.st_uid != os.geteuid() or status.st_mode & 0o022:
-        raise StorageDenied(f"the folder {folder} must be this user's, and nobody else may write in it (chmod go-w)")
-    return real
 
 
 @contextmanager

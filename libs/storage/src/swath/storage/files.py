@@ -82,6 +82,21 @@ def sync_file(path: Path) -> None:
     sync_folder(path.parent)
 
 
+def private_folder(folder: Path) -> Path:
+    """Make a folder that only this user may write to, and return its real path.
+
+    Raises:
+        StorageDenied: It cannot be made, belongs to another user, or others may write to it.
+    """
+    with storage_errors(f"the folder {folder}"):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    real = Path(os.path.realpath(folder))
+    status = real.stat()
+    if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+        raise StorageDenied(f"the folder {folder} must be this user's, and nobody else may write in it (chmod go-w)")
+    return real
+
+
 def replace_files(files: Mapping[Path, bytes | memoryview]) -> None:
     """Write files whole: readers see the old or the new content of each, also after a loss of power. Missing parent
     folders are made.

@@ -11,8 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from swath.storage.disk_cache import private_folder
-from swath.storage.files import storage_errors
+from swath.storage.files import private_folder, storage_errors
 
 
 class ScratchFolder:

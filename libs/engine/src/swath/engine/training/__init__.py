@@ -8,21 +8,23 @@ from swath.engine.training.control import Checkpointer, Control, StopFlag
 from swath.engine.training.distributed.group import Group, PeerLost
 from swath.engine.training.distributed.rendezvous import Rank, Rendezvous, listen
 from swath.engine.training.reporting.events import (
+    EpochProgress,
+    Event,
+    FrameProgress,
+    Hook,
+    Lifecycle,
+    Position,
+    Status,
+)
+from swath.engine.training.reporting.outcomes import (
     CalibrationOutcome,
     CheckpointRestored,
     DeciderCalibration,
     DeciderSkip,
     DeciderStatus,
-    EpochProgress,
     EvaluationOutcome,
     EvaluationStatus,
-    Event,
-    FrameProgress,
-    Hook,
-    Lifecycle,
     PhaseSkip,
-    Position,
-    Status,
     ThresholdChange,
 )
 from swath.engine.training.runs import Outcome, run

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import torch
 
 from swath.documents import CheckpointDocument
-from swath.engine.training.phases.optimizers import missing_value
+from swath.engine.training.reporting.values import missing_value
 from swath.errors import InvalidInput
 
 log = logging.getLogger(__name__)

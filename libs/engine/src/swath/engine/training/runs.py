@@ -21,7 +21,8 @@ from swath.engine.training.distributed.precision import format_of
 from swath.engine.training.phases import statistical
 from swath.engine.training.phases.gradient import GradientPhase
 from swath.engine.training.phases.postfit import restore_best, run_post_fit
-from swath.engine.training.reporting.events import CalibrationOutcome, Event, Hook, Lifecycle, Position, Status
+from swath.engine.training.reporting.events import Event, Hook, Lifecycle, Position, Status
+from swath.engine.training.reporting.outcomes import CalibrationOutcome
 from swath.engine.training.reporting.stream import Stream
 from swath.engine.training.snapshots import Keeper, Phase, Snapshot, load
 from swath.engine.training.spec import Job, Trainer

@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from swath.errors import InvalidInput, SwathError
-from swath.storage.disk_cache import DiskCache, private_folder
+from swath.storage.disk_cache import DiskCache
+from swath.storage.files import private_folder
 from swath.storage.s3.bucket import Bucket
 from swath.storage.s3.location import S3Location
 from swath.storage.s3.object_cache import ObjectCache

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -17,6 +17,23 @@ T = TypeVar("T")
 
 _EXCHANGE_TIMEOUT = timedelta(minutes=30)
 """Longest wait for the others at one exchange: they may be reading from storage that is away for a while."""
+
+
+class Share(NamedTuple):
+    """How many frames of a batch are whose.
+
+    Attributes:
+        own: This process's.
+        all: Those of all processes.
+    """
+
+    own: int
+    all: int
+
+    @property
+    def weight(self) -> float:
+        """Part of the frames that are this process's."""
+        return self.own / self.all
 
 
 class PeerLost(Exception):

@@ -14,9 +14,8 @@ from torch import Tensor
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.pipeline import Pipeline
-from swath.engine.training.batches import Batch, Share
 from swath.engine.training.distributed.device import Run, rerun
-from swath.engine.training.distributed.group import Group
+from swath.engine.training.distributed.group import Group, Share
 from swath.errors import InvalidInput
 
 
@@ -37,7 +36,7 @@ class Replicas:
         if self._group.size > 1:
             self._pipeline.load_state(load(self._group.share(dump(self._pipeline.state()))), strict=True)
 
-    def forward(self, batch: Batch, context: Context, keys: Collection[str]) -> dict[str, Any]:
+    def forward(self, batch: dict[str, Any], context: Context, keys: Collection[str]) -> dict[str, Any]:
         """Run the pipeline for some of its outputs. Nodes that write files do so at process 0 alone."""
         if self._group.leads:
             return self._pipeline(batch, context, only=keys)

@@ -16,16 +16,13 @@ from swath.engine.graph.ports import Stage
 from swath.engine.graph.roles import Decider
 from swath.engine.training.batches import Batches, frames_of
 from swath.engine.training.control import StopRun
-from swath.engine.training.reporting.events import (
+from swath.engine.training.reporting.events import FrameProgress, Hook, Lifecycle, Position
+from swath.engine.training.reporting.outcomes import (
     CalibrationOutcome,
     DeciderCalibration,
     DeciderSkip,
     DeciderStatus,
-    FrameProgress,
-    Hook,
-    Lifecycle,
     PhaseSkip,
-    Position,
     ThresholdChange,
 )
 from swath.engine.training.reporting.stream import Stream

@@ -16,14 +16,8 @@ from swath.engine.graph.records import Measurement, flatten
 from swath.engine.graph.roles import Metric
 from swath.engine.training.batches import Batches, frames_of
 from swath.engine.training.control import StopRun
-from swath.engine.training.reporting.events import (
-    EvaluationOutcome,
-    EvaluationStatus,
-    FrameProgress,
-    Hook,
-    Lifecycle,
-    Position,
-)
+from swath.engine.training.reporting.events import FrameProgress, Hook, Lifecycle, Position
+from swath.engine.training.reporting.outcomes import EvaluationOutcome, EvaluationStatus
 from swath.engine.training.reporting.stream import Stream
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,8 @@ from swath.engine.training.batches import Batches
 from swath.engine.training.checkpoints import Checkpoints
 from swath.engine.training.phases.calibration import calibrate
 from swath.engine.training.phases.evaluation import evaluate, metric_nodes
-from swath.engine.training.reporting.events import CalibrationOutcome, CheckpointRestored, Hook, Lifecycle, Position
+from swath.engine.training.reporting.events import Hook, Lifecycle, Position
+from swath.engine.training.reporting.outcomes import CalibrationOutcome, CheckpointRestored
 from swath.engine.training.reporting.stream import Stream
 from swath.engine.training.spec import Job
 from swath.errors import SwathError
