@@ -17,7 +17,7 @@ from swath.client import roc_auc
 from swath.documents import load_yaml, parse
 from swath.engine.data import WHOLE, DataModule, Part, build
 from swath.engine.graph.pipeline import Pipeline
-from swath.engine.training import Job, Trainer, run
+from swath.engine.training import RunSpec, Trainer, run
 from tools.parity import environment
 from tools.parity.compare import difference
 from tools.parity.example_scenes import ExampleScene
@@ -228,8 +228,8 @@ def _train(
     data = build(config.data, Path, seed=SEEDS[0])
     for trainer in _phases(config):
         gradient = trainer is Trainer.GRADIENT
-        job = Job(trainer, config, config.training, resolve=folder.joinpath, post_fit=gradient)
-        run(job, _Reordered(data, epochs) if gradient and epochs else data, pipeline, lambda event: None)
+        spec = RunSpec(trainer, config, config.training, resolve=folder.joinpath, post_fit=gradient)
+        run(spec, _Reordered(data, epochs) if gradient and epochs else data, pipeline, lambda event: None)
     return _scores(order, pipeline)
 
 

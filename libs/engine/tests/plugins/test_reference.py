@@ -18,9 +18,9 @@ from swath.engine import data
 from swath.engine.graph.context import Context
 from swath.engine.graph.ports import ANY, LIST, Stage
 from swath.engine.graph.roles import Decider, Fittable
+from swath.engine.plugins.consumer_thread import Pull
 from swath.engine.plugins.loading import Plugins
 from swath.engine.plugins.pipelines import build_pipeline
-from swath.engine.plugins.pull import Pull
 from swath.engine.plugins.reference import adapt
 from swath.errors import DataInvalid, InputInvalid, NotFitted
 

@@ -14,7 +14,7 @@ from swath.engine import data
 from swath.engine.graph import weights
 from swath.engine.plugins.loading import Plugins
 from swath.engine.plugins.pipelines import build_pipeline
-from swath.engine.training import Checkpointer, Control, Event, Group, Job, Outcome, PeerLost, Trainer, run
+from swath.engine.training import Checkpointer, Control, Event, Group, Outcome, PeerLost, RunSpec, Trainer, run
 from swath.errors import ArtifactCorrupt, ArtifactMissing, SwathError, Unavailable
 from swath.storage.artifacts.store import CHECKPOINTS
 from swath.storage.opening import artifacts_from_spec, workspace_from_spec
@@ -68,7 +68,7 @@ class WorkerContext:
         if welcome.weights_digest is not None:
             state, _ = weights.load(self._get(welcome.weights_digest))
             pipeline.load_state(state, strict=True)
-        job = Job(
+        spec = RunSpec(
             Trainer[welcome.trainer.name],
             document,
             document.training,
@@ -79,11 +79,11 @@ class WorkerContext:
         module = data.build(
             document.data,
             lambda path: patiently(partial(read, path)),
-            seed=job.seed,
+            seed=spec.seed,
             plugins=Plugins(pipeline.sources),
         )
         snapshot = self._snapshot(welcome.checkpoint_digest)
-        return run(job, module, pipeline, emit, control, checkpointer=checkpointer, snapshot=snapshot, group=group)
+        return run(spec, module, pipeline, emit, control, checkpointer=checkpointer, snapshot=snapshot, group=group)
 
     def _snapshot(self, digest: str | None) -> bytes | None:
         """Return what the run goes on from, None if it begins.

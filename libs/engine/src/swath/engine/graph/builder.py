@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import graphlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from swath.documents import ConnectionDocument, PipelineDocument
@@ -119,6 +119,21 @@ def ancestors(targets: Iterable[str], edges: Iterable[Edge]) -> set[str]:
             found.add(name)
             waiting.extend(parents.get(name, ()))
     return found
+
+
+def waves(names: Iterable[str], edges: Collection[Edge]) -> tuple[tuple[str, ...], ...]:
+    """Group nodes so that each is in the first group after those of all given nodes that it depends on.
+
+    Args:
+        names: The nodes, each after those it depends on.
+        edges: All edges of the graph.
+    """
+    wave: dict[str, int] = {}
+    for name in names:
+        before = ancestors([name], edges) - {name}
+        wave[name] = max((wave[other] + 1 for other in before if other in wave), default=0)
+    count = max(wave.values(), default=-1) + 1
+    return tuple(tuple(name for name in wave if wave[name] == index) for index in range(count))
 
 
 def _port(node: str, port: str, nodes: Mapping[str, Node], side: str) -> Port:

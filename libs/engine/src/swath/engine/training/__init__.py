@@ -1,7 +1,7 @@
 """Runs: statistical fits, gradient training, calibration and evaluation, with events, stops and resumption.
 
-`run` does a `Job` on a pipeline and data, reports each step as an `Event`, and returns an `Outcome`. Nothing here knows
-how events travel or where snapshots are kept.
+`run` does what a `RunSpec` says to a pipeline and data, reports each step as an `Event`, and returns an `Outcome`.
+Nothing here knows how events travel or where snapshots are stored.
 """
 
 from swath.engine.training.control import Checkpointer, Control, StopFlag
@@ -28,7 +28,7 @@ from swath.engine.training.reporting.outcomes import (
     ThresholdChange,
 )
 from swath.engine.training.runs import Outcome, run
-from swath.engine.training.spec import Job, Trainer
+from swath.engine.training.spec import RunSpec, Trainer
 
 __all__ = [
     "CalibrationOutcome",
@@ -45,7 +45,6 @@ __all__ = [
     "FrameProgress",
     "Group",
     "Hook",
-    "Job",
     "Lifecycle",
     "Outcome",
     "PeerLost",
@@ -53,6 +52,7 @@ __all__ = [
     "Position",
     "Rank",
     "Rendezvous",
+    "RunSpec",
     "Status",
     "StopFlag",
     "ThresholdChange",

@@ -25,7 +25,7 @@ from swath.engine.training.reporting.outcomes import (
     PhaseSkip,
     ThresholdChange,
 )
-from swath.engine.training.reporting.stream import Stream
+from swath.engine.training.reporting.stream import EventStream
 
 log = logging.getLogger(__name__)
 
@@ -40,11 +40,11 @@ def calibrate(
     *,
     pipeline: Pipeline,
     batches: Batches,
-    stream: Stream,
+    stream: EventStream,
     position: Position,
     resolve: Callable[[str], Path],
 ) -> CalibrationOutcome:
-    """Place the thresholds of all deciders where pixel F1 on a split is best, and report it.
+    """Progress the thresholds of all deciders where pixel F1 on a split is best, and report it.
 
     Whatever stands against it leaves thresholds as they were and is told in the outcome.
     """
@@ -65,7 +65,7 @@ def _place_all(
     pipeline: Pipeline,
     deciders: list[Decider],
     batches: Batches,
-    stream: Stream,
+    stream: EventStream,
     where: Position,
     resolve: Callable[[str], Path],
 ) -> CalibrationOutcome:
@@ -116,7 +116,7 @@ def _collect(
     pipeline: Pipeline,
     wired: Sequence[str],
     batches: Batches,
-    stream: Stream,
+    stream: EventStream,
     where: Position,
     resolve: Callable[[str], Path],
 ) -> _Found:

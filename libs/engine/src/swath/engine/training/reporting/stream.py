@@ -10,7 +10,7 @@ from swath.engine.training.reporting.events import Event, Lifecycle, Position, S
 from swath.engine.training.reporting.messages import describe
 
 
-class Stream:
+class EventStream:
     """Numbers events and hands them on.
 
     Args:
@@ -50,4 +50,4 @@ class Stream:
 
     def stop_requested(self) -> bool:
         """Whether the run was asked to stop."""
-        return self._group.agree(self._control.stop_requested())
+        return self._group.broadcast_flag(self._control.stop_requested())
