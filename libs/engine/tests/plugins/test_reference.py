@@ -18,7 +18,7 @@ from swath.engine import data
 from swath.engine.graph.context import Context
 from swath.engine.graph.ports import ANY, LIST, Stage
 from swath.engine.graph.roles import Decider, Fittable
-from swath.engine.plugins.consumer_thread import Pull
+from swath.engine.plugins.consumer_thread import ConsumerThread
 from swath.engine.plugins.loading import Plugins
 from swath.engine.plugins.pipelines import build_pipeline
 from swath.engine.plugins.reference import adapt
@@ -165,7 +165,7 @@ def test_an_error_of_a_class_names_the_node(fitted):
 
 def test_a_consumer_that_ends_early_is_handed_no_more():
     seen = []
-    pull = Pull(lambda stream: seen.append(next(stream)))
+    pull = ConsumerThread(lambda stream: seen.append(next(stream)))
     for number in range(3):
         pull.feed({"number": number})
     pull.finish()
@@ -200,6 +200,34 @@ def test_a_class_with_memory_forgets_it_and_keeps_its_weights():
     assert node.run({"data": torch.zeros(1)}, Context()) == first
     assert node.inner.weight is weight
     assert weight.item() == 3.0
+
+
+class Threshold(torch.nn.Module):
+    """Decides by a threshold that `calibrate` places, as the reference's deciders are built."""
+
+    INPUT_SPECS = {"logits": _spec(torch.float32, (-1,))}
+    OUTPUT_SPECS = {"decisions": _spec(torch.bool, (-1,))}
+
+    def __init__(self, threshold=None):
+        super().__init__()
+        self.hparams = {"threshold": threshold}
+
+    def forward(self, logits, context):
+        return {"decisions": logits > self.hparams["threshold"]}
+
+    def calibrate(self, logits, targets):
+        self.hparams["threshold"] = float(logits[targets].min()) - 1.0
+        return {"f1_score": 1.0}
+
+
+def test_a_decider_of_the_reference_is_calibrated():
+    cls: Any = adapt(Threshold)
+    node = cls()
+    assert isinstance(node, Decider)
+    assert (node.threshold_names, node.placed) == (("threshold",), False)
+    scores = torch.tensor([1.0, 5.0]).view(1, 1, 2, 1)
+    assert node.calibrate([scores], [scores > 3]) == {"f1_score": 1.0}
+    assert (node.hparams, node.placed) == ({"threshold": 4.0}, True)
 
 
 class Frames:

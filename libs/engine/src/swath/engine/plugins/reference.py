@@ -18,7 +18,7 @@ from torch import Tensor
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.roles import Decider, Fittable
-from swath.engine.plugins.consumer_thread import Pull
+from swath.engine.plugins.consumer_thread import ConsumerThread
 from swath.engine.plugins.reference_specs import accepted, is_array, overrides, plain, ports, stages
 from swath.engine.plugins.values import given, given_context, taken
 from swath.errors import DataInvalid, InputInvalid, SwathError
@@ -195,7 +195,7 @@ class AdaptedFittable(Adapted, Fittable):
     The fit runs on a copy, which takes the module's place when the pass ends.
     """
 
-    _pull: Pull | None = None
+    _consumer: ConsumerThread | None = None
     _trial: Any = None
 
     @property
@@ -210,28 +210,28 @@ class AdaptedFittable(Adapted, Fittable):
         return super().run(inputs, context)
 
     def begin_fit(self) -> None:
-        if self._pull is not None:
-            self._pull.abandon()
+        if self._consumer is not None:
+            self._consumer.abandon()
         trial = copy.deepcopy(self.inner)
         object.__setattr__(self, "_trial", trial)  # no part of this node's state before the pass has ended
-        object.__setattr__(self, "_pull", Pull(trial.statistical_initialization))
+        object.__setattr__(self, "_consumer", ConsumerThread(trial.statistical_initialization))
 
     def fit_batch(self, inputs: dict[str, Any]) -> None:
-        assert self._pull is not None
+        assert self._consumer is not None
         try:
-            self._pull.feed(inputs)
+            self._consumer.feed(inputs)
         except _FAULTS as error:
             raise self._unfit(error) from error
 
     def end_fit(self) -> None:
-        assert self._pull is not None
+        assert self._consumer is not None
         assert self._trial is not None
         try:
-            self._pull.finish()
+            self._consumer.finish()
         except _FAULTS as error:
             raise self._unfit(error) from error
         self.inner = self._trial
-        object.__setattr__(self, "_pull", None)
+        object.__setattr__(self, "_consumer", None)
         object.__setattr__(self, "_trial", None)
         setattr(self.inner, _FITTED, True)
         self._note_hparams()
@@ -259,10 +259,10 @@ class AdaptedDecider(Adapted, Decider):
     score_port = "logits"
 
     @property
-    def threshold_name(self) -> str:  # type: ignore[override]
-        """The first hparam that is a threshold or a quantile."""
+    def threshold_names(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The first hparam that is a threshold or a quantile, if there is one."""
         names = [name for name in self.hparams if "threshold" in name or "quantile" in name]
-        return names[0] if names else "threshold"
+        return tuple(names[:1])
 
     def calibrate(self, scores: list[Tensor], masks: list[Tensor]) -> dict[str, float]:
         targets = torch.cat([mask if mask.dim() == 4 else mask.unsqueeze(-1) for mask in masks])
