@@ -14,9 +14,9 @@ import structlog
 
 from swath.api import IDEMPOTENT
 from swath.errors import InvalidInput
+from swath.rpc.addresses import Address, parse_addresses
 from swath.rpc.tls import Material, channel_credentials, tls_files
 from swath.rpc.watched_files import Watched
-from swath.runtime.peers import Address, parse_addresses
 from swath.runtime.settings import ConnectionSettings
 
 _POLL_INTERVAL_S = 0.25

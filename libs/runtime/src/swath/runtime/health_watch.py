@@ -11,8 +11,8 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from swath.rpc.addresses import Address
 from swath.rpc.server.health import HealthBoard
-from swath.runtime.peers import Address
 
 _POLL_INTERVAL_S = 1.0
 _CALL_TIMEOUT_S = 1.0

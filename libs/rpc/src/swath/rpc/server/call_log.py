@@ -12,8 +12,8 @@ import structlog
 from opentelemetry import trace
 
 from swath.api import MUTATING
+from swath.rpc.caller import caller
 from swath.rpc.server.handlers import status_of
-from swath.runtime.auth.identity import caller
 
 _log = structlog.get_logger("swath.calls")
 _audit = structlog.get_logger("swath.audit")
