@@ -19,11 +19,11 @@ from pydantic_settings import BaseSettings, SettingsError
 from swath.errors import SwathError, Unavailable
 from swath.rpc.server.health import HealthBoard
 from swath.rpc.server.metrics import Metrics
-from swath.rpc.tracing import configure_tracing
 from swath.runtime.logs import configure_logs
 from swath.runtime.replica import ReplicaSettings, StoreSettings
 from swath.runtime.server import Server
 from swath.runtime.settings import problems
+from swath.runtime.tracing import configure_tracing
 from swath.storage.opening import open_database
 from swath.storage.sql.migrations import Schema
 

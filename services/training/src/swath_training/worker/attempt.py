@@ -19,8 +19,9 @@ from swath.engine.graph import weights
 from swath.engine.training import Event as EngineEvent
 from swath.engine.training import Group, PeerLost, Rank, Status
 from swath.errors import SwathError, Unavailable
-from swath.rpc.tracing import configure_tracing, span, trace_of, traceparent
+from swath.rpc.tracing import span, trace_of, traceparent
 from swath.runtime.logs import Telemetry, configure_logs
+from swath.runtime.tracing import configure_tracing
 from swath.storage.retry import patiently
 from swath_training.link.client import ALONE, AWAY, Connect, WorkerLink
 from swath_training.link.events import response

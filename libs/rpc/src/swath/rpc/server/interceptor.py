@@ -15,9 +15,7 @@ from swath.errors import InvalidInput, SwathError
 from swath.rpc.server.call_log import CallLog
 from swath.rpc.server.handlers import MAKERS, Continuation, answers_of, behaviour, shape
 from swath.rpc.server.in_flight import InFlight
-from swath.rpc.status import code_of, details_of, short
-
-DETAILS_KEY = "grpc-status-details-bin"
+from swath.rpc.status import DETAILS_KEY, code_of, details_of, short
 
 _log = structlog.get_logger("swath.calls")
 
