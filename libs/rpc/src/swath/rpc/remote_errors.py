@@ -14,7 +14,7 @@ from swath.rpc.status import DETAILS_KEY, read_details
 def error_of(failed: grpc.aio.AioRpcError, service: str) -> SwathError:
     """Return the error that a call to another service failed with.
 
-    An error of that service is passed on as it is. One of the connection (nobody listens, it broke) becomes Unavailable:
+    An error of that service is passed on as it is. One of the connection (nobody listens, it broke) is Unavailable:
     callers outside know nothing of connections within the suite.
 
     Args:
