@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from swath.client.runs import RunSummary
     from swath.client.sync import Client, Session
     from swath.client.tensors import TensorArray, numpy_to_proto, proto_to_numpy, tensor_to_proto
-    from swath.client.transfer import Entry
     from swath.client.workflow import (
         apply_trainrun_config,
         build_stub,
@@ -53,7 +52,7 @@ if TYPE_CHECKING:
         format_progress,
         resolve_trainrun_config,
     )
-    from swath.client.workspace import AsyncWorkspace, Workspace
+    from swath.client.workspace import AsyncWorkspace, Entry, Workspace
 
 _HOMES = {
     "aio": ("AsyncClient", "AsyncSession"),
@@ -89,7 +88,6 @@ _HOMES = {
     "data.scores": ("roc_auc", "roc_curve"),
     "sync": ("Client", "Session"),
     "tensors": ("TensorArray", "numpy_to_proto", "proto_to_numpy", "tensor_to_proto"),
-    "transfer": ("Entry",),
     "workflow": (
         "apply_trainrun_config",
         "build_stub",
@@ -98,7 +96,7 @@ _HOMES = {
         "format_progress",
         "resolve_trainrun_config",
     ),
-    "workspace": ("AsyncWorkspace", "Workspace"),
+    "workspace": ("AsyncWorkspace", "Entry", "Workspace"),
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-    from swath.client.transfer import Progress
+    from swath.client.workspace.transfer import Progress
 
 _PREFIXES = ("swath:", ":")
 
@@ -90,7 +90,7 @@ def upload(client: Any, source: str | Path, path: str) -> list[str]:
         path: On the server; empty or with a slash at its end means a folder to put it in.
     """
     from swath.client.errors import LocalError
-    from swath.client.transfer import files_below
+    from swath.client.workspace.transfer import files_below
 
     here = Path(source)
     if not here.exists():

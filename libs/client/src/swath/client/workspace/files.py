@@ -10,7 +10,7 @@ from typing import Any
 
 from swath.client.config import ClientConfig
 from swath.client.errors import CallError, TransferError, UnavailableError, translated
-from swath.client.transfer import Download, Entry, Progress, Upload
+from swath.client.workspace.transfer import Download, Entry, Progress, Upload
 from swath.workspace.v1 import workspace_pb2 as wpb
 from swath.workspace.v1.workspace_pb2_grpc import WorkspaceServiceStub
 
