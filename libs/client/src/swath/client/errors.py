@@ -31,9 +31,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import grpc
-from google.rpc import error_details_pb2, status_pb2
+from google.rpc import error_details_pb2
 
-_DETAILS_KEY = "grpc-status-details-bin"
+from swath.rpc.status import DETAILS_KEY, read_details
+
 _CUT = frozenset({"INTERNAL", "UNKNOWN", "CANCELLED"})
 """What gRPC calls a stream that a proxy resets, for instance because the server behind it has died."""
 _REFUSED = re.compile(r"connect|refused|no address|dns|resolve|unreachable|handshak", re.IGNORECASE)
@@ -199,17 +200,8 @@ def trailers(error: Any) -> dict[str, str | bytes]:
 
 
 def _details(trailing: Mapping[str, str | bytes]) -> tuple[error_details_pb2.ErrorInfo, float | None]:
-    info, retry_after_s = error_details_pb2.ErrorInfo(), None
-    raw = trailing.get(_DETAILS_KEY)
-    if isinstance(raw, bytes):
-        for detail in status_pb2.Status.FromString(raw).details:
-            retry = error_details_pb2.RetryInfo()
-            if detail.Unpack(retry):
-                retry_after_s = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
-            else:
-                # Leaves `info` as it is when the detail is of another kind.
-                detail.Unpack(info)
-    return info, retry_after_s
+    serialized = trailing.get(DETAILS_KEY)
+    return read_details(serialized) if isinstance(serialized, bytes) else (error_details_pb2.ErrorInfo(), None)
 
 
 def _last_cause(message: str) -> str:
