@@ -2,7 +2,7 @@
 
 ClientError
 ├── LocalError                 something on this side: a file, a format, an array
-│   ├── CodecError               an array that the wire has no place for, or a tensor that is not what it says
+│   ├── CodecError               an array that the wire has no place for, or a tensor whose bytes do not fit its shape
 │   ├── SceneError               a scene file that cannot be read or written
 │   ├── MissingPackageError      an optional package that this needs is not installed
 │   └── TransferError            an upload or download that did not arrive as it was sent
@@ -36,7 +36,7 @@ from google.rpc import error_details_pb2
 from swath.rpc.status import DETAILS_KEY, read_details
 
 _CUT = frozenset({"INTERNAL", "UNKNOWN", "CANCELLED"})
-"""What gRPC calls a stream that a proxy resets, for instance because the server behind it has died."""
+"""Codes of a stream that a proxy resets, for instance because the server behind it has died."""
 _REFUSED = re.compile(r"connect|refused|no address|dns|resolve|unreachable|handshak", re.IGNORECASE)
 
 
@@ -49,7 +49,7 @@ class LocalError(ClientError):
 
 
 class CodecError(LocalError, ValueError):
-    """An array that has no form on the wire, or a tensor whose bytes are not what it says."""
+    """An array that has no form on the wire, or a tensor whose bytes do not fit its shape."""
 
 
 class SceneError(LocalError):
@@ -69,11 +69,11 @@ class CallError(ClientError):
 
     Attributes:
         code: gRPC status name, such as ``NOT_FOUND``.
-        reason: Machine-readable word from google.rpc.ErrorInfo, such as ``SESSION_NOT_FOUND``; the code where none
+        reason: Machine-readable reason from google.rpc.ErrorInfo, such as ``SESSION_NOT_FOUND``; the code where none
         came.
         message: The server's sentence.
         metadata: Facts from ErrorInfo, such as node and port.
-        retry_after_s: Seconds after which the same call may succeed, where the server says so.
+        retry_after_s: Seconds after which the same call may succeed, where the server names them.
         method: Name of the RPC.
     """
 

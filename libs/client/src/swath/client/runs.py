@@ -70,7 +70,7 @@ class RunSummary:
 
     Attributes:
         status: Last status, as in ``TRAIN_STATUS_COMPLETE``.
-        message: Last message that said something.
+        message: Last message that had a text.
         losses: Last value of each loss.
         metrics: Last value of each metric.
         calibration: What calibrating the deciders came to, if it ran.

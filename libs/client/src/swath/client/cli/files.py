@@ -120,7 +120,7 @@ def download(client: Any, path: str, to: Path) -> list[Path]:
 
 
 class _Transfers:
-    """A bar for the file under way, a line for each that is done."""
+    """A bar for the file in progress, one line of text per file that is done."""
 
     def __init__(self) -> None:
         from rich.console import Console
