@@ -8,14 +8,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Literal
 
+from swath.api import REGISTRY, TRUST, USER, Registry
 from swath.runtime.settings import NAME
-
-TRUST = "spiffe://swath/"
-USER = f"{TRUST}user/"
-GATEWAY = "gateway"
-
-SERVICES = ("session", "config", "pipeline", "training", "inference", GATEWAY, "worker", "standalone")
-"""Names that certificates are made out to, beside those of users."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +34,13 @@ def caller() -> Caller | None:
 
 
 def set_caller(who: Caller | None) -> None:
-    """Say who calls, for the rest of this task."""
+    """Set who calls, for the rest of this task."""
     _caller.set(who)
 
 
 @contextmanager
 def acting_as(who: Caller | None) -> Iterator[None]:
-    """Say who calls, within a block."""
+    """Set who calls, within a block."""
     token = _caller.set(who)
     try:
         yield
@@ -64,10 +58,10 @@ def peer_uri(auth_context: Mapping[str, Iterable[bytes]]) -> str | None:
     return names[0].decode(errors="replace") if len(names) == 1 else None
 
 
-def service_of(uri: str | None) -> str | None:
-    """Return the service that a URI name stands for, None if for none."""
+def service_of(uri: str | None, registry: Registry = REGISTRY) -> str | None:
+    """Return the service, or other process, that a URI name stands for, None if for none."""
     name = (uri or "").removeprefix(TRUST)
-    return name if f"{TRUST}{name}" == uri and name in SERVICES else None
+    return name if f"{TRUST}{name}" == uri and name in registry.identities else None
 
 
 def user_of(uri: str | None) -> str | None:
