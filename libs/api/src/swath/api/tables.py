@@ -54,6 +54,11 @@ class Registry:
         return tuple(each.name for each in self.services if each.essential)
 
     @cached_property
+    def local_replicas(self) -> Mapping[str, int]:
+        """How many replicas of each service `make up` starts, by its name."""
+        return MappingProxyType({each.name: each.local_replicas for each in self.services})
+
+    @cached_property
     def grpc_services(self) -> tuple[GrpcService, ...]:
         """Each gRPC service, public or private."""
         return tuple(dict.fromkeys(part.grpc for each in self.services for part in each.owns))
