@@ -3,6 +3,7 @@
 import importlib
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from google.protobuf import descriptor_pool
@@ -128,9 +129,11 @@ def test_names_that_follow_from_the_name_of_a_service():
 
 PUBLIC_TOY = GrpcService("swath.toy.v1.Toy", "swath/toy/v1/toy.proto", public=True)
 PRIVATE_TOY = GrpcService("swath.toy.v1.Play", "swath/toy/v1/play.proto")
+MADE = Slice(PUBLIC_TOY, (Method("Make"),))
+PLAYED = Slice(PRIVATE_TOY, (Method("Play"),))
 
 
-def _toy(*owns: Slice, name: str = "toy", **more) -> Service:
+def _toy(*owns: Slice, name: str = "toy", **more: Any) -> Service:
     return Service(name, image="core", owns=owns, **{"front": True, **more})
 
 
@@ -141,15 +144,12 @@ def _toy(*owns: Slice, name: str = "toy", **more) -> Service:
         ((_toy(name="my-toy"),), "a name is .* got 'my-toy'"),
         ((_toy(front=False),), "one service with front=True"),
         ((_toy(), _toy(name="other")), "one service with front=True"),
+        ((_toy(MADE), _toy(MADE, name="other", front=False)), "/swath.toy.v1.Toy/Make has two owners"),
+        ((_toy(PLAYED),), "/swath.toy.v1.Play/Play is private, and nothing calls it"),
+        ((_toy(calls={PRIVATE_TOY.name: ("Play",)}),), "toy calls /swath.toy.v1.Play/Play, which is no private method"),
+        ((_toy(MADE, calls={PUBLIC_TOY.name: ("Make",)}),), "toy calls /swath.toy.v1.Toy/Make, which is no private"),
         (
-            (_toy(Slice(PUBLIC_TOY, (Method("A"),))), _toy(Slice(PUBLIC_TOY, (Method("A"),)), name="b", front=False)),
-            "/swath.toy.v1.Toy/A has two owners",
-        ),
-        ((_toy(Slice(PUBLIC_TOY, (Method("A", callers=("toy",)),))),), "/swath.toy.v1.Toy/A is public"),
-        ((_toy(Slice(PRIVATE_TOY, (Method("A"),))),), "nobody may call it"),
-        ((_toy(Slice(PRIVATE_TOY, (Method("A", callers=("ball",)),))),), "by 'ball', which is not declared"),
-        (
-            (_toy(Slice(PUBLIC_TOY, ()), Slice(GrpcService(PUBLIC_TOY.name, PUBLIC_TOY.proto), ())),),
+            (_toy(MADE, Slice(GrpcService(PUBLIC_TOY.name, PUBLIC_TOY.proto), ())),),
             "swath.toy.v1.Toy is declared in two ways",
         ),
     ],
@@ -159,9 +159,8 @@ def test_entries_that_contradict_one_another_are_refused(entries: tuple[Service,
         Registry(entries)
 
 
-def test_a_process_may_call_what_names_it():
-    registry = Registry(
-        (_toy(Slice(PRIVATE_TOY, (Method("A", callers=("child",)),))),), (Process("child", image="core"),)
-    )
-    assert registry.grants == {"child": frozenset({"/swath.toy.v1.Play/A"})}
-    assert registry.callees("child") == ("toy",)
+def test_a_process_may_call_what_it_declares_and_nothing_else():
+    child = Process("child", image="core", calls={PRIVATE_TOY.name: ("Play",)})
+    registry = Registry((_toy(PLAYED),), (child, Process("other", image="core")))
+    assert registry.grants == {"child": frozenset({"/swath.toy.v1.Play/Play"})}
+    assert (registry.callees("child"), registry.callees("other")) == (("toy",), ())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Literal
 
 TRUST = "spiffe://swath/"
@@ -21,7 +22,7 @@ class GrpcService:
     Attributes:
         name: Full name, such as "cuvis_ai.v1.CuvisAIService".
         proto: Its file below protos/.
-        public: Whether clients may call it. The methods of a private one name the processes that may.
+        public: Whether clients may call it. A private one is for the processes that declare that they do.
     """
 
     name: str
@@ -43,13 +44,11 @@ class Method:
         name: Such as "Train".
         mutating: Whether it changes something. Each call of a public one leaves an audit line.
         idempotent: Whether it may be sent twice without harm: who loses the answer sends it again.
-        callers: Names of the processes that may call it; for private methods alone.
     """
 
     name: str
     mutating: bool = False
     idempotent: bool = False
-    callers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -89,6 +88,7 @@ class Process:
         name: Such as "gateway".
         image: Container image that it runs from.
         ports: What it listens on.
+        calls: Private methods that it may call, by gRPC service.
         part_of: Service whose Python package it runs; without one it has a package of its own.
         extras: Extras of its distribution that its image has.
         edge: Whether clients reach the suite through it: it may call all public methods, and nothing else.
@@ -98,6 +98,7 @@ class Process:
     _: KW_ONLY
     image: Image
     ports: Ports = Ports()
+    calls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     part_of: str = ""
     extras: tuple[str, ...] = ()
     edge: bool = False
@@ -111,6 +112,11 @@ class Process:
     def distribution(self) -> str:
         """Name of its Python distribution."""
         return self.package.replace("_", "-")
+
+    @property
+    def granted(self) -> frozenset[str]:
+        """Full paths of the private methods that it may call."""
+        return frozenset(f"/{grpc}/{method}" for grpc, methods in self.calls.items() for method in methods)
 
     @property
     def uri(self) -> str:
@@ -157,6 +163,11 @@ class Service(Process):
     def address(self) -> str:
         """Where it is unless settings say otherwise: HOST:PORT."""
         return f"{self.name}:{self.ports.grpc}"
+
+    @property
+    def calls_itself(self) -> bool:
+        """Whether its replicas call one another: its name must stand for each of them."""
+        return any(part.path(method) in self.granted for part in self.owns for method in part.methods)
 
     def methods(self, grpc: str) -> tuple[str, ...]:
         """Return the names of the methods of a gRPC service that it owns; none for an unknown one."""

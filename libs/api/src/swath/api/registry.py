@@ -37,6 +37,8 @@ SERVICES = (
         database=True,
         essential=True,
         front=True,
+        # It removes artifacts that nothing refers to.
+        calls={REFERENCES: ("ReadReferences",)},
         owns=(
             Slice(
                 _CUVIS,
@@ -60,18 +62,12 @@ SERVICES = (
             Slice(
                 GrpcService(SESSIONS, "swath/session/v1/session.proto"),
                 (
-                    Method("ReadSessions", idempotent=True, callers=("config", "pipeline", "training", "inference")),
+                    Method("ReadSessions", idempotent=True),
                     # Updates compare and set: one that is sent again conflicts with itself, and its caller reads anew.
-                    Method(
-                        "UpdateSession",
-                        mutating=True,
-                        idempotent=True,
-                        callers=("pipeline", "training", "inference"),
-                    ),
-                    # RestoreTrainRun makes a session, and takes it back if it fails.
-                    Method("AddSession", mutating=True, callers=("pipeline",)),
-                    Method("RemoveSession", mutating=True, callers=("pipeline",)),
-                    Method("WatchGone", callers=("training", "inference")),
+                    Method("UpdateSession", mutating=True, idempotent=True),
+                    Method("AddSession", mutating=True),
+                    Method("RemoveSession", mutating=True),
+                    Method("WatchGone"),
                 ),
             ),
         ),
@@ -80,6 +76,7 @@ SERVICES = (
         "config",
         image="core",
         essential=True,
+        calls={SESSIONS: ("ReadSessions",)},
         owns=(
             Slice(
                 _CUVIS,
@@ -94,6 +91,8 @@ SERVICES = (
     Service(
         "pipeline",
         image="torch",
+        # RestoreTrainRun makes a session, and takes it back if it fails.
+        calls={SESSIONS: ("ReadSessions", "UpdateSession", "AddSession", "RemoveSession")},
         owns=(
             Slice(
                 _CUVIS,
@@ -125,6 +124,7 @@ SERVICES = (
         image="torch",
         database=True,
         queue=True,
+        calls={SESSIONS: ("ReadSessions", "UpdateSession", "WatchGone")},
         owns=(
             Slice(
                 _CUVIS,
@@ -142,12 +142,11 @@ SERVICES = (
             ),
             Slice(
                 GrpcService(REFERENCES, "swath/training/v1/references.proto"),
-                # The session service removes artifacts that nothing refers to.
-                (Method("ReadReferences", idempotent=True, callers=("session",)),),
+                (Method("ReadReferences", idempotent=True),),
             ),
             Slice(
                 GrpcService(WORKERS, "swath/training/v1/worker.proto"),
-                (Method("Connect", mutating=True, callers=("worker",)),),
+                (Method("Connect", mutating=True),),
             ),
         ),
     ),
@@ -158,6 +157,7 @@ SERVICES = (
         balancing="least_request",
         queue=True,
         local_replicas=2,
+        calls={SESSIONS: ("ReadSessions", "UpdateSession", "WatchGone"), PROFILES: ("ReadProfiles",)},
         owns=(
             Slice(
                 _CUVIS,
@@ -169,7 +169,7 @@ SERVICES = (
             ),
             Slice(
                 GrpcService(PROFILES, "swath/inference/v1/profiles.proto"),
-                (Method("ReadProfiles", idempotent=True, callers=("inference",)),),
+                (Method("ReadProfiles", idempotent=True),),
             ),
         ),
     ),
@@ -178,7 +178,7 @@ SERVICES = (
 
 PROCESSES = (
     Process(GATEWAY, image="core", ports=Ports(grpc=50051, probe=8086), extras=("envoy",), edge=True),
-    Process("worker", image="torch", part_of="training"),
+    Process("worker", image="torch", part_of="training", calls={WORKERS: ("Connect",)}),
     Process("standalone", image="torch", ports=Ports(grpc=50051, health=8081)),
 )
 """Kinds of process that are no service, and have identities too."""

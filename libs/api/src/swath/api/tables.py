@@ -99,10 +99,9 @@ class Registry:
     def grants(self) -> Mapping[str, frozenset[str]]:
         """Full paths of the methods that each process may call, by its name; what is not here is refused."""
         found = {each.name: frozenset(self.routes) for each in self.processes if each.edge}
-        private = list(self._methods(public=False))
-        for name in self.identities:
-            if paths := frozenset(path for _, path, method in private if name in method.callers):
-                found[name] = found.get(name, frozenset()) | paths
+        for each in (*self.services, *self.processes):
+            if each.granted:
+                found[each.name] = found.get(each.name, frozenset()) | each.granted
         return MappingProxyType(found)
 
     def service(self, name: str) -> Service:
@@ -162,15 +161,8 @@ def _problems(registry: Registry) -> Iterator[str]:
         yield "expected one service with front=True"
     declared = Counter(each.name for each in registry.grpc_services)
     yield from (f"{name} is declared in two ways" for name, count in declared.items() if count > 1)
-    paths: Counter[str] = Counter()
-    for public in (True, False):
-        for _, path, method in registry._methods(public=public):
-            paths[path] += 1
-            if public and method.callers:
-                yield f"{path} is public: clients call it through the gateway, and no process by its name"
-            if not public and not method.callers:
-                yield f"{path} is private, and nobody may call it: name its callers"
-            yield from (
-                f"{path} may be called by {name!r}, which is not declared" for name in {*method.callers} - {*names}
-            )
-    yield from (f"{path} has two owners" for path, count in paths.items() if count > 1)
+    public, private = ([path for _, path, _ in registry._methods(public=each)] for each in (True, False))
+    yield from (f"{path} has two owners" for path, count in Counter((*public, *private)).items() if count > 1)
+    called = [(each.name, path) for each in (*registry.services, *registry.processes) for path in each.granted]
+    yield from (f"{name} calls {path}, which is no private method" for name, path in called if path not in private)
+    yield from (f"{path} is private, and nothing calls it" for path in {*private} - {path for _, path in called})

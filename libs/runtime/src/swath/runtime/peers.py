@@ -54,7 +54,7 @@ def _checked(text: str) -> str:
 
 def _described(service: Service) -> str:
     text = f"The {service.name} service."
-    if any(service.name in method.callers for each in service.owns for method in each.methods):
+    if service.calls_itself:
         text += " Its name must stand for each replica (in Kubernetes a headless service)."
     return text
 
