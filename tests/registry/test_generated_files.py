@@ -6,6 +6,7 @@ import os
 import runpy
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Callable
 from configparser import ConfigParser
 from pathlib import Path
@@ -65,6 +66,13 @@ def test_skaffold_copies_its_sources(generated: dict[str, str]) -> None:
     assert rule in artifacts["swath-core"]["sync"]["manual"]
     services = yaml.safe_load(generated["k8s/skaffold/values.yaml"])["services"]
     assert services["toy"] == services["session"]
+
+
+@pytest.mark.parametrize("place", ["services/standalone", "libs/suite"])
+def test_standalone_and_the_local_suite_depend_on_it(generated: dict[str, str], place: str) -> None:
+    project = tomllib.loads(generated[f"{place}/pyproject.toml"])
+    assert "swath-toy" in project["project"]["dependencies"]
+    assert project["tool"]["uv"]["sources"]["swath-toy"] == {"workspace": True}
 
 
 def test_a_service_without_a_folder_is_refused(registry: Registry) -> None:

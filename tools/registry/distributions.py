@@ -29,10 +29,15 @@ class Distribution:
     requires: frozenset[str]
 
 
-def distributions(root: Path) -> dict[str, Distribution]:
-    """Return the distributions of a repository by their names, libraries first."""
+def distributions(root: Path, changed: Mapping[Path, str]) -> dict[str, Distribution]:
+    """Return the distributions of a repository by their names, libraries first.
+
+    Args:
+        root: The repository.
+        changed: Texts of pyproject files that are about to be written.
+    """
     places = [place for kind in ("libs", "services") for place in sorted(root.glob(f"{kind}/*/pyproject.toml"))]
-    found = (_read(place, root) for place in places)
+    found = (_read(place, root, changed.get(place) or place.read_text()) for place in places)
     return {each.name: each for each in found}
 
 
@@ -59,8 +64,8 @@ def depends_on(name: str, other: str, known: Mapping[str, Distribution]) -> bool
     return any(other in each.requires for each in closure([name], known).values())
 
 
-def _read(place: Path, root: Path) -> Distribution:
-    project = tomllib.loads(place.read_text())["project"]
+def _read(place: Path, root: Path, text: str) -> Distribution:
+    project = tomllib.loads(text)["project"]
     return Distribution(
         name=project["name"],
         folder=str(place.parent.relative_to(root)),
