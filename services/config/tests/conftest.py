@@ -9,7 +9,7 @@ import pytest
 
 from swath.storage.workspace.folder import Workspace
 from swath_config import ConfigService, ConfigSettings
-from swath_config.compose import resolve
+from swath_config.composition.compose import resolve
 from swath_config.request import Request
 
 SHIPPED = Path(__file__).parents[3] / "configs"

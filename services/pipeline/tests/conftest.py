@@ -10,9 +10,9 @@ import pytest
 
 from swath.storage import ArtifactStore, Workspace
 from swath.storage.sql.engine import open_engine
-from swath_pipeline.loading import Loading
+from swath_pipeline.files import Saving
 from swath_pipeline.plugins import Plugins
-from swath_pipeline.saving import Saving
+from swath_pipeline.service import Loading
 from swath_session import SessionService, SessionSettings, SessionStore
 
 PIPELINE = {

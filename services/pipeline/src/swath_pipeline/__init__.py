@@ -2,11 +2,11 @@
 
 from swath.sessions.model import Sessions
 from swath.storage import ArtifactStore, Workspace
-from swath_pipeline.discovery import Discovery
+from swath_pipeline.catalogue import Discovery
+from swath_pipeline.files import Saving
 from swath_pipeline.introspection import Introspection
-from swath_pipeline.loading import Loading
 from swath_pipeline.plugins import Plugins
-from swath_pipeline.saving import Saving
+from swath_pipeline.service import Loading
 from swath_pipeline.servicer import PipelineServicer
 
 __all__ = ["PipelineServicer", "compose"]

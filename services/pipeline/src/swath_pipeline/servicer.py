@@ -9,11 +9,11 @@ from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.documents import PipelineMetadata, PluginManifest, canonical
 from swath.pipeline.v1 import nodes_pb2
 from swath_pipeline.adapters.specs import capability_info, description, entry_info, tensor_spec
-from swath_pipeline.discovery import Discovery, Found
+from swath_pipeline.catalogue import Discovery, Found
+from swath_pipeline.files import Saving
 from swath_pipeline.introspection import Introspection
-from swath_pipeline.loading import Loading
 from swath_pipeline.plugins import Plugins
-from swath_pipeline.saving import Saving
+from swath_pipeline.service import Loading
 
 
 class PipelineServicer:

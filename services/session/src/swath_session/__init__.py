@@ -3,7 +3,7 @@
 from swath_session.artifact_gc.collector import Collector, Collectors
 from swath_session.artifact_gc.unreferenced import UnreferencedArtifacts
 from swath_session.servicer import SessionServicer, WorkspaceServicer
-from swath_session.sessions.service import SessionService
+from swath_session.sessions.authority import SessionService
 from swath_session.sessions.store import SessionStore
 from swath_session.settings import SessionSettings
 from swath_session.workspace.service import WorkspaceService

@@ -22,8 +22,8 @@ from swath.storage.sql.notifications import Notifications
 from swath_session.adapters.training_references import TrainingReferences
 from swath_session.artifact_gc.collector import Collectors
 from swath_session.servicer import SessionServicer, WorkspaceServicer
+from swath_session.sessions.authority import SessionService
 from swath_session.sessions.authority_servicer import SessionAuthorityServicer
-from swath_session.sessions.service import SessionService
 from swath_session.sessions.store import SCHEMA, SessionStore
 from swath_session.settings import SessionSettings
 from swath_session.workspace.service import WorkspaceService

@@ -12,7 +12,7 @@ from swath.errors import InvalidInput
 from swath.runtime.auth.identity import caller
 from swath.sessions.ownership import OwnedSessions
 from swath.workspace.v1 import workspace_pb2 as ws
-from swath_session.sessions.service import SessionService
+from swath_session.sessions.authority import SessionService
 from swath_session.workspace.model import Entry, UploadHeader
 from swath_session.workspace.service import WorkspaceService
 

@@ -10,7 +10,7 @@ import grpc
 from swath.session.v1 import session_pb2 as pb
 from swath.sessions.messages import changes_of, message_of
 from swath.storage.sql.notifications import Notifications
-from swath_session.sessions.service import SessionService
+from swath_session.sessions.authority import SessionService
 from swath_session.sessions.store import CLOSED
 
 Context = grpc.aio.ServicerContext

@@ -3,7 +3,7 @@
 import pytest
 
 from swath.errors import DocumentInvalid, FileMissing, InvalidInput, PathDenied
-from swath_pipeline.discovery import Discovery
+from swath_pipeline.catalogue import Discovery
 
 
 @pytest.fixture

@@ -25,11 +25,11 @@ from omegaconf.errors import OmegaConfBaseException
 from swath.documents import KINDS, model, modernize, parse, plain
 from swath.errors import ConfigInvalid, ConfigNotFound, DocumentInvalid, PathDenied, SwathError
 from swath.storage.workspace.folder import Workspace
-from swath_config.library import Library, Opened
-from swath_config.overrides import Editor, read
+from swath_config.composition.library import Library, Opened
+from swath_config.composition.overrides import Editor, read
+from swath_config.composition.sandbox import lock, metered
+from swath_config.composition.trees import literal, merge, resolved, wrap
 from swath_config.request import Request
-from swath_config.sandbox import lock, metered
-from swath_config.trees import literal, merge, resolved, wrap
 
 
 @dataclass(frozen=True)

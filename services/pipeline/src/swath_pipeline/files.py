@@ -27,7 +27,7 @@ from swath.sessions.model import Session, Sessions
 from swath.sessions.preconditions import pipeline_of, require_idle
 from swath.storage import ArtifactStore, Base, Workspace
 from swath_pipeline import workbench
-from swath_pipeline.loading import Loading
+from swath_pipeline.service import Loading
 
 P = ParamSpec("P")
 T = TypeVar("T")
