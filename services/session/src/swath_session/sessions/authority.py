@@ -3,44 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import uuid
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Any
 
 import structlog
 
-from swath.errors import Exhausted, InvalidInput, PathDenied, RevisionConflict
+from swath.errors import RevisionConflict
 from swath.sessions.model import Session
 from swath.sessions.preconditions import compare_and_set, no_session
 from swath.sessions.read_batcher import ReadBatcher
-from swath.storage.workspace.folder import Workspace
 from swath_session.sessions.store import Reading, SessionStore
 from swath_session.settings import SessionSettings
 
 _log = structlog.get_logger()
 
-_MAX_SEARCH_PATHS = 256
 _TOUCH_INTERVAL_S = 60.0
 _SWEEP_AT_ONCE = 200
 
 
-class SessionService:
-    """Creates, reads, guards, expires and closes sessions. Fulfils `swath.sessions.model.Sessions`.
+class SessionAuthority:
+    """Creates, reads, guards, expires and closes sessions, whoever's. Fulfils `swath.sessions.model.Sessions`.
 
     Args:
         store: The tables.
-        workspace: What search paths mean.
-        settings: Times.
+        settings: Times and quotas.
 
     Attributes:
         open: Sessions that there were at the last sweep.
     """
 
-    def __init__(self, store: SessionStore, workspace: Workspace, settings: SessionSettings) -> None:
+    def __init__(self, store: SessionStore, settings: SessionSettings) -> None:
         self._store = store
-        self._workspace = workspace
         self._settings = settings
         self._reads = ReadBatcher(store.read)
         self._listeners: list[Callable[[str], Awaitable[None]]] = []
@@ -55,7 +49,7 @@ class SessionService:
         self._sweeper = asyncio.create_task(self._keep_sweeping())
 
     async def stop(self) -> None:
-        """Stop sweeping, let closes under way end, and let go of the store. Sessions stay."""
+        """Stop sweeping, let closes under way end, and close the store. Sessions stay."""
         if self._sweeper is not None:
             self._sweeper.cancel()
             await asyncio.wait([self._sweeper])
@@ -68,8 +62,8 @@ class SessionService:
         """Have `listener` called with a session's id after it was closed or has expired; listeners are called in turn.
 
         Args:
-            listener: Called once a session.
-            held: Not asked: nothing goes unheard within one process.
+            listener: Called once per session.
+            held: Not asked: nothing is missed within one process.
         """
         self._listeners.append(listener)
 
@@ -78,7 +72,7 @@ class SessionService:
 
         Raises:
             SessionQuota: The owner has as many as one may have.
-            StorageRefused: No room for it.
+            StorageRefused: No space left for it.
         """
         settings = self._settings
         return await self._store.add(str(uuid.uuid4()), owner, settings.session_ttl_s, settings.quota_sessions)
@@ -113,7 +107,7 @@ class SessionService:
         Raises:
             SessionNotFound: No such session, or it has expired or was closed.
             RevisionConflict: Somebody wrote first.
-            StorageRefused: No room; nothing was written.
+            StorageRefused: No space left; nothing was written.
         """
         written, present = await self._store.write(session_id, revision, changes)
         if written is not None:
@@ -122,59 +116,26 @@ class SessionService:
             raise no_session(session_id)
         raise RevisionConflict(f"Session {session_id} was changed by another call meanwhile; repeat the request")
 
-    async def change(self, session_id: str, decide: Callable[[Session], dict[str, Any]]) -> Session:
-        """Read, decide, compare and set, again until nobody came between; see `compare_and_set`."""
-        return await compare_and_set(self, session_id, decide)
+    async def change(self, session: Session | str, decide: Callable[[Session], dict[str, Any]]) -> Session:
+        """Decide, compare and set; see `compare_and_set`."""
+        return await compare_and_set(self, session, decide)
 
     async def close(self, session_id: str) -> Session:
-        """Remove a session, tell those who registered with `on_close`, return what it was.
+        """Remove a session, call the listeners of `on_close`, return what it was.
 
-        Once removed, the listeners are told even if whoever called has left.
+        Once it is removed, the listeners are called even if the caller has left.
 
         Raises:
             SessionNotFound: No such session, or it has expired or was closed.
         """
-        # Shielded from here on: a call that is cancelled between the removal and the telling would leak a model.
+        # Shielded from here on: a call that is cancelled between the removal and the listeners would leak a model.
         closing = asyncio.create_task(self._close(session_id))
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
         return await asyncio.shield(closing)
 
-    async def set_search_paths(
-        self, session_id: str, paths: Sequence[str], append: bool | None = None
-    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Append or replace the search paths of a session.
-
-        Args:
-            session_id: The session.
-            paths: Folders, as in `Workspace.search_dirs`.
-            append: Whether to keep the present ones, in front. None means yes.
-
-        Returns:
-            All search paths now, absolute, in order, each once, the configs root where none is set; and those of
-            `paths`, verbatim, that are no folders or lie outside the allowed ones.
-
-        Raises:
-            SessionNotFound: No such session.
-            Exhausted: More paths than a session holds.
-        """
-        if len(paths) > _MAX_SEARCH_PATHS:
-            raise Exhausted(f"a session holds {_MAX_SEARCH_PATHS} search paths at most, not {len(paths)}")
-        found, rejected = await asyncio.to_thread(self._sort_out, paths)
-        root = self._workspace.shown(self._workspace.configs)
-
-        def decide(session: Session) -> dict[str, Any]:
-            kept = (session.search_paths or (root,)) if append is not False else ()
-            wanted = tuple(dict.fromkeys((*kept, *found)))
-            if len(wanted) > _MAX_SEARCH_PATHS:
-                raise Exhausted(f"a session holds {_MAX_SEARCH_PATHS} search paths at most, not {len(wanted)}")
-            return {} if wanted == session.search_paths else {"search_paths": wanted}
-
-        session = await self.change(session_id, decide)
-        return session.search_paths or (root,), rejected
-
     async def sweep(self) -> int:
-        """Remove all expired sessions, tell the listeners, return how many there were."""
+        """Remove all expired sessions, call the listeners, return how many there were."""
         removed = 0
         while expired := await self._store.remove_expired(_SWEEP_AT_ONCE):
             for session in expired:
@@ -197,21 +158,6 @@ class SessionService:
             _log.warning("last use not written", session=session.id, error=str(error))
         finally:
             self._touching.discard(session.id)
-
-    def _sort_out(self, paths: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        found, rejected = [], []
-        for path in paths:
-            try:
-                dirs = self._workspace.search_dirs(path)
-            except (PathDenied, InvalidInput):
-                dirs = ()
-            if not dirs:
-                rejected.append(path)
-            else:
-                # What an absolute path names is kept as it was named; the shipped layer stands for both.
-                real = Path(os.path.realpath(path))
-                found.append(self._workspace.shown(real if real in dirs else dirs[-1]))
-        return tuple(found), tuple(rejected)
 
     async def _close(self, session_id: str) -> Session:
         session = await self._store.remove(session_id)
