@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from swath.errors import ConfigInvalid, PathDenied, SwathError
 from swath.storage.workspace.folder import Workspace
-from swath_config import sandbox
+from swath_config.composition import sandbox
 from swath_config.composition.sandbox import RESOLVERS
 
 from .conftest import Resolve, Write
