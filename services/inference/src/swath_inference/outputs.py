@@ -10,8 +10,8 @@ from weakref import WeakKeyDictionary
 import structlog
 
 from swath.errors import SwathError, Unavailable
+from swath.retry import retry_while_unavailable
 from swath.storage import Workspace
-from swath.storage.retry import patiently
 from swath.storage.workspace.outputs import Outputs
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ async def _publish_soon(outputs: Outputs) -> None:
 
 def _publish_last(outputs: Outputs) -> None:
     try:
-        patiently(outputs.publish)
+        retry_while_unavailable(outputs.publish)
     except SwathError as error:
         _log.warning("files that nodes wrote could not be published", error=str(error))
     finally:

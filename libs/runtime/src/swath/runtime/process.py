@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsError
 
 from swath.errors import SwathError, Unavailable
+from swath.retry import Retry
 from swath.runtime.assembly import Assembly, Deps
 from swath.runtime.logs import configure_logs
 from swath.runtime.replica import ReplicaSettings, StoreSettings, open_deps
@@ -22,8 +23,6 @@ from swath.storage.sql.migrations import Schema
 
 S = TypeVar("S", bound=ReplicaSettings)
 B = TypeVar("B", bound=BaseSettings)
-
-_RETRY_DELAY_S = 1.0
 
 
 def settings_or_exit(kind: type[B], program: str) -> B:
@@ -94,21 +93,14 @@ def _migrate(settings: StoreSettings, schema: Schema, file: str, wait_s: float) 
         finally:
             await engine.dispose()
 
-    async def migrate_with_retry() -> tuple[str, str]:
-        deadline = asyncio.get_running_loop().time() + wait_s
-        while True:
-            try:
-                return await migrate()
-            except Unavailable as error:
-                # Where a whole suite is started at once, the database takes as long as any part of it. What broke in
-                # the middle may be done over: each step looks first which ones are there.
-                if asyncio.get_running_loop().time() > deadline:
-                    raise
-                print(f"swath_{schema.name}: {error.message}; trying again", file=sys.stderr, flush=True)
-            await asyncio.sleep(_RETRY_DELAY_S)
+    def log(error: BaseException, _: int) -> None:
+        print(f"swath_{schema.name}: {error}; trying again", file=sys.stderr, flush=True)
 
+    # Where a whole suite is started at once, the database takes as long as any part of it. What broke in the middle may
+    # be done again: each step looks first which ones are there.
+    retry = Retry(on=Unavailable, initial_s=1.0, max_s=2.0, timeout_s=wait_s)
     try:
-        before, after = asyncio.run(migrate_with_retry())
+        before, after = asyncio.run(retry.call_async(migrate, log=log))
     except SwathError as error:
         print(f"swath_{schema.name}: {error.message}", file=sys.stderr)
         return 1

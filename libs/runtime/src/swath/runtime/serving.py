@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from swath.rpc.addresses import Address
 from swath.rpc.server.health import HealthBoard
-from swath.rpc.tracing import configure_tracing
 from swath.runtime.assembly import Assembly
 from swath.runtime.health_watch import HealthWatch
-from swath.runtime.peers import Address
 from swath.runtime.replica import channel_to
 from swath.runtime.server import Server
 from swath.runtime.settings import ServerSettings
+from swath.runtime.tracing import configure_tracing
 
 if TYPE_CHECKING:  # a process without a port for them needs no Prometheus
     from swath.rpc.server.metrics import Metrics
