@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from swath.api import IDEMPOTENT
 from swath.client import ClientConfig, RetryConfig, TlsConfig
-from swath.client.channel import IDEMPOTENT, SERVICE, WORKSPACE_SERVICE, options, service_config, target_of
+from swath.client.channel import SERVICE, WORKSPACE_SERVICE, options, service_config, target_of
 from swath.cuvis_ai.v1 import cuvis_ai_pb2
 from swath.workspace.v1 import workspace_pb2
 

@@ -2,7 +2,8 @@
 
 import json
 
-from swath_pipeline import Introspection, workbench
+from swath_pipeline import workbench
+from swath_pipeline.introspection import Introspection
 
 from .conftest import PIPELINE
 
