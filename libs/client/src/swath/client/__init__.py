@@ -58,7 +58,11 @@ if TYPE_CHECKING:
 _HOMES = {
     "aio": ("AsyncClient", "AsyncSession"),
     "calls": ("Outputs", "Saved", "SearchPaths"),
+    "cli.progress": ("TrainView",),
     "config": ("ClientConfig", "RetryConfig", "TlsConfig"),
+    "data.pictures": ("false_colour",),
+    "data.scenes": ("Scene", "read_scenes"),
+    "data.scores": ("roc_auc", "roc_curve"),
     "errors": (
         "AlreadyExistsError",
         "CallError",
@@ -82,11 +86,7 @@ _HOMES = {
         "call_error",
     ),
     "logs": ("LogLine",),
-    "data.pictures": ("false_colour",),
-    "cli.progress": ("TrainView",),
     "runs": ("RunSummary",),
-    "data.scenes": ("Scene", "read_scenes"),
-    "data.scores": ("roc_auc", "roc_curve"),
     "sync": ("Client", "Session"),
     "tensors": ("TensorArray", "numpy_to_proto", "proto_to_numpy", "tensor_to_proto"),
     "transfer": ("Entry",),
