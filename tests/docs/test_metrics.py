@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from swath_suite.layout import SERVICES
+from swath.api import SERVICE_NAMES
 from swath_suite.suite import Suite
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "metrics.md"
@@ -27,7 +27,7 @@ def _described(service: str) -> dict[str, tuple[str, set[str], str]]:
     return found
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", SERVICE_NAMES)
 def test_each_service_tells_what_the_page_says(suite: Suite, service: str) -> None:
     described, told = _described(service), set()
     for family in text_string_to_metric_families(suite.metrics(f"{service}-0")):
