@@ -70,3 +70,9 @@ def test_neither_client_nor_command_line_imports_torch_or_is_slow_to_import() ->
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
     code = "import sys, swath.client as c; [getattr(c, n) for n in c.__all__]; print('torch' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
+
+
+def test_the_client_imports_nothing_that_only_servers_need() -> None:
+    heavy = ["opentelemetry", "prometheus_client", "pydantic", "structlog", "swath.rpc.server"]
+    code = f"import sys, swath.client as c; [getattr(c, n) for n in c.__all__]; print({{*{heavy}}} & {{*sys.modules}})"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from swath.errors import SessionNotFound
-from swath.runtime.auth.identity import Caller, acting_as
+from swath.rpc.caller import Caller, acting_as
 from swath.sessions.model import Session
 from swath.sessions.ownership import OwnedSessions, everyones
 from swath.sessions.preconditions import compare_and_set, no_session

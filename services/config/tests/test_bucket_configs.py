@@ -106,7 +106,7 @@ async def test_a_server_that_is_away(shipped: Path, tmp_path: Path) -> None:
 async def test_search_paths_that_hold_too_much(
     service: ConfigService, workspace: BucketWorkspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("swath.storage.workspace.bucket._MOST_CONFIGS", 10)
+    monkeypatch.setattr("swath.storage.workspace.bucket._MAX_CONFIGS", 10)
     for number in range(11):
         workspace.bucket.put(f"data/{number}", b"1")
     with pytest.raises(InvalidInput, match="more than 10 files"):

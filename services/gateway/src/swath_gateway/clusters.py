@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from swath.runtime.peers import Address, parse_addresses
+from swath.rpc.addresses import Address, parse_addresses
 from swath_gateway.certificates import SERVICE_AUTHORITY, SERVICE_CERTIFICATE, Certificates
 from swath_gateway.settings import GatewaySettings
 

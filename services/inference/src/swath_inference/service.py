@@ -12,11 +12,11 @@ from weakref import WeakKeyDictionary
 import structlog
 
 from swath.errors import InvalidInput, SwathError, Unavailable
+from swath.retry import retry_while_unavailable
 from swath.rpc.tracing import span
 from swath.sessions.model import Profiling, Session, Sessions
 from swath.sessions.preconditions import pipeline_of
 from swath.storage import ArtifactStore, Workspace
-from swath.storage.retry import patiently
 from swath.storage.workspace.outputs import Outputs
 from swath_inference.device import DeviceThread, pick_device
 from swath_inference.models import ModelCache
@@ -334,7 +334,7 @@ async def _publish_soon(outputs: Outputs) -> None:
 
 def _publish_last(outputs: Outputs) -> None:
     try:
-        patiently(outputs.publish)
+        retry_while_unavailable(outputs.publish)
     except SwathError as error:
         _log.warning("files that nodes wrote could not be published", error=str(error))
     finally:

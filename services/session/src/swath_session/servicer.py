@@ -9,7 +9,7 @@ import grpc
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import InvalidInput
-from swath.runtime.auth.identity import caller
+from swath.rpc.caller import caller
 from swath.sessions.ownership import OwnedSessions
 from swath.workspace.v1 import workspace_pb2 as ws
 from swath_session.sessions.service import SessionService

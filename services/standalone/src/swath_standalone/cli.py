@@ -59,7 +59,7 @@ def serve(
 
 async def _run(make, settings, launcher) -> None:
     from swath.errors import SwathError
-    from swath.rpc.tracing import configure_tracing
+    from swath.runtime.tracing import configure_tracing
 
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()

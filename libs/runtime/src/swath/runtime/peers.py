@@ -1,28 +1,11 @@
-"""Where the other services are."""
+"""Settings: the addresses of the other services."""
 
 from __future__ import annotations
-
-import ipaddress
-from typing import NamedTuple
 
 from pydantic import field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-
-class Address(NamedTuple):
-    """Where something listens: a name or an IP address, and a port."""
-
-    host: str
-    port: int
-
-    @property
-    def literal(self) -> bool:
-        """Whether the host is an IP address and no name."""
-        try:
-            ipaddress.ip_address(self.host)
-        except ValueError:
-            return False
-        return True
+from swath.rpc.addresses import Address, parse_addresses
 
 
 class PeerSettings(BaseSettings):
@@ -53,20 +36,3 @@ class PeerSettings(BaseSettings):
     def addresses(self, part: str) -> tuple[Address, ...]:
         """Return the addresses of a service, such as "session"."""
         return parse_addresses(getattr(self, f"{part}_address"))
-
-
-def parse_addresses(text: str) -> tuple[Address, ...]:
-    """Return what an address setting says.
-
-    Raises:
-        ValueError: It is no `HOST:PORT`, or a list that holds anything but IP addresses.
-    """
-    found = []
-    for each in text.split(","):
-        host, separator, port = each.strip().rpartition(":")
-        if not (separator and host and port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
-            raise ValueError(f"expected HOST:PORT, or IP:PORT with commas between, got {text!r}")
-        found.append(Address(host.removeprefix("[").removesuffix("]"), int(port)))
-    if len(found) > 1 and not all(address.literal for address in found):
-        raise ValueError(f"a list of addresses takes IP:PORT only, got {text!r}")
-    return tuple(found)

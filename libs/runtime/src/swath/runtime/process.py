@@ -17,13 +17,14 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsError
 
 from swath.errors import SwathError, Unavailable
+from swath.retry import Retry
 from swath.rpc.server.health import HealthBoard
 from swath.rpc.server.metrics import Metrics
-from swath.rpc.tracing import configure_tracing
 from swath.runtime.logs import configure_logs
 from swath.runtime.replica import ReplicaSettings, StoreSettings
 from swath.runtime.server import Server
 from swath.runtime.settings import problems
+from swath.runtime.tracing import configure_tracing
 from swath.storage.opening import open_database
 from swath.storage.sql.migrations import Schema
 
@@ -104,21 +105,14 @@ def _migrate(settings: StoreSettings, schema: Schema, wait_s: float) -> int:
         finally:
             await engine.dispose()
 
-    async def patient() -> tuple[str, str]:
-        deadline = asyncio.get_running_loop().time() + wait_s
-        while True:
-            try:
-                return await migrate()
-            except Unavailable as error:
-                # Where a whole suite is started at once, the database takes as long as any part of it. What broke in
-                # the middle may be done over: each step looks first which ones are there.
-                if asyncio.get_running_loop().time() > deadline:
-                    raise
-                print(f"swath_{schema.name}: {error.message}; trying again", file=sys.stderr, flush=True)
-            await asyncio.sleep(1.0)
+    def log(error: BaseException, _: int) -> None:
+        print(f"swath_{schema.name}: {error}; trying again", file=sys.stderr, flush=True)
 
+    # Where a whole suite is started at once, the database takes as long as any part of it. What broke in the middle may
+    # be done again: each step looks first which ones are there.
+    retry = Retry(on=Unavailable, initial_s=1.0, max_s=2.0, timeout_s=wait_s)
     try:
-        before, after = asyncio.run(patient())
+        before, after = asyncio.run(retry.call_async(migrate, log=log))
     except SwathError as error:
         print(f"swath_{schema.name}: {error.message}", file=sys.stderr)
         return 1

@@ -11,9 +11,10 @@ import grpc
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from swath.rpc.addresses import Address
 from swath.rpc.channels import channel
 from swath.rpc.tracing import INTERCEPTORS
-from swath.runtime.peers import Address, PeerSettings
+from swath.runtime.peers import PeerSettings
 from swath.runtime.settings import ServerSettings
 from swath.sessions.client import RemoteSessions
 from swath.sessions.ownership import OwnedSessions

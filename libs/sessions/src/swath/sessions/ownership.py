@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from swath.runtime.auth.identity import caller
+from swath.rpc.caller import caller
 from swath.sessions.model import Session, Sessions
 from swath.sessions.preconditions import no_session
 

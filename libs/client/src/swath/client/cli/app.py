@@ -119,13 +119,13 @@ def _unloadable(point: EntryPoint, cause: str) -> Callable[[], None]:
 
 
 def _sentence(error: Exception) -> str | None:
-    """What to tell the user, or None for errors that are bugs and deserve their traceback."""
+    """The message for the user, or None for errors that are bugs and deserve their traceback."""
     from swath.client.errors import ClientError
 
     if isinstance(error, OSError) and not isinstance(error, ClientError):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or error}"
-    # Errors of the suite say themselves what is wrong; those of a server's own command are known by their reason.
+    # Messages of the suite's errors are complete; errors of a server's own command are known by their reason.
     if isinstance(error, ClientError) or hasattr(error, "reason"):
         return str(error)
     return None

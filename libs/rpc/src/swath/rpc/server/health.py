@@ -1,6 +1,6 @@
 """Health by the standard protocol, honest about every name.
 
-Services say whether they are ready; the names that clients ask for follow from the method -> service table:
+Services set whether they are ready; the names that clients ask for follow from the method -> service table:
 `swath.<service>` is one service, a gRPC service's name is all services that own part of it, the empty name is session
 and config, without which no client can begin. Watch follows changes; unknown names are NOT_FOUND.
 """
@@ -22,10 +22,10 @@ _STATUS = health_pb2.HealthCheckResponse
 
 
 class HealthBoard:
-    """Which services are ready, and the health servicer that tells.
+    """Which services are ready, and the health servicer that publishes it.
 
-    A replica that drains says so of itself. What it tells of a suite stays true meanwhile: other replicas go on, and a
-    client that follows the suite through a gateway must not take the end of one replica for the end of all.
+    A replica that drains turns its own names to NOT_SERVING, and no others: the suite's other replicas go on, and a
+    client that watches the suite through a gateway must not take the end of one replica for the end of all.
 
     Args:
         parts: Names of the Swath services in this process, such as "session".
@@ -60,7 +60,7 @@ class HealthBoard:
             await self.servicer.set(name, _STATUS.SERVING if serving else _STATUS.NOT_SERVING)
 
     async def set_ready(self, part: str, ready: bool = True) -> None:
-        """Say whether a part can do its work."""
+        """Set whether a part can do its work."""
         self._ready[part] = ready
         await self.publish()
 
@@ -69,8 +69,8 @@ class HealthBoard:
         self._draining = True
         await self.publish()
 
-    def send_watchers_away(self) -> None:
-        """End the streams of those who watch a suite: another replica goes on telling them."""
+    def end_suite_watches(self) -> None:
+        """End the streams of clients that watch names of the suite: they go on watching at another replica."""
         self.servicer.end_watches({name for name, parts in self.names.items() if not self._own.issuperset(parts)})
 
 

@@ -1,8 +1,8 @@
 """The part of a gRPC service that one Swath service answers.
 
 Every Swath service registers its own methods of cuvis_ai.v1.CuvisAIService under that very name. The generated
-`add_..._to_server` functions register all methods of a service at once, and the last caller would win; here the
-method -> service table says which ones belong to whom.
+`add_..._to_server` functions register all methods of a service at once, and the last caller would win; here each
+service registers those that the method -> service table gives to it.
 """
 
 from __future__ import annotations

@@ -8,11 +8,12 @@ from typing import Any
 import grpc
 
 from swath.api import ROUTES
+from swath.rpc.caller import set_caller
 from swath.rpc.server.handlers import Continuation, answers_of, behaviour, shape, with_behaviour
 from swath.rpc.server.interceptor import end_call
 from swath.runtime.auth.authentication import Authenticator
 from swath.runtime.auth.authorization import require_granted
-from swath.runtime.auth.identity import peer_uri, set_caller
+from swath.runtime.auth.identity import peer_uri
 
 
 class AccessInterceptor(grpc.aio.ServerInterceptor):

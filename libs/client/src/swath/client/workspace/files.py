@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 from swath.client.config import ClientConfig
 from swath.client.errors import CallError, TransferError, UnavailableError, translated
-from swath.client.transfer import Download, Entry, Progress, Upload
+from swath.client.workspace.transfer import Download, Entry, Progress, Upload
 from swath.workspace.v1 import workspace_pb2 as wpb
 from swath.workspace.v1.workspace_pb2_grpc import WorkspaceServiceStub
 
@@ -21,6 +20,7 @@ class Workspace:
     def __init__(self, config: ClientConfig, stub: WorkspaceServiceStub) -> None:
         self._config = config
         self._stub = stub
+        self._retry = config.retry.rule(UnavailableError, attempts=config.retry.attempts)
 
     def put(self, source: str | Path | bytes, path: str, progress: Progress | None = None) -> Entry:
         """Store a file, or bytes. What the server has of it already is not sent again.
@@ -29,13 +29,8 @@ class Workspace:
             LocalError: The file cannot be read.
             CallError: The server refuses it.
         """
-        upload, failures = Upload(source, path, progress), 0
-        while True:
-            try:
-                return self._put(upload)
-            except UnavailableError as error:
-                failures += 1
-                self._pause(failures, error)
+        upload = Upload(source, path, progress)
+        return self._retry.call(lambda: self._put(upload))
 
     def _put(self, upload: Upload) -> Entry:
         known = self._call("ResumePut", upload.resume_request())
@@ -47,31 +42,32 @@ class Workspace:
         return Entry.of(reply.entry)
 
     def get(self, path: str, to: str | Path, progress: Progress | None = None) -> Entry:
-        """Fetch a file; a broken download is gone on with.
+        """Fetch a file; a broken download is resumed.
 
         Raises:
             TransferError: What arrived is not what the server has.
         """
-        failures = 0
         with Download(path, to, progress) as download:
-            while True:
-                resumed = download.request().offset > 0
-                try:
-                    self._get(download)
-                    return download.finish()
-                except UnavailableError as error:
-                    failures += 1
-                    self._pause(failures, error)
-                except (TransferError, CallError):
-                    # The rest of another version of the file does not fit a part file from before.
-                    if not resumed:
-                        raise
-                    download.restart()
+            return self._retry.call(lambda: self._get(download))
 
-    def _get(self, download: Download) -> None:
+    def _get(self, download: Download) -> Entry:
+        resumed = download.request().offset > 0
+        try:
+            return self._receive(download)
+        except UnavailableError:
+            raise
+        except (TransferError, CallError):
+            # The rest of another version of the file does not fit a part file from before.
+            if not resumed:
+                raise
+        download.restart()
+        return self._receive(download)
+
+    def _receive(self, download: Download) -> Entry:
         with translated("Get", self._config.target):
             for message in self._stub.Get(download.request(), metadata=self._config.call_metadata()):
                 download.receive(message)
+        return download.finish()
 
     def read(self, path: str) -> bytes:
         """The bytes of a small file."""
@@ -103,11 +99,6 @@ class Workspace:
                 request, timeout=self._config.timeout_s, metadata=self._config.call_metadata()
             )
 
-    def _pause(self, failures: int, error: UnavailableError) -> None:
-        if failures >= self._config.retry.attempts:
-            raise error
-        time.sleep(error.retry_after_s or self._config.retry.pause_s(failures))
-
 
 class AsyncWorkspace:
     """As `swath.client.Workspace`."""
@@ -115,16 +106,12 @@ class AsyncWorkspace:
     def __init__(self, config: ClientConfig, stub: Any) -> None:
         self._config = config
         self._stub = stub
+        self._retry = config.retry.rule(UnavailableError, attempts=config.retry.attempts)
 
     async def put(self, source: str | Path | bytes, path: str, progress: Progress | None = None) -> Entry:
         """As `Workspace.put`."""
-        upload, failures = await asyncio.to_thread(Upload, source, path, progress), 0
-        while True:
-            try:
-                return await self._put(upload)
-            except UnavailableError as error:
-                failures += 1
-                await self._pause(failures, error)
+        upload = await asyncio.to_thread(Upload, source, path, progress)
+        return await self._retry.call_async(lambda: self._put(upload))
 
     async def _put(self, upload: Upload) -> Entry:
         known = await self._call("ResumePut", upload.resume_request())
@@ -137,25 +124,26 @@ class AsyncWorkspace:
 
     async def get(self, path: str, to: str | Path, progress: Progress | None = None) -> Entry:
         """As `Workspace.get`."""
-        failures = 0
         with Download(path, to, progress) as download:
-            while True:
-                resumed = download.request().offset > 0
-                try:
-                    await self._get(download)
-                    return await asyncio.to_thread(download.finish)
-                except UnavailableError as error:
-                    failures += 1
-                    await self._pause(failures, error)
-                except (TransferError, CallError):
-                    if not resumed:
-                        raise
-                    download.restart()
+            return await self._retry.call_async(lambda: self._get(download))
 
-    async def _get(self, download: Download) -> None:
+    async def _get(self, download: Download) -> Entry:
+        resumed = download.request().offset > 0
+        try:
+            return await self._receive(download)
+        except UnavailableError:
+            raise
+        except (TransferError, CallError):
+            if not resumed:
+                raise
+        download.restart()
+        return await self._receive(download)
+
+    async def _receive(self, download: Download) -> Entry:
         with translated("Get", self._config.target):
             async for message in self._stub.Get(download.request(), metadata=self._config.call_metadata()):
                 download.receive(message)
+        return await asyncio.to_thread(download.finish)
 
     async def read(self, path: str) -> bytes:
         """As `Workspace.read`."""
@@ -187,8 +175,3 @@ class AsyncWorkspace:
             return await getattr(self._stub, method)(
                 request, timeout=self._config.timeout_s, metadata=self._config.call_metadata()
             )
-
-    async def _pause(self, failures: int, error: UnavailableError) -> None:
-        if failures >= self._config.retry.attempts:
-            raise error
-        await asyncio.sleep(error.retry_after_s or self._config.retry.pause_s(failures))

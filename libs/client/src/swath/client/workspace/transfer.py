@@ -58,7 +58,7 @@ class Upload:
     Args:
         source: A file on this machine, or the bytes themselves.
         path: Where they go in the workspace.
-        progress: Told about bytes as they are taken for sending.
+        progress: Called as bytes are taken for sending.
 
     Raises:
         LocalError: The file cannot be read.
@@ -100,12 +100,12 @@ class Upload:
 class Download:
     """One file on its way down, kept in ``<name>.part`` until it is whole and its sha256 agrees.
 
-    A part file that lies there from a broken download is gone on with. Use it as a context manager.
+    A part file of a broken download is resumed. Use it as a context manager.
 
     Args:
         path: In the workspace.
         to: File on this machine; its folder is made.
-        progress: Told about bytes as they arrive.
+        progress: Called as bytes arrive.
     """
 
     def __init__(self, path: str, to: str | Path, progress: Progress | None = None) -> None:
@@ -155,7 +155,7 @@ class Download:
         """Check the file and put it in its place.
 
         Raises:
-            TransferError: Size or sha256 differ from what the server said.
+            TransferError: Size or sha256 differ from what the server announced.
         """
         entry, size = self._entry, self._open.tell()
         if entry is None:
