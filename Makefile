@@ -27,21 +27,15 @@ $(SYNCED): pyproject.toml uv.lock $(wildcard libs/*/pyproject.toml services/*/py
 
 sync: $(SYNCED) ## Install the locked workspace into .venv
 
-gen: $(SYNCED) ## Generate the code of protos/, what images install, the chart's tables and docs/reference
-	$(RUN)/python libs/api/generate.py
-	UV=$(UV) $(RUN)/python services/images/requirements.py
-	$(RUN)/python charts/generate.py
-	$(RUN)/python -m tools.docs
+gen: $(SYNCED) ## Generate the code of protos/, what follows from the registry of services, and docs/reference
+	UV=$(UV) $(RUN)/python -m tools.generate
 
 lint: $(SYNCED) ## Check style, imports between packages, protos, and what is generated
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
 	$(RUN)/lint-imports --no-cache
 	$(RUN)/buf lint
-	$(RUN)/python libs/api/generate.py --check
-	UV=$(UV) $(RUN)/python services/images/requirements.py --check
-	$(RUN)/python charts/generate.py --check
-	$(RUN)/python -m tools.docs --check
+	UV=$(UV) $(RUN)/python -m tools.generate --check
 
 type: $(SYNCED) ## Check types
 	$(RUN)/pyright

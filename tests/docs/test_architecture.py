@@ -23,7 +23,7 @@ def _tracked(*patterns: str) -> list[str]:
         text=True,
         check=True,
     )
-    return sorted(each for each in done.stdout.splitlines() if (ROOT / each).is_file())
+    return sorted({each for each in done.stdout.splitlines() if (ROOT / each).is_file()})
 
 
 PAGES = [each for each in _tracked("*.md") if not each.startswith("tools/")]

@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 
 _log = structlog.get_logger("swath.config")
 
-_PRELOAD: Final = ["swath_config.compose", "swath_config.pool"]
+_PRELOAD: Final = ["swath_config.composition.compose", "swath_config.pool"]
 """What the forkserver imports once for all processes, which takes most of a second."""
 
 

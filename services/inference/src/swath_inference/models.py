@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from swath.documents import stored_pipeline
 from swath.rpc.tracing import span
 from swath.storage.artifacts.store import ArtifactStore
 
@@ -47,7 +46,7 @@ class ModelCache:
         artifacts: Where documents and weights are.
         device: Torch device that models are moved to.
         limit: Bytes of models to keep; the one in use stays whatever its size.
-        dropped: Told of each pipeline that the cache lets go of. Forwards of it may still be under way.
+        dropped: Called with each pipeline that leaves the cache. Forwards of it may still be under way.
 
     Attributes:
         loads: Models that were loaded so far.
@@ -115,7 +114,7 @@ class ModelCache:
         return self._drop(key)
 
     def clear(self) -> list[Pipeline]:
-        """Let go of everything without a word to `dropped`; return the pipelines."""
+        """Drop everything without calling `dropped`; return the pipelines."""
         pipelines = [model.pipeline for model in self._models.values()]
         self._models.clear()
         self._held.clear()
@@ -156,15 +155,11 @@ class ModelCache:
 
 
 def _build(document: bytes, weights: bytes | None, device: str) -> Model:
-    from swath.engine.graph import weights as files
-    from swath.engine.graph.pipeline import Pipeline
+    from swath.engine.stored import open_pipeline
     from swath_inference.device import memory_errors
 
     with memory_errors():
-        pipeline = Pipeline.from_document(stored_pipeline(document))
-        if weights is not None:
-            state, _ = files.load(weights)
-            pipeline.load_state(state, strict=True)
+        pipeline = open_pipeline(document, weights)
         pipeline.to(device)
     ports = {(name, port) for name, node in pipeline.nodes.items() for port in node.outputs}
     size = sum(tensor.nbytes for node in pipeline.state().values() for tensor in node.values())

@@ -10,7 +10,6 @@ import grpc
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import InvalidInput
 from swath.rpc.caller import caller
-from swath.sessions.ownership import OwnedSessions
 from swath.workspace.v1 import workspace_pb2 as ws
 from swath_session.sessions.service import SessionService
 from swath_session.workspace.model import Entry, UploadHeader
@@ -24,22 +23,20 @@ class SessionServicer:
 
     def __init__(self, service: SessionService) -> None:
         self._service = service
-        self._owned = OwnedSessions(service)
 
     async def CreateSession(self, request: pb.CreateSessionRequest, context: Context) -> pb.CreateSessionResponse:
-        session = await self._owned.create()
+        session = await self._service.create()
         return pb.CreateSessionResponse(session_id=session.id)
 
     async def SetSessionSearchPaths(
         self, request: pb.SetSessionSearchPathsRequest, context: Context
     ) -> pb.SetSessionSearchPathsResponse:
         append = request.append if request.HasField("append") else None
-        await self._owned.require(request.session_id)
         current, rejected = await self._service.set_search_paths(request.session_id, request.search_paths, append)
         return pb.SetSessionSearchPathsResponse(success=True, current_paths=current, rejected_paths=rejected)
 
     async def CloseSession(self, request: pb.CloseSessionRequest, context: Context) -> pb.CloseSessionResponse:
-        await self._owned.close(request.session_id)
+        await self._service.close(request.session_id)
         return pb.CloseSessionResponse(success=True)
 
 

@@ -74,9 +74,9 @@ class RemoteSessions:
         with calling(_SERVICE):
             return session_of((await self._stub.UpdateSession(changes_message(session_id, revision, changes))).session)
 
-    async def change(self, session_id: str, decide: Callable[[Session], dict[str, Any]]) -> Session:
-        """Read, decide, compare and set, again until nobody came between; see `compare_and_set`."""
-        return await compare_and_set(self, session_id, decide)
+    async def change(self, session: Session | str, decide: Callable[[Session], dict[str, Any]]) -> Session:
+        """Decide, compare and set; see `compare_and_set`."""
+        return await compare_and_set(self, session, decide)
 
     async def close(self, session_id: str) -> Session:
         """Remove a session and return what it was. Listeners, here and elsewhere, are called a little later.

@@ -34,7 +34,7 @@ class OwnedSessions:
         Raises:
             SessionNotFound: The caller has no such session.
         """
-        return _own(await self.everyones.get(session_id), session_id)
+        return _own(await self.everyones.get(session_id))
 
     async def update(self, session_id: str, revision: int, **changes: Any) -> Session:
         """Write fields of a session of the caller's if its revision is still the given one.
@@ -46,13 +46,13 @@ class OwnedSessions:
         await self.require(session_id)
         return await self.everyones.update(session_id, revision, **changes)
 
-    async def change(self, session_id: str, decide: Callable[[Session], dict[str, Any]]) -> Session:
-        """Read, decide, compare and set, again until nobody came between.
+    async def change(self, session: Session | str, decide: Callable[[Session], dict[str, Any]]) -> Session:
+        """Decide, compare and set; where somebody wrote first, read and try again.
 
         Raises:
             SessionNotFound: The caller has no such session.
         """
-        return await self.everyones.change(session_id, lambda session: decide(_own(session, session_id)))
+        return await self.everyones.change(session, lambda current: decide(_own(current)))
 
     async def close(self, session_id: str) -> Session:
         """Remove a session of the caller's and return what it was.
@@ -88,7 +88,7 @@ def is_callers(owner: str) -> bool:
     return who is None or owner == who.name
 
 
-def _own(session: Session, session_id: str) -> Session:
+def _own(session: Session) -> Session:
     if not is_callers(session.owner):
-        raise no_session(session_id)
+        raise no_session(session.id)
     return session

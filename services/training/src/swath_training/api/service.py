@@ -140,7 +140,7 @@ class TrainingService:
                 raise _busy(current)
             return changes
 
-        await self._sessions.change(session_id, decide)
+        await self._sessions.change(session, decide)
         await self._store.clear_stop(session_id)
         return pipeline is not None
 

@@ -9,11 +9,10 @@ from types import TracebackType
 
 import structlog
 
-from swath.documents import TrainRunDocument, parse, stored_pipeline
+from swath.documents import TrainRunDocument, parse
 from swath.engine import data
-from swath.engine.graph import weights
-from swath.engine.graph.pipeline import Pipeline
 from swath.engine.plugins.loading import Plugins
+from swath.engine.stored import open_pipeline
 from swath.engine.training import Checkpointer, Control, Event, Group, Job, Outcome, PeerLost, Trainer, run
 from swath.errors import ArtifactCorrupt, ArtifactMissing, SwathError, Unavailable
 from swath.retry import retry_while_unavailable
@@ -64,10 +63,8 @@ class WorkerContext:
         """Do this process's part of the attempt; arguments are those of the engine's `run`."""
         welcome = self._welcome
         document: TrainRunDocument = parse("trainrun", welcome.trainrun)
-        pipeline = Pipeline.from_document(stored_pipeline(self._get(welcome.pipeline_digest)))
-        if welcome.weights_digest is not None:
-            state, _ = weights.load(self._get(welcome.weights_digest))
-            pipeline.load_state(state, strict=True)
+        weights = self._get(welcome.weights_digest) if welcome.weights_digest is not None else None
+        pipeline = open_pipeline(self._get(welcome.pipeline_digest), weights)
         job = Job(
             Trainer[welcome.trainer.name],
             document,

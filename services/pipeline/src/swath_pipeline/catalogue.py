@@ -1,4 +1,4 @@
-"""Finds pipeline documents below configs/pipeline."""
+"""The pipelines of a workspace: documents below configs/pipeline."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SUFFIX = ".yaml"
 
 
 @dataclass(frozen=True)
-class Found:
+class CatalogueEntry:
     """One pipeline document.
 
     Attributes:
@@ -36,17 +36,17 @@ class Found:
     text: str
 
 
-class Discovery:
-    """ListAvailablePipelines and GetPipelineInfo.
+class PipelineCatalogue:
+    """Lists and finds the pipelines below the configs root.
 
     Args:
-        workspace: Its configs root is looked through; the own layer hides shipped files of the same path.
+        workspace: The workspace, whose own layer hides shipped files of the same path.
     """
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
 
-    async def all(self, tag: str | None = None) -> list[Found]:
+    async def all(self, tag: str | None = None) -> list[CatalogueEntry]:
         """Return all pipelines by path, those with a tag if one is given; case does not matter.
 
         Raises:
@@ -54,7 +54,7 @@ class Discovery:
         """
         return await asyncio.to_thread(self._all, tag)
 
-    async def one(self, path: str) -> Found:
+    async def one(self, path: str) -> CatalogueEntry:
         """Return one pipeline.
 
         Args:
@@ -69,7 +69,7 @@ class Discovery:
     def _roots(self) -> list[Path]:
         return [root / _FOLDER for root in self._workspace.config_roots if (root / _FOLDER).is_dir()]
 
-    def _all(self, tag: str | None) -> list[Found]:
+    def _all(self, tag: str | None) -> list[CatalogueEntry]:
         files = self._workspace.files(".", base=Base.PIPELINES, content=(_SUFFIX,))
         if not files and not self._roots():
             raise FileMissing(f"there is no folder {_FOLDER} in {self._shown(self._workspace.config_roots)}")
@@ -84,7 +84,7 @@ class Discovery:
             return found
         return [each for each in found if tag.lower() in (own.lower() for own in each.metadata.tags)]
 
-    def _one(self, path: str) -> Found:
+    def _one(self, path: str) -> CatalogueEntry:
         parts = path.split("/")
         if (
             PurePosixPath(path).is_absolute()
@@ -102,12 +102,12 @@ class Discovery:
         weights = file.with_suffix(".pt")
         return self._read(path, file, weights if weights.is_file() else None)
 
-    def _read(self, path: str, file: Path, weights: Path | None) -> Found:
+    def _read(self, path: str, file: Path, weights: Path | None) -> CatalogueEntry:
         if file.stat().st_size > MAX_YAML_BYTES:
             raise DocumentInvalid(f"Pipeline '{path}' has more than {MAX_YAML_BYTES} bytes")
         text = file.read_text(encoding="utf-8", errors="replace")
         shown = None if weights is None else Path(self._workspace.shown(weights))
-        return Found(path, Path(self._workspace.shown(file)), _metadata(text, file.stem), shown, text)
+        return CatalogueEntry(path, Path(self._workspace.shown(file)), _metadata(text, file.stem), shown, text)
 
     def _shown(self, folders: Iterable[Path]) -> list[str]:
         return [self._workspace.shown(each) for each in folders]

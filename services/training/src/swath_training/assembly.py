@@ -1,4 +1,4 @@
-"""The training service put together for a process that runs its workers on the same machine."""
+"""The training service put together."""
 
 from __future__ import annotations
 
@@ -6,25 +6,105 @@ import hashlib
 import os
 import stat
 import tempfile
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from swath.api import CUVIS, REFERENCES, RUNS
 from swath.errors import StorageDenied
+from swath.rpc.server.methods import slice_handler, whole_handler
+from swath.runtime.assembly import Assembly, Deps
 from swath.runtime.logs import Telemetry
 from swath.sessions.model import Sessions
 from swath.storage import ArtifactStore, Workspace
 from swath.storage.sql.engine import open_engine
 from swath.storage.sql.notifications import Notifications
 from swath_training.api.pipelines import EnginePipelines, Pipelines
+from swath_training.api.reference_servicer import ArtifactReferencesServicer
 from swath_training.api.service import TrainingService
 from swath_training.api.servicer import RunServicer, TrainingServicer
 from swath_training.launch.fork import ForkLauncher, Launcher
 from swath_training.link.events import note
-from swath_training.link.servicer import WorkerLinkServicer, WorkerServer
+from swath_training.link.servicer import WorkerLinkServicer, WorkerServer, worker_handler
 from swath_training.runs.store import RunStore
 from swath_training.runs.tables import SCHEMA
 from swath_training.settings import TrainingSettings
 
-_LONGEST_SOCKET = 100
+if TYPE_CHECKING:
+    from swath.rpc.server.metrics import Metrics
+
+FOLDER = "training"
+"""Folder of the service in the process's state folder."""
+DATABASE = f"{FOLDER}/training.db"
+"""SQLite file of runs, from the process's state folder."""
+
+_MAX_SOCKET_PATH = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingAssembly(Assembly):
+    """The training service put together.
+
+    Attributes:
+        references: Gives the digests of all artifacts that runs refer to, for services in the same process.
+    """
+
+    references: Callable[[], Awaitable[set[str]]]
+
+
+def build(
+    deps: Deps, *, settings: TrainingSettings, sessions: Sessions, launcher: Launcher, worker_address: str = ""
+) -> TrainingAssembly:
+    """Put the service together.
+
+    Args:
+        deps: What the process gives.
+        settings: Of this service.
+        sessions: Sessions as callers see them.
+        launcher: Starts workers. What `prepare` returns must have been made before any gRPC object existed.
+        worker_address: Where workers of other machines dial this process. Workers of this one dial a socket if empty.
+    """
+    training = Training(
+        deps.state / FOLDER,
+        sessions,
+        deps.artifacts,
+        deps.workspace,
+        launcher=launcher,
+        settings=settings,
+        database=deps.database_url,
+        replica=deps.replica,
+        worker_address=worker_address,
+    )
+    deps.stack.push_async_callback(training.close)
+    supervisor, references = training.service.supervisor, training.service.artifacts
+
+    def register(metrics: Metrics) -> None:
+        metrics.gauge("swath_training_runs", "Runs that this replica drives.", lambda: len(supervisor.runs))
+        metrics.gauge(
+            "swath_training_queue_length", "Runs that wait for a device here.", supervisor.waiting, label="device"
+        )
+        metrics.counter(
+            "swath_training_events", "Events that workers reported: one per batch and epoch.", lambda: supervisor.events
+        )
+
+    return TrainingAssembly(
+        service="training",
+        handlers=(
+            slice_handler(CUVIS, "training", training.servicer),
+            slice_handler(RUNS, "training", training.runs),
+        ),
+        private=(
+            whole_handler(REFERENCES, ArtifactReferencesServicer(references)),
+            *((worker_handler(training.links),) if worker_address else ()),
+        ),
+        names=(CUVIS, RUNS),
+        start=training.start,
+        warm_up=training.warm_up,
+        drain=training.drain,
+        metrics=register,
+        references=references,
+    )
 
 
 class Training:
@@ -38,13 +118,13 @@ class Training:
         sessions: The authority over sessions.
         artifacts: The artifact store.
         workspace: What paths mean.
-        pipelines: Builds pipelines that come with a configuration; the engine in a thread if not given.
+        pipelines: Builds pipelines that come with a configuration; by default the engine, in a thread.
         launcher: Starts workers; the one that `prepare` returns.
         settings: Times and limits.
         database: URL of the database that replicas share; a file in `state` if not given.
         replica: Name of this one among them, the same after a restart where it can be.
-        worker_address: Where workers of other machines dial: this process serves `links` there. A socket of this
-            machine's if not given.
+        worker_address: Where workers of other machines dial: this process serves `links` there. A Unix socket if not
+            given.
 
     Attributes:
         service: Decides.
@@ -68,7 +148,7 @@ class Training:
         worker_address: str = "",
     ) -> None:
         settings = settings or TrainingSettings()
-        engine = open_engine(database or state / "training.db", schema=SCHEMA.name)
+        engine = open_engine(database or state / Path(DATABASE).name, schema=SCHEMA.name)
         self._store = RunStore(engine, replica, settings.lease_s, settings.log_bytes)
         self._launcher = launcher or prepare(state)
         self.service = TrainingService(
@@ -90,7 +170,7 @@ class Training:
         self._server: WorkerServer | None = None
 
     async def start(self) -> None:
-        """Listen for workers and take up the runs that an earlier process left."""
+        """Listen for workers and go on with the runs that an earlier process left."""
         await self._store.prepare()
         if self._listens:
             self._server = WorkerServer(self.service.supervisor.address, self.links)
@@ -104,12 +184,12 @@ class Training:
         await self._launcher.warm_up()
 
     async def drain(self) -> None:
-        """Have runs write checkpoints and stop until the next start, then send their streams away."""
+        """Have runs write checkpoints and stop until the next start, then end their streams."""
         await self.service.drain()
 
     async def close(self) -> None:
-        """Let go of everything."""
-        # A worker that dials a service which drives nothing any more is told that its run is another's, and leaves.
+        """Close everything; runs that still go on are left to the next process."""
+        # A worker that dials a service which drives nothing any more is refused, and exits.
         if self._server is not None:
             await self._server.stop()
         await self.service.close()
@@ -128,10 +208,10 @@ def prepare(state: Path, telemetry: Telemetry | None = None) -> Launcher:
 
 
 def _socket(state: Path) -> Path:
-    """Return where workers dial: in the state folder, or where paths are short; the same place after each start."""
+    """Return the socket that workers dial: in the state folder, or where paths are short; the same after each start."""
     state.mkdir(parents=True, exist_ok=True)
     near = state.resolve() / "workers" / "link.sock"
-    if len(os.fsencode(near)) < _LONGEST_SOCKET:
+    if len(os.fsencode(near)) < _MAX_SOCKET_PATH:
         folder = near.parent
     else:
         name = hashlib.sha256(os.fsencode(near)).hexdigest()[:16]

@@ -19,7 +19,7 @@ from yaml.cyaml import CSafeLoader
 from swath.documents import load_yaml
 from swath.errors import ConfigInvalid, DocumentInvalid
 from swath.storage.workspace.folder import Workspace
-from swath_config.sandbox import check_content
+from swath_config.composition.sandbox import check_content
 
 MAX_FILE_BYTES: Final = 1024 * 1024
 """Largest configuration file."""
@@ -102,7 +102,7 @@ class Folder(ConfigSource):
             header = self._get_header_dict(text)
         except ValueError as error:
             raise ConfigInvalid(f"Config resolution failed: {name}.yaml: {error}") from error
-        # Hydra is given the defaults list alone: what files say is merged by `swath_config.compose`.
+        # Hydra is given the defaults list alone: what files say is merged by `swath_config.composition.compose`.
         listed = {"defaults": content.pop("defaults")} if "defaults" in content else {}
         self.opened[config_path] = Opened(name, text, content)
         return ConfigResult(provider=self.provider, path=str(file), config=OmegaConf.create(listed), header=header)

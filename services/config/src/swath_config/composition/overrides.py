@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from swath.documents import KINDS
 from swath.errors import ConfigInvalid
-from swath_config.sandbox import MAX_OVERRIDE_CHARACTERS, MAX_OVERRIDES, check_override
+from swath_config.composition.sandbox import MAX_OVERRIDE_CHARACTERS, MAX_OVERRIDES, check_override
 
 _BRACKET = re.compile(r"\[([^\[\]]+)\]")
 

@@ -10,7 +10,7 @@ import json
 import os
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,11 +25,12 @@ from omegaconf.errors import OmegaConfBaseException
 from swath.documents import KINDS, model, modernize, parse, plain
 from swath.errors import ConfigInvalid, ConfigNotFound, DocumentInvalid, PathDenied, SwathError
 from swath.storage.workspace.folder import Workspace
-from swath_config.library import Library, Opened
-from swath_config.overrides import Editor, read
+from swath.storage.workspace.trainruns import find_pipeline
+from swath_config.composition.library import Library, Opened
+from swath_config.composition.overrides import Editor, read
+from swath_config.composition.sandbox import lock, metered
+from swath_config.composition.trees import literal, merge, resolved, wrap
 from swath_config.request import Request
-from swath_config.sandbox import lock, metered
-from swath_config.trees import literal, merge, resolved, wrap
 
 
 @dataclass(frozen=True)
@@ -191,51 +192,19 @@ def _modernize(tree: dict[str, Any], package: Sequence[str], kind: str) -> None:
     document.update(modern)
 
 
-def _inline(workspace: Workspace, place: Place, tree: dict[str, Any], package: Sequence[str]) -> None:
+def _inline(workspace: Workspace, trainrun: Place, tree: dict[str, Any], package: Sequence[str]) -> None:
     """Put the pipeline that a trainrun names by a path into it."""
-    trainrun = _at(tree, package)
-    if not isinstance(trainrun.get("pipeline"), str):
+    document = _at(tree, package)
+    if not isinstance(document.get("pipeline"), str):
         return
     path = OmegaConf.select(OmegaConf.create(tree), ".".join((*package, "pipeline")))
     if isinstance(path, str):
-        pipeline = compose(workspace, find_pipeline(workspace, place, path), "pipeline")
-        trainrun["pipeline"] = literal(modernize("pipeline", pipeline))
-
-
-def find_pipeline(workspace: Workspace, trainrun: Place, path: str) -> Place:
-    """Find the pipeline that a trainrun names: beside the trainrun, beside its folder, then in the search paths.
-
-    Raises:
-        ConfigNotFound: It is nowhere; the message says where was looked.
-        PathDenied: It is outside of the allowed roots.
-    """
-    denied: PathDenied | None = None
-    looked: list[str] = []
-    for candidate in _candidates(workspace, trainrun, path):
-        try:
-            file = workspace.resolve(str(candidate))
-        except PathDenied as error:
-            denied = denied or error
-            continue
-        if file.is_file():
-            return place(workspace, trainrun.folders, file)
-        looked.append(str(candidate))
-    if denied is not None:
-        raise denied
-    raise ConfigNotFound(f"Pipeline '{path}' of trainrun '{trainrun.name}' not found; looked for {looked}")
-
-
-def _candidates(workspace: Workspace, trainrun: Place, path: str) -> Iterator[Path]:
-    home = trainrun.file.parent
-    folders = [home, home.parent, *trainrun.folders, *(folder / "pipeline" for folder in trainrun.folders)]
-    for folder in folders:
-        for name in (path,) if path.endswith(".yaml") else (f"{path}.yaml",):
-            candidate = Path(os.path.normpath(folder / name))
-            yield candidate
-            # A trainrun of the workspace's own layer may name a pipeline of the shipped one, and the reverse.
-            for layer in workspace.config_roots:
-                if candidate.is_relative_to(layer):
-                    yield from (other / candidate.relative_to(layer) for other in workspace.config_roots)
+        # Of a workspace in a bucket this process sees the folders that the service has gathered.
+        file = find_pipeline(
+            workspace, path, trainrun.folders, trainrun=trainrun.file, title=trainrun.name, error=ConfigNotFound
+        )
+        pipeline = compose(workspace, place(workspace, trainrun.folders, file), "pipeline")
+        document["pipeline"] = literal(modernize("pipeline", pipeline))
 
 
 def _explained(error: Exception, opened: Sequence[Opened]) -> ConfigInvalid:

@@ -2,7 +2,7 @@
 
 What a client sends or uploads is composed by a program that can read environment variables, any file, any importable
 module, and that expands references without end. Here: which resolvers exist, what overrides may name, and how much an
-expansion may cost. Where files may lie is judged by the workspace, at every single read (`swath_config.library`).
+expansion may cost. Where files may lie is judged by the workspace, at every single read (see `library`).
 """
 
 from __future__ import annotations
