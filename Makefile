@@ -14,7 +14,7 @@ WORKERS ?= auto
 .PHONY: help sync gen lint type type-all test demo up down images e2e bench parity fuzz release-check clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1mmake %-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1mmake %-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # uv as a program of this folder, where the machine has none.
 .tools/bin/uv:
