@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from swath.api import SERVICE_NAMES
 from swath_standalone.process import ServerProcess
-from swath_suite.layout import SERVICES
 from swath_suite.process import free_ports
 from swath_suite.suite import Suite
 
@@ -30,7 +30,7 @@ def _described(service: str) -> dict[str, tuple[str, set[str], str]]:
     return found
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", SERVICE_NAMES)
 def test_each_service_tells_what_the_page_says(suite: Suite, service: str) -> None:
     _compare(suite.metrics(f"{service}-0"), _described(service))
 
@@ -42,7 +42,7 @@ def test_the_standalone_server_tells_what_the_page_says_of_all_services(tmp_path
         urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10.0) as answer,
     ):
         text = answer.read().decode()
-    _compare(text, {name: row for service in SERVICES for name, row in _described(service).items()})
+    _compare(text, {name: row for service in SERVICE_NAMES for name, row in _described(service).items()})
 
 
 def _compare(exposition: str, described: dict[str, tuple[str, set[str], str]]) -> None:

@@ -14,7 +14,7 @@ from swath.storage.sql.engine import open_engine
 from swath.storage.workspace.bucket import BucketWorkspace
 from swath.storage.workspace.folder import Workspace
 from swath_session import SessionAuthority, SessionSettings, SessionStore, WorkspaceService
-from swath_session.sessions.store import SCHEMA
+from swath_session.tables import SCHEMA
 
 
 @pytest.fixture

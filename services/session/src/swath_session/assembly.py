@@ -17,8 +17,9 @@ from swath_session.servicer import SessionServicer, WorkspaceServicer
 from swath_session.sessions.authority import SessionAuthority
 from swath_session.sessions.authority_servicer import SessionAuthorityServicer
 from swath_session.sessions.service import SessionService
-from swath_session.sessions.store import SCHEMA, SessionStore
+from swath_session.sessions.store import SessionStore
 from swath_session.settings import SessionSettings
+from swath_session.tables import SCHEMA
 from swath_session.workspace.service import WorkspaceService
 from swath_session.workspace.usage import open_usage
 

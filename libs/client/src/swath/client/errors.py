@@ -57,7 +57,7 @@ class SceneError(LocalError):
 
 
 class MissingPackageError(LocalError):
-    """An optional package is not installed."""
+    """An optional package is not installed; the message says how to install it."""
 
 
 class TransferError(LocalError):

@@ -16,7 +16,8 @@ from swath.errors import RunNotFound, SwathError, Unavailable
 from swath.storage.sql.notifications import Notifications
 from swath_training.runs.items import Item
 from swath_training.runs.model import Entry, Run, RunState
-from swath_training.runs.store import MOVED, RunStore, Written
+from swath_training.runs.rows import Written
+from swath_training.runs.store import MOVED, RunStore
 
 _TAIL = 512
 

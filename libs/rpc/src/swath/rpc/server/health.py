@@ -1,8 +1,8 @@
 """Health by the standard protocol, honest about every name.
 
-Services set whether they are ready; the names that clients ask for follow from the method -> service table:
-`swath.<service>` is one service, a gRPC service's name is all services that own part of it, the empty name is session
-and config, without which no client can begin. Watch follows changes; unknown names are NOT_FOUND.
+Services set whether they are ready; the names that clients ask for follow from the registry: `swath.<service>` is one
+service, a gRPC service's name is all services that own part of it, the empty name is session and config, without which
+no client can begin. Watch follows changes; unknown names are NOT_FOUND.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ import grpc
 from grpc_health.v1 import health_pb2
 from grpc_health.v1._async import HealthServicer
 
-from swath.api import PUBLIC, services
+from swath.api import REGISTRY, Registry
 
-_ESSENTIAL = ("session", "config")
 _STATUS = health_pb2.HealthCheckResponse
 
 
@@ -30,13 +29,15 @@ class HealthBoard:
     Args:
         parts: Names of the Swath services in this process, such as "session".
         others: Names of the suite's services that are elsewhere.
+        registry: Which services own which gRPC services.
 
     Attributes:
         servicer: Answers Check and Watch.
     """
 
-    def __init__(self, parts: Iterable[str], others: Iterable[str] = ()) -> None:
+    def __init__(self, parts: Iterable[str], others: Iterable[str] = (), *, registry: Registry = REGISTRY) -> None:
         own = tuple(parts)
+        self._registry = registry
         self._own = frozenset(own)
         self._ready = dict.fromkeys((*own, *others), False)
         self._draining = False
@@ -45,11 +46,12 @@ class HealthBoard:
     @property
     def names(self) -> dict[str, tuple[str, ...]]:
         """Every name that health answers to, and the parts that must be ready for it to be SERVING."""
-        names: dict[str, tuple[str, ...]] = {f"swath.{part}": (part,) for part in self._ready}
-        for service in PUBLIC:
-            if here := tuple(part for part in services(service) if part in self._ready):
+        registry = self._registry
+        names: dict[str, tuple[str, ...]] = {registry.service(part).health_name: (part,) for part in self._ready}
+        for service in registry.public:
+            if here := tuple(part for part in registry.owners(service) if part in self._ready):
                 names[service] = here
-        names[""] = tuple(part for part in _ESSENTIAL if part in self._ready) or tuple(self._ready)
+        names[""] = tuple(part for part in registry.essential if part in self._ready) or tuple(self._ready)
         return names
 
     async def publish(self) -> None:

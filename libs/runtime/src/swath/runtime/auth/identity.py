@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from swath.api import REGISTRY, TRUST, USER, Registry
 from swath.runtime.settings import NAME
-
-TRUST = "spiffe://swath/"
-USER = f"{TRUST}user/"
-GATEWAY = "gateway"
-
-SERVICES = ("session", "config", "pipeline", "training", "inference", GATEWAY, "worker", "standalone")
-"""Names that certificates are made out to, beside those of users."""
 
 
 def peer_uri(auth_context: Mapping[str, Iterable[bytes]]) -> str | None:
@@ -24,10 +18,10 @@ def peer_uri(auth_context: Mapping[str, Iterable[bytes]]) -> str | None:
     return names[0].decode(errors="replace") if len(names) == 1 else None
 
 
-def service_of(uri: str | None) -> str | None:
-    """Return the service that a URI name stands for, None if for none."""
+def service_of(uri: str | None, registry: Registry = REGISTRY) -> str | None:
+    """Return the service, or other process, that a URI name stands for, None if for none."""
     name = (uri or "").removeprefix(TRUST)
-    return name if f"{TRUST}{name}" == uri and name in SERVICES else None
+    return name if f"{TRUST}{name}" == uri and name in registry.identities else None
 
 
 def user_of(uri: str | None) -> str | None:
