@@ -53,9 +53,9 @@ def workspace(tmp_path: Path) -> Workspace:
 async def service(
     sessions: SessionAuthority, artifacts: ArtifactStore, workspace: Workspace
 ) -> AsyncIterator[InferenceService]:
-    """Warm, and told when sessions close."""
+    """Warm, and notified when sessions close."""
     service = InferenceService(InferenceSettings(device="cpu"), sessions, artifacts, workspace)
-    sessions.on_close(service.forget, service.held)
+    sessions.on_close(service.forget, service.sessions_in_use)
     await service.warm_up()
     yield service
     service.close()

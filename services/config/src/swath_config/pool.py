@@ -28,7 +28,7 @@ _PRELOAD: Final = ["swath_config.composition.compose", "swath_config.pool"]
 
 
 class Pool:
-    """Runs functions in processes of their own, one call a process at a time.
+    """Runs functions in processes of their own, one call per process at a time.
 
     Processes come from multiprocessing's forkserver, start with the first calls, and die with the process that made
     them. A call that takes too long, is cancelled or takes its process down costs that process alone.

@@ -20,7 +20,7 @@ from swath_config.settings import ConfigSettings
 
 @dataclass(frozen=True)
 class Validity:
-    """What ValidateConfig says.
+    """What ValidateConfig answers.
 
     Attributes:
         valid: Whether the document is one of its kind.

@@ -38,7 +38,7 @@ def build(
     profiler = Profiler()
     service = InferenceService(settings, sessions, deps.artifacts, deps.workspace, profiler, replicas)
     deps.stack.callback(service.close)
-    sessions.on_close(service.forget, service.held)
+    sessions.on_close(service.forget, service.sessions_in_use)
 
     def register(metrics: Metrics) -> None:
         metrics.gauge("swath_inference_queue_length", "Calls that wait for the device.", lambda: service.waiting)

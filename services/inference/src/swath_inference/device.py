@@ -106,7 +106,7 @@ class DeviceThread:
             piece.clear()
 
     async def surely(self, work: Callable[[], None]) -> None:
-        """Run `work` after all that waits, however much that is, and even if whoever called leaves."""
+        """Run `work` after all that waits, however much that is, and even if the call is cancelled."""
         await asyncio.shield(asyncio.wrap_future(self.later(work)))
 
     def later(self, work: Callable[[], None]) -> Future[None]:

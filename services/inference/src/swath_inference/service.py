@@ -106,7 +106,7 @@ class InferenceService:
 
         Args:
             session_id: The session.
-            read: Makes the batch; called on the device's thread, so that a call which nobody waits for costs nothing.
+            read: Makes the batch; called on the device's thread, so that a cancelled call costs nothing.
             only: Outputs wanted, as `node.port` or as port name; empty means all.
             write: Makes the answer of outputs by `node.port`; called on the device's thread.
 
@@ -259,8 +259,8 @@ class InferenceService:
         """Return bytes of the device's memory by use; nothing where the device is the CPU."""
         return memory_of(self._device)
 
-    def held(self) -> set[str]:
-        """Return the ids of the sessions that something is held for."""
+    def sessions_in_use(self) -> set[str]:
+        """Return the ids of the sessions that have a model or recorded times here."""
         return self.profiler.sessions | (self._cache.sessions if self._cache is not None else set())
 
     def close(self) -> None:

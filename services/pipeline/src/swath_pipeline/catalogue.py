@@ -76,7 +76,7 @@ class PipelineCatalogue:
         found = []
         for path, file in sorted(files.items()):
             weights = files.get(path.removesuffix(_SUFFIX) + ".pt")
-            # One that is too large or goes away meanwhile must not hide all others.
+            # One that is too large or is removed meanwhile must not hide all others.
             with contextlib.suppress(SwathError, OSError):
                 if path.endswith(_SUFFIX):
                     found.append(self._read(path, file, weights if weights == file.with_suffix(".pt") else None))

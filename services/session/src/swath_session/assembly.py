@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import swath.api.descriptors  # noqa: F401 - reflection here tells of the whole public API
+import swath.api.descriptors  # noqa: F401 - reflection here describes the whole public API
 from swath.api import CUVIS, PUBLIC, SESSIONS, WORKSPACE
 from swath.rpc.server.methods import slice_handler, whole_handler
 from swath.runtime.assembly import Assembly, Deps

@@ -50,12 +50,12 @@ class WorkspaceServicer:
         first = await anext(requests, None)
         if first is None or first.WhichOneof("part") != "header":
             raise InvalidInput("the first message of a Put must hold the header")
-        said = first.header
+        message = first.header
         header = UploadHeader(
-            path=said.path,
-            size=said.size if said.HasField("size") else None,
-            sha256=said.sha256 if said.HasField("sha256") else None,
-            offset=said.offset,
+            path=message.path,
+            size=message.size if message.HasField("size") else None,
+            sha256=message.sha256 if message.HasField("sha256") else None,
+            offset=message.offset,
         )
         async with aclosing(_chunks(requests, sized=header.size is not None)) as chunks:
             who = caller()
@@ -105,12 +105,12 @@ async def _chunks(requests: AsyncIterator[ws.PutRequest], *, sized: bool) -> Asy
 
 
 def _entry(entry: Entry) -> ws.Entry:
-    said = ws.Entry(
+    message = ws.Entry(
         path=entry.path,
         kind=ws.KIND_FOLDER if entry.folder else ws.KIND_FILE,
         size=entry.size,
         sha256=entry.sha256,
         shipped=entry.shipped,
     )
-    said.modified.FromNanoseconds(entry.modified_ns)
-    return said
+    message.modified.FromNanoseconds(entry.modified_ns)
+    return message

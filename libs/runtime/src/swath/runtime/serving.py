@@ -42,7 +42,7 @@ class Program:
         replica: Name among the processes of its service.
         in_suite: Whether it is one of many: clients come by the gateway, and other services ask its private ones.
         others: Services in other processes whose health it reports, and the addresses of each.
-        details: Ends the line that says where it listens.
+        details: Ends the line that names the address.
     """
 
     title: str

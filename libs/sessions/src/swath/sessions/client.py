@@ -87,17 +87,17 @@ class RemoteSessions:
         with calling(_SERVICE):
             return session_of((await self._stub.RemoveSession(pb.RemoveSessionRequest(id=session_id))).session)
 
-    def on_close(self, listener: Callable[[str], Awaitable[None]], held: Callable[[], Iterable[str]]) -> None:
+    def on_close(self, listener: Callable[[str], Awaitable[None]], in_use: Callable[[], Iterable[str]]) -> None:
         """Have `listener` called with the id of a session that was closed or has expired, at whichever replica.
 
         Call it where an event loop runs.
 
         Args:
             listener: Called at least once per session.
-            held: Gives the ids that the listener still holds something for; those that were closed while the session
-                service was out of reach are found by it.
+            in_use: Gives the ids of sessions that the listener still has something of; those that were closed while
+                the session service was out of reach are found by it.
         """
-        self._listeners.append((listener, held))
+        self._listeners.append((listener, in_use))
         if self._watcher is None:
             self._watcher = asyncio.create_task(self._watch())
 
@@ -133,10 +133,10 @@ class RemoteSessions:
         raise Unavailable(f"the {_SERVICE} service ended the stream")
 
     async def _find_missed(self) -> None:
-        held = {session_id for _, each in self._listeners for session_id in each()}
-        if held:
-            alive = await self._read(held, use=False)
-            await self._notify_listeners(held - alive.keys())
+        in_use = {session_id for _, each in self._listeners for session_id in each()}
+        if in_use:
+            alive = await self._read(in_use, use=False)
+            await self._notify_listeners(in_use - alive.keys())
 
     async def _notify_listeners(self, ids: Iterable[str]) -> None:
         for session_id in ids:

@@ -107,11 +107,12 @@ class Sessions(Protocol):
         """
         ...
 
-    def on_close(self, listener: Callable[[str], Awaitable[None]], held: Callable[[], Iterable[str]]) -> None:
+    def on_close(self, listener: Callable[[str], Awaitable[None]], in_use: Callable[[], Iterable[str]]) -> None:
         """Have `listener` called with the id of a session after it was closed or has expired.
 
         Args:
             listener: May be called more than once for a session.
-            held: Gives the ids that the listener still holds something for, to find those whose end was missed.
+            in_use: Gives the ids of sessions that the listener still has something of, to find those whose end was
+                missed.
         """
         ...

@@ -63,9 +63,9 @@ class OwnedSessions:
         await self.require(session_id)
         return await self.everyones.close(session_id)
 
-    def on_close(self, listener: Callable[[str], Awaitable[None]], held: Callable[[], Iterable[str]]) -> None:
+    def on_close(self, listener: Callable[[str], Awaitable[None]], in_use: Callable[[], Iterable[str]]) -> None:
         """Have `listener` called after any session was closed or has expired."""
-        self.everyones.on_close(listener, held)
+        self.everyones.on_close(listener, in_use)
 
     async def require(self, session_id: str) -> None:
         """Refuse what is not the caller's. An owner never changes, so this still holds at a write that follows.

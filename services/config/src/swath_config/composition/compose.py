@@ -39,7 +39,7 @@ class Place:
 
     Attributes:
         file: The file itself, a real path.
-        root: The folder that gives it its name, and its package unless it says otherwise.
+        root: The folder that gives it its name, and its package unless the file has another one.
         name: Its path below the root, without suffix.
         folders: Where its defaults list is looked up, the root among them.
     """
@@ -224,7 +224,7 @@ def _explained(error: Exception, opened: Sequence[Opened]) -> ConfigInvalid:
 
 
 def _text(error: BaseException | None) -> str:
-    """Return an error's words without the internals that Hydra and OmegaConf add."""
+    """Return an error's text without the internals that Hydra and OmegaConf add."""
     text = "" if error is None else str(error)
     return text.split("\nConfig search path:")[0].split("\n    full_key:")[0].strip()
 

@@ -35,7 +35,7 @@ class Opened:
     Attributes:
         name: Its name as Hydra has it, without suffix.
         text: Its text.
-        content: What it says, the defaults list left out.
+        content: Its content, without the defaults list.
     """
 
     name: str
@@ -102,7 +102,7 @@ class Folder(ConfigSource):
             header = self._get_header_dict(text)
         except ValueError as error:
             raise ConfigInvalid(f"Config resolution failed: {name}.yaml: {error}") from error
-        # Hydra is given the defaults list alone: what files say is merged by `swath_config.composition.compose`.
+        # Hydra is given the defaults list alone: the content of files is merged by `swath_config.composition.compose`.
         listed = {"defaults": content.pop("defaults")} if "defaults" in content else {}
         self.opened[config_path] = Opened(name, text, content)
         return ConfigResult(provider=self.provider, path=str(file), config=OmegaConf.create(listed), header=header)
@@ -188,12 +188,12 @@ class Library(ConfigRepository):
         return super()._find_object_source(config_path, object_type)
 
     def content(self, config_path: str) -> dict[Any, Any]:
-        """Return what a file says, its defaults list left out; nothing if there is no such file."""
+        """Return the content of a file without its defaults list; nothing if there is no such file."""
         return {} if self.load_config(config_path) is None else self.opened[config_path].content
 
 
 def read(file: Path, name: str) -> tuple[str, Any]:
-    """Return a configuration file's text and what it says.
+    """Return a configuration file's text and its content.
 
     Raises:
         ConfigInvalid: It is too large, is no YAML (with the line), or holds what no configuration may.

@@ -54,7 +54,7 @@ class Editor:
     """Applies overrides to one document.
 
     Args:
-        kind: Kind of the document, which says what keys it may have.
+        kind: Kind of the document, which decides what keys it may have.
         tree: All that was composed; plain mappings and lists, interpolations unresolved. Changed in place.
         package: Where the document stands in it.
     """

@@ -23,7 +23,7 @@ _SWEEP_AT_ONCE = 200
 
 
 class SessionAuthority:
-    """Creates, reads, guards, expires and closes sessions, whoever's. Fulfils `swath.sessions.model.Sessions`.
+    """Creates, reads, changes, expires and closes sessions of all owners. Fulfils `swath.sessions.model.Sessions`.
 
     Args:
         store: The tables.
@@ -58,12 +58,12 @@ class SessionAuthority:
             await asyncio.wait(self._closing)
         await self._store.close()
 
-    def on_close(self, listener: Callable[[str], Awaitable[None]], held: Callable[[], Iterable[str]]) -> None:
+    def on_close(self, listener: Callable[[str], Awaitable[None]], in_use: Callable[[], Iterable[str]]) -> None:
         """Have `listener` called with a session's id after it was closed or has expired; listeners are called in turn.
 
         Args:
             listener: Called once per session.
-            held: Not asked: nothing is missed within one process.
+            in_use: Not asked: nothing is missed within one process.
         """
         self._listeners.append(listener)
 
