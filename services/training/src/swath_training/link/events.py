@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 
 if TYPE_CHECKING:  # the engine imports torch, which a server does later
-    from swath.engine.training.events import (
-        CalibrationOutcome,
-        CheckpointRestored,
-        DeciderCalibration,
-        EvaluationOutcome,
-        Event,
-        Lifecycle,
-    )
+    from swath.engine.training.reporting.events import Event, Lifecycle
+from swath.engine.training.reporting.outcomes import (
+    CalibrationOutcome,
+    CheckpointRestored,
+    DeciderCalibration,
+    EvaluationOutcome,
+)
 
 
 def response(event: Event, shown: Callable[[str], str] = str) -> pb.TrainResponse:

@@ -78,7 +78,7 @@ class LocalRanks:
         self._log = log
         self._stuck = stuck
         self._rendezvous = Rendezvous(rank_info)
-        self._store = self._rendezvous.again()
+        self._store = self._rendezvous.clone()
         self._heard: dict[int, tuple[int, float]] = {}
         self._done: set[int] = set()
         self._trouble: Failure | str | None = None
@@ -134,12 +134,12 @@ class LocalRanks:
         return bool(self._alive) or (self._trouble is None and len(self._done) < self._seat.size - 1)
 
     def _look_at(self, rank: int) -> None:
-        for line in self._store.told(LINES, rank):
+        for line in self._store.receive(LINES, rank):
             self._log.take(line)
-        self._done |= {rank} if self._store.told(DONE, rank) else set()
-        for failure in self._store.told(FAILURE, rank):
+        self._done |= {rank} if self._store.receive(DONE, rank) else set()
+        for failure in self._store.receive(FAILURE, rank):
             self._trouble = Failure(**json.loads(failure))
-        beats, now = self._store.beats(rank), time.monotonic()
+        beats, now = self._store.heartbeats(rank), time.monotonic()
         if self._heard.get(rank, (-1, 0.0))[0] != beats:
             self._heard[rank] = beats, now
         if beats and rank not in self._done and now - self._heard[rank][1] > _SILENT_S:
