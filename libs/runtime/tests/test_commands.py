@@ -9,7 +9,7 @@ import typer
 from typer.testing import CliRunner
 
 from swath.runtime.auth.tokens import TokenTable, hash_of
-from swath.runtime.commands import certs, token
+from swath.runtime.auth.commands import certs, token
 
 
 def _run(command, *arguments: object) -> list[str]:
