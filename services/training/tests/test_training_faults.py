@@ -35,11 +35,11 @@ from swath.sessions.model import Session
 from swath.storage.sql.engine import open_engine
 from swath.training.v1 import worker_pb2 as pb
 from swath_training.api.requests import TrainRequest
+from swath_training.api.worker_servicer import _Connection
 from swath_training.launch.fork import Notify, Worker
 from swath_training.link import client
 from swath_training.link.client import WorkerLink, local
 from swath_training.link.events import response
-from swath_training.link.servicer import _Connection
 from swath_training.runs.items import Ack, Failure, Welcome
 from swath_training.runs.model import Run, RunState, StopCause, Trainer
 from swath_training.runs.store import RunStore

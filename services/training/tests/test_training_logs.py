@@ -22,13 +22,13 @@ from swath.storage.sql.engine import open_engine
 from swath.training.v1 import runs_pb2
 from swath.training.v1 import worker_pb2 as pb
 from swath_training.api.requests import TrainRequest
+from swath_training.api.worker_servicer import worker_handler
 from swath_training.launch.fork import Notify, Worker
 from swath_training.launch.processes import Handle
 from swath_training.link.client import WorkerLink, local
-from swath_training.link.servicer import worker_handler
 from swath_training.link.worker_log import WorkerLog
 from swath_training.runs.items import Event, Line, Result
-from swath_training.runs.log_store import ROW_BYTES
+from swath_training.runs.logs.log_store import ROW_BYTES
 from swath_training.runs.model import LoggedLine, Run, RunState, Trainer
 from swath_training.runs.store import RunStore
 from swath_training.runs.tables import SCHEMA

@@ -19,9 +19,9 @@ from swath.sessions.model import Session
 from swath.storage.sql.engine import open_engine
 from swath.training.v1 import runs_pb2
 from swath_training.api.requests import TrainRequest
+from swath_training.api.worker_servicer import worker_handler
 from swath_training.launch.fork import Notify, Worker
 from swath_training.launch.processes import Handle
-from swath_training.link.servicer import worker_handler
 from swath_training.runs.model import Run, RunState, Trainer
 from swath_training.runs.store import RunStore
 from swath_training.supervise.device_queue import DeviceQueue

@@ -15,10 +15,10 @@ from swath.runtime.process import Assembly
 from swath.runtime.replica import ReplicaSettings, remote_sessions
 from swath.storage.opening import open_artifacts, open_workspace
 from swath_training.api.reference_servicer import ArtifactReferencesServicer
+from swath_training.api.worker_servicer import worker_handler
 from swath_training.composition import Training, prepare
 from swath_training.launch.fork import Launcher
 from swath_training.launch.kubernetes.settings import JobSettings
-from swath_training.link.servicer import worker_handler
 from swath_training.settings import TrainingSettings
 
 

@@ -17,9 +17,9 @@ from swath.storage.sql.notifications import Notifications
 from swath_training.api.pipelines import EnginePipelines, Pipelines
 from swath_training.api.service import TrainingService
 from swath_training.api.servicer import RunServicer, TrainingServicer
+from swath_training.api.worker_servicer import WorkerLinkServicer, WorkerServer
 from swath_training.launch.fork import ForkLauncher, Launcher
 from swath_training.link.events import note
-from swath_training.link.servicer import WorkerLinkServicer, WorkerServer
 from swath_training.runs.store import RunStore
 from swath_training.runs.tables import SCHEMA
 from swath_training.settings import TrainingSettings

@@ -30,8 +30,8 @@ from swath_training.api.pipelines import Pipelines, find_pipeline
 from swath_training.api.requests import TrainRequest, arguments_of, check, effective, trainer_of
 from swath_training.api.streams import Following, Streams
 from swath_training.launch.fork import Launcher
-from swath_training.runs.event_log import EventLog
-from swath_training.runs.log_stream import LogStream
+from swath_training.runs.logs.event_log import EventLog
+from swath_training.runs.logs.log_stream import LogStream
 from swath_training.runs.model import LoggedLine, Run, RunState, StopCause
 from swath_training.runs.rows import no_run
 from swath_training.runs.store import RunStore

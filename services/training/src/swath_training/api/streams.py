@@ -12,7 +12,7 @@ import structlog
 
 from swath.errors import SwathError, restore
 from swath_training.api.subscribers import Subscribers
-from swath_training.runs.event_log import EventLog
+from swath_training.runs.logs.event_log import EventLog
 from swath_training.runs.model import Entry, Run
 from swath_training.runs.store import RunStore
 

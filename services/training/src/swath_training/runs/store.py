@@ -18,7 +18,7 @@ from swath.storage.sql.engine import GroupWriter, now, run
 from swath.storage.sql.notifications import notify
 from swath_training.runs.items import Checkpoint, Item
 from swath_training.runs.leases import Leases
-from swath_training.runs.log_store import ROW_BYTES, LogStore
+from swath_training.runs.logs.log_store import ROW_BYTES, LogStore
 from swath_training.runs.model import OVER, WORKING, Entry, Run, RunState, StopCause
 from swath_training.runs.rows import Written, append, change, record, run_row
 from swath_training.runs.tables import CHECKPOINTS, EVENTS, RUNS, SCHEMA, STOPS, run_of

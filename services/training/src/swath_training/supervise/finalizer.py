@@ -9,7 +9,7 @@ import structlog
 
 from swath.errors import SessionNotFound, SwathError
 from swath.sessions.model import Session, Sessions
-from swath_training.runs.event_log import EventLog
+from swath_training.runs.logs.event_log import EventLog
 from swath_training.runs.model import Run, RunState, StopCause
 from swath_training.runs.store import RunStore
 

@@ -27,9 +27,9 @@ from swath.rpc.tracing import part_of
 from swath.sessions.model import Sessions
 from swath.storage import ArtifactStore
 from swath_training.launch.fork import Launcher, Worker
-from swath_training.runs.event_log import EventLog
 from swath_training.runs.exit_reason import exit_reason
 from swath_training.runs.items import Hello, Item, Line, Release, Stop, Welcome
+from swath_training.runs.logs.event_log import EventLog
 from swath_training.runs.model import WORKING, Run, RunState, StopCause
 from swath_training.runs.store import RunStore, fenced
 from swath_training.settings import TrainingSettings

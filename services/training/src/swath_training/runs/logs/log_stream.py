@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 from swath.errors import Unavailable
 from swath.storage.sql.notifications import Notifications
-from swath_training.runs.log_store import LOGGED
+from swath_training.runs.logs.log_store import LOGGED
 from swath_training.runs.model import LoggedLine
 from swath_training.runs.store import MOVED, RunStore
 

@@ -1,0 +1,1 @@
+"""The logs of a run: its events, and what its workers log; on disk, and followed."""
