@@ -14,8 +14,11 @@ from pydantic import TypeAdapter
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.engine.training import Event
+from swath_training.api.adapters.run_events import RunEventCodec
+from swath_training.api.adapters.train_responses import response, response_of
 from swath_training.api.requests import TrainRequest
-from swath_training.link.events import note, response
+from swath_training.link.run_events import run_event
+from swath_training.runs.model import LoggedEvent
 
 from .conftest import CALIBRATION, GRADIENT, STATISTICAL, World, config, epoch_ended
 
@@ -41,12 +44,15 @@ TRAINING = {
 def test_an_event_of_a_run_is_the_message_that_it_was(recorded: dict[str, Any]) -> None:
     event = TypeAdapter(Event).validate_python(recorded["event"])
 
-    assert response(event).SerializeToString(deterministic=True) == base64.b64decode(recorded["response"])
+    assert response(run_event(event)).SerializeToString(deterministic=True) == base64.b64decode(recorded["response"])
 
 
 @pytest.mark.parametrize("recorded", NOTES, ids=range(len(NOTES)))
 def test_a_note_of_the_service_is_the_message_that_it_was(recorded: dict[str, Any]) -> None:
-    assert note(recorded["status"], recorded["message"]) == base64.b64decode(recorded["response"])
+    note = RunEventCodec().note(recorded["status"], recorded["message"])
+
+    assert response_of(LoggedEvent(1, note.payload)).SerializeToString() == base64.b64decode(recorded["response"])
+    assert note.response == base64.b64decode(recorded["response"])
 
 
 @pytest.mark.parametrize("database", [Path()], ids=["sqlite"])
@@ -58,7 +64,7 @@ async def test_streams_are_what_they_were(world: World) -> None:
     seen["calibration"] = await world.train(session, CALIBRATION)
     broken = await world.configured(data=config()["data"] | {"params": {"universe_csv": "frames/nowhere.csv"}})
     await world.ended((await world.service.train(TrainRequest(broken.id, STATISTICAL))).run_id)
-    seen["failure_status"] = [pb.TrainResponse.FromString(await world.service.status(broken.id) or b"")]
+    seen["failure_status"] = [await world.status(broken)]
     long = await world.fitted(epochs=1000)
     following = await world.service.train(TrainRequest(long.id, GRADIENT))
     await world.until(following, epoch_ended(2))

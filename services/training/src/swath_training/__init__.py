@@ -8,7 +8,7 @@ from swath_training.api.pipelines import Pipelines
 from swath_training.api.service import TrainingService
 from swath_training.api.servicer import TrainingServicer
 from swath_training.composition import Training, prepare
-from swath_training.launch.fork import Launcher
 from swath_training.settings import TrainingSettings
+from swath_training.supervise.launcher import Launcher
 
 __all__ = ["Launcher", "Pipelines", "Training", "TrainingService", "TrainingServicer", "TrainingSettings", "prepare"]

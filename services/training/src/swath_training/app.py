@@ -17,9 +17,9 @@ from swath.storage.opening import open_artifacts, open_workspace
 from swath_training.api.reference_servicer import ArtifactReferencesServicer
 from swath_training.api.worker_servicer import worker_handler
 from swath_training.composition import Training, prepare
-from swath_training.launch.fork import Launcher
 from swath_training.launch.kubernetes.settings import JobSettings
 from swath_training.settings import TrainingSettings
+from swath_training.supervise.launcher import Launcher
 
 
 class TrainingReplicaSettings(ReplicaSettings):
@@ -42,7 +42,7 @@ async def assemble(settings: TrainingReplicaSettings, stack: AsyncExitStack) -> 
         launcher: Launcher = JobLauncher(settings.jobs)
     else:
         # What workers are forked from must be there before any gRPC object: forking gRPC's threads can hang.
-        launcher = prepare(settings.state / "training", Telemetry.of(settings))
+        launcher = prepare(settings.state / "training", Telemetry.of(settings), settings.max_message_bytes)
     sessions = remote_sessions(settings, stack)
     artifacts = open_artifacts(settings, settings.state)
     training = Training(
@@ -55,6 +55,7 @@ async def assemble(settings: TrainingReplicaSettings, stack: AsyncExitStack) -> 
         database=settings.database_url,
         replica=settings.replica,
         worker_address=settings.jobs.address if in_jobs else "",
+        max_message_bytes=settings.max_message_bytes,
     )
     await training.start()
     stack.push_async_callback(training.close)

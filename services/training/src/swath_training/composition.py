@@ -6,6 +6,7 @@ import hashlib
 import os
 import stat
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from swath.errors import StorageDenied
@@ -14,15 +15,18 @@ from swath.sessions.model import Sessions
 from swath.storage import ArtifactStore, Workspace
 from swath.storage.sql.engine import open_engine
 from swath.storage.sql.notifications import Notifications
+from swath_training.api.adapters.run_events import RunEventCodec
 from swath_training.api.pipelines import EnginePipelines, Pipelines
 from swath_training.api.service import TrainingService
 from swath_training.api.servicer import RunServicer, TrainingServicer
 from swath_training.api.worker_servicer import WorkerLinkServicer, WorkerServer
-from swath_training.launch.fork import ForkLauncher, Launcher
-from swath_training.link.events import note
+from swath_training.launch.fork import ForkLauncher
+from swath_training.link.endpoint import GRPC_MESSAGE_BYTES
 from swath_training.runs.store import RunStore
 from swath_training.runs.tables import SCHEMA
 from swath_training.settings import TrainingSettings
+from swath_training.supervise.launcher import Launcher
+from swath_training.worker.fork_task import PRELOAD, ForkTask
 
 _LONGEST_SOCKET = 100
 
@@ -43,8 +47,9 @@ class Training:
         settings: Times and limits.
         database: URL of the database that replicas share; a file in `state` if not given.
         replica: Name of this one among them, the same after a restart where it can be.
-        worker_address: Where workers of other machines dial: this process serves `links` there. A socket of this
+        worker_address: Where workers of other machines connect to: this process serves `links` there. A socket of this
             machine's if not given.
+        max_message_bytes: Largest message that goes over the link of a worker on this machine, either way.
 
     Attributes:
         service: Decides.
@@ -66,8 +71,12 @@ class Training:
         database: str = "",
         replica: str = "alone",
         worker_address: str = "",
+        max_message_bytes: int = GRPC_MESSAGE_BYTES,
     ) -> None:
         settings = settings or TrainingSettings()
+        codec = RunEventCodec()
+        self._worker_address = worker_address or f"unix:{_socket(state)}"
+        self._max_message_bytes = max_message_bytes
         engine = open_engine(database or state / "training.db", schema=SCHEMA.name)
         self._store = RunStore(engine, replica, settings.lease_s, settings.log_bytes)
         self._launcher = launcher or prepare(state)
@@ -79,13 +88,14 @@ class Training:
             workspace,
             pipelines or EnginePipelines(artifacts),
             self._launcher,
-            note,
+            codec,
             Notifications(engine),
+            self._worker_address,
         )
         self.servicer = TrainingServicer(self.service)
         self.runs = RunServicer(self.service)
-        self.links = WorkerLinkServicer(settings, self.service.supervisor, artifacts.spec(), workspace.spec())
-        self.service.supervisor.address = worker_address or f"unix:{_socket(state)}"
+        reports = self.service.supervisor.reports
+        self.links = WorkerLinkServicer(settings, reports, codec, artifacts.spec(), workspace.spec())
         self._listens = not worker_address
         self._server: WorkerServer | None = None
 
@@ -93,7 +103,7 @@ class Training:
         """Listen for workers and take up the runs that an earlier process left."""
         await self._store.prepare()
         if self._listens:
-            self._server = WorkerServer(self.service.supervisor.address, self.links)
+            self._server = WorkerServer(self._worker_address, self.links, self._max_message_bytes)
         # Runs are known before a worker that was left alone can dial again.
         await self.service.start()
         if self._server is not None:
@@ -115,14 +125,18 @@ class Training:
         await self.service.close()
 
 
-def prepare(state: Path, telemetry: Telemetry | None = None) -> Launcher:
+def prepare(state: Path, telemetry: Telemetry | None = None, max_message_bytes: int = GRPC_MESSAGE_BYTES) -> Launcher:
     """Start what starts workers. Called before any gRPC object exists in the process.
 
     Args:
         state: Folder for the service's own files; what workers print goes to `logs` in it.
         telemetry: Form of workers' log lines, and where their spans go.
+        max_message_bytes: Largest message that goes over a worker's link, either way.
     """
-    launcher = ForkLauncher(state / "logs", telemetry)
+    telemetry = telemetry or Telemetry()
+    exporter = ("swath.runtime.otlp_exporter",) if telemetry.otlp_address else ()
+    make_task = partial(ForkTask, telemetry=telemetry, max_message_bytes=max_message_bytes)
+    launcher = ForkLauncher(state / "logs", make_task, (*PRELOAD, *exporter))
     launcher.prepare()
     return launcher
 

@@ -1,20 +1,22 @@
-"""Reading what workers have logged, and waiting for more of it, at any replica."""
+"""What workers have logged: taken in, read, and followed at any replica."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Sequence
 
-from swath.errors import Unavailable
 from swath.storage.sql.notifications import Notifications
-from swath_training.runs.logs.log_store import LOGGED
+from swath_training.runs.items import Line
+from swath_training.runs.logs.follower import Follower
+from swath_training.runs.logs.log_store import LOGGED, PAGE
 from swath_training.runs.model import LoggedLine
 from swath_training.runs.store import MOVED, RunStore
 
+_TAIL = 2 * PAGE
+
 
 class LogStream:
-    """Lets any number follow the lines of runs.
+    """Takes in the log lines of runs and lets any number follow them.
 
     Args:
         store: Where the lines are.
@@ -22,65 +24,52 @@ class LogStream:
 
     def __init__(self, store: RunStore) -> None:
         self._store = store
-        self._followers: dict[str, set[asyncio.Event]] = {}
-        self._cut = False
+        self._follower = Follower(_Lines(store), _leaving, tail=_TAIL, page=PAGE)
 
-    async def read(self, run_id: str, after: int, *, follow: bool) -> AsyncGenerator[list[LoggedLine]]:
+    async def append(self, run_id: str, attempt: int, lines: Sequence[Line]) -> None:
+        """Write lines that are new to a run; see `LogStore.append`."""
+        before, written = await self._store.lines.append(run_id, attempt, lines)
+        self._follower.append(run_id, written, before=before)
+
+    def read(self, run_id: str, after: int, *, follow: bool) -> AsyncGenerator[Sequence[LoggedLine]]:
         """Yield a run's lines after a number, some at a time; those that are still to come only where they are wanted.
 
         Raises:
             RunNotFound: No such run.
             Unavailable: This server goes away before the run is over.
         """
-        moved = asyncio.Event()
-        followers = self._followers.setdefault(run_id, set())
-        followers.add(moved)
-        try:
-            while True:
-                moved.clear()
-                # Asked first: a run that is over has all of its lines.
-                last = not follow or (await self._store.get(run_id)).state.over
-                while lines := await self._store.lines.after(run_id, after):
-                    yield lines
-                    after = lines[-1].number
-                if last:
-                    return
-                if self._cut:
-                    raise Unavailable(
-                        "the server goes away: ask again for the lines that follow",
-                        metadata={"run": run_id},
-                        retry_after=1.0,
-                    )
-                await moved.wait()
-        finally:
-            followers.discard(moved)
-            if not followers and self._followers.get(run_id) is followers:
-                del self._followers[run_id]
+        return self._follower.follow(run_id, after) if follow else self._follower.read(run_id, after)
 
     async def subscribe(self, notifications: Notifications) -> None:
-        """Wake followers when a run has new lines or is over, at whichever replica, until the notices end."""
-        await asyncio.gather(*[self._subscribe(notifications, channel) for channel in (LOGGED, MOVED)])
+        """Take in that a run has new lines or is over, at whichever replica, until notifications end."""
+        await asyncio.gather(
+            self._follower.subscribe(notifications, LOGGED, lambda run_id, _: self._follower.look_again(run_id)),
+            self._follower.subscribe(notifications, MOVED, self._moved),
+        )
 
-    async def _subscribe(self, notifications: Notifications, channel: str) -> None:
-        async with aclosing(notifications.subscribe(channel)) as arrived:
-            async for told in arrived:
-                if told is None:
-                    self._wake_all()
-                    continue
-                run_id, *moved = told.split(" ")
-                # Of a run that has moved on only its end is of interest: a number, and then a state.
-                if len(moved) != 1:
-                    self._wake(run_id)
+    def _moved(self, run_id: str, facts: Sequence[str]) -> None:
+        if len(facts) > 1:  # a number and a state: the run is over
+            self._follower.look_again(run_id)
 
     def cut(self) -> None:
         """Send all followers away after what has been logged until now."""
-        self._cut = True
-        self._wake_all()
+        self._follower.cut()
 
-    def _wake_all(self) -> None:
-        for run_id in self._followers:
-            self._wake(run_id)
 
-    def _wake(self, run_id: str) -> None:
-        for follower in self._followers.get(run_id, ()):
-            follower.set()
+class _Lines:
+    def __init__(self, store: RunStore) -> None:
+        self._store = store
+
+    def number(self, entry: LoggedLine) -> int:
+        return entry.number
+
+    async def after(self, run_id: str, number: int) -> list[LoggedLine]:
+        return await self._store.lines.after(run_id, number)
+
+    async def state(self, run_id: str) -> tuple[int, bool]:
+        run = await self._store.get(run_id)
+        return run.line_number, run.state.over
+
+
+def _leaving(run_id: str) -> str:
+    return "the server goes away: ask again for the lines that follow"
