@@ -70,7 +70,7 @@ async def test_a_restarted_server_resumes_a_run_whose_worker_is_gone(world: Worl
 
 
 async def test_a_worker_without_a_server_exits(worlds: Worlds) -> None:
-    world = await worlds(worker_lost_s=0.5)
+    world = await worlds(worker_disconnect_timeout_s=0.5)
     session = await world.fitted(epochs=1000)
     following = await world.service.train(TrainRequest(session.id, GRADIENT))
     await world.until(following, epoch_ended(1))

@@ -67,7 +67,9 @@ class WorkerLinkServicer:
             await context.send_initial_metadata(call_metadata(welcome))
             yield self._welcome(welcome)
             return
-        connection = _Connection(min(self._settings.heartbeat_s, self._settings.worker_lost_s / 3))
+        connection = _Connection(
+            min(self._settings.heartbeat_interval_s, self._settings.worker_disconnect_timeout_s / 3)
+        )
         welcome = await self._reports.welcome(hello, connection)
         connection.acked = welcome.acked_seq
         with part_of(welcome.traceparent, session=welcome.session_id):
@@ -85,7 +87,7 @@ class WorkerLinkServicer:
 
     def _welcome(self, welcome: Welcome) -> pb.ConnectResponse:
         welcome = replace(welcome, artifacts=self._artifacts, workspace=self._workspace)
-        return welcome_message(welcome, self._settings.heartbeat_s, self._settings.worker_lost_s)
+        return welcome_message(welcome, self._settings.heartbeat_interval_s, self._settings.worker_disconnect_timeout_s)
 
     async def _read(self, requests: AsyncIterator[pb.ConnectRequest], hello: Hello, connection: _Connection) -> None:
         """Take in what the worker sends; a full queue holds the worker back through the stream's flow control."""

@@ -92,11 +92,15 @@ class ActiveRun:
             since: When the worker was started, or taken over.
         """
         if self.connection is not None:
-            limit = self.last_heartbeat_at + settings.worker_silent_s
+            limit = self.last_heartbeat_at + settings.worker_heartbeat_timeout_s
         elif self.has_connected:
-            limit = max(self.last_heartbeat_at, since) + settings.worker_lost_s + settings.heartbeat_s
+            limit = (
+                max(self.last_heartbeat_at, since)
+                + settings.worker_disconnect_timeout_s
+                + settings.heartbeat_interval_s
+            )
         else:
-            limit = since + settings.worker_start_s
+            limit = since + settings.worker_start_timeout_s
         if self.stop is not None:
             limit = min(limit, self.stop_at + settings.stop_grace_s)
         if self.drain_at is not None:
