@@ -17,7 +17,7 @@ from swath.runtime.logs import Telemetry
 from swath.sessions.model import Session
 from swath.storage import ArtifactStore, Workspace
 from swath.storage.sql.engine import open_engine
-from swath_session import SessionService, SessionSettings, SessionStore
+from swath_session import SessionAuthority, SessionSettings, SessionStore
 from swath_training import Training, TrainingService, TrainingSettings, prepare
 from swath_training.api.adapters.train_responses import response_of
 from swath_training.api.requests import TrainRequest
@@ -101,7 +101,7 @@ class World:
 
     folder: Path
     training: Training
-    sessions: SessionService
+    sessions: SessionAuthority
     artifacts: ArtifactStore
     workspace: Workspace
     database: str = ""
@@ -178,7 +178,7 @@ class World:
 
 def make_training(
     folder: Path,
-    sessions: SessionService,
+    sessions: SessionAuthority,
     artifacts: ArtifactStore,
     workspace: Workspace,
     *,
@@ -231,7 +231,7 @@ async def worlds(tmp_path: Path, database: Path | str) -> AsyncIterator[Worlds]:
         (tmp_path / "shipped").mkdir()
         workspace = Workspace(tmp_path / "root", tmp_path / "shipped")
         write_frames(workspace.root / "frames")
-        sessions = SessionService(SessionStore(open_engine(tmp_path / "session.db")), workspace, SessionSettings())
+        sessions = SessionAuthority(SessionStore(open_engine(tmp_path / "session.db")), SessionSettings())
         await sessions.start()
         artifacts = ArtifactStore.folder(tmp_path / "artifacts")
         training = make_training(

@@ -244,7 +244,7 @@ def test_storage_that_is_away_for_long_does_not_end_the_run(
     code = attempt.main(local("unix:nowhere"), "run", 1, "token", Telemetry(), sys.stderr)
 
     logging.getLogger().handlers.pop()
-    assert (code, left) == (attempt.AWAY, ["left"])
+    assert (code, left) == (exit_codes.AWAY, ["left"])
     assert "the bucket is away" in capfd.readouterr().err
 
 

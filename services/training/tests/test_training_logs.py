@@ -16,8 +16,8 @@ import grpc
 import pytest
 
 from swath.errors import RunNotFound, Unavailable
+from swath.rpc.caller import Caller, acting_as
 from swath.rpc.server.methods import whole_handler
-from swath.runtime.auth.identity import Caller, acting_as
 from swath.storage.sql.engine import open_engine
 from swath.training.v1 import runs_pb2
 from swath.training.v1 import worker_pb2 as pb

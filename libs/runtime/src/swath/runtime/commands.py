@@ -9,15 +9,15 @@ from typing import Annotated
 
 import typer
 
+from swath.api import REGISTRY
 from swath.errors import InvalidInput
-from swath.runtime.auth.identity import SERVICES
 from swath.runtime.auth.tokens import new_token
 from swath.runtime.settings import NAME, check_tokens
 
 
 def certs(
     out: Annotated[Path, typer.Option(help="Folder of the CA and of all certificates.")] = Path("certs"),
-    services: Annotated[str, typer.Option(help="Services, with commas between.")] = ",".join(SERVICES),
+    services: Annotated[str, typer.Option(help="Services, with commas between.")] = ",".join(REGISTRY.identities),
     users: Annotated[str, typer.Option(help="Users, with commas between.", show_default=False)] = "",
     names: Annotated[
         str, typer.Option(help="More DNS names and IP addresses of the services.", show_default=False)

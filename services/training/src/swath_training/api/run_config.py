@@ -69,6 +69,6 @@ class RunConfigs:
                 raise busy(current)
             return changes
 
-        await self._sessions.change(session_id, decide)
+        await self._sessions.change(session, decide)
         await self._store.clear_stop(session_id)
         return pipeline is not None

@@ -19,9 +19,10 @@ from swath.engine.graph import weights
 from swath.engine.training import Event as EngineEvent
 from swath.engine.training import Group, PeerLost, Rank, Status
 from swath.errors import SwathError, Unavailable
-from swath.rpc.tracing import configure_tracing, span, trace_of, traceparent
+from swath.retry import retry_while_unavailable
+from swath.rpc.tracing import span, trace_of, traceparent
 from swath.runtime.logs import Telemetry, configure_logs
-from swath.storage.retry import patiently
+from swath.runtime.tracing import configure_tracing
 from swath_training.link.client import WorkerLink
 from swath_training.link.endpoint import Endpoint
 from swath_training.link.exit_codes import ALONE, AWAY, REFUSED
@@ -173,10 +174,10 @@ class _Attempt:
         except Exception:
             # What a run wrote before it failed is what people look at.
             with suppress(SwathError):
-                patiently(outputs.publish)
+                retry_while_unavailable(outputs.publish)
             raise
         self._checkpoint_writer.flush()
-        patiently(outputs.publish)
+        retry_while_unavailable(outputs.publish)
         cause = self._link.stop_cause or StopCause.CLIENT
         if outcome.status is Status.CANCELLED:
             if cause is StopCause.DRAIN:
@@ -207,8 +208,10 @@ class _Attempt:
         # In the checkpoint writer's thread, beside the phases.
         with span("checkpoint", self._traceparent, **{"swath.bytes": len(snapshot)}):
             # A run that goes on from here finds the files that it had written.
-            patiently(partial(self._context.outputs.publish, final=False))
-            self._link.put(Checkpoint(patiently(partial(self._context.checkpoints.put_sync, snapshot)), events))
+            retry_while_unavailable(partial(self._context.outputs.publish, final=False))
+            self._link.put(
+                Checkpoint(retry_while_unavailable(partial(self._context.checkpoints.put_sync, snapshot)), events)
+            )
 
     def _put(self, data: bytes) -> str:
-        return patiently(partial(self._context.artifacts.put_sync, data))
+        return retry_while_unavailable(partial(self._context.artifacts.put_sync, data))

@@ -9,16 +9,15 @@ from types import TracebackType
 
 import structlog
 
-from swath.documents import TrainRunDocument, parse, stored_pipeline
+from swath.documents import TrainRunDocument, parse
 from swath.engine import data
-from swath.engine.graph import weights
-from swath.engine.graph.pipeline import Pipeline
 from swath.engine.plugins.loading import Plugins
+from swath.engine.stored import open_pipeline
 from swath.engine.training import Checkpointer, Control, Event, Group, Job, Outcome, PeerLost, Trainer, run
 from swath.errors import ArtifactCorrupt, ArtifactMissing, SwathError, Unavailable
+from swath.retry import retry_while_unavailable
 from swath.storage import ArtifactStore, Workspace
 from swath.storage.artifacts.store import CHECKPOINTS
-from swath.storage.retry import patiently
 from swath_training.runs.items import Failure, Welcome
 
 _log = structlog.get_logger("swath.worker")
@@ -64,21 +63,19 @@ class WorkerContext:
         """Do this process's part of the attempt; arguments are those of the engine's `run`."""
         welcome = self._welcome
         document: TrainRunDocument = parse("trainrun", welcome.trainrun)
-        pipeline = Pipeline.from_document(stored_pipeline(self._get(welcome.pipeline_digest)))
-        if welcome.weights_digest is not None:
-            state, _ = weights.load(self._get(welcome.weights_digest))
-            pipeline.load_state(state, strict=True)
+        weights = self._get(welcome.weights_digest) if welcome.weights_digest is not None else None
+        pipeline = open_pipeline(self._get(welcome.pipeline_digest), weights)
         job = Job(
             Trainer[welcome.trainer.name],
             document,
             document.training,
             has_weights=welcome.weights_digest is not None,
-            resolve=lambda path: patiently(partial(self.outputs.resolve, path)),
+            resolve=lambda path: retry_while_unavailable(partial(self.outputs.resolve, path)),
         )
         read = self.workspace.reader()
         module = data.build(
             document.data,
-            lambda path: patiently(partial(read, path)),
+            lambda path: retry_while_unavailable(partial(read, path)),
             seed=job.seed,
             plugins=Plugins(pipeline.sources),
         )
@@ -94,13 +91,13 @@ class WorkerContext:
         if digest is None:
             return None
         try:
-            return patiently(partial(self.checkpoints.get_sync, digest))
+            return retry_while_unavailable(partial(self.checkpoints.get_sync, digest))
         except (ArtifactMissing, ArtifactCorrupt) as error:
             _log.warning("the run begins anew, without its checkpoint", error=error.message)
             return None
 
     def _get(self, digest: str) -> bytes:
-        return patiently(partial(self.artifacts.get_sync, digest))
+        return retry_while_unavailable(partial(self.artifacts.get_sync, digest))
 
 
 def failure_of(error: Exception, run_id: str, attempt: int) -> Failure:
