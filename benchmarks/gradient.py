@@ -60,5 +60,5 @@ def measure() -> list[Row]:
 
     loop, floor = interleaved(ours, by_hand, runs=7, warm_up=1)
     count = EPOCHS * BATCHES
-    detail = f"{loop / count * 1e3:.1f} ms against {floor / count * 1e3:.1f} ms a batch"
+    detail = f"{loop / count * 1e3:.1f} ms against {floor / count * 1e3:.1f} ms per batch"
     return [ratio_row("gradient loop, batches [4, 64, 64, 61]", loop / floor, 1.05, detail)]

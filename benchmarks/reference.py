@@ -285,7 +285,7 @@ def _resolve(both: Both) -> list[Row]:
     return [
         Row(f"{name}, beside the reference's {right_there} right", f"{right} right", f"{every} right", right == every),
         Row(
-            f"{name}, right answers a second, against the reference",
+            f"{name}, right answers per second, against the reference",
             f"{ratio:.3g}x  ({rate:.3g}/s against {rate_there:.3g}/s)",
             ">= 3x",
             ratio >= 3,

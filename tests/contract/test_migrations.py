@@ -15,7 +15,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
-import swath_session.sessions.store
+import swath_session.tables
 import swath_training.runs.tables
 from swath.errors import SchemaOutdated, SchemaTooNew
 from swath.storage.sql.engine import open_engine, run, transaction
@@ -29,9 +29,7 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(
-    params=[swath_session.sessions.store.SCHEMA, swath_training.runs.tables.SCHEMA], ids=lambda schema: schema.name
-)
+@pytest.fixture(params=[swath_session.tables.SCHEMA, swath_training.runs.tables.SCHEMA], ids=lambda schema: schema.name)
 def schema(request: pytest.FixtureRequest) -> Schema:
     return request.param
 

@@ -62,7 +62,7 @@ async def test_a_call_that_changes_something_leaves_an_audit_line(stub: Any) -> 
         await stub("CreateSession", pb.CreateSessionRequest(), pb.CreateSessionResponse)
         with pytest.raises(grpc.aio.AioRpcError):
             await stub("CloseSession", pb.CloseSessionRequest(session_id="gone"), pb.CloseSessionResponse)
-    made, closed = [connection for connection in lines if connection["event"] == "audit"]
+    made, closed = [line for line in lines if line["event"] == "audit"]
     assert (made["method"], made["code"]) == (f"/{CUVIS}/CreateSession", "OK")
     assert (closed["session"], closed["code"]) == ("gone", "NOT_FOUND")
 
@@ -71,14 +71,14 @@ async def test_a_call_that_only_reads_leaves_none_and_its_lines_carry_the_sessio
     with structlog.testing.capture_logs() as lines:
         answer = await stub("ResolveConfig", pb.ResolveConfigRequest(session_id="abc"), pb.ResolveConfigResponse)
     assert answer.config_bytes == b"abc"
-    assert not [connection for connection in lines if connection["event"] == "audit"]
+    assert not [line for line in lines if line["event"] == "audit"]
 
 
 async def test_a_slow_call_says_so_while_it_is_under_way_and_when_it_has_ended(stub: Any) -> None:
     with structlog.testing.capture_logs() as lines:
         request = pb.SetSessionSearchPathsRequest(session_id="abc")
         await stub("SetSessionSearchPaths", request, pb.SetSessionSearchPathsResponse)
-    meanwhile, ended = [connection for connection in lines if connection["log_level"] == "warning"]
+    meanwhile, ended = [line for line in lines if line["log_level"] == "warning"]
     assert (meanwhile["event"], meanwhile["session"]) == ("call is slow", "abc")
     assert ended["event"] == "slow call"
     assert ended["seconds"] > meanwhile["seconds"]

@@ -8,8 +8,8 @@ import pytest
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.cuvis_ai.v1 import cuvis_ai_pb2_grpc
 from swath.errors import InvalidInput
+from swath.rpc.addresses import Address
 from swath.rpc.channels import _target, channel
-from swath.runtime.peers import Address
 from swath.runtime.settings import ConnectionSettings
 
 

@@ -106,7 +106,7 @@ async def test_who_watches_the_suite_is_sent_to_another_replica(serve):
     suite, own = (stub.Watch(health_pb2.HealthCheckRequest(service=name)) for name in ("", "swath.session"))
     assert [(await watch.read()).status for watch in (suite, own)] == [SERVING, SERVING]
     await board.drain()
-    board.send_watchers_away()
+    board.end_suite_watches()
     assert (await own.read()).status == NOT_SERVING
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await suite.read()

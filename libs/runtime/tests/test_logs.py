@@ -37,3 +37,10 @@ def test_a_failure_is_logged_with_its_cause_and_without_local_variables(log, for
     assert "the cause" in text
     assert "secret" not in text.replace('secret = "what a client sent"', "")
     assert form == "text" or json.loads(text)["logger"] == "test"
+
+
+def test_fields_of_the_standard_librarys_loggers_are_kept(log, capsys):
+    log("json")
+    logging.getLogger("swath.files").warning("changed files cannot be used", extra={"files": "a", "error": "b"})
+    line = json.loads(capsys.readouterr().err)
+    assert (line["event"], line["files"], line["error"]) == ("changed files cannot be used", "a", "b")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from swath.errors import SessionNotFound
-from swath.runtime.auth.identity import Caller, acting_as
+from swath.rpc.caller import Caller, acting_as
 from swath.sessions.model import Session
 from swath.sessions.ownership import OwnedSessions, everyones
 from swath.sessions.preconditions import compare_and_set, no_session
@@ -35,14 +35,14 @@ class _Sessions:
         self.rows[session_id] = replace(session, revision=revision + 1, **changes)
         return self.rows[session_id]
 
-    async def change(self, session_id: str, decide) -> Session:
-        return await compare_and_set(self, session_id, decide)
+    async def change(self, session: Session | str, decide) -> Session:
+        return await compare_and_set(self, session, decide)
 
     async def close(self, session_id: str) -> Session:
         session = await self.get(session_id)
         return self.rows.pop(session.id)
 
-    def on_close(self, listener, held) -> None: ...
+    def on_close(self, listener, in_use) -> None: ...
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,14 +29,14 @@ def workspace(s3_location: S3Location, shipped: Path, tmp_path: Path) -> Iterato
 
 
 @pytest.fixture
-async def service(workspace: BucketWorkspace) -> AsyncIterator[ConfigService]:
-    service = ConfigService(workspace, ConfigSettings(workers=2, time_limit_s=60))
+async def service(workspace: BucketWorkspace, sessions: Any) -> AsyncIterator[ConfigService]:
+    service = ConfigService(sessions, workspace, ConfigSettings(workers=2, time_limit_s=60))
     yield service
     await service.close()
 
 
 async def epochs(service: ConfigService, path: str, *search_paths: str) -> int:
-    return json.loads(await service.resolve(search_paths, "training", path))["max_epochs"]
+    return json.loads(await service.compose(search_paths, "training", path))["max_epochs"]
 
 
 async def test_a_call_sees_every_file_that_was_put_before_it(
@@ -74,9 +75,9 @@ async def test_a_study_of_its_own_names_its_neighbours(service: ConfigService, w
 async def test_errors_name_paths_as_clients_know_them(service: ConfigService, workspace: BucketWorkspace) -> None:
     workspace.bucket.put("study/x.yaml", b"a: [")
     with pytest.raises(ConfigNotFound, match=r"\['/workspace/study', '/workspace/configs'\]"):
-        await service.resolve(["study", "."], "training", "nope")
+        await service.compose(["study", "."], "training", "nope")
     with pytest.raises(ConfigInvalid) as raised:
-        await service.resolve(["study"], "training", "x")
+        await service.compose(["study"], "training", "x")
     assert str(workspace.root) not in raised.value.message
 
 
@@ -87,10 +88,10 @@ async def test_data_in_a_search_path_stays_where_it_is(service: ConfigService, w
     assert not (workspace.root / "scenes" / "cube.npz").exists()
 
 
-async def test_a_server_that_is_away(shipped: Path, tmp_path: Path) -> None:
+async def test_a_server_that_is_away(shipped: Path, tmp_path: Path, sessions: Any) -> None:
     with S3Process(tmp_path / "s3") as server:
         workspace = opened(server.place("w"), shipped, tmp_path / "other")
-        service = ConfigService(workspace, ConfigSettings(workers=1, time_limit_s=60))
+        service = ConfigService(sessions, workspace, ConfigSettings(workers=1, time_limit_s=60))
         workspace.bucket.put("configs/training/mine.yaml", b"max_epochs: 2")
         assert await epochs(service, "training/mine") == 2
         server.kill()

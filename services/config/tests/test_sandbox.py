@@ -10,8 +10,8 @@ from omegaconf import OmegaConf
 
 from swath.errors import ConfigInvalid, PathDenied, SwathError
 from swath.storage.workspace.folder import Workspace
-from swath_config import sandbox
-from swath_config.sandbox import RESOLVERS
+from swath_config.composition import sandbox
+from swath_config.composition.sandbox import RESOLVERS
 
 from .conftest import Resolve, Write
 

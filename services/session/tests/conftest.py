@@ -13,8 +13,8 @@ from swath.storage.s3.location import S3Location
 from swath.storage.sql.engine import open_engine
 from swath.storage.workspace.bucket import BucketWorkspace
 from swath.storage.workspace.folder import Workspace
-from swath_session import SessionService, SessionSettings, SessionStore, WorkspaceService
-from swath_session.sessions.store import SCHEMA
+from swath_session import SessionAuthority, SessionSettings, SessionStore, WorkspaceService
+from swath_session.tables import SCHEMA
 
 
 @pytest.fixture
@@ -89,10 +89,10 @@ async def engine(database: Path | str) -> AsyncEngine:
 
 
 @pytest.fixture
-async def sessions(engine: AsyncEngine, workspace: Workspace, clock: SimpleNamespace) -> AsyncIterator[SessionService]:
+async def sessions(engine: AsyncEngine, clock: SimpleNamespace) -> AsyncIterator[SessionAuthority]:
     """Sessions that live for an hour by the test's clock."""
     at = bindparam("clock", callable_=lambda: clock.now, type_=Float())
-    service = SessionService(SessionStore(engine, clock=at), workspace, SessionSettings())
+    service = SessionAuthority(SessionStore(engine, clock=at), SessionSettings())
     await service.start()
     yield service
     await service.stop()

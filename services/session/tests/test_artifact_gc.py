@@ -152,7 +152,7 @@ async def test_replicas_take_turns(world: World) -> None:
 async def test_the_turn_of_a_replica_that_died_in_it_passes_on(world: World) -> None:
     dead, other = world.collector(grace_s=0), world.collector(grace_s=0)
     world.put(b"nobody's")
-    assert await dead._unreferenced.take_turn(120)
+    assert await dead._unreferenced.acquire_lease(120)
     assert await other.collect() == 0
     world.clock.now += 121
     assert await other.collect() == 1

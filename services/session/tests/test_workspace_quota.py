@@ -17,7 +17,7 @@ from swath.errors import ContentMismatch, UploadActive, WorkspaceQuota
 from swath.storage.workspace.folder import Workspace
 from swath_session import SessionSettings, Usage, WorkspaceService
 from swath_session.workspace.model import UploadHeader
-from swath_session.workspace.usage import LEASE_S, Claim
+from swath_session.workspace.usage import LEASE_S, Reservation
 
 M = 1 << 20
 LIMIT = 10 * M
@@ -71,10 +71,10 @@ async def put(files: WorkspaceService, path: str, size: int, owner: str = "ada")
 
 async def left(usage: Usage, owner: str = "ada") -> int:
     """Return how many more bytes an identity may put."""
-    claim = Claim(owner, "probe", None)
-    room = await usage.reserve(claim, 0, 2**62)
-    await usage.release(claim)
-    return room
+    reservation = Reservation(owner, "probe", None)
+    granted = await usage.reserve(reservation, 0, 2**62)
+    await usage.release(reservation)
+    return granted
 
 
 class TestRefusals:
@@ -182,9 +182,9 @@ class TestCutUploads:
         assert await left(usage) == LIMIT
 
     async def test_the_same_content_at_once_is_to_be_tried_again_and_not_refused(self, usage: Usage) -> None:
-        await usage.reserve(Claim("ada", "a", SHA256), 6 * M)
+        await usage.reserve(Reservation("ada", "a", SHA256), 6 * M)
         with pytest.raises(UploadActive) as told:
-            await usage.reserve(Claim("ada", "a", SHA256), 6 * M)
+            await usage.reserve(Reservation("ada", "a", SHA256), 6 * M)
         assert told.value.retry_after
 
 
@@ -192,7 +192,7 @@ class TestDeadReplicas:
     async def test_a_file_that_was_in_place_counts(
         self, files: WorkspaceService, usage: Usage, side: Any, clock: SimpleNamespace
     ) -> None:
-        await usage.reserve(Claim("ada", "a", SHA256), 6 * M)
+        await usage.reserve(Reservation("ada", "a", SHA256), 6 * M)
         side.put("a", DATA)
         clock.now += LEASE_S + 1
         assert files._quota is not None
@@ -204,7 +204,7 @@ class TestDeadReplicas:
     async def test_a_file_that_was_not_leaves_its_room(
         self, files: WorkspaceService, usage: Usage, clock: SimpleNamespace, sha256: str | None
     ) -> None:
-        await usage.reserve(Claim("ada", "a", sha256), 6 * M)
+        await usage.reserve(Reservation("ada", "a", sha256), 6 * M)
         assert files._quota is not None
         await files._quota.adopt()
         assert await left(usage) == 4 * M
@@ -217,12 +217,12 @@ class TestDeadReplicas:
     ) -> None:
         async def frozen() -> AsyncIterator[bytes]:
             yield bytes(3 * M)
-            # As if this process had been frozen: another replica saw to its room, and gave it away.
+            # As if this process had been frozen: another replica adopted its reservation, and released it.
             assert files._quota is not None
-            for room in files._quota._rooms.values():
-                room.renewed_at -= LEASE_S
-                await usage.release(room.claim)
-            await usage.reserve(Claim("ada", "b", None), LIMIT)
+            for upload in files._quota._active.values():
+                upload.renewed_at -= LEASE_S
+                await usage.release(upload.reservation)
+            await usage.reserve(Reservation("ada", "b", None), LIMIT)
             yield bytes(3 * M)
 
         with pytest.raises(WorkspaceQuota):

@@ -17,7 +17,7 @@ from swath.storage.opening import artifacts_from_spec
 from swath.storage.s3.bucket import Bucket
 from swath.storage.sql.engine import open_engine
 from swath.storage.workspace.bucket import BucketWorkspace
-from swath_session import SessionService, SessionSettings, SessionStore
+from swath_session import SessionAuthority, SessionSettings, SessionStore
 from swath_suite.s3 import S3Process
 from swath_training.api.requests import TrainRequest
 
@@ -49,7 +49,7 @@ async def made(tmp_path: Path) -> AsyncIterator[Made]:
         write_frames(tmp_path / "frames")
         for file in (tmp_path / "frames").iterdir():
             workspace.bucket.put(f"frames/{file.name}", file.read_bytes())
-        sessions = SessionService(SessionStore(open_engine(tmp_path / "session.db")), workspace, SessionSettings())
+        sessions = SessionAuthority(SessionStore(open_engine(tmp_path / "session.db")), SessionSettings())
         await sessions.start()
         training = make_training(tmp_path, sessions, artifacts, workspace)
         await training.start()

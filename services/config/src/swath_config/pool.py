@@ -23,12 +23,12 @@ Result = TypeVar("Result")
 
 _log = structlog.get_logger("swath.config")
 
-_PRELOAD: Final = ["swath_config.compose", "swath_config.pool"]
+_PRELOAD: Final = ["swath_config.composition.compose", "swath_config.pool"]
 """What the forkserver imports once for all processes, which takes most of a second."""
 
 
 class Pool:
-    """Runs functions in processes of their own, one call a process at a time.
+    """Runs functions in processes of their own, one call per process at a time.
 
     Processes come from multiprocessing's forkserver, start with the first calls, and die with the process that made
     them. A call that takes too long, is cancelled or takes its process down costs that process alone.

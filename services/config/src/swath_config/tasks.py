@@ -6,14 +6,14 @@ from swath_config.request import Request
 
 
 def resolve(request: Request) -> bytes:
-    """Run `swath_config.compose.resolve` here, in the process of a pool."""
-    from swath_config import compose
+    """Run `swath_config.composition.compose.resolve` here, in the process of a pool."""
+    from swath_config.composition import compose
 
     return compose.resolve(request)
 
 
 def warm() -> None:
     """Have this process of a pool ready to compose."""
-    from swath_config import compose
+    from swath_config.composition import compose
 
     assert compose.resolve

@@ -3,8 +3,8 @@
 import sys
 
 from swath.runtime.process import main
-from swath_session.app import SessionReplicaSettings, assemble
-from swath_session.sessions.store import SCHEMA
+from swath_session.app import OTHERS, SessionReplicaSettings, assemble
+from swath_session.tables import SCHEMA
 
 if __name__ == "__main__":
-    sys.exit(main("session", SessionReplicaSettings, assemble, schema=SCHEMA))
+    sys.exit(main("session", SessionReplicaSettings, assemble, schema=SCHEMA, others=OTHERS))

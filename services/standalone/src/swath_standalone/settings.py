@@ -11,6 +11,10 @@ from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
 from swath.runtime.settings import ServerSettings
+from swath_config.settings import ConfigSettings
+from swath_inference.settings import InferenceSettings
+from swath_session.settings import SessionSettings
+from swath_training.settings import TrainingSettings
 
 
 def shipped_configs() -> Path:
@@ -37,6 +41,14 @@ class StandaloneSettings(ServerSettings):
     in the user's folder for data."""
     allow_root: Annotated[tuple[Path, ...], NoDecode] = ()
     """More folders that absolute paths in calls may lead to; as a variable, separated like `PATH`, by colons."""
+    session: SessionSettings = Field(default_factory=SessionSettings)
+    """How long sessions live, what uploads may be, and how much there may be of both."""
+    config: ConfigSettings = Field(default_factory=ConfigSettings)
+    """What a composition may cost."""
+    inference: InferenceSettings = Field(default_factory=InferenceSettings)
+    """What the inference service holds and takes."""
+    training: TrainingSettings = Field(default_factory=TrainingSettings)
+    """How runs are followed, resumed and stopped."""
 
     @field_validator("allow_root", mode="before")
     @classmethod

@@ -7,8 +7,19 @@ before a client sees it. `Training` is the whole service, `prepare` what a proce
 from swath_training.api.pipelines import Pipelines
 from swath_training.api.service import TrainingService
 from swath_training.api.servicer import TrainingServicer
-from swath_training.composition import Training, prepare
-from swath_training.launch.fork import Launcher
+from swath_training.assembly import FOLDER, Training, TrainingAssembly, build, prepare
 from swath_training.settings import TrainingSettings
+from swath_training.supervise.launcher import Launcher
 
-__all__ = ["Launcher", "Pipelines", "Training", "TrainingService", "TrainingServicer", "TrainingSettings", "prepare"]
+__all__ = [
+    "FOLDER",
+    "Launcher",
+    "Pipelines",
+    "Training",
+    "TrainingAssembly",
+    "TrainingService",
+    "TrainingServicer",
+    "TrainingSettings",
+    "build",
+    "prepare",
+]

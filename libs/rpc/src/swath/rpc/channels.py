@@ -1,42 +1,49 @@
-"""Channels to other services: all replicas, retries, keepalive, and certificates that may change meanwhile."""
+"""Channels: all addresses of a service, retries, keepalive, health checks, and certificates that may change meanwhile.
+
+`channel` is what services take to reach one another. The Python client makes its own of the same options and the same
+reloading.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
 
 import grpc
 import grpc.aio
-import structlog
 
 from swath.api import IDEMPOTENT
-from swath.errors import InvalidInput
-from swath.rpc.tls import Material, channel_credentials, tls_files
-from swath.rpc.watched_files import Watched
-from swath.runtime.peers import Address, parse_addresses
-from swath.runtime.settings import ConnectionSettings
+from swath.errors import InvalidInput, Unavailable
+from swath.retry import Retry
+from swath.rpc.addresses import Address, parse_addresses
+from swath.rpc.reloading import ReloadingAioChannel
+from swath.rpc.tls import Material, TlsSettings, channel_credentials, tls_files
 
-_POLL_INTERVAL_S = 0.25
-_STAND_S = 10.0
+Option = tuple[str, Any]
 
-_RETRY = {
-    "maxAttempts": 5,
-    "initialBackoff": "0.05s",
-    "maxBackoff": "1s",
-    "backoffMultiplier": 3,
-    "retryableStatusCodes": ["UNAVAILABLE"],
-}
+_RETRY = Retry(on=Unavailable, initial_s=0.05, max_s=1.0, multiplier=3.0, attempts=5)
+_WITHIN_THE_SUITE: Sequence[Option] = (
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.min_reconnect_backoff_ms", 1_000),
+    # When the last known replica goes, its successor is looked up at once; by default not for half a minute.
+    ("grpc.dns_min_time_between_resolutions_ms", 1_000),
+)
 
-_log = structlog.get_logger("swath.channels")
+
+class ChannelSettings(TlsSettings, Protocol):
+    """How a process connects to others."""
+
+    @property
+    def max_message_bytes(self) -> int:
+        """Largest message sent or received."""
+        ...
 
 
 def channel(
     addresses: str | Sequence[Address],
     service: str,
-    settings: ConnectionSettings,
+    settings: ChannelSettings,
     *,
     interceptors: Sequence[grpc.aio.ClientInterceptor] = (),
     check_health: bool = True,
@@ -48,7 +55,7 @@ def channel(
     taken up without a failed call.
 
     Args:
-        addresses: Where it is: `HOST:PORT` or `IP:PORT,IP:PORT`, as in `PeerSettings`.
+        addresses: Where it is: `HOST:PORT` or `IP:PORT,IP:PORT`.
         service: Its name, such as "session".
         settings: TLS files and limits of this process.
         interceptors: Of calls.
@@ -58,7 +65,20 @@ def channel(
         InvalidInput: The addresses or the TLS files cannot be used.
     """
     target = _target(addresses)
-    options = _options(service, settings, check_health=check_health)
+    options = [
+        *channel_options(
+            max_message_bytes=settings.max_message_bytes,
+            retry=_RETRY,
+            retried=IDEMPOTENT,
+            health_service=f"swath.{service}" if check_health else None,
+            # A frozen or unreachable replica is found out within eight seconds; see `server_options` for its side.
+            keepalive_s=5.0,
+            keepalive_timeout_s=3.0,
+            reconnect_s=(0.1, 2.0),
+            server_name=f"{service}.swath",
+        ),
+        *_WITHIN_THE_SUITE,
+    ]
     files = tls_files(settings)
     if files is None:
         return grpc.aio.insecure_channel(target, options=options, interceptors=interceptors)
@@ -69,7 +89,68 @@ def channel(
         credentials = channel_credentials(material)
         return grpc.aio.secure_channel(target, credentials, options=options, interceptors=interceptors)
 
-    return ReloadingChannel(files, connect)
+    return ReloadingAioChannel(files, connect)
+
+
+def channel_options(
+    *,
+    max_message_bytes: int,
+    retry: Retry,
+    retried: Iterable[str],
+    health_service: str | None,
+    keepalive_s: float,
+    keepalive_timeout_s: float,
+    reconnect_s: tuple[float, float],
+    server_name: str | None = None,
+) -> list[Option]:
+    """Return the options of a channel, its service config among them: all addresses in turn, health checks, retries.
+
+    Source: https://github.com/grpc/grpc/blob/master/doc/service_config.md
+
+    Args:
+        max_message_bytes: Largest message either way, and largest call that gRPC keeps to make it again.
+        retry: When calls that failed with UNAVAILABLE are made again: pauses, and 1 to 5 tries. gRPC adds a jitter of
+            its own, and knows no other time limit than the call's.
+        retried: gRPC services whose idempotent methods (`swath.api.IDEMPOTENT`) are.
+        health_service: Service name whose health decides which addresses get calls; None asks none.
+        keepalive_s: Interval of pings.
+        keepalive_timeout_s: Seconds after which an unanswered ping ends the connection.
+        reconnect_s: First and longest pause between tries to connect.
+        server_name: Name expected in the server's certificate where it is not the target's host.
+    """
+    config: dict[str, Any] = {"loadBalancingConfig": [{"round_robin": {}}]}
+    if health_service is not None:
+        config["healthCheckConfig"] = {"serviceName": health_service}
+    attempts = retry.attempts or 5
+    if attempts > 1:
+        policy = {
+            "maxAttempts": attempts,
+            "initialBackoff": f"{retry.initial_s:g}s",
+            "maxBackoff": f"{retry.max_s:g}s",
+            "backoffMultiplier": retry.multiplier,
+            "retryableStatusCodes": ["UNAVAILABLE"],
+        }
+        names = [{"service": service, "method": method} for service in retried for method in IDEMPOTENT[service]]
+        config["methodConfig"] = [{"name": names, "retryPolicy": policy}]
+    first_s, longest_s = reconnect_s
+    options: list[Option] = [
+        ("grpc.service_config", json.dumps(config)),
+        ("grpc.service_config_disable_resolution", 1),
+        ("grpc.enable_retries", int(attempts > 1)),
+        ("grpc.max_send_message_length", max_message_bytes),
+        ("grpc.max_receive_message_length", max_message_bytes),
+        # By default gRPC does not make calls above 256 KB again, and cubes are larger than that.
+        ("grpc.per_rpc_retry_buffer_size", max_message_bytes),
+        ("grpc.keepalive_time_ms", int(keepalive_s * 1000)),
+        ("grpc.keepalive_timeout_ms", int(keepalive_timeout_s * 1000)),
+        ("grpc.initial_reconnect_backoff_ms", int(first_s * 1000)),
+        ("grpc.max_reconnect_backoff_ms", int(longest_s * 1000)),
+        # One channel, one set of connections: closing it closes them, and one with new certificates finds no old ones.
+        ("grpc.use_local_subchannel_pool", 1),
+    ]
+    if server_name:
+        options.append(("grpc.ssl_target_name_override", server_name))
+    return options
 
 
 def _target(addresses: str | Sequence[Address]) -> str:
@@ -86,174 +167,3 @@ def _target(addresses: str | Sequence[Address]) -> str:
     if len(families) != 1 or not all(place.literal for place in places):
         raise InvalidInput(f"expected one HOST:PORT, or IP:PORT of one family with commas between, got {addresses!r}")
     return f"{'ipv6' if families == {True} else 'ipv4'}:{','.join(written)}"
-
-
-def _options(service: str, settings: ConnectionSettings, *, check_health: bool) -> list[tuple[str, Any]]:
-    names = [{"service": name, "method": method} for name, methods in IDEMPOTENT.items() for method in methods]
-    config: dict[str, Any] = {
-        "loadBalancingConfig": [{"round_robin": {}}],
-        "methodConfig": [{"name": names, "retryPolicy": _RETRY}],
-    }
-    if check_health:
-        config["healthCheckConfig"] = {"serviceName": f"swath.{service}"}
-    return [
-        ("grpc.service_config", json.dumps(config)),
-        ("grpc.service_config_disable_resolution", 1),
-        ("grpc.max_send_message_length", settings.max_message_bytes),
-        ("grpc.max_receive_message_length", settings.max_message_bytes),
-        # By default gRPC does not make calls above 256 KB again.
-        ("grpc.per_rpc_retry_buffer_size", settings.max_message_bytes),
-        # A frozen or unreachable replica is found out within eight seconds; see `server_options` for its side.
-        ("grpc.keepalive_time_ms", 5_000),
-        ("grpc.keepalive_timeout_ms", 3_000),
-        ("grpc.http2.max_pings_without_data", 0),
-        ("grpc.initial_reconnect_backoff_ms", 100),
-        ("grpc.min_reconnect_backoff_ms", 1_000),
-        ("grpc.max_reconnect_backoff_ms", 2_000),
-        # When the last known replica goes, its successor is looked up at once; by default not for half a minute.
-        ("grpc.dns_min_time_between_resolutions_ms", 1_000),
-        # A channel with new certificates must not find connections of the old ones.
-        ("grpc.use_local_subchannel_pool", 1),
-        ("grpc.ssl_target_name_override", f"{service}.swath"),
-    ]
-
-
-class _Connection:
-    """One channel, and how many calls go over it."""
-
-    def __init__(self, channel: grpc.aio.Channel, material: Material) -> None:
-        self.channel = channel
-        self.material = material
-        self.calls = 0
-
-    def count(self, call: Any) -> None:
-        self.calls += 1
-        call.add_done_callback(self._ended)
-
-    def _ended(self, call: Any) -> None:
-        self.calls -= 1
-
-
-class ReloadingChannel(grpc.aio.Channel):
-    """A channel whose certificates may change.
-
-    When the files change, a second channel is opened beside the first. Once it stands it gets the new calls; those in
-    flight end on the one where they began, which is closed after them.
-
-    Args:
-        files: The TLS files.
-        connect: Makes a channel of what they say.
-    """
-
-    def __init__(self, files: Watched[Material], connect: Callable[[Material], grpc.aio.Channel]) -> None:
-        self._files = files
-        self._connect = connect
-        material = files.get()
-        self._connection = _Connection(connect(material), material)
-        self._old: list[_Connection] = []
-        self._follower = asyncio.create_task(self._follow())
-
-    async def __aenter__(self) -> ReloadingChannel:
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        await self.close()
-
-    async def close(self, grace: float | None = None) -> None:
-        """Close the channel; see `grpc.aio.Channel`."""
-        self._follower.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._follower
-        old, self._old = self._old, []
-        await asyncio.gather(*(connection.channel.close(grace) for connection in (self._connection, *old)))
-
-    def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
-        """Return the state of the channel that new calls take."""
-        return self._connection.channel.get_state(try_to_connect)
-
-    async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
-        """Wait until the state is another one."""
-        while self.get_state() is last_observed_state:
-            # Not longer at once: another channel may take the place of this one.
-            with suppress(TimeoutError):
-                await asyncio.wait_for(
-                    self._connection.channel.wait_for_state_change(last_observed_state), _POLL_INTERVAL_S
-                )
-
-    async def channel_ready(self) -> None:
-        """Wait until the channel is ready."""
-        while (state := self.get_state(try_to_connect=True)) is not grpc.ChannelConnectivity.READY:
-            await self.wait_for_state_change(state)
-
-    def unary_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """As `grpc.aio.Channel`."""
-        return _Method(self, lambda channel: channel.unary_unary(method, *args, **kwargs))
-
-    def unary_stream(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """As `grpc.aio.Channel`."""
-        return _Method(self, lambda channel: channel.unary_stream(method, *args, **kwargs))
-
-    def stream_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """As `grpc.aio.Channel`."""
-        return _Method(self, lambda channel: channel.stream_unary(method, *args, **kwargs))
-
-    def stream_stream(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """As `grpc.aio.Channel`."""
-        return _Method(self, lambda channel: channel.stream_stream(method, *args, **kwargs))
-
-    @property
-    def connection(self) -> _Connection:
-        """What new calls take."""
-        return self._connection
-
-    async def _follow(self) -> None:
-        while True:
-            await asyncio.sleep(_POLL_INTERVAL_S)
-            try:
-                await self._close_idle()
-                material = self._files.get()
-                if material is not self._connection.material:
-                    await self._move(material)
-            except Exception:
-                _log.exception("changed TLS files could not be taken up; trying again")
-
-    async def _move(self, material: Material) -> None:
-        new = _Connection(self._connect(material), material)
-        try:
-            async with asyncio.timeout(_STAND_S):
-                await new.channel.channel_ready()
-        except TimeoutError:
-            if self.get_state() is grpc.ChannelConnectivity.READY:
-                _log.warning("no connection stands with the changed TLS files; the old one goes on for now")
-                await new.channel.close()
-                return
-            # Neither does: nobody is there, and the new files are more likely to be right when somebody is.
-        except BaseException:
-            await new.channel.close()
-            raise
-        self._old.append(self._connection)
-        self._connection = new
-
-    async def _close_idle(self) -> None:
-        # Not as soon as the last call ends: its answer may not have been taken over yet.
-        for connection in [each for each in self._old if not each.calls]:
-            self._old.remove(connection)
-            await connection.channel.close()
-
-
-class _Method:
-    """A method of whichever channel takes calls now."""
-
-    def __init__(self, channel: ReloadingChannel, make: Callable[[grpc.aio.Channel], Any]) -> None:
-        self._channel = channel
-        self._make = make
-        self._connection: _Connection | None = None
-        self._call: Any = None
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        connection = self._channel.connection
-        if connection is not self._connection:
-            self._connection, self._call = connection, self._make(connection.channel)
-        call = self._call(*args, **kwargs)
-        connection.count(call)
-        return call

@@ -6,17 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import grpc
-from google.rpc import error_details_pb2, status_pb2
 
 from swath.errors import SwathError, TimedOut, Unavailable, restore
-from swath.rpc.server.interceptor import DETAILS_KEY
+from swath.rpc.status import DETAILS_KEY, read_details
 
 
 def error_of(failed: grpc.aio.AioRpcError, service: str) -> SwathError:
     """Return the error that a call to another service failed with.
 
-    What that service said is passed on as it is. What the way there said (nobody listens, the connection broke) becomes
-    Unavailable, since nobody outside knows that way.
+    An error of that service is passed on as it is. One of the connection (nobody listens, it broke) is Unavailable:
+    callers outside know nothing of connections within the suite.
 
     Args:
         failed: As gRPC raised it.
@@ -25,7 +24,7 @@ def error_of(failed: grpc.aio.AioRpcError, service: str) -> SwathError:
     code = failed.code()
     for key, value in failed.trailing_metadata() or ():
         if key == DETAILS_KEY and isinstance(value, bytes):
-            return _told(code, failed.details() or "", value)
+            return _restored(code, failed.details() or "", value)
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return TimedOut(f"the {service} service did not answer in time")
     return Unavailable(f"the {service} service cannot be reached: {failed.details()}", retry_after=1.0)
@@ -45,13 +44,9 @@ def calling(service: str) -> Iterator[None]:
         raise error_of(failed, service) from failed
 
 
-def _told(code: grpc.StatusCode, text: str, details: bytes) -> SwathError:
-    info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
-    for detail in status_pb2.Status.FromString(details).details:
-        # Unpack leaves alone what is of another type.
-        detail.Unpack(info)
-        detail.Unpack(retry)
+def _restored(code: grpc.StatusCode, text: str, details: bytes) -> SwathError:
+    info, retry_after = read_details(details)
     error = restore(code.name, info.reason, text, info.metadata)
-    if retry.HasField("retry_delay"):
-        error.retry_after = retry.retry_delay.ToTimedelta().total_seconds()
+    if retry_after is not None:
+        error.retry_after = retry_after
     return error

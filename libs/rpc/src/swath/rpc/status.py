@@ -10,16 +10,18 @@ from grpc import StatusCode
 from swath.errors import SwathError
 
 DOMAIN = "swath"
+DETAILS_KEY = "grpc-status-details-bin"
+"""Trailer that holds the serialized google.rpc.Status."""
 
 MESSAGE_BYTES = 2048
-"""Bytes of a message that travel, as the wire encodes it. Clients take 8 KiB of trailers by default.
+"""Most bytes of a message, as the wire encodes it. Clients take 8 KiB of trailers by default.
 
-It travels twice, as grpc-message and in the details: clients refuse details whose message is another.
+It is sent twice, as grpc-message and in the details: clients refuse details whose message is another.
 """
 
 METADATA_ENTRIES = 8
 METADATA_BYTES = 256
-"""Bytes of each value in ErrorInfo's metadata."""
+"""Most bytes of each value in ErrorInfo's metadata."""
 
 
 def code_of(error: SwathError) -> StatusCode:
@@ -54,3 +56,17 @@ def details_of(error: SwathError) -> bytes:
         packed.append(box)
     status = status_pb2.Status(code=code_of(error).value[0], message=short(error.message), details=packed)
     return status.SerializeToString()
+
+
+def read_details(serialized: bytes) -> tuple[error_details_pb2.ErrorInfo, float | None]:
+    """Return what the value of a `DETAILS_KEY` trailer holds.
+
+    Returns:
+        ErrorInfo, empty where there is none; and the seconds of RetryInfo, None where there is none.
+    """
+    info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+    for detail in status_pb2.Status.FromString(serialized).details:
+        # Unpack leaves its argument as it is where the detail is of another type.
+        detail.Unpack(info)
+        detail.Unpack(retry)
+    return info, retry.retry_delay.ToTimedelta().total_seconds() if retry.HasField("retry_delay") else None

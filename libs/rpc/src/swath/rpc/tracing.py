@@ -1,13 +1,13 @@
-"""Traces: one a call, across the gateway, the services that it asks, and workers.
+"""Traces: one per call, across the gateway, the services that it asks, and workers.
 
-Context travels as W3C `traceparent`. Every call has a trace id, which log lines carry; spans are recorded and sent
-where a collector is named.
+Context travels as W3C `traceparent`. Every call has a trace id, which log lines carry. Spans are recorded and sent
+where the process has set a tracer provider (`swath.runtime.tracing`).
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -33,26 +33,8 @@ _FAILURES = frozenset(
         grpc.StatusCode.DATA_LOSS,
     )
 )
-"""Statuses that OpenTelemetry calls errors of who answers. The others, such as NOT_FOUND, are errors of who asks: the
-span of the gateway's way to a service has them."""
-
-
-def configure_tracing(service: str, address: str, replica: str = "") -> Callable[[], None]:
-    """Send spans of this process to a collector; return what sends the last ones at the end.
-
-    Args:
-        service: Name of this process's service, such as "session".
-        address: HOST:PORT of the collector, OTLP over gRPC in plain text; empty sends none.
-        replica: Name of this process among those of its service.
-    """
-    if not address:
-        return lambda: None
-    # Imported where it is used: it takes a while.
-    from swath.runtime.otlp_exporter import open_provider
-
-    provider, close = open_provider(service, address, replica)
-    trace.set_tracer_provider(provider)
-    return close
+"""Statuses that OpenTelemetry calls errors of the server. The others, such as NOT_FOUND, are errors of the client: the
+gateway's span has them."""
 
 
 def traceparent() -> str:
@@ -101,7 +83,7 @@ def part_of(parent: str, **facts: str) -> Iterator[None]:
 
 
 class TracingInterceptor(grpc.aio.ServerInterceptor):
-    """Makes each call part of its client's trace, or begins one. Registered before what logs."""
+    """Makes each call part of its client's trace, or begins one. Registered before what writes log lines."""
 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
@@ -157,7 +139,7 @@ def _call(method: str, carrier: dict[str, str], context: grpc.aio.ServicerContex
         attributes={"rpc.system": "grpc", "rpc.service": service, "rpc.method": name},
     )
     if not current.get_span_context().is_valid:
-        # Without a collector nothing is recorded; lines of the log still find together by an id.
+        # Without a collector nothing is recorded; the id still ties log lines together.
         current = NonRecordingSpan(_new())
     trace_id = trace.format_trace_id(current.get_span_context().trace_id)
     with (

@@ -1,7 +1,8 @@
-"""What files say, read again when they change."""
+"""What files hold, read again when they change."""
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -9,21 +10,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
-import structlog
-
 T = TypeVar("T")
 
 _POLL_INTERVAL_S = 0.1
 _TRIES = 5
 
-_log = structlog.get_logger("swath.files")
+_log = logging.getLogger("swath.files")
 
 
 class Watched(Generic[T]):
-    """The last good reading of some files that belong together. May be asked from any thread.
+    """The last good reading of some files that belong together. For any thread.
 
-    Files are looked at when somebody asks, not more often than ten times a second. What cannot be read leaves a warning
-    in the log and the reading before it in force: half of a rotation must not take a server down.
+    Files are looked at when `get` is called, at most ten times per second. What cannot be read leaves a warning in the
+    log and the reading before it in force: half of a rotation must not take a server down.
 
     Args:
         paths: The files.
@@ -41,7 +40,7 @@ class Watched(Generic[T]):
         self._looked_at = time.monotonic()
 
     def get(self) -> T:
-        """Return what the files say; the same object as long as they do not change."""
+        """Return what the files hold; the same object as long as they do not change."""
         if time.monotonic() - self._looked_at >= _POLL_INTERVAL_S:
             with self._lock:
                 self._look()
@@ -54,10 +53,9 @@ class Watched(Generic[T]):
                 self._value, stamp = self._consistent()
             except (OSError, ValueError) as error:
                 # Not tried again before the files change again.
-                files = ", ".join(map(str, self._paths))
-                _log.warning("changed files cannot be used; going on as before", files=files, error=str(error))
+                _log.warning("changed files cannot be used; going on as before", extra=self._fields(error=str(error)))
             else:
-                _log.info("changed files taken up", files=", ".join(map(str, self._paths)))
+                _log.info("changed files taken up", extra=self._fields())
             self._stamp = stamp
         self._looked_at = time.monotonic()
 
@@ -74,6 +72,9 @@ class Watched(Generic[T]):
             if last or self._stat() == before:
                 return value, before
         raise AssertionError
+
+    def _fields(self, **fields: str) -> dict[str, str]:
+        return {"files": ", ".join(map(str, self._paths)), **fields}
 
     def _stat(self) -> object:
         return tuple(map(_stamp, self._paths))

@@ -11,8 +11,8 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from swath.rpc.addresses import Address
 from swath.rpc.server.health import HealthBoard
-from swath.runtime.peers import Address
 
 _POLL_INTERVAL_S = 1.0
 _CALL_TIMEOUT_S = 1.0
@@ -24,13 +24,13 @@ Connect = Callable[[str, Address], grpc.aio.Channel]
 
 
 class HealthWatch:
-    """Asks every replica of the other services how it is, and keeps a board up to date.
+    """Asks every replica of the other services for its health, and keeps a board up to date.
 
-    A frozen replica says nothing, so replicas are asked anew each second instead of being waited for: what has changed
+    A frozen replica sends no change, so replicas are asked once per second instead of being watched: what has changed
     is on the board within three seconds.
 
     Args:
-        board: Where it goes.
+        board: Is kept up to date.
         addresses: Addresses of each service, by its name.
         connect: Makes channels.
     """

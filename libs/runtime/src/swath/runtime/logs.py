@@ -13,6 +13,8 @@ import structlog
 from swath.runtime.settings import ServerSettings
 
 _CALL = ("trace", "session")
+_EXTRA = ("error", "files")
+"""Fields that modules which clients use too, and which therefore know nothing of structlog, give their log lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,8 @@ def configure_logs(
     handler = _Lines(output)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *final]
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder(allow=_EXTRA)],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *final],
         )
     )
     root = logging.getLogger()

@@ -11,12 +11,16 @@ import grpc
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from swath.rpc.addresses import Address
 from swath.rpc.channels import channel
 from swath.rpc.tracing import INTERCEPTORS
-from swath.runtime.peers import Address, PeerSettings
+from swath.runtime.assembly import Deps
+from swath.runtime.logs import Telemetry
+from swath.runtime.peers import PeerSettings
 from swath.runtime.settings import ServerSettings
 from swath.sessions.client import RemoteSessions
 from swath.sessions.ownership import OwnedSessions
+from swath.storage.opening import open_artifacts, open_workspace
 from swath.storage.settings import StorageSettings
 
 
@@ -45,6 +49,25 @@ class ReplicaSettings(ServerSettings, StoreSettings, PeerSettings):
 
     def _where(self) -> str:
         return "behind a gateway"
+
+
+def open_deps(settings: ReplicaSettings, stack: AsyncExitStack) -> Deps:
+    """Return what a replica gives to its service: the storage that the suite shares.
+
+    Args:
+        settings: Where it is.
+        stack: Closes what the service opens.
+    """
+    return Deps(
+        stack=stack,
+        telemetry=Telemetry.of(settings),
+        # No folders of this machine: the services of a suite share no disk with one another.
+        workspace=open_workspace(settings, settings.state, settings.configs),
+        artifacts=open_artifacts(settings, settings.state),
+        state=settings.state,
+        database_url=settings.database_url,
+        replica=settings.replica,
+    )
 
 
 def remote_sessions(settings: ReplicaSettings, stack: AsyncExitStack) -> OwnedSessions:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # a server without a port for them needs no Prometheus
     from swath.rpc.server.metrics import Metrics
 
 _LAST_ANSWERS_S = 0.5
-"""Time for answers on their way out, and for health's last word to watchers."""
+"""Time for responses on their way out, and for the last health status to reach watchers."""
 
 _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
@@ -38,8 +38,8 @@ def server_options(settings: ServerSettings) -> list[tuple[str, int]]:
         ("grpc.so_reuseport", 0),
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", settings.max_message_bytes),
-        # Clients of long streams ping to notice a dead peer, the gateway every three seconds; the default would send
-        # them away for it.
+        # Clients of long streams ping to notice a dead peer, the gateway every three seconds; by default gRPC ends
+        # connections that ping so often.
         ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
         ("grpc.keepalive_permit_without_calls", 1),
     ]
@@ -125,9 +125,9 @@ class Server:
         await self._server.start()
 
     async def drain(self, send_away: Callable[[], Awaitable[None]] | None = None) -> None:
-        """Go away without a failed call.
+        """Stop without a failed call.
 
-        Health says NOT_SERVING while calls are still taken through the lag; then new calls are refused and those in
+        Health is NOT_SERVING while calls are still taken through the lag; then new calls are refused and those in
         flight end within the grace.
 
         Args:
@@ -135,7 +135,7 @@ class Server:
         """
         await self._health.drain()
         await asyncio.sleep(self._settings.drain_lag_s)
-        self._health.send_watchers_away()
+        self._health.end_suite_watches()
         if send_away is not None:
             await send_away()
         self._in_flight.close()

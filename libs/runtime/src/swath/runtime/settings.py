@@ -88,7 +88,7 @@ class ConnectionSettings(BaseSettings):
 
 
 class ServerSettings(ConnectionSettings):
-    """How a process listens, limits, logs and goes away. Each field is also an environment variable `SWATH_<FIELD>`."""
+    """How a process listens, limits, logs and stops. Each field is also an environment variable `SWATH_<FIELD>`."""
 
     host: str = "127.0.0.1"
     """Address to listen on."""
@@ -99,9 +99,9 @@ class ServerSettings(ConnectionSettings):
     metrics_port: int = Field(default=0, ge=0, le=65535)
     """Port for Prometheus, HTTP in plain text. 0 has none."""
     client_certificates: Literal["required", "ignored"] = "required"
-    """Whether who connects by TLS must show a certificate of `tls_ca`. Ignored, tokens alone say who calls."""
+    """Whether clients that connect by TLS must show a certificate of `tls_ca`. Ignored, only tokens prove who calls."""
     auth: Literal["auto", "off", "required"] = "auto"
-    """Whether callers must say who they are, by token, JWT or client certificate; sessions and runs then belong to
+    """Whether callers must prove who they are, by token, JWT or client certificate; sessions and runs then belong to
     them. `auto`: not on a loopback address or a Unix socket, on any other one and behind a gateway yes."""
     tokens: dict[str, str | tuple[str, ...]] = Field(default_factory=dict)
     """Names and the SHA-256 of their bearer tokens in hexadecimal, one or several each; as a variable, JSON.
@@ -120,13 +120,13 @@ class ServerSettings(ConnectionSettings):
 
     Calls in flight go on."""
     drain_lag_s: float = Field(default=0.0, ge=0)
-    """After SIGTERM health says NOT_SERVING and calls are still taken for this time: load balancers must notice."""
+    """After SIGTERM health is NOT_SERVING and calls are still taken for this time: load balancers must notice."""
     drain_grace_s: float = Field(default=20.0, ge=0)
     """Time that calls in flight get to end after the lag."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """Least severe lines that are written."""
+    """Least severe log lines that are written."""
     log_format: Literal["text", "json"] = "text"
-    """Lines for people or for machines."""
+    """Log lines for people or for machines."""
 
     @field_validator("tokens")
     @classmethod
@@ -164,12 +164,12 @@ class ServerSettings(ConnectionSettings):
 
     @property
     def auth_required(self) -> bool:
-        """Whether callers must say who they are."""
+        """Whether callers must prove who they are."""
         return self.auth == "required" or (self.auth == "auto" and self._is_reachable())
 
     @property
     def asks_for_certificates(self) -> bool:
-        """Whether who connects must show a certificate."""
+        """Whether clients that connect must show a certificate."""
         return self.tls_cert is not None and self.client_certificates == "required"
 
     def _needs_ca(self) -> bool:
@@ -207,19 +207,19 @@ def check_tokens(tokens: Any) -> dict[str, tuple[str, ...]]:
 
 
 def problems(error: ValidationError | SettingsError) -> list[str]:
-    """Return a line for each setting that is wrong, without what may be a secret."""
+    """Return one sentence per setting that is wrong, without what may be a secret."""
     if isinstance(error, SettingsError):
         return [f"{error}: expected JSON"]
-    lines = []
+    found = []
     for problem in error.errors():
-        place, said = ".".join(map(str, problem["loc"])), problem["msg"].removeprefix("Value error, ")
+        place, message = ".".join(map(str, problem["loc"])), problem["msg"].removeprefix("Value error, ")
         if not place:
-            lines.append(f"settings: {said}")
+            found.append(f"settings: {message}")
         elif problem["loc"][0] in _SECRET:
-            lines.append(f"setting {place}: {said}")
+            found.append(f"setting {place}: {message}")
         else:
-            lines.append(f"setting {place}: {said}, got {problem['input']!r}")
-    return lines
+            found.append(f"setting {place}: {message}, got {problem['input']!r}")
+    return found
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,15 +1,17 @@
-"""Sessions over gRPC: the port's form in a process that does not hold the session service."""
+"""Sessions over gRPC, for processes that do not run the session service."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 import structlog
 
+from swath.errors import Unavailable
+from swath.retry import Backoff, Retry
 from swath.rpc.remote_errors import calling
 from swath.session.v1 import session_pb2 as pb
 from swath.session.v1.session_pb2_grpc import SessionAuthorityStub
@@ -22,7 +24,7 @@ _log = structlog.get_logger("swath.sessions")
 
 _SERVICE = "session"
 _AT_ONCE = 1000
-_RETRY_DELAY_S = (0.1, 2.0)
+_RECONNECT = Retry(on=Exception, max_s=2.0)
 
 
 class RemoteSessions:
@@ -72,12 +74,12 @@ class RemoteSessions:
         with calling(_SERVICE):
             return session_of((await self._stub.UpdateSession(changes_message(session_id, revision, changes))).session)
 
-    async def change(self, session_id: str, decide: Callable[[Session], dict[str, Any]]) -> Session:
-        """Read, decide, compare and set, again until nobody came between; see `compare_and_set`."""
-        return await compare_and_set(self, session_id, decide)
+    async def change(self, session: Session | str, decide: Callable[[Session], dict[str, Any]]) -> Session:
+        """Decide, compare and set; see `compare_and_set`."""
+        return await compare_and_set(self, session, decide)
 
     async def close(self, session_id: str) -> Session:
-        """Remove a session and return what it was. Listeners, here and elsewhere, hear of it a little later.
+        """Remove a session and return what it was. Listeners, here and elsewhere, are called a little later.
 
         Raises:
             SessionNotFound: No such session.
@@ -85,17 +87,17 @@ class RemoteSessions:
         with calling(_SERVICE):
             return session_of((await self._stub.RemoveSession(pb.RemoveSessionRequest(id=session_id))).session)
 
-    def on_close(self, listener: Callable[[str], Awaitable[None]], held: Callable[[], Iterable[str]]) -> None:
+    def on_close(self, listener: Callable[[str], Awaitable[None]], in_use: Callable[[], Iterable[str]]) -> None:
         """Have `listener` called with the id of a session that was closed or has expired, at whichever replica.
 
         Call it where an event loop runs.
 
         Args:
-            listener: Called once a session, or more often.
-            held: Gives the ids that the listener still holds something for; those that went while nothing was heard
-                of the session service are found by it.
+            listener: Called at least once per session.
+            in_use: Gives the ids of sessions that the listener still has something of; those that were closed while
+                the session service was out of reach are found by it.
         """
-        self._listeners.append((listener, held))
+        self._listeners.append((listener, in_use))
         if self._watcher is None:
             self._watcher = asyncio.create_task(self._watch())
 
@@ -110,26 +112,31 @@ class RemoteSessions:
         return found
 
     async def _watch(self) -> None:
-        pause, most = _RETRY_DELAY_S
+        backoff = Backoff(_RECONNECT)
         while True:
             try:
-                with calling(_SERVICE):
-                    async for answer in self._stub.WatchGone(pb.WatchGoneRequest()):
-                        if answer.ids:
-                            await self._notify_listeners(answer.ids)
-                        else:
-                            await self._find_missed()
-                            pause = _RETRY_DELAY_S[0]
+                await self._watch_until_lost(backoff.succeeded)
             except Exception as error:
-                _log.info("sessions that go are not heard of for a while", error=str(error))
+                _log.info("no notifications of closed sessions for a while", error=str(error))
+                pause = backoff.failed(error)
             await asyncio.sleep(pause)
-            pause = min(2 * pause, most)
+
+    async def _watch_until_lost(self, connected: Callable[[], None]) -> NoReturn:
+        with calling(_SERVICE):
+            async for answer in self._stub.WatchGone(pb.WatchGoneRequest()):
+                if answer.ids:
+                    await self._notify_listeners(answer.ids)
+                else:
+                    # The first message: from now on nothing is missed.
+                    await self._find_missed()
+                    connected()
+        raise Unavailable(f"the {_SERVICE} service ended the stream")
 
     async def _find_missed(self) -> None:
-        held = {session_id for _, each in self._listeners for session_id in each()}
-        if held:
-            alive = await self._read(held, use=False)
-            await self._notify_listeners(held - alive.keys())
+        in_use = {session_id for _, each in self._listeners for session_id in each()}
+        if in_use:
+            alive = await self._read(in_use, use=False)
+            await self._notify_listeners(in_use - alive.keys())
 
     async def _notify_listeners(self, ids: Iterable[str]) -> None:
         for session_id in ids:

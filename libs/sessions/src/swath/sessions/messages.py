@@ -17,7 +17,7 @@ def message_of(session: Session) -> pb.Session:
 
 
 def session_of(message: pb.Session) -> Session:
-    """Return the session that a message tells of."""
+    """Return the session in a message."""
     return Session(**{each.name: _value(message, each.name) for each in dataclasses.fields(Session)})
 
 

@@ -1,7 +1,6 @@
-"""What services may ask of one another, as small protocols.
+"""A session, and the port by which services read and change sessions.
 
-Standalone fills them with the owning service itself; a split suite fills them with gRPC adapters. Nothing here knows
-which.
+Standalone fills the port with the session service itself, a suite with a gRPC client. Nothing here knows which.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ class Session:
         profiling: Profiling switches.
         active_run: Id of the run that holds the session's training lease, if any.
         created_at: Unix time, seconds.
-        last_used_at: Unix time of the last use, seconds; written at most once a minute.
+        last_used_at: Unix time of the last use, seconds; written at most once per minute.
         ttl_s: Seconds without use after which it expires, unless a run is active.
     """
 
@@ -88,27 +87,32 @@ class Sessions(Protocol):
         """
         ...
 
-    async def change(self, session_id: str, decide: Callable[[Session], dict[str, Any]]) -> Session:
-        """Read, decide, compare and set, again until nobody came between.
+    async def change(self, session: Session | str, decide: Callable[[Session], dict[str, Any]]) -> Session:
+        """Decide, compare and set; where somebody wrote first, read and try again.
 
         Args:
-            decide: Given the session as it is, returns the fields to write; may raise to refuse. Called once a try.
-        """
-        ...
-
-    async def close(self, session_id: str) -> Session:
-        """Remove a session, have those told who registered with `on_close`, return what it was.
+            session: The session as the caller has read it, or the id of one that is still to be read.
+            decide: Given the session as it is, returns the fields to write; may raise to refuse. Called once per try.
 
         Raises:
             SessionNotFound: No such session.
         """
         ...
 
-    def on_close(self, listener: Callable[[str], Awaitable[None]], held: Callable[[], Iterable[str]]) -> None:
+    async def close(self, session_id: str) -> Session:
+        """Remove a session, call those who registered with `on_close`, return what it was.
+
+        Raises:
+            SessionNotFound: No such session.
+        """
+        ...
+
+    def on_close(self, listener: Callable[[str], Awaitable[None]], in_use: Callable[[], Iterable[str]]) -> None:
         """Have `listener` called with the id of a session after it was closed or has expired.
 
         Args:
             listener: May be called more than once for a session.
-            held: Gives the ids that the listener still holds something for, to find those whose end went unheard.
+            in_use: Gives the ids of sessions that the listener still has something of, to find those whose end was
+                missed.
         """
         ...

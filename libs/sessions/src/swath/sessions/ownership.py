@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from swath.runtime.auth.identity import caller
+from swath.rpc.caller import caller
 from swath.sessions.model import Session, Sessions
 from swath.sessions.preconditions import no_session
 
@@ -34,7 +34,7 @@ class OwnedSessions:
         Raises:
             SessionNotFound: The caller has no such session.
         """
-        return _own(await self.everyones.get(session_id), session_id)
+        return _own(await self.everyones.get(session_id))
 
     async def update(self, session_id: str, revision: int, **changes: Any) -> Session:
         """Write fields of a session of the caller's if its revision is still the given one.
@@ -46,13 +46,13 @@ class OwnedSessions:
         await self.require(session_id)
         return await self.everyones.update(session_id, revision, **changes)
 
-    async def change(self, session_id: str, decide: Callable[[Session], dict[str, Any]]) -> Session:
-        """Read, decide, compare and set, again until nobody came between.
+    async def change(self, session: Session | str, decide: Callable[[Session], dict[str, Any]]) -> Session:
+        """Decide, compare and set; where somebody wrote first, read and try again.
 
         Raises:
             SessionNotFound: The caller has no such session.
         """
-        return await self.everyones.change(session_id, lambda session: decide(_own(session, session_id)))
+        return await self.everyones.change(session, lambda current: decide(_own(current)))
 
     async def close(self, session_id: str) -> Session:
         """Remove a session of the caller's and return what it was.
@@ -63,9 +63,9 @@ class OwnedSessions:
         await self.require(session_id)
         return await self.everyones.close(session_id)
 
-    def on_close(self, listener: Callable[[str], Awaitable[None]], held: Callable[[], Iterable[str]]) -> None:
+    def on_close(self, listener: Callable[[str], Awaitable[None]], in_use: Callable[[], Iterable[str]]) -> None:
         """Have `listener` called after any session was closed or has expired."""
-        self.everyones.on_close(listener, held)
+        self.everyones.on_close(listener, in_use)
 
     async def require(self, session_id: str) -> None:
         """Refuse what is not the caller's. An owner never changes, so this still holds at a write that follows.
@@ -88,7 +88,7 @@ def is_callers(owner: str) -> bool:
     return who is None or owner == who.name
 
 
-def _own(session: Session, session_id: str) -> Session:
+def _own(session: Session) -> Session:
     if not is_callers(session.owner):
-        raise no_session(session_id)
+        raise no_session(session.id)
     return session

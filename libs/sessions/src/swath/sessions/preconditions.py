@@ -1,4 +1,4 @@
-"""What services ask of a session before they touch it."""
+"""What services require of a session before they change it, and how they change it."""
 
 from __future__ import annotations
 
@@ -43,24 +43,26 @@ def no_session(session_id: str) -> SessionNotFound:
     return SessionNotFound(f"Session {shown} not found: it was closed, has expired, or never was")
 
 
-async def compare_and_set(sessions: Sessions, session_id: str, decide: Callable[[Session], dict[str, Any]]) -> Session:
-    """Read a session, decide, compare and set, again until nobody came between; return it as it is then.
+async def compare_and_set(
+    sessions: Sessions, session: Session | str, decide: Callable[[Session], dict[str, Any]]
+) -> Session:
+    """Decide what to write, compare and set, read and try again while somebody writes first; return the session then.
 
     Args:
         sessions: Where it is.
-        session_id: The session.
+        session: The row in hand, which is not read again before the first try; or the id of one to read.
         decide: Given the session as it is, returns the fields to write; may raise to refuse. Nothing is written where
-            it returns nothing. Called once a try: also after a write of its own whose answer was lost.
+            it returns nothing. Called once per try: also after a write of its own whose answer was lost.
 
     Raises:
         SessionNotFound: No such session, or it has expired or was closed.
     """
+    current = await sessions.get(session) if isinstance(session, str) else session
     while True:
-        session = await sessions.get(session_id)
-        changes = decide(session)
+        changes = decide(current)
         if not changes:
-            return session
+            return current
         try:
-            return await sessions.update(session_id, session.revision, **changes)
+            return await sessions.update(current.id, current.revision, **changes)
         except RevisionConflict:
-            continue
+            current = await sessions.get(current.id)

@@ -1,4 +1,4 @@
-"""What is said to an identity that has as much as it may have."""
+"""The refusal of an identity that has as much as its quota allows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads that share their way to the database."""
+"""Reads that are batched: many calls share one query."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ class ReadBatcher(Generic[K, V]):
             while self._asked:
                 asked, self._asked = self._asked, {}
                 try:
-                    # Part of the call that asked first, in its trace: this task may be of a call that is long over.
+                    # In the context, and so the trace, of the call that asked first: that of this task may be over.
                     found = await asyncio.create_task(self._read(asked), context=self._context)
                 except Exception as error:
                     for answer in asked.values():
                         answer.set_exception(error)
-                        answer.exception()  # Marked as seen: whoever asked may have left.
+                        answer.exception()  # Marked as seen: the calls that asked may be gone.
                 else:
                     for key, answer in asked.items():
                         answer.set_result(found.get(key))

@@ -13,9 +13,9 @@ from typing import NoReturn
 
 import pytest
 
+from swath.api import SERVICE_NAMES
 from swath.errors import DependencyMissing
 from swath.storage.s3.location import S3Location
-from swath_suite.layout import SERVICES
 from swath_suite.postgres import PostgresProcess
 from swath_suite.s3 import S3Process
 from swath_suite.suite import Suite
@@ -104,7 +104,7 @@ def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
 def suite(open_folder: Path) -> Iterator[Suite]:
     """A suite of two replicas each. Tests that stop or freeze a part of it bring that back."""
     with needs_programs():
-        made = Suite(open_folder / "suite", replicas=dict.fromkeys(SERVICES, 2))
+        made = Suite(open_folder / "suite", replicas=dict.fromkeys(SERVICE_NAMES, 2))
     with made:
         yield made
 
@@ -126,7 +126,7 @@ def public_suite(open_folder: Path, identities: Identities) -> Iterator[Suite]:
     with needs_programs():
         made = Suite(
             open_folder / "public",
-            replicas=dict.fromkeys(SERVICES, 1),
+            replicas=dict.fromkeys(SERVICE_NAMES, 1),
             host="0.0.0.0",
             settings=identities.settings,
         )

@@ -10,11 +10,11 @@ import pytest
 from swath.api import CUVIS, SESSIONS
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.cuvis_ai.v1 import cuvis_ai_pb2_grpc
+from swath.rpc.caller import caller
 from swath.rpc.channels import channel
 from swath.rpc.server.health import HealthBoard
 from swath.rpc.server.methods import slice_handler, whole_handler
 from swath.runtime.auth.certificates import Authority
-from swath.runtime.auth.identity import caller
 from swath.runtime.server import Server
 from swath.runtime.settings import ConnectionSettings, ServerSettings
 from swath.session.v1 import session_pb2

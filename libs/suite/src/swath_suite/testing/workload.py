@@ -14,7 +14,7 @@ import numpy as np
 
 from swath.client import CallError, Client, ClientConfig, Session
 
-SCENE = Path(__file__).resolve().parents[4] / "examples" / "data" / "san_diego.npz"
+SCENE = Path(__file__).resolve().parents[5] / "examples" / "data" / "san_diego.npz"
 
 _folders = count(1)
 """Each workload has a folder of its own."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.documents import CapabilityDocument, PortDocument
 from swath.pipeline.v1 import nodes_pb2
-from swath_pipeline.icons import icon
+from swath_pipeline.adapters.icons import icon
 
 if TYPE_CHECKING:
     from swath.engine.graph.describe import Description

@@ -32,9 +32,9 @@ Referrer = Callable[[], Awaitable[set[str]]]
 class Collector:
     """Removes, from time to time, artifacts that neither a session nor a run has referred to for a while.
 
-    One replica at a time does a round: it asks all who refer to artifacts, and goes on only if all have answered. What
-    is found without a referrer is written down, and goes once it was found so in each round for the time of grace. A
-    digest on its way from one row to another, which a round may miss, is found in the next one.
+    One replica at a time does a round: it asks all that refer to artifacts, and goes on only if all have answered. An
+    artifact without a referrer is recorded, and removed once each round has found it so for the grace period. A digest
+    on its way from one row to another, which a round may miss, is found in the next one.
 
     Args:
         artifacts: Where they are.
@@ -44,7 +44,7 @@ class Collector:
         interval_s: Seconds between two rounds.
 
     Attributes:
-        removed: How many artifacts went since this process started.
+        removed: How many artifacts were removed since this process started.
         rounds: How many rounds this replica has done.
     """
 
@@ -79,12 +79,12 @@ class Collector:
         await self._unreferenced.close()
 
     async def collect(self) -> int:
-        """Do a round if it is time for one, and return how many artifacts went.
+        """Do a round if it is time for one, and return how many artifacts were removed.
 
         Raises:
             SwathError: Not all referrers have answered, or the store has not: nothing more is removed.
         """
-        if not await self._take_turn():
+        if not await self._acquire_lease():
             return 0
         live: set[str] = set()
         for referrer in self._referrers:
@@ -94,19 +94,19 @@ class Collector:
         due = await self._due(old - live)
         removed = 0
         for at in range(0, len(due), _BATCH):
-            if not await self._take_turn():
+            if not await self._acquire_lease():
                 return removed  # this process was frozen for so long that another one does it
             removed += len(await asyncio.to_thread(self._artifacts.remove_sync, due[at : at + _BATCH], self._grace_s))
         self.removed += removed
         self.rounds += 1
-        # Without room for that the turn ends by itself, after a while.
+        # Without space for that the lease lapses by itself.
         with suppress(StorageRefused):
-            await self._unreferenced.end_turn(self._interval_s)
+            await self._unreferenced.release_lease(self._interval_s)
         return removed
 
-    async def _take_turn(self) -> bool:
+    async def _acquire_lease(self) -> bool:
         try:
-            return await self._unreferenced.take_turn(_LEASE_S)
+            return await self._unreferenced.acquire_lease(_LEASE_S)
         except StorageRefused:
             # The disk may be full of what is to go.
             if self._unreferenced.alone:
@@ -132,7 +132,7 @@ class Collector:
 
 
 class Collectors:
-    """Those of a suite: of artifacts, and of what runs go on from.
+    """The collectors of a suite: of artifacts, and of checkpoints.
 
     Args:
         artifacts: The store.
@@ -171,7 +171,7 @@ class Collectors:
 
     @property
     def removed(self) -> int:
-        """How many artifacts went since this process started."""
+        """How many artifacts were removed since this process started."""
         return sum(each.removed for each in self._all)
 
     @property

@@ -1,4 +1,4 @@
-"""Artifacts that nothing refers to, since when that is known, and which replica looks for them."""
+"""Artifacts that nothing refers to, since when that is known, and the lease of the replica that looks for them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _o, _t = ORPHANS.c, TURNS.c
 
 
 class UnreferencedArtifacts:
-    """Rows of artifacts without a referrer, and the turn of who keeps them.
+    """Rows of artifacts without a referrer, and the lease of the replica that writes them.
 
     Args:
         engine: The session service's database.
@@ -43,8 +43,8 @@ class UnreferencedArtifacts:
         """Wait for writes under way."""
         await self._writer.close()
 
-    async def take_turn(self, for_s: float) -> bool:
-        """Begin a round, or go on with it, for some seconds; whether nobody else is at it, or was a short time ago."""
+    async def acquire_lease(self, for_s: float) -> bool:
+        """Acquire or renew the lease of a round for some seconds; return whether no other replica has it."""
 
         def work(connection: Connection) -> bool:
             found = connection.execute(select(_t.holder, _t.until > self._clock).where(_t.work == self._work)).first()
@@ -56,7 +56,7 @@ class UnreferencedArtifacts:
 
         return await self._writer.write(work)
 
-    async def end_turn(self, pause_s: float) -> None:
+    async def release_lease(self, pause_s: float) -> None:
         """End the round; the next one, of whichever replica, begins after a pause."""
         end = update(TURNS).where(_t.work == self._work, _t.holder == self._me)
         # Nobody's, so that this replica waits as well.
@@ -65,11 +65,11 @@ class UnreferencedArtifacts:
         )
 
     async def mark(self, unreferenced: AbstractSet[str], grace_s: float) -> list[str]:
-        """Write down all artifacts that nothing refers to now; return those of which that is known for long enough.
+        """Record all artifacts that nothing refers to now; return those that were recorded long enough ago.
 
         Args:
-            unreferenced: Their digests. What was written down and is not among them is forgotten: something refers to
-                it again, or it is gone.
+            unreferenced: Their digests. Rows of other artifacts are removed: something refers to them again, or they
+                are gone.
             grace_s: Seconds.
         """
         mine = select(_o.digest).where(_o.part == self._part)
@@ -85,7 +85,7 @@ class UnreferencedArtifacts:
         return await self.due(grace_s)
 
     async def due(self, grace_s: float) -> list[str]:
-        """Return the artifacts that were written down so many seconds ago."""
+        """Return the artifacts that were recorded so many seconds ago."""
         due = select(_o.digest).where(_o.part == self._part, _o.since <= self._clock - grace_s).order_by(_o.since)
         return list(await run(self._engine, lambda connection: connection.execute(due).scalars().all()))
 

@@ -10,7 +10,7 @@ import grpc
 from swath.session.v1 import session_pb2 as pb
 from swath.sessions.messages import changes_of, message_of
 from swath.storage.sql.notifications import Notifications
-from swath_session.sessions.service import SessionService
+from swath_session.sessions.authority import SessionAuthority
 from swath_session.sessions.store import CLOSED
 
 Context = grpc.aio.ServicerContext
@@ -20,27 +20,27 @@ class SessionAuthorityServicer:
     """Answers the other services.
 
     Args:
-        service: Decides.
-        notifications: Tell of the sessions that went at any replica.
+        authority: Decides.
+        notifications: Give the sessions that were closed or have expired, at whichever replica.
     """
 
-    def __init__(self, service: SessionService, notifications: Notifications) -> None:
-        self._service = service
+    def __init__(self, authority: SessionAuthority, notifications: Notifications) -> None:
+        self._authority = authority
         self._notifications = notifications
 
     async def ReadSessions(self, request: pb.ReadSessionsRequest, context: Context) -> pb.ReadSessionsResponse:
-        sessions = await self._service.read(request.ids, use=request.use)
+        sessions = await self._authority.read(request.ids, use=request.use)
         return pb.ReadSessionsResponse(sessions=map(message_of, sessions))
 
     async def AddSession(self, request: pb.AddSessionRequest, context: Context) -> pb.AddSessionResponse:
-        return pb.AddSessionResponse(session=message_of(await self._service.create(request.owner)))
+        return pb.AddSessionResponse(session=message_of(await self._authority.create(request.owner)))
 
     async def UpdateSession(self, request: pb.UpdateSessionRequest, context: Context) -> pb.UpdateSessionResponse:
-        session = await self._service.update(request.id, request.revision, **changes_of(request))
+        session = await self._authority.update(request.id, request.revision, **changes_of(request))
         return pb.UpdateSessionResponse(session=message_of(session))
 
     async def RemoveSession(self, request: pb.RemoveSessionRequest, context: Context) -> pb.RemoveSessionResponse:
-        return pb.RemoveSessionResponse(session=message_of(await self._service.close(request.id)))
+        return pb.RemoveSessionResponse(session=message_of(await self._authority.close(request.id)))
 
     async def WatchGone(
         self, request: pb.WatchGoneRequest, context: Context

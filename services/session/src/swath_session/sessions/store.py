@@ -33,7 +33,7 @@ from swath_session.tables import SCHEMA, SESSIONS, expires_at
 _s = SESSIONS.c
 
 CLOSED = "session.closed"
-"""Notices of this channel hold the id of a session that was closed or has expired."""
+"""Notifications of this channel hold the id of a session that was closed or has expired."""
 
 _CHANGEABLE = frozenset(
     ("search_paths", "pipeline_digest", "weights_digest", "run_config_digest", "plugins", "profiling", "active_run")
@@ -42,7 +42,7 @@ _CHANGEABLE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A session as the table held it, and what the database's clock said then (Unix time, seconds)."""
+    """A session as it was in the table, and the database's clock then (Unix time, seconds)."""
 
     session: Session
     at: float
@@ -83,7 +83,7 @@ class SessionStore:
         await SCHEMA.prepare(self._engine)
 
     async def close(self) -> None:
-        """Wait for writes under way and let go of the database."""
+        """Wait for writes under way and close the database."""
         await self._writer.close()
         await self._engine.dispose()
 
@@ -199,7 +199,7 @@ def _is_text(key: str) -> bool:
 
 
 def _gone(connection: Connection, removal: Executable, values: dict[str, Any]) -> list[Session]:
-    """Remove sessions, have every replica told, and return what they were."""
+    """Remove sessions, notify every replica, and return what they were."""
     removed = [_session(row) for row in connection.execute(removal, values).all()]
     for session in removed:
         notify(connection, CLOSED, session.id)

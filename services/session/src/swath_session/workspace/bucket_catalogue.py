@@ -184,10 +184,10 @@ class BucketCatalogue:
             return found, self.remember(found, known)
         for _ in range(3):
             found, attributes = self._bucket.describe(found.key)
-            said = attributes.get(SHA256, "")
-            if _HEX.fullmatch(said):
-                return found, self.remember(found, said)
-            # It came by some other tool.
+            sha256 = attributes.get(SHA256, "")
+            if _HEX.fullmatch(sha256):
+                return found, self.remember(found, sha256)
+            # It was put there by another tool.
             digest = hashlib.sha256()
             with suppress(FileChanged):
                 for chunk in self._bucket.read(found.key, version=found.version, block=PART).chunks:
@@ -228,7 +228,7 @@ class BucketFile:
         return data
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._chunks = iter(())
 
     def _next(self, position: int) -> bytes:

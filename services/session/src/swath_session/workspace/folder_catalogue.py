@@ -50,7 +50,7 @@ class FolderCatalogue:
         for parts, place in self._walk(top, recursive, after):
             if len(entries) == most:
                 return entries, entries[-1].place
-            # What goes away meanwhile is simply not there any more.
+            # What is removed meanwhile is left out.
             try:
                 entries.append(self._entry("/".join(parts), place, with_sha256))
             except FileMissing:
@@ -205,7 +205,7 @@ class LocalFile:
         return data
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         os.close(self._descriptor)
 
 

@@ -56,10 +56,10 @@ class FolderUploads:
             )
         with storage_errors(repr(header.path)):
             self._folder.mkdir(exist_ok=True)
-            room = shutil.disk_usage(self._folder).free
-            if header.size is not None and header.size - header.offset > room:
-                raise StorageRefused(f"no room on the server for {header.path!r}: {room} bytes are free")
-            descriptor, partial = self._claim(target, header)
+            free = shutil.disk_usage(self._folder).free
+            if header.size is not None and header.size - header.offset > free:
+                raise StorageRefused(f"no room on the server for {header.path!r}: {free} bytes are free")
+            descriptor, partial = self._open_locked(target, header)
             try:
                 name = self._workspace.name(target)
                 return LocalUpload(descriptor, partial, target, name, header, self._max_bytes, self._catalogue)
@@ -105,8 +105,8 @@ class FolderUploads:
     def _partial(self, target: Path, sha256: str) -> Path:
         return self._folder / hashlib.sha256(f"{target}\0{sha256}".encode()).hexdigest()
 
-    def _claim(self, target: Path, header: UploadHeader) -> tuple[int, Path]:
-        """Open the file for what arrives, and lock it against everybody else."""
+    def _open_locked(self, target: Path, header: UploadHeader) -> tuple[int, Path]:
+        """Open the file for what arrives, and lock it."""
         while True:
             unique = header.sha256 or secrets.token_hex(16)
             partial = self._partial(target, unique)
@@ -159,12 +159,12 @@ class LocalUpload:
         while block := self._file.read(_BLOCK):
             self._hash.update(block)
         self._size = header.offset
-        # A call that is cancelled leaves its write running in a thread; whoever ends the upload waits for that.
-        self._turn = threading.Lock()
+        # A call that is cancelled leaves its write running in a thread; what ends the upload waits for that.
+        self._lock = threading.Lock()
 
     def write(self, chunks: Iterable[bytes]) -> None:
         """As `Upload.write`."""
-        with self._turn, storage_errors(repr(self._header.path)):
+        with self._lock, storage_errors(repr(self._header.path)):
             for chunk in chunks:
                 self._size += len(chunk)
                 self._check_size()
@@ -177,7 +177,7 @@ class LocalUpload:
         """As `Upload.finish`."""
         header = self._header
         digest = self._hash.hexdigest()
-        with self._turn, storage_errors(repr(header.path)):
+        with self._lock, storage_errors(repr(header.path)):
             if header.size is not None and self._size < header.size:
                 # The one mismatch that can be mended: by going on.
                 raise ContentMismatch(f"{header.path!r} ended after {self._size} of {header.size} bytes")
@@ -194,7 +194,7 @@ class LocalUpload:
 
     def abandon(self, *, keep: bool) -> None:
         """As `Upload.abandon`."""
-        with self._turn:
+        with self._lock:
             if self._file.closed:
                 return
             if not keep or self._header.sha256 is None:

@@ -1,4 +1,4 @@
-"""What clients are told about files, and what they say about those that they send."""
+"""Files as clients see them, uploads as clients announce them, and what keeps both."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class UploadHeader:
-    """What a client says about a file before it sends it.
+    """What a client announces of a file before it sends it.
 
     Attributes:
         path: Where it is to be.
@@ -72,7 +72,7 @@ class OpenFile(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         ...
 
 
@@ -157,7 +157,7 @@ class Upload(Protocol):
         Raises:
             ContentMismatch: More than the header's size; what had arrived is dropped.
             TooLarge: More than the server's limit.
-            StorageRefused: No room.
+            StorageRefused: No space left.
         """
         ...
 
@@ -166,7 +166,7 @@ class Upload(Protocol):
 
         Raises:
             ContentMismatch: Fewer bytes than the header's size, or another sha256.
-            StorageRefused: No room.
+            StorageRefused: No space left.
         """
         ...
 
@@ -188,10 +188,10 @@ class Uploads(Protocol):
         Raises:
             PathDenied: The path is not one to write to.
             InvalidInput: It is a folder or lies below a file; the header contradicts itself.
-            OffsetMismatch: Less has arrived than the offset says; `offset` in the metadata says how much has.
+            OffsetMismatch: Less has arrived than the offset; `offset` in the metadata is how much has.
             UploadActive: The same upload is under way.
             TooLarge: Larger than the limit.
-            StorageRefused: No room.
+            StorageRefused: No space left.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Bytes that an identity may have in the workspace."""
+"""Bytes that an identity may use of the workspace."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import structlog
 
 from swath.errors import FileMissing, SwathError, WorkspaceQuota
 from swath_session.workspace.model import Catalogue, UploadHeader, Uploads
-from swath_session.workspace.usage import LEASE_S, Claim, FileUsage, Usage
+from swath_session.workspace.usage import LEASE_S, FileUsage, Reservation, Usage
 
 T = TypeVar("T")
 
@@ -31,11 +31,11 @@ class Threads(Protocol):
         ...
 
 
-class Room(Protocol):
-    """The room of one upload."""
+class UploadQuota(Protocol):
+    """What one upload uses of its owner's quota."""
 
-    async def take(self, size: int) -> None:
-        """Make sure of the room for what has just come.
+    async def reserve(self, size: int) -> None:
+        """Make sure that what has arrived is reserved.
 
         Args:
             size: Bytes of the file so far.
@@ -46,14 +46,14 @@ class Room(Protocol):
         ...
 
     async def confirm(self, size: int) -> None:
-        """Make sure of the room once more, just before the file takes its place.
+        """Make sure that the whole file is still reserved, just before it takes its place.
 
         Raises:
-            WorkspaceQuota: Too much: this process had lost what was reserved.
+            WorkspaceQuota: Too much: this process had lost the reservation.
         """
         ...
 
-    async def settle(self, size: int) -> None:
+    async def commit(self, size: int) -> None:
         """Count the file, which is there."""
         ...
 
@@ -62,32 +62,32 @@ class Room(Protocol):
         ...
 
 
-class _Endless:
-    """The room where there is no quota."""
+class _Unlimited:
+    """Where there is no quota."""
 
-    async def take(self, size: int) -> None:
+    async def reserve(self, size: int) -> None:
         pass
 
     async def confirm(self, size: int) -> None:
         pass
 
-    async def settle(self, size: int) -> None:
+    async def commit(self, size: int) -> None:
         pass
 
     async def release(self, kept: int) -> None:
         pass
 
 
-ENDLESS: Room = _Endless()
+UNLIMITED: UploadQuota = _Unlimited()
 
 
 class Quota:
-    """Decides who may put how much, and keeps the rows true.
+    """Decides who may put how much, and keeps the rows up to date.
 
     Args:
         usage: The rows.
-        catalogue: Says what is there.
-        uploads: Says what has arrived.
+        catalogue: What files there are.
+        uploads: What has arrived.
         run: Runs blocking work in a thread.
     """
 
@@ -96,12 +96,12 @@ class Quota:
         self._catalogue = catalogue
         self._uploads = uploads
         self._run = run
-        self._rooms: dict[str, _Room] = {}
+        self._active: dict[str, _UploadQuota] = {}
         self._recounts: dict[str, float] = {}
         self._keeper: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Renew reservations from now on, and settle those of replicas that have died."""
+        """Renew reservations from now on, and take over those of replicas that have died."""
         self._keeper = asyncio.create_task(self._keep())
 
     async def stop(self) -> None:
@@ -112,64 +112,64 @@ class Quota:
                 await self._keeper
         await self._usage.close()
 
-    async def begin(self, owner: str, path: str, header: UploadHeader) -> Room:
-        """Reserve the room that an upload announces.
+    async def begin(self, owner: str, path: str, header: UploadHeader) -> UploadQuota:
+        """Reserve what an upload announces.
 
         Raises:
-            WorkspaceQuota: The owner may not have so much.
-            UploadActive: The same upload is under way, and there is no room for both.
+            WorkspaceQuota: The owner may not use so much.
+            UploadActive: The same upload is under way, and the quota does not allow both.
         """
-        room = _Room(self, Claim(owner, path, header.sha256))
-        await room.take(header.size or 0)
-        self._rooms[room.claim.id] = room
-        return room
+        upload = _UploadQuota(self, Reservation(owner, path, header.sha256))
+        await upload.reserve(header.size or 0)
+        self._active[upload.reservation.id] = upload
+        return upload
 
     async def delete(self, path: str, *, recursive: bool) -> int:
-        """Remove a file or folder as `Catalogue.delete` does, and count it no more."""
-        # What is put there meanwhile has rows of its own.
+        """Remove a file or folder as `Catalogue.delete` does, and stop counting it."""
+        # A file that is put there meanwhile has a row of its own.
         seen = await self._usage.below(await self._run(self._catalogue.name, path))
         removed = await self._run(self._catalogue.delete, path, recursive=recursive)
         await self._usage.correct(dict.fromkeys(seen))
         return removed
 
-    async def reserve(self, claim: Claim, least: int, wanted: int) -> int:
-        """As `Usage.reserve`. Before anybody is refused their files are counted anew: some may be gone."""
+    async def reserve(self, reservation: Reservation, least: int, wanted: int) -> int:
+        """As `Usage.reserve`. Before an owner is refused, its files are counted again: some may be gone."""
         try:
-            return await self._usage.reserve(claim, least, wanted)
+            return await self._usage.reserve(reservation, least, wanted)
         except WorkspaceQuota:
             now = asyncio.get_running_loop().time()
-            if now - self._recounts.get(claim.owner, -_RECOUNT_S) < _RECOUNT_S:
+            if now - self._recounts.get(reservation.owner, -_RECOUNT_S) < _RECOUNT_S:
                 raise
             self._recounts = {who: at for who, at in self._recounts.items() if now - at < _RECOUNT_S}
-            self._recounts[claim.owner] = now
-        await self._recount(claim.owner)
-        return await self._usage.reserve(claim, least, wanted)
+            self._recounts[reservation.owner] = now
+        await self._recount(reservation.owner)
+        return await self._usage.reserve(reservation, least, wanted)
 
-    async def settle(self, claim: Claim, size: int) -> None:
-        """As `Usage.settle`."""
-        # If this fails, the reservation lapses and is seen to then.
-        self._rooms.pop(claim.id, None)
-        await self._usage.settle(claim, size)
+    async def commit(self, reservation: Reservation, size: int) -> None:
+        """As `Usage.commit`."""
+        # If this fails, the reservation lapses and is adopted then.
+        self._active.pop(reservation.id, None)
+        await self._usage.commit(reservation, size)
 
-    async def release(self, claim: Claim, kept: int) -> None:
-        """As `Usage.release`; what cannot be written now is seen to later, by some replica."""
-        self._rooms.pop(claim.id, None)
+    async def release(self, reservation: Reservation, kept: int) -> None:
+        """As `Usage.release`; what cannot be written now is done later, by whichever replica."""
+        self._active.pop(reservation.id, None)
         try:
-            await self._usage.release(claim, kept)
+            await self._usage.release(reservation, kept)
         except SwathError as error:
-            _log.warning("the room of an upload is given back later", path=claim.path, error=error.message)
+            _log.warning("the reservation of an upload is released later", path=reservation.path, error=error.message)
 
     async def _recount(self, owner: str) -> None:
-        """Look at an identity's files: by other ways than uploads they may have gone, or become larger."""
+        """Look at an identity's files: other tools may have removed them, or made them larger."""
         after = ""
-        while held := await self._usage.of(owner, after):
+        while files := await self._usage.of(owner, after):
             sizes: dict[FileUsage, int | None] = {}
-            for at in range(0, len(held), _AT_ONCE):
-                part = held[at : at + _AT_ONCE]
+            for at in range(0, len(files), _AT_ONCE):
+                part = files[at : at + _AT_ONCE]
                 found = await asyncio.gather(*(self._run(self._size, each.path) for each in part))
                 sizes.update(zip(part, found, strict=True))
             await self._usage.correct(sizes)
-            after = held[-1].path
+            after = files[-1].path
 
     def _size(self, path: str) -> int | None:
         try:
@@ -185,54 +185,54 @@ class Quota:
                 await self._renew()
                 await self.adopt()
             except Exception as error:
-                _log.warning("reservations of uploads are not kept for a while", error=str(error))
+                _log.warning("reservations of uploads are not renewed for a while", error=str(error))
 
     async def _renew(self) -> None:
-        rooms = list(self._rooms.values())
-        if rooms:
+        active = list(self._active.values())
+        if active:
             began = asyncio.get_running_loop().time()
-            # One that another replica has settled is reserved anew before its file takes its place.
-            renewed = await self._usage.renew([room.claim.id for room in rooms])
-            for room in rooms:
-                if room.claim.id in renewed:
-                    room.renewed_at = began
+            # One that another replica has adopted is reserved anew before its file takes its place.
+            renewed = await self._usage.renew([upload.reservation.id for upload in active])
+            for upload in active:
+                if upload.reservation.id in renewed:
+                    upload.renewed_at = began
 
     async def adopt(self) -> None:
-        """See to what replicas that died have left of their uploads."""
+        """Commit or release the reservations of replicas that have died."""
         await self._usage.forget_kept()
-        for claim, reserved in await self._usage.lapsed():
-            if claim.sha256 is None:
-                size, arrived = await self._run(self._size, claim.path), 0
+        for reservation, reserved in await self._usage.lapsed():
+            if reservation.sha256 is None:
+                size, arrived = await self._run(self._size, reservation.path), 0
                 whole = size is not None and size <= reserved
             else:
-                arrived, whole = await self._run(self._uploads.arrived, claim.path, claim.sha256)
+                arrived, whole = await self._run(self._uploads.arrived, reservation.path, reservation.sha256)
                 size = arrived
-            await self._usage.adopt(claim, size=size if whole else None, kept=arrived)
+            await self._usage.adopt(reservation, size=size if whole else None, kept=arrived)
 
 
-class _Room:
-    def __init__(self, quota: Quota, claim: Claim) -> None:
-        self.claim = claim
+class _UploadQuota:
+    def __init__(self, quota: Quota, reservation: Reservation) -> None:
+        self.reservation = reservation
         self.renewed_at = asyncio.get_running_loop().time()
         self._quota = quota
         self._granted = -1
 
-    async def take(self, size: int) -> None:
+    async def reserve(self, size: int) -> None:
         if size > self._granted:
             await self._reserve(size, size if self._granted < 0 else size + _STEP)
 
     async def confirm(self, size: int) -> None:
-        # Nobody else has looked at it as long as it was renewed.
+        # No other replica has adopted it as long as it was renewed.
         if asyncio.get_running_loop().time() - self.renewed_at > LEASE_S - _RENEW_S:
             await self._reserve(size, size)
 
-    async def settle(self, size: int) -> None:
-        await self._quota.settle(self.claim, size)
+    async def commit(self, size: int) -> None:
+        await self._quota.commit(self.reservation, size)
 
     async def release(self, kept: int) -> None:
-        await self._quota.release(self.claim, kept if self.claim.sha256 is not None else 0)
+        await self._quota.release(self.reservation, kept if self.reservation.sha256 is not None else 0)
 
     async def _reserve(self, least: int, wanted: int) -> None:
         began = asyncio.get_running_loop().time()
-        self._granted = await self._quota.reserve(self.claim, least, wanted)
+        self._granted = await self._quota.reserve(self.reservation, least, wanted)
         self.renewed_at = began

@@ -28,7 +28,7 @@ from swath_session.workspace.bucket_uploads import BucketUploads
 from swath_session.workspace.folder_catalogue import FolderCatalogue
 from swath_session.workspace.folder_uploads import FolderUploads
 from swath_session.workspace.model import Catalogue, Entry, Upload, UploadHeader, Uploads, check_sha256
-from swath_session.workspace.quota import ENDLESS, Quota, Room
+from swath_session.workspace.quota import UNLIMITED, Quota, UploadQuota
 from swath_session.workspace.usage import Usage
 
 T = TypeVar("T")
@@ -61,13 +61,13 @@ class WorkspaceService:
         self._sweeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin to remove what is left of forgotten uploads."""
+        """Begin to remove what is left of abandoned uploads."""
         if self._quota is not None:
             self._quota.start()
         self._sweeper = asyncio.create_task(self._keep_sweeping())
 
     async def stop(self) -> None:
-        """Let go of the threads once their work is done."""
+        """End the threads once their work is done."""
         if self._sweeper is not None:
             self._sweeper.cancel()
             await asyncio.wait([self._sweeper])
@@ -85,31 +85,31 @@ class WorkspaceService:
         the header holds a sha256.
 
         Args:
-            header: What is said about the file.
+            header: What the client says about the file.
             chunks: Its bytes.
             owner: Identity that it counts for.
 
         Raises:
             As `Uploads.open`, and:
-            WorkspaceQuota: The owner has as many bytes as one may have; said before any is taken if the header holds
+            WorkspaceQuota: The owner has as many bytes as one may have; raised before any is taken if the header holds
                 a size.
             ContentMismatch: Size or sha256 is not that of the header.
             TimedOut: No chunk for `upload_idle_s`.
         """
         upload = await self._opened(partial(self._uploads.open, header), lambda upload: upload.abandon(keep=True))
-        room, arrived, finishing = ENDLESS, header.offset, None
+        quota, arrived, finishing = UNLIMITED, header.offset, None
         left: int | None = 0
         try:
             if self._quota is not None:
-                room = await self._quota.begin(owner, upload.path, header)
+                quota = await self._quota.begin(owner, upload.path, header)
             async with aclosing(self._grouped(chunks, header.path)) as groups:
                 async for group in groups:
                     size = arrived + sum(map(len, group))
-                    await room.take(size)
+                    await quota.reserve(size)
                     await self._run(upload.write, group)
                     arrived = size
-            # Once it has its place it counts, also for a call that is cancelled meanwhile.
-            finishing = asyncio.create_task(self._finish(upload, room, header, arrived))
+            # Once the file is in its place it counts, also where the call is cancelled meanwhile.
+            finishing = asyncio.create_task(self._finish(upload, quota, header, arrived))
             self._finishing.add(finishing)
             finishing.add_done_callback(self._finishing.discard)
             return await asyncio.shield(finishing)
@@ -119,16 +119,16 @@ class WorkspaceService:
         finally:
             await self._surely(partial(upload.abandon, keep=left is not None))
             if finishing is None:
-                await asyncio.shield(room.release(left or 0))
+                await asyncio.shield(quota.release(left or 0))
 
-    async def _finish(self, upload: Upload, room: Room, header: UploadHeader, size: int) -> Entry:
+    async def _finish(self, upload: Upload, quota: UploadQuota, header: UploadHeader, size: int) -> Entry:
         try:
-            await room.confirm(size)
+            await quota.confirm(size)
             entry = await self._run(upload.finish)
         except Exception as error:
-            await room.release(_left(error, header, size, whole=True) or 0)
+            await quota.release(_left(error, header, size, whole=True) or 0)
             raise
-        await room.settle(size)
+        await quota.commit(size)
         return entry
 
     async def resume(self, path: str, sha256: str) -> tuple[int, bool]:
@@ -192,21 +192,21 @@ class WorkspaceService:
         return await self._run(self._uploads.sweep, self._settings.upload_keep_s)
 
     async def _opened(self, work: Callable[[], T], release: Callable[[T], None]) -> T:
-        """Open something in a thread. A cancelled call does not stop the thread, so what it opens is let go of then."""
+        """Open something in a thread. A cancelled call does not stop the thread, so what it opens is released then."""
         opening = asyncio.get_running_loop().run_in_executor(self._threads, work)
 
-        def let_go(opened: asyncio.Future[T]) -> None:
+        def release_opened(opened: asyncio.Future[T]) -> None:
             if opened.exception() is None:
                 release(opened.result())
 
         try:
             return await asyncio.shield(opening)
         except asyncio.CancelledError:
-            opening.add_done_callback(let_go)
+            opening.add_done_callback(release_opened)
             raise
 
     async def _grouped(self, chunks: AsyncIterator[bytes], path: str) -> AsyncGenerator[list[bytes], None]:
-        """Gather small chunks: a thread is asked once a mebibyte."""
+        """Gather small chunks: a thread is used once per mebibyte."""
         group: list[bytes] = []
         gathered = 0
         while True:
@@ -229,7 +229,7 @@ class WorkspaceService:
         return await asyncio.get_running_loop().run_in_executor(self._threads, partial(work, *arguments, **options))
 
     async def _surely(self, work: Callable[[], None]) -> None:
-        """Run what must be done, also in a call that is cancelled before a thread has got to it."""
+        """Run what must be done, even if the call is cancelled before a thread has begun it."""
         await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._threads, work))
 
     async def _keep_sweeping(self) -> None:
@@ -237,7 +237,7 @@ class WorkspaceService:
             try:
                 await self.sweep()
             except Exception:
-                _log.exception("forgotten uploads could not be removed; trying again")
+                _log.exception("abandoned uploads could not be removed; trying again")
             await asyncio.sleep(_SWEEP_INTERVAL_S)
 
 
@@ -246,7 +246,7 @@ def _left(error: BaseException, header: UploadHeader, arrived: int, *, whole: bo
 
     Args:
         error: How it failed.
-        header: What was said about it.
+        header: What the client has said about it.
         arrived: Bytes that have arrived, those of earlier calls included.
         whole: Whether that is all that was sent.
     """
@@ -257,13 +257,13 @@ def _left(error: BaseException, header: UploadHeader, arrived: int, *, whole: bo
             # What came in earlier calls stays where nothing of this one was taken.
             return arrived if 0 < arrived == header.offset else None
         case ContentMismatch():
-            # The upload has seen to it: of a mismatch only too few bytes can be mended.
+            # The upload has dropped what it must: of a mismatch only too few bytes can be mended.
             return arrived if whole and arrived < (header.size or 0) else 0
     return arrived
 
 
 def open_files(workspace: Workspace, max_bytes: int) -> tuple[Catalogue, Uploads]:
-    """Return what looks after the files of a workspace, and after those that come.
+    """Return the catalogue of a workspace and its uploads.
 
     Args:
         workspace: The workspace.

@@ -1,8 +1,8 @@
-"""What identities hold in the workspace: whose upload each file is, and room that is reserved for uploads under way.
+"""What identities use of the workspace: whose upload each file is, and bytes reserved for uploads under way.
 
-Room is reserved before bytes are taken, where one replica writes at a time: uploads at several replicas do not exceed a
-quota together. A reservation outlives its upload until it is settled: by who took the upload, or, if that replica has
-died, by another one that looks at what has become of the file.
+Bytes are reserved before they are taken, where one replica writes at a time: uploads at several replicas do not exceed
+a quota together. A reservation outlives its upload until it is committed or released: by the replica that took the
+upload or, if that has died, by another one that looks at what has become of the file.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _h, _u = HOLDINGS.c, UPLOADS.c
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """An upload that room is reserved for.
+class Reservation:
+    """Bytes that are reserved for an upload.
 
     Attributes:
-        owner: Identity that it counts for.
-        path: File that it becomes, from the workspace's root.
-        sha256: Digest of the file if it can be gone on with.
+        owner: Identity that they count for.
+        path: File that the upload becomes, from the workspace's root.
+        sha256: Digest of the file, if the upload can be resumed.
         id: Its own.
     """
 
@@ -47,7 +47,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class FileUsage:
-    """A file that counts for an identity, as a row said once."""
+    """A file that counts for an identity, as its row was when it was read."""
 
     path: str
     bytes: int
@@ -59,7 +59,7 @@ class Usage:
 
     Args:
         engine: The session service's database.
-        limit: Bytes that an identity may hold.
+        limit: Bytes that an identity may use.
         keep_s: Seconds for which what has arrived of a cut upload is kept.
         clock: The present, Unix time in seconds, as an expression.
     """
@@ -77,41 +77,46 @@ class Usage:
         """Wait for writes under way."""
         await self._writer.close()
 
-    async def reserve(self, claim: Claim, least: int, wanted: int | None = None) -> int:
-        """Reserve room for the whole of an upload in place of what was reserved before; return the bytes reserved.
+    async def reserve(self, upload: Reservation, least: int, wanted: int | None = None) -> int:
+        """Reserve bytes for the whole of an upload in place of those reserved before; return how many.
 
-        What was kept of the same upload when it was cut is part of that room.
+        What was kept of the same upload when it was cut counts as part of it.
 
         Args:
-            claim: The upload.
+            upload: The upload.
             least: Bytes that are needed.
-            wanted: Bytes that are taken where there is room for them; `least` if not given.
+            wanted: Bytes to reserve where the quota allows; `least` if not given.
 
         Raises:
-            WorkspaceQuota: The owner holds too much; what was reserved before still is.
-            UploadActive: There will be room once the same upload, under way in another call, has ended.
+            WorkspaceQuota: The owner uses too much; what was reserved before still is.
+            UploadActive: The quota will do once the same upload, under way in another call, has ended.
         """
 
         def work(connection: Connection) -> tuple[int, int | None, bool]:
-            present, same = self._present(connection, claim)
-            room = self._limit - present
-            if least > room:
-                return present, None, least <= room + same
-            granted = max(least, min(wanted or least, room))
-            again = (_u.owner == claim.owner) & (_u.path == claim.path) & (_u.sha256 == claim.sha256) & _u.kept
-            connection.execute(delete(UPLOADS).where(or_(_u.id == claim.id, again)))
-            values = {"id": claim.id, "owner": claim.owner, "path": claim.path, "sha256": claim.sha256}
+            present, same = self._present(connection, upload)
+            left = self._limit - present
+            if least > left:
+                return present, None, least <= left + same
+            granted = max(least, min(wanted or least, left))
+            again = (_u.owner == upload.owner) & (_u.path == upload.path) & (_u.sha256 == upload.sha256) & _u.kept
+            connection.execute(delete(UPLOADS).where(or_(_u.id == upload.id, again)))
+            values = {
+                "id": upload.id,
+                "owner": upload.owner,
+                "path": upload.path,
+                "sha256": upload.sha256,
+            }
             fresh = self._clock + LEASE_S
             connection.execute(insert(UPLOADS).values(**values, bytes=granted, kept=False, until=fresh))
             return present, granted, False
 
         present, granted, twice = await self._writer.write(work)
         if twice:
-            raise UploadActive(f"the same content is being put to {claim.path!r} by another call", retry_after=1.0)
+            raise UploadActive(f"the same content is being put to {upload.path!r} by another call", retry_after=1.0)
         if granted is None:
             raise exceeded(
                 WorkspaceQuota,
-                claim.owner,
+                upload.owner,
                 "bytes in the workspace, uploads under way included",
                 present=present,
                 limit=self._limit,
@@ -120,83 +125,83 @@ class Usage:
             )
         return granted
 
-    async def renew(self, claim_ids: Collection[str]) -> set[str]:
-        """Say that uploads are still under way here, and return those whose room is still reserved."""
-        fresh = update(UPLOADS).where(_u.id.in_(claim_ids), ~_u.kept).values(until=self._clock + LEASE_S)
+    async def renew(self, reservation_ids: Collection[str]) -> set[str]:
+        """Renew the leases of uploads under way here; return the ids of those that are still reserved."""
+        fresh = update(UPLOADS).where(_u.id.in_(reservation_ids), ~_u.kept).values(until=self._clock + LEASE_S)
         return await self._writer.write(lambda connection: set(connection.execute(fresh.returning(_u.id)).scalars()))
 
-    async def settle(self, claim: Claim, size: int) -> None:
-        """Write down that the file is there, in place of what was at its path before."""
-        await self._writer.write(lambda connection: _settle(connection, claim, size))
+    async def commit(self, upload: Reservation, size: int) -> None:
+        """Count the file, which is there, in place of the reservation and of what was at its path before."""
+        await self._writer.write(lambda connection: _commit(connection, upload, size))
 
-    async def release(self, claim: Claim, kept: int = 0) -> None:
-        """Give reserved room back but for what is kept of the upload, bytes."""
-        await self._writer.write(lambda connection: self._release(connection, claim, kept))
+    async def release(self, upload: Reservation, kept: int = 0) -> None:
+        """Release a reservation but for what is kept of the upload, bytes."""
+        await self._writer.write(lambda connection: self._release(connection, upload, kept))
 
     # Where a replica died
 
-    async def lapsed(self, most: int = 100) -> list[tuple[Claim, int]]:
-        """Return uploads that nobody takes any more, and the bytes that are reserved for each."""
+    async def lapsed(self, most: int = 100) -> list[tuple[Reservation, int]]:
+        """Return reservations whose lease has lapsed, and the bytes of each."""
         columns = (_u.owner, _u.path, _u.sha256, _u.id, _u.bytes)
         query = select(*columns).where(~_u.kept, _u.until < self._clock).limit(most)
         rows = await run(self._engine, lambda connection: connection.execute(query).all())
-        return [(Claim(*row[:-1]), row.bytes) for row in rows]
+        return [(Reservation(*row[:-1]), row.bytes) for row in rows]
 
-    async def adopt(self, claim: Claim, *, size: int | None, kept: int) -> None:
-        """Settle or release an upload whose replica has died; nothing happens if somebody else has done so.
+    async def adopt(self, upload: Reservation, *, size: int | None, kept: int) -> None:
+        """Commit or release the reservation of a replica that has died; nothing happens if another one has done so.
 
         Args:
-            claim: The upload.
+            upload: The upload.
             size: Bytes of its file, if that is there.
             kept: Bytes that are kept of it, if it is not.
         """
-        still = select(_u.id).where(_u.id == claim.id, ~_u.kept, _u.until < self._clock)
+        still = select(_u.id).where(_u.id == upload.id, ~_u.kept, _u.until < self._clock)
 
         def work(connection: Connection) -> None:
             if connection.execute(still).first() is None:
                 return
-            others = select(_h.path).where(_h.path == claim.path, _h.owner != claim.owner)
+            others = select(_h.path).where(_h.path == upload.path, _h.owner != upload.owner)
             if size is not None and connection.execute(others).first() is None:
-                _settle(connection, claim, size)
+                _commit(connection, upload, size)
             else:
-                self._release(connection, claim, kept)
+                self._release(connection, upload, kept)
 
         await self._writer.write(work)
 
     async def forget_kept(self) -> None:
-        """Forget what was kept of cut uploads for as long as it is kept."""
+        """Remove rows of cut uploads whose parts are kept no longer."""
         gone = delete(UPLOADS).where(_u.kept, _u.until < self._clock)
         await self._writer.write(lambda connection: connection.execute(gone))
 
     # Files that went, or came by other ways
 
     async def of(self, owner: str, after: str = "") -> list[FileUsage]:
-        """Return files of an identity, some at a time, in an order of the database's own.
+        """Return files of an identity, a page at a time, in the database's own order.
 
         Args:
             owner: The identity.
-            after: Path of the last one of the page before; empty to begin.
+            after: Path of the last file of the page before; empty to begin.
         """
         query = select(_h.path, _h.bytes, _h.stamp).where(_h.owner == owner, _h.path > after)
         query = query.order_by(_h.path).limit(_AT_ONCE)
         return await self._usage(query)
 
     async def below(self, path: str) -> list[FileUsage]:
-        """Return the file of a path, and those below it if it is a folder, whoever's they are."""
+        """Return the file of a path, and those below it if it is a folder, of all identities."""
         inside = f"{path}/"
         # By its first letters: LIKE of SQLite takes capitals for small letters.
         within = func.substr(_h.path, 1, len(inside)) == inside
         return await self._usage(select(_h.path, _h.bytes, _h.stamp).where(or_(_h.path == path, within)))
 
     async def correct(self, sizes: Mapping[FileUsage, int | None]) -> None:
-        """Write down what files have become, bytes, None for those that are gone; rows of later uploads stay."""
-        wrong = [(held, size) for held, size in sizes.items() if size != held.bytes]
+        """Write the sizes that files have now, None for those that are gone; rows of later uploads stay."""
+        wrong = [(file, size) for file, size in sizes.items() if size != file.bytes]
         for at in range(0, len(wrong), _AT_ONCE):
             part = wrong[at : at + _AT_ONCE]
 
             def work(connection: Connection, part: list[tuple[FileUsage, int | None]] = part) -> None:
-                for held, size in part:
-                    as_seen = (_h.path == held.path) & (_h.stamp == held.stamp)
+                for file, size in part:
+                    as_seen = (_h.path == file.path) & (_h.stamp == file.stamp)
                     if size is None:
                         connection.execute(delete(HOLDINGS).where(as_seen))
                     else:
@@ -208,43 +213,45 @@ class Usage:
         rows = await run(self._engine, lambda connection: connection.execute(query).all())
         return [FileUsage(*row) for row in rows]
 
-    def _present(self, connection: Connection, claim: Claim) -> tuple[int, int]:
-        """Return the bytes that an identity holds beside an upload, and how many of them the same upload has reserved
-        in other calls."""
-        mine = select(func.coalesce(func.sum(_h.bytes), 0)).where(_h.owner == claim.owner, _h.path != claim.path)
+    def _present(self, connection: Connection, upload: Reservation) -> tuple[int, int]:
+        """Return the bytes that an identity uses beside an upload, and how many of them the same upload has reserved in
+        other calls."""
+        mine = select(func.coalesce(func.sum(_h.bytes), 0)).where(_h.owner == upload.owner, _h.path != upload.path)
         present = int(connection.execute(mine).scalar_one())
-        query = select(UPLOADS).where(_u.owner == claim.owner, _u.id != claim.id, or_(~_u.kept, _u.until > self._clock))
+        query = select(UPLOADS).where(
+            _u.owner == upload.owner, _u.id != upload.id, or_(~_u.kept, _u.until > self._clock)
+        )
         others = connection.execute(query).mappings().all()
-        present += sum(row["bytes"] for row in others if row["kept"] and not _is_same(row, claim))
+        present += sum(row["bytes"] for row in others if row["kept"] and not _is_same(row, upload))
         coming: Counter[str] = Counter()
         for row in others:
             if not row["kept"]:
                 coming[row["path"]] += row["bytes"]
-        same = sum(row["bytes"] for row in others if not row["kept"] and _is_same(row, claim))
-        present += coming.pop(claim.path, 0)
-        held = select(_h.path, _h.bytes).where(_h.owner == claim.owner, _h.path.in_(list(coming)))
-        for path, size in connection.execute(held).all():
+        same = sum(row["bytes"] for row in others if not row["kept"] and _is_same(row, upload))
+        present += coming.pop(upload.path, 0)
+        replaced = select(_h.path, _h.bytes).where(_h.owner == upload.owner, _h.path.in_(list(coming)))
+        for path, size in connection.execute(replaced).all():
             coming[path] = max(0, coming[path] - size)
         return present + coming.total(), same
 
-    def _release(self, connection: Connection, claim: Claim, kept: int) -> None:
+    def _release(self, connection: Connection, upload: Reservation, kept: int) -> None:
         if not kept:
-            connection.execute(delete(UPLOADS).where(_u.id == claim.id))
+            connection.execute(delete(UPLOADS).where(_u.id == upload.id))
             return
         values = {"bytes": kept, "kept": True, "until": self._clock + self._keep_s}
-        connection.execute(update(UPLOADS).where(_u.id == claim.id).values(**values))
+        connection.execute(update(UPLOADS).where(_u.id == upload.id).values(**values))
 
 
 def open_usage(engine: AsyncEngine, settings: SessionSettings) -> Usage | None:
-    """Return the rows of what identities hold in the workspace, None where they may hold any amount."""
+    """Return the rows of what identities use of the workspace, None where they may use any amount."""
     return Usage(engine, settings.quota_bytes, settings.upload_keep_s) if settings.quota_bytes else None
 
 
-def _is_same(row: RowMapping, claim: Claim) -> bool:
-    return claim.sha256 is not None and (row["path"], row["sha256"]) == (claim.path, claim.sha256)
+def _is_same(row: RowMapping, upload: Reservation) -> bool:
+    return upload.sha256 is not None and (row["path"], row["sha256"]) == (upload.path, upload.sha256)
 
 
-def _settle(connection: Connection, claim: Claim, size: int) -> None:
-    connection.execute(delete(UPLOADS).where(_u.id == claim.id))
-    connection.execute(delete(HOLDINGS).where(_h.path == claim.path))
-    connection.execute(insert(HOLDINGS).values(path=claim.path, owner=claim.owner, bytes=size, stamp=claim.id))
+def _commit(connection: Connection, upload: Reservation, size: int) -> None:
+    connection.execute(delete(UPLOADS).where(_u.id == upload.id))
+    connection.execute(delete(HOLDINGS).where(_h.path == upload.path))
+    connection.execute(insert(HOLDINGS).values(path=upload.path, owner=upload.owner, bytes=size, stamp=upload.id))

@@ -1,4 +1,4 @@
-"""What a process of a worker trains with: storage, the workspace, and what the run's documents make of them."""
+"""What a process of a worker trains with: storage, the workspace, and what the run's documents name in them."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from types import TracebackType
 
 import structlog
 
-from swath.documents import TrainRunDocument, parse, stored_pipeline
+from swath.documents import TrainRunDocument, parse
 from swath.engine import data
-from swath.engine.graph import weights
 from swath.engine.plugins.loading import Plugins
-from swath.engine.plugins.pipelines import build_pipeline
+from swath.engine.stored import open_pipeline
 from swath.engine.training import Checkpointer, Control, Event, Group, Outcome, PeerLost, RunSpec, Trainer, run
 from swath.errors import ArtifactCorrupt, ArtifactMissing, SwathError, Unavailable
+from swath.retry import retry_while_unavailable
 from swath.storage.artifacts.store import CHECKPOINTS
 from swath.storage.opening import artifacts_from_spec, workspace_from_spec
-from swath.storage.retry import patiently
 from swath_training.runs.items import Failure, Welcome
 
 _log = structlog.get_logger("swath.worker")
@@ -28,7 +27,7 @@ class WorkerContext:
     """Storage of an attempt, as each of its processes opens it.
 
     Args:
-        welcome: What the service has said of the attempt.
+        welcome: The service's Welcome to the attempt.
 
     Attributes:
         artifacts: Pipelines and weights.
@@ -64,21 +63,19 @@ class WorkerContext:
         """Do this process's part of the attempt; arguments are those of the engine's `run`."""
         welcome = self._welcome
         document: TrainRunDocument = parse("trainrun", welcome.trainrun)
-        pipeline = build_pipeline(stored_pipeline(self._get(welcome.pipeline_digest)))
-        if welcome.weights_digest is not None:
-            state, _ = weights.load(self._get(welcome.weights_digest))
-            pipeline.load_state(state, strict=True)
+        weights = self._get(welcome.weights_digest) if welcome.weights_digest is not None else None
+        pipeline = open_pipeline(self._get(welcome.pipeline_digest), weights)
         spec = RunSpec(
             Trainer[welcome.trainer.name],
             document,
             document.training,
             has_weights=welcome.weights_digest is not None,
-            resolve=lambda path: patiently(partial(self.outputs.resolve, path)),
+            resolve=lambda path: retry_while_unavailable(partial(self.outputs.resolve, path)),
         )
         read = self.workspace.reader()
         module = data.build(
             document.data,
-            lambda path: patiently(partial(read, path)),
+            lambda path: retry_while_unavailable(partial(read, path)),
             seed=spec.seed,
             plugins=Plugins(pipeline.sources),
         )
@@ -88,23 +85,23 @@ class WorkerContext:
     def _snapshot(self, digest: str | None) -> bytes | None:
         """Return what the run goes on from, None if it begins.
 
-        One that is gone (of a database that was restored, say) costs time and nothing else: events that the log holds
-        already are passed over.
+        One that is gone (with a database that was restored, for example) costs time and nothing else: events that the
+        log holds already are passed over.
         """
         if digest is None:
             return None
         try:
-            return patiently(partial(self.checkpoints.get_sync, digest))
+            return retry_while_unavailable(partial(self.checkpoints.get_sync, digest))
         except (ArtifactMissing, ArtifactCorrupt) as error:
             _log.warning("the run begins anew, without its checkpoint", error=error.message)
             return None
 
     def _get(self, digest: str) -> bytes:
-        return patiently(partial(self.artifacts.get_sync, digest))
+        return retry_while_unavailable(partial(self.artifacts.get_sync, digest))
 
 
 def failure_of(error: Exception, run_id: str, attempt: int) -> Failure:
-    """Return as the run's end what the training of an attempt ran into, and log it.
+    """Return an error of the training of an attempt as the run's end, and log it.
 
     Raises:
         Unavailable, PeerLost: These are not the run's end: another attempt goes on from the last checkpoint.
@@ -112,11 +109,11 @@ def failure_of(error: Exception, run_id: str, attempt: int) -> Failure:
     if isinstance(error, Unavailable | PeerLost):
         raise error
     if isinstance(error, SwathError):
-        # Where it was raised is in the run's own log, for those who ask.
+        # Where it was raised is in the run's own log.
         traceback.print_exception(error)
         _log.warning("training failed", code=error.code, reason=error.reason, error=error.message)
         return Failure(error.code, error.reason, error.message, error.metadata)
     _log.error("training failed", exc_info=error)
-    # What it says is for those who read the log: nobody knows what is in it.
+    # Its text goes to the log alone: it may contain anything.
     text = f"Training failed: {type(error).__name__}; the log of run {run_id} has its cause (swath logs {run_id})"
     return Failure("INTERNAL", "TRAINING_FAILED", text, {"run": run_id, "attempt": str(attempt)})

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from swath.client.data.packages import optional_module
 from swath.client.data.pictures import as_map, stretched
 from swath.client.errors import SceneError
 
@@ -26,10 +27,10 @@ def write_results(path: str | Path, outputs: Mapping[str, NDArray[Any]]) -> list
 
     Raises:
         SceneError: An unknown suffix, no output that is an image, or a folder that cannot be written.
+        MissingPackageError: A ``.png`` without matplotlib.
     """
     path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise SceneError(f"cannot write {path}: expected a name that ends in {', '.join(SUFFIXES)}")
+    check_writable(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix.lower() == ".npz":
@@ -38,6 +39,24 @@ def write_results(path: str | Path, outputs: Mapping[str, NDArray[Any]]) -> list
         return _write_images(path, outputs)
     except OSError as error:
         raise SceneError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def check_writable(path: str | Path) -> None:
+    """Refuse a file that `write_results` could not write, before there is anything to write.
+
+    Raises:
+        SceneError: An unknown suffix.
+        MissingPackageError: A ``.png`` without matplotlib.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise SceneError(f"cannot write {path}: expected a name that ends in {', '.join(SUFFIXES)}")
+    if path.suffix.lower() == ".png":
+        _png(path)
+
+
+def _png(path: Path) -> Any:
+    return optional_module("matplotlib.image", extra="plots", purpose=f"writing {path.name}")
 
 
 def _write_images(path: Path, outputs: Mapping[str, NDArray[Any]]) -> list[Path]:
@@ -64,8 +83,7 @@ def _image(array: NDArray[Any]) -> NDArray[Any] | None:
 
 
 def _write_png(path: Path, image: NDArray[Any]) -> None:
-    from matplotlib import image as png
-
+    png = _png(path)
     if image.shape[-1] == 3:
         png.imsave(path, np.clip(np.asarray(image, dtype=np.float32), 0, 1))
         return

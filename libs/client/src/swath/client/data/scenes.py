@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from swath.client.data.packages import optional_module
 from swath.client.errors import MissingPackageError, SceneError
 
 PROCESSING_MODES = ("Raw", "Reflectance", "DarkSubtract", "SpectralRadiance")
@@ -92,10 +93,9 @@ def _read_npz(path: Path) -> Iterator[Scene]:
 
 
 def _read_mat(path: Path) -> Iterator[Scene]:
-    import scipy.io
-
+    matlab = optional_module("scipy.io", extra="files", purpose=f"reading {path.name}")
     try:
-        loaded = scipy.io.loadmat(path)
+        loaded = matlab.loadmat(path)
     except NotImplementedError:
         raise SceneError(f"{path} is a MATLAB 7.3 file; save it with -v7 in MATLAB, or convert it to npz") from None
     except (ValueError, OSError, TypeError) as error:
@@ -129,7 +129,7 @@ def _read_tiff(path: Path) -> Iterator[Scene]:
     if cube.ndim == 2:
         raise SceneError(f"{path} holds one band [{cube.shape[0]}, {cube.shape[1]}], expected a cube [H, W, C]")
     if cube.ndim == 3 and axes.endswith("YX"):
-        # One page a band: bands come first in the file and last in a cube.
+        # One page per band: bands come first in the file and last in a cube.
         cube = np.moveaxis(cube, 0, -1)
     yield from _frames(cube, None, None, path.stem)
 

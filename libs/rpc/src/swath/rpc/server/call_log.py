@@ -1,4 +1,4 @@
-"""What a call leaves in the log: its context, a line while it is slow, and an audit line where it changes something."""
+"""Log lines of a call: a warning while it is slow, and an audit line where it changes something."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import structlog
 from opentelemetry import trace
 
 from swath.api import MUTATING
+from swath.rpc.caller import caller
 from swath.rpc.server.handlers import status_of
-from swath.runtime.auth.identity import caller
 
 _log = structlog.get_logger("swath.calls")
 _audit = structlog.get_logger("swath.audit")
@@ -25,7 +25,7 @@ class CallLog:
     Args:
         method: Full path.
         context: The call's.
-        slow_s: Seconds after which it is slow; None for one whose length is its client's affair.
+        slow_s: Seconds after which it is slow; None for a call whose length its client decides.
     """
 
     def __init__(self, method: str, context: grpc.aio.ServicerContext, slow_s: float | None) -> None:
@@ -38,7 +38,7 @@ class CallLog:
         self._timer: asyncio.TimerHandle | None = None
 
     def about(self, message: Any) -> None:
-        """Take note of the session that a request is about, or an answer has made; log lines carry it from now on."""
+        """Note the session that a request names or a response has created; log lines carry it from now on."""
         session = getattr(message, "session_id", "")
         if isinstance(session, str) and session:
             self._session = session[:64]
@@ -48,7 +48,7 @@ class CallLog:
     def __enter__(self) -> Self:
         self._started = time.monotonic()
         if self._slow_s is not None:
-            # While it goes on: one that hangs would never say so at its end.
+            # While it goes on: a call that hangs has no end at which to log it.
             self._timer = asyncio.get_running_loop().call_later(self._slow_s, self._is_slow, "call is slow")
         return self
 

@@ -1,8 +1,8 @@
 """Health by the standard protocol, honest about every name.
 
-Services say whether they are ready; the names that clients ask for follow from the method -> service table:
-`swath.<service>` is one service, a gRPC service's name is all services that own part of it, the empty name is session
-and config, without which no client can begin. Watch follows changes; unknown names are NOT_FOUND.
+Services set whether they are ready; the names that clients ask for follow from the registry: `swath.<service>` is one
+service, a gRPC service's name is all services that own part of it, the empty name is session and config, without which
+no client can begin. Watch follows changes; unknown names are NOT_FOUND.
 """
 
 from __future__ import annotations
@@ -15,28 +15,29 @@ import grpc
 from grpc_health.v1 import health_pb2
 from grpc_health.v1._async import HealthServicer
 
-from swath.api import PUBLIC, services
+from swath.api import REGISTRY, Registry
 
-_ESSENTIAL = ("session", "config")
 _STATUS = health_pb2.HealthCheckResponse
 
 
 class HealthBoard:
-    """Which services are ready, and the health servicer that tells.
+    """Which services are ready, and the health servicer that publishes it.
 
-    A replica that drains says so of itself. What it tells of a suite stays true meanwhile: other replicas go on, and a
-    client that follows the suite through a gateway must not take the end of one replica for the end of all.
+    A replica that drains turns its own names to NOT_SERVING, and no others: the suite's other replicas go on, and a
+    client that watches the suite through a gateway must not take the end of one replica for the end of all.
 
     Args:
         parts: Names of the Swath services in this process, such as "session".
         others: Names of the suite's services that are elsewhere.
+        registry: Which services own which gRPC services.
 
     Attributes:
         servicer: Answers Check and Watch.
     """
 
-    def __init__(self, parts: Iterable[str], others: Iterable[str] = ()) -> None:
+    def __init__(self, parts: Iterable[str], others: Iterable[str] = (), *, registry: Registry = REGISTRY) -> None:
         own = tuple(parts)
+        self._registry = registry
         self._own = frozenset(own)
         self._ready = dict.fromkeys((*own, *others), False)
         self._draining = False
@@ -45,11 +46,12 @@ class HealthBoard:
     @property
     def names(self) -> dict[str, tuple[str, ...]]:
         """Every name that health answers to, and the parts that must be ready for it to be SERVING."""
-        names: dict[str, tuple[str, ...]] = {f"swath.{part}": (part,) for part in self._ready}
-        for service in PUBLIC:
-            if here := tuple(part for part in services(service) if part in self._ready):
+        registry = self._registry
+        names: dict[str, tuple[str, ...]] = {registry.service(part).health_name: (part,) for part in self._ready}
+        for service in registry.public:
+            if here := tuple(part for part in registry.owners(service) if part in self._ready):
                 names[service] = here
-        names[""] = tuple(part for part in _ESSENTIAL if part in self._ready) or tuple(self._ready)
+        names[""] = tuple(part for part in registry.essential if part in self._ready) or tuple(self._ready)
         return names
 
     async def publish(self) -> None:
@@ -60,7 +62,7 @@ class HealthBoard:
             await self.servicer.set(name, _STATUS.SERVING if serving else _STATUS.NOT_SERVING)
 
     async def set_ready(self, part: str, ready: bool = True) -> None:
-        """Say whether a part can do its work."""
+        """Set whether a part can do its work."""
         self._ready[part] = ready
         await self.publish()
 
@@ -69,8 +71,8 @@ class HealthBoard:
         self._draining = True
         await self.publish()
 
-    def send_watchers_away(self) -> None:
-        """End the streams of those who watch a suite: another replica goes on telling them."""
+    def end_suite_watches(self) -> None:
+        """End the streams of clients that watch names of the suite: they go on watching at another replica."""
         self.servicer.end_watches({name for name, parts in self.names.items() if not self._own.issuperset(parts)})
 
 

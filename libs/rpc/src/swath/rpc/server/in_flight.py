@@ -1,4 +1,4 @@
-"""Counts the calls in flight, and refuses new ones once a server goes away."""
+"""Counts the calls in flight, and refuses new ones once a server drains."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from swath.errors import Unavailable
 
 _OUTSIDE = "/grpc."
-"""Health and reflection answer to the end, and their streams hold nothing up."""
+"""Health and reflection answer to the end, and a drain does not wait for their streams."""
 
 
 class InFlight:
-    """What every call passes.
+    """Counts calls, and refuses them once it is closed.
 
-    gRPC itself, when it stops, cancels calls that have arrived but are not taken up yet, and a client does not retry a
-    call that was cancelled. So a server closes its gate first: what still arrives is told to call again.
+    gRPC itself, when it stops, cancels calls that have arrived but have not begun, and a client does not retry a call
+    that was cancelled. So a server is closed here first: calls that still arrive get UNAVAILABLE, which is retried.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class InFlight:
         """Count a call for as long as it lasts.
 
         Raises:
-            Unavailable: The gate is closed.
+            Unavailable: It is closed.
         """
         if method.startswith(_OUTSIDE):
             yield

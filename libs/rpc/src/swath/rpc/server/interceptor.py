@@ -1,4 +1,4 @@
-"""What happens around every call: errors become statuses, and calls leave what is to be known of them in the log."""
+"""What happens around every call: errors become statuses, and log lines are written."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from swath.errors import InvalidInput, SwathError
 from swath.rpc.server.call_log import CallLog
 from swath.rpc.server.handlers import MAKERS, Continuation, answers_of, behaviour, shape
 from swath.rpc.server.in_flight import InFlight
-from swath.rpc.status import code_of, details_of, short
-
-DETAILS_KEY = "grpc-status-details-bin"
+from swath.rpc.status import DETAILS_KEY, code_of, details_of, short
 
 _log = structlog.get_logger("swath.calls")
 
@@ -26,11 +24,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     """Maps errors to statuses in one place, and logs calls that fail or take long.
 
     A SwathError becomes its own code with google.rpc details. Any other exception becomes INTERNAL with an id; its text
-    stays in the log, where the same id finds it.
+    stays in the log, under the same id.
 
     Args:
         slow_s: Seconds after which a unary call is logged as slow.
-        in_flight: What calls pass; one that is always open if not given.
+        in_flight: Counts the calls; one that is never closed if not given.
     """
 
     def __init__(self, slow_s: float = 2.0, in_flight: InFlight | None = None) -> None:
@@ -45,9 +43,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             return None
         method = handler_call_details.method
         requests_stream, answers_stream = shape(handler)
-        # Requests are parsed inside of the wrapped calls: what gRPC says to bytes that are no message is UNKNOWN.
+        # Requests are parsed inside of the wrapped calls: gRPC answers UNKNOWN to bytes that are no message.
         parse = _parser(handler.request_deserializer, many=requests_stream)
-        # How long an upload or a stream takes is the client's affair; a unary call that takes long is ours.
+        # How long an upload or a stream takes is up to the client; a unary call that takes long is up to the server.
         slow_s = None if requests_stream or answers_stream else self._slow_s
         inner = behaviour(handler)
 

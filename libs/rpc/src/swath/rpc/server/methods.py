@@ -2,7 +2,7 @@
 
 Every Swath service registers its own methods of cuvis_ai.v1.CuvisAIService under that very name. The generated
 `add_..._to_server` functions register all methods of a service at once, and the last caller would win; here the
-method -> service table says which ones belong to whom.
+registry says which ones belong to whom.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TypeVar
 import grpc
 from google.protobuf import descriptor_pool, message_factory
 
-from swath.api import ROUTES, owner
+from swath.api import REGISTRY, Registry
 from swath.errors import Unsupported
 from swath.rpc.server.handlers import MAKERS
 
@@ -22,30 +22,30 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 _CODEC = "_swath_codec"
 
 
-def slice_handler(service: str, part: str, servicer: Any) -> grpc.GenericRpcHandler:
+def slice_handler(service: str, part: str, servicer: Any, *, registry: Registry = REGISTRY) -> grpc.GenericRpcHandler:
     """Return the handler of the methods of a gRPC service that a Swath service owns.
 
     Args:
         service: Full name of the gRPC service, such as "cuvis_ai.v1.CuvisAIService". Its proto must be imported.
         part: Name of the Swath service, such as "training".
         servicer: Has an async method of each owned method's name.
+        registry: Which methods it owns.
 
     Raises:
-        AttributeError: The servicer lacks a method that the table gives to its service.
+        AttributeError: The servicer lacks a method that the registry gives to its service.
+        LookupError: The registry has no such service.
     """
-    owned = [
-        path.rsplit("/", 1)[1] for path, name in ROUTES.items() if name == part and path.startswith(f"/{service}/")
-    ]
+    owned = registry.service(part).methods(service)
     return grpc.method_handlers_generic_handler(service, _handlers(service, owned, servicer))
 
 
 def whole_handler(service: str, servicer: Any) -> grpc.GenericRpcHandler:
     """Return the handler of all methods of a gRPC service that is private to one Swath service."""
-    names = [method.name for method in descriptor_pool.Default().FindServiceByName(service).methods]
+    names = tuple(method.name for method in descriptor_pool.Default().FindServiceByName(service).methods)
     return grpc.method_handlers_generic_handler(service, _handlers(service, names, servicer))
 
 
-def _handlers(service: str, names: list[str], servicer: Any) -> dict[str, grpc.RpcMethodHandler]:
+def _handlers(service: str, names: tuple[str, ...], servicer: Any) -> dict[str, grpc.RpcMethodHandler]:
     methods = descriptor_pool.Default().FindServiceByName(service).methods_by_name
     handlers = {}
     for name in names:
@@ -74,15 +74,22 @@ def in_bytes(read: Callable[[bytes], Any]) -> Callable[[Method], Method]:
 
 
 class FallbackHandler(grpc.GenericRpcHandler):
-    """Answers what no slice does: UNIMPLEMENTED, with the name of the service that owns the method. Registered last."""
+    """Answers what no slice does: UNIMPLEMENTED, with the name of the service that owns the method. Registered last.
+
+    Args:
+        registry: Which service owns which method.
+    """
+
+    def __init__(self, registry: Registry = REGISTRY) -> None:
+        self._registry = registry
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
-        return grpc.stream_stream_rpc_method_handler(_refusal(handler_call_details.method))
+        method = handler_call_details.method
+        return grpc.stream_stream_rpc_method_handler(_refusal(method, self._registry.owner(method)))
 
 
-def _refusal(method: str) -> Any:
+def _refusal(method: str, part: str | None) -> Any:
     async def refuse(requests: Any, context: grpc.aio.ServicerContext) -> NoReturn:
-        part = owner(method)
         if part is None:
             raise Unsupported(f"there is no method {method} in this suite", metadata={"method": method})
         raise Unsupported(

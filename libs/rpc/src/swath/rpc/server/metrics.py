@@ -1,4 +1,4 @@
-"""Prometheus metrics of a process: its calls under the usual names, and what its services tell of themselves."""
+"""Prometheus metrics of a process: its calls under the usual names, and the figures of its services."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _STANDARD = frozenset(
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
 Readings = Callable[[], float | Mapping[str, float]]
-"""Gives a figure, or figures by the value of a label. Called in another thread at each scrape: reads, never waits."""
+"""Returns a figure, or figures by the values of a label. Called in another thread at each scrape: must not wait."""
 
 
 class Metrics:
-    """What a process tells Prometheus."""
+    """The metrics of a process."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
@@ -46,18 +46,18 @@ class Metrics:
         self._thread: Thread | None = None
 
     def gauge(self, name: str, text: str, read: Readings, *, label: str | None = None) -> None:
-        """Tell a figure that goes up and down.
+        """Publish a figure that goes up and down.
 
         Args:
             name: Begins with `swath_` and ends with its unit.
             text: What it is.
-            read: Gives it.
-            label: Name of the label, where `read` gives figures by its values.
+            read: Returns it.
+            label: Name of the label, where `read` returns figures by its values.
         """
         self.registry.register(_Reader(GaugeMetricFamily, name, text, read, label))
 
     def counter(self, name: str, text: str, read: Readings, *, label: str | None = None) -> None:
-        """Tell a figure that only grows; arguments as for `gauge`, the name without `_total`."""
+        """Publish a figure that only grows; arguments as for `gauge`, the name without `_total`."""
         self.registry.register(_Reader(CounterMetricFamily, name, text, read, label))
 
     def interceptor(self, handlers: Sequence[grpc.GenericRpcHandler]) -> grpc.aio.ServerInterceptor:
@@ -109,7 +109,7 @@ class MetricsInterceptor(grpc.aio.ServerInterceptor):
 
     Args:
         calls: Where it is counted.
-        handlers: Whose methods count by name; all others count as one, since clients may call anything.
+        handlers: Their methods are counted by name; all others as one, since clients may call anything.
     """
 
     def __init__(self, calls: CallMetrics, handlers: Sequence[grpc.GenericRpcHandler]) -> None:

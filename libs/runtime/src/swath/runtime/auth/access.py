@@ -1,4 +1,4 @@
-"""Who may call what, asked before anything of a call is read."""
+"""Who may call what, checked before anything of a call is read."""
 
 from __future__ import annotations
 
@@ -7,24 +7,26 @@ from typing import Any
 
 import grpc
 
-from swath.api import ROUTES
+from swath.api import REGISTRY, Registry
+from swath.rpc.caller import set_caller
 from swath.rpc.server.handlers import Continuation, answers_of, behaviour, shape, with_behaviour
 from swath.rpc.server.interceptor import end_call
 from swath.runtime.auth.authentication import Authenticator
 from swath.runtime.auth.authorization import require_granted
-from swath.runtime.auth.identity import peer_uri, set_caller
+from swath.runtime.auth.identity import peer_uri
 
 
 class AccessInterceptor(grpc.aio.ServerInterceptor):
-    """Lets pass who may, and says who calls.
+    """Refuses calls that are not permitted, and sets who calls for the others.
 
     Guards the methods of the given handlers: health, reflection and the refusal of unknown methods are for everybody.
 
     Args:
         handlers: What is guarded.
-        authenticator: Tells who calls public methods; None asks nobody.
-        table: Whether the table of services holds: for every method, or behind no gateway for private ones.
+        authenticator: Identifies who calls public methods; None identifies nobody.
+        table: Whether the registry's grants hold: for every method, or behind no gateway for private ones.
         behind_gateway: Whether public methods are for the gateway alone to call.
+        registry: Which methods are public, and who may call what.
     """
 
     def __init__(
@@ -34,7 +36,9 @@ class AccessInterceptor(grpc.aio.ServerInterceptor):
         *,
         table: bool,
         behind_gateway: bool,
+        registry: Registry = REGISTRY,
     ) -> None:
+        self._registry = registry
         self._handlers = handlers
         self._authenticator = authenticator
         self._table = table
@@ -50,9 +54,9 @@ class AccessInterceptor(grpc.aio.ServerInterceptor):
 
     async def _admit(self, method: str, context: grpc.aio.ServicerContext) -> None:
         peer = peer_uri(context.auth_context())
-        public = method in ROUTES
+        public = method in self._registry.routes
         if self._table and (self._behind_gateway or not public):
-            require_granted(method, peer)
+            require_granted(method, peer, self._registry)
         if self._authenticator is not None and public:
             set_caller(await self._authenticator.identify(context.invocation_metadata() or (), peer))
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import structlog
 
+from swath.api import GATEWAY, USER
 from swath.errors import Unauthenticated
-from swath.runtime.auth.identity import GATEWAY, USER, Caller, service_of, user_of
+from swath.rpc.caller import Caller
+from swath.runtime.auth.identity import service_of, user_of
 from swath.runtime.auth.tokens import TokenTable
 from swath.runtime.settings import ServerSettings
 

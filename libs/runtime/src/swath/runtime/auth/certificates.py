@@ -25,8 +25,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from swath.api import REGISTRY, TRUST, USER
 from swath.errors import InvalidInput, Precondition
-from swath.runtime.auth.identity import SERVICES, TRUST, USER
 from swath.runtime.settings import NAME
 
 CA_DAYS = 3650.0
@@ -73,14 +73,14 @@ class Authority:
         """Issue a certificate for a service and return its folder.
 
         Args:
-            name: One of `swath.runtime.auth.identity.SERVICES`.
+            name: One of `swath.api.REGISTRY.identities`.
             names: More DNS names and IP addresses than `<service>.swath` and those of this machine for itself.
 
         Raises:
             InvalidInput: No such service, or no such name can be.
         """
-        if name not in SERVICES:
-            raise InvalidInput(f"no service is called {name!r}; expected one of {', '.join(SERVICES)}")
+        if name not in REGISTRY.identities:
+            raise InvalidInput(f"no service is called {name!r}; expected one of {', '.join(REGISTRY.identities)}")
         hosts = list(dict.fromkeys((f"{name}.swath", *_LOCAL, *names)))
         alternatives = [*map(_host, hosts), x509.UniformResourceIdentifier(f"{TRUST}{name}")]
         return self._issue(self.service(name), name, alternatives)
@@ -135,7 +135,7 @@ class Authority:
 
     def _leaves(self) -> Iterator[Path]:
         users = sorted((self._folder / "users").glob("*")) if (self._folder / "users").is_dir() else []
-        for folder in (*map(self.service, SERVICES), *users):
+        for folder in (*map(self.service, REGISTRY.identities), *users):
             if (folder / "tls.crt").is_file():
                 yield folder
 

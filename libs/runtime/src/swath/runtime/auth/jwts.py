@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jwt
 
 from swath.errors import Unauthenticated
-from swath.runtime.auth.identity import Caller
+from swath.rpc.caller import Caller
 from swath.runtime.auth.jwks import Keys, KeySource, key_source
 from swath.runtime.settings import JwtIssuer
 

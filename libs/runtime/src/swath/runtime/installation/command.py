@@ -21,9 +21,9 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from swath.api import REGISTRY
 from swath.errors import SwathError
 from swath.runtime.auth.certificates import CA_DAYS, LEAF_DAYS
-from swath.runtime.auth.identity import SERVICES
 from swath.runtime.auth.tokens import new_token
 from swath.runtime.installation.issuing import CA, Issuing
 from swath.runtime.installation.kubernetes_secrets import Secrets
@@ -73,7 +73,7 @@ class Installation:
 
     def remove(self) -> None:
         """Take everything away, certificates too."""
-        for name in (CA, *(f"{service}-tls" for service in SERVICES), "admin", "postgres", "s3"):
+        for name in (CA, *(f"{service}-tls" for service in REGISTRY.identities), "admin", "postgres", "s3"):
             self._kept.remove(name)
         self._kept.withdraw(CA)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,11 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from swath.errors import Unavailable
+from swath.retry import Retry
 from swath.runtime.kubernetes import ACCOUNT, asking, connect, pod_server
 
 _CALL_S = 10.0
 _RETRY_TIMEOUT_S = 30.0
-_RETRY_DELAY_S = 0.5
 
 # What methods of the client call them.
 _KINDS = {"secrets": "secret", "configmaps": "config_map"}
@@ -38,7 +37,7 @@ class KubernetesApi:
         opened, self.namespace = connect(server, account)
         self._core = client.CoreV1Api(opened)
         self._plain: Any = opened.sanitize_for_serialization
-        self._timeout_s = timeout_s
+        self._retry = Retry(on=Unavailable, initial_s=0.5, max_s=2.0, timeout_s=timeout_s)
 
     @classmethod
     def of_pod(cls, account: Path = ACCOUNT) -> KubernetesApi:
@@ -87,14 +86,7 @@ class KubernetesApi:
 
     def _ask(self, verb: str, kind: str, name: str, document: Document | None = None) -> Document | None:
         """Make a request, again where the server is away; return its answer, None where there is no such object."""
-        deadline = time.monotonic() + self._timeout_s
-        while True:
-            try:
-                return self._once(verb, kind, name, document)
-            except Unavailable:
-                if time.monotonic() > deadline:
-                    raise
-            time.sleep(_RETRY_DELAY_S)
+        return self._retry.call(lambda: self._once(verb, kind, name, document))
 
     def _once(self, verb: str, kind: str, name: str, document: Document | None) -> Document | None:
         call = getattr(self._core, f"{verb}_namespaced_{_KINDS[kind]}")

@@ -9,18 +9,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 from sqlalchemy import Connection, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from swath.retry import Backoff, Retry
 from swath.storage.sql.engine import database_of
 from swath.storage.sql.sqlite import PENDING, SQLite
 
 _log = structlog.get_logger("swath.storage")
 
-_RETRY_DELAY_S = (0.1, 2.0)
+_RECONNECT = Retry(on=Exception, max_s=2.0)
 _KEEPALIVE_INTERVAL_S = 5.0
 _KEEPALIVE_TIMEOUT_S = 2.0
 # Maximum notifications that wait for a subscriber.
@@ -124,18 +125,20 @@ class Notifications:
     # Of Postgres
 
     async def _listen(self) -> None:
-        pause, most = _RETRY_DELAY_S
+        backoff = Backoff(_RECONNECT)
         while True:
             try:
                 await self._listen_until_lost()
             except Exception as error:
-                _log.warning("notices of other replicas are not heard for a while", error=str(error) or repr(error))
-            pause = _RETRY_DELAY_S[0] if self._connected else min(2 * pause, most)
-            self._connected = False
+                _log.warning("no notifications of other replicas for a while", error=str(error) or repr(error))
+                if self._connected:
+                    backoff.succeeded()
+                self._connected = False
+                pause = backoff.failed(error)
             await asyncio.sleep(pause)
 
-    async def _listen_until_lost(self) -> None:
-        """Listen on a connection of its own until that breaks."""
+    async def _listen_until_lost(self) -> NoReturn:
+        """Listen on a connection of its own until that breaks, and raise what broke it."""
         database: Any = self._database
         connection = await database.connect()
         broken = asyncio.Event()
@@ -144,9 +147,10 @@ class Notifications:
             await connection.add_listener(_channel(database.schema), self._on_notification)
             self._connected = True
             self._publish(None, None)
-            while not broken.is_set():
+            while True:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(broken.wait(), _KEEPALIVE_INTERVAL_S)
+                    raise ConnectionError("the database server ended the connection")
                 # A server that froze, or a network that swallows everything, breaks no connection.
                 await connection.execute("SELECT 1", timeout=_KEEPALIVE_TIMEOUT_S)
         finally:

@@ -11,7 +11,6 @@ the server heals. What broke while the commit was under way may have been writte
 from __future__ import annotations
 
 import asyncio
-import random
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -31,14 +30,13 @@ from swath.errors import (
     SwathError,
     Unavailable,
 )
+from swath.retry import Retry
 
 T = TypeVar("T")
 
 _CONNECTIONS = 8
 _CONNECT_S = 5
 _COMMAND_S = 20.0
-# For so long what is known not to be written is tried again.
-_RETRY_TIMEOUT_S = 4.0
 _LIMITS = {
     # A writer waits so long for its turn.
     "lock_timeout": "10s",
@@ -111,7 +109,7 @@ class Postgres:
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """As `swath.storage.sql.engine.transaction`."""
         async with self._turn:
-            connection = await _patient(lambda: self._opened({_WRITE: True}))
+            connection = await _retried(lambda: self._opened({_WRITE: True}))
             try:
                 with _refusals():
                     yield connection
@@ -123,7 +121,7 @@ class Postgres:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """As `swath.storage.sql.engine.reading`."""
-        connection = await _patient(lambda: self._opened(_READ))
+        connection = await _retried(lambda: self._opened(_READ))
         try:
             with _refusals():
                 yield connection
@@ -161,9 +159,9 @@ class Postgres:
                 return result
 
         if not write:
-            return await _patient(lambda: greenlet_spawn(act))
+            return await _retried(lambda: greenlet_spawn(act))
         async with self._turn:
-            return await _patient(lambda: greenlet_spawn(act))
+            return await _retried(lambda: greenlet_spawn(act))
 
     async def _opened(self, options: Mapping[str, Any]) -> AsyncConnection:
         with _away(), _refusals():
@@ -191,18 +189,15 @@ class _NotDone(Unavailable):
     """Nothing was written, and another try may go through."""
 
 
-async def _patient(attempt: Callable[[], Awaitable[T]]) -> T:
-    """Try until something but `_NotDone` comes of it, or patience ends."""
-    loop = asyncio.get_running_loop()
-    deadline, pause = loop.time() + _RETRY_TIMEOUT_S, 0.02
-    while True:
-        try:
-            return await attempt()
-        except _NotDone as error:
-            if loop.time() + pause > deadline:
-                raise Unavailable(error.message, retry_after=1.0) from error
-        await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-        pause = min(2 * pause, 0.5)
+_RETRY = Retry(on=_NotDone, initial_s=0.02, max_s=0.5, timeout_s=4.0)
+
+
+async def _retried(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Try again what is known not to be written."""
+    try:
+        return await _RETRY.call_async(attempt)
+    except _NotDone as error:
+        raise Unavailable(error.message, retry_after=1.0) from error
 
 
 @contextmanager
