@@ -56,7 +56,13 @@ def compose(settings: StandaloneSettings, launcher: Launcher, stack: AsyncExitSt
         deps, settings=settings.inference, sessions=sessions, shared_memory=True, replicas=NoReplicas()
     )
     pipeline = build_pipeline(deps, sessions=sessions)
-    training = build_training(deps, settings=settings.training, sessions=sessions, launcher=launcher)
+    training = build_training(
+        deps,
+        settings=settings.training,
+        sessions=sessions,
+        launcher=launcher,
+        max_message_bytes=settings.max_message_bytes,
+    )
     return session, config, inference, pipeline, training
 
 

@@ -16,10 +16,11 @@ from swath.rpc.server.interceptor import CallInterceptor
 from swath.rpc.server.methods import whole_handler
 from swath.rpc.tracing import part_of
 from swath.training.v1 import worker_pb2 as pb
+from swath_training.link.endpoint import message_limits
 from swath_training.link.messages import call_metadata, command_message, hello_of, item_of, lines_of, welcome_message
-from swath_training.runs.items import Ack, Command, Hello, Item, Line, Welcome
+from swath_training.runs.items import Ack, Command, Event, EventCodec, Hello, Item, Line, Result, Stopped, Welcome
 from swath_training.settings import TrainingSettings
-from swath_training.supervise.supervisor import Supervisor
+from swath_training.supervise.worker_reports import WorkerReports
 
 SERVICE = "swath.training.v1.WorkerLink"
 _HELLO_TIMEOUT_S = 10.0
@@ -27,7 +28,7 @@ _MESSAGES_AHEAD = 64
 _LINES_AHEAD = 4096
 
 _Parcel = tuple[list[Item], list[Line]]
-"""What one message brought."""
+"""Items and log lines of one message."""
 
 
 class WorkerLinkServicer:
@@ -35,7 +36,8 @@ class WorkerLinkServicer:
 
     Args:
         settings: Times of the link.
-        supervisor: Knows the runs.
+        reports: Takes in what workers report.
+        codec: Reads their events.
         artifacts: What a worker opens the artifact store by.
         workspace: What a worker opens the workspace by.
     """
@@ -43,12 +45,14 @@ class WorkerLinkServicer:
     def __init__(
         self,
         settings: TrainingSettings,
-        supervisor: Supervisor,
+        reports: WorkerReports,
+        codec: EventCodec,
         artifacts: dict[str, Any],
         workspace: dict[str, Any],
     ) -> None:
         self._settings = settings
-        self._supervisor = supervisor
+        self._reports = reports
+        self._codec = codec
         self._artifacts = artifacts
         self._workspace = workspace
 
@@ -59,12 +63,14 @@ class WorkerLinkServicer:
         first = await asyncio.wait_for(anext(requests), _HELLO_TIMEOUT_S)
         hello = hello_of(first)
         if hello.process:
-            welcome = await self._supervisor.welcome_rank(hello)
+            welcome = await self._reports.welcome_rank(hello)
             await context.send_initial_metadata(call_metadata(welcome))
             yield self._welcome(welcome)
             return
-        connection = _Connection(min(self._settings.heartbeat_s, self._settings.worker_lost_s / 3))
-        welcome = await self._supervisor.welcome(hello, connection)
+        connection = _Connection(
+            min(self._settings.heartbeat_interval_s, self._settings.worker_disconnect_timeout_s / 3)
+        )
+        welcome = await self._reports.welcome(hello, connection)
         connection.acked = welcome.acked_seq
         with part_of(welcome.traceparent, session=welcome.session_id):
             reader = asyncio.create_task(self._read(requests, hello, connection))
@@ -77,22 +83,22 @@ class WorkerLinkServicer:
             reader.cancel()
             with suppress(asyncio.CancelledError):
                 await reader
-            self._supervisor.disconnected(hello.run_id, connection)
+            self._reports.disconnected(hello.run_id, connection)
 
     def _welcome(self, welcome: Welcome) -> pb.ConnectResponse:
         welcome = replace(welcome, artifacts=self._artifacts, workspace=self._workspace)
-        return welcome_message(welcome, self._settings.heartbeat_s, self._settings.worker_lost_s)
+        return welcome_message(welcome, self._settings.heartbeat_interval_s, self._settings.worker_disconnect_timeout_s)
 
     async def _read(self, requests: AsyncIterator[pb.ConnectRequest], hello: Hello, connection: _Connection) -> None:
-        """Take in what the worker says; a full queue holds the worker back through the stream's flow control."""
+        """Take in what the worker sends; a full queue holds the worker back through the stream's flow control."""
         arrived: asyncio.Queue[_Parcel | None] = asyncio.Queue(_MESSAGES_AHEAD)
         writer = asyncio.create_task(self._write(arrived, hello, connection))
         try:
             async for message in requests:
-                self._supervisor.heartbeat(hello.run_id, hello.attempt)
+                self._reports.heartbeat(hello.run_id, hello.attempt)
                 match message.WhichOneof("message"):
                     case "items":
-                        await arrived.put(([item_of(item) for item in message.items.items], []))
+                        await arrived.put(([self._item(item) for item in message.items.items], []))
                     case "lines":
                         await arrived.put(([], lines_of(message.lines)))
             await arrived.put(None)
@@ -102,6 +108,16 @@ class WorkerLinkServicer:
             connection.close(error)
         finally:
             writer.cancel()
+
+    def _item(self, message: pb.Item) -> Item:
+        item = item_of(message)
+        match item.body:
+            case Event() as event:
+                return replace(item, body=self._codec.complete(event))
+            case (Result() | Stopped()) as end if end.final is not None:
+                return replace(item, body=replace(end, final=self._codec.complete(end.final)))
+            case _:
+                return item
 
     async def _write(self, arrived: asyncio.Queue[_Parcel | None], hello: Hello, connection: _Connection) -> None:
         """Bring to disk what has arrived while the last commit was under way, then acknowledge it."""
@@ -127,11 +143,11 @@ class WorkerLinkServicer:
             connection.close(error)
 
     async def _keep(self, hello: Hello, lines: list[Line]) -> bool:
-        return not lines or await self._supervisor.keep(hello.run_id, hello.attempt, lines)
+        return not lines or await self._reports.keep_lines(hello.run_id, hello.attempt, lines)
 
     async def _receive(self, hello: Hello, connection: _Connection, items: list[Item]) -> None:
         if items:
-            await self._supervisor.receive(hello.run_id, hello.attempt, items)
+            await self._reports.receive(hello.run_id, hello.attempt, items)
             connection.acked = items[-1].seq
             connection.send(Ack(connection.acked))
 
@@ -140,8 +156,8 @@ class _Connection:
     """Commands on their way to one worker.
 
     Args:
-        beat_s: Seconds after which a line without any says again what is on disk: a service that says nothing is
-            frozen.
+        beat_s: Seconds after which, without a command, the last acknowledgement is sent again: a service that is silent
+            counts as frozen.
 
     Attributes:
         acked: Last item on disk.
@@ -179,11 +195,13 @@ class WorkerServer:
     Args:
         address: Where it listens, as gRPC writes it.
         servicer: Answers.
+        max_message_bytes: Largest message that goes over a link, either way.
     """
 
-    def __init__(self, address: str, servicer: WorkerLinkServicer) -> None:
+    def __init__(self, address: str, servicer: WorkerLinkServicer, max_message_bytes: int) -> None:
         self._server = grpc.aio.server(
-            interceptors=(ClosingInterceptor(), CallInterceptor()), options=[("grpc.so_reuseport", 0)]
+            interceptors=(ClosingInterceptor(), CallInterceptor()),
+            options=[("grpc.so_reuseport", 0), *message_limits(max_message_bytes)],
         )
         self._server.add_generic_rpc_handlers((worker_handler(servicer),))
         self._server.add_insecure_port(address)
