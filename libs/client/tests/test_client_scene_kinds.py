@@ -77,7 +77,7 @@ class TestArrays:
 
     def test_an_archive_with_nothing_in_it_says_so(self, tmp_path: Path) -> None:
         np.savez(tmp_path / "a.npz")
-        with pytest.raises(SceneError, match="holds no cube .* it holds nothing"):
+        with pytest.raises(SceneError, match=r"holds no cube .* it holds nothing"):
             _one(tmp_path / "a.npz")
 
 
@@ -91,7 +91,7 @@ class TestMat:
 
     def test_of_version_7_3_says_how_to_save_it(self, tmp_path: Path) -> None:
         (tmp_path / "a.mat").write_bytes(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + bytes(400))
-        with pytest.raises(SceneError, match="is a MATLAB 7.3 file; save it with -v7"):
+        with pytest.raises(SceneError, match=r"is a MATLAB 7\.3 file; save it with -v7"):
             _one(tmp_path / "a.mat")
 
 
