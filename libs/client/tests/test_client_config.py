@@ -28,7 +28,7 @@ def test_attempts_are_1_to_5(attempts: int) -> None:
 @pytest.mark.parametrize("value", [0.0, -1.0])
 def test_pauses_are_positive(field: str, value: float) -> None:
     with pytest.raises(ValueError, match="must be positive"):
-        RetryConfig(**{field: value})
+        RetryConfig(**{field: value})  # type: ignore[arg-type]
 
 
 def test_a_retry_config_is_what_grpc_is_told() -> None:

@@ -123,7 +123,7 @@ class TestSummary:
     def test_only_a_run_that_ended_as_it_should_is_complete(self, status: str) -> None:
         summary = RunSummary()
         assert not summary.complete
-        summary.add(pb.TrainResponse(status=pb.TrainStatus.Value(status)))
+        summary.add(pb.TrainResponse(status=status))
         assert (summary.complete, summary.status) == (False, status)
 
     def test_the_checkpoint_that_was_restored_is_known(self) -> None:

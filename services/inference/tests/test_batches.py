@@ -29,6 +29,13 @@ def _tensor(array, code):
     return pb.Tensor(shape=array.shape, dtype=code, raw_data=array.tobytes())
 
 
+def _with(key: str, tensor: pb.Tensor) -> pb.InputBatch:
+    """A batch with a tensor in the field of that name."""
+    batch = pb.InputBatch()
+    getattr(batch, key).CopyFrom(tensor)
+    return batch
+
+
 def _answer(outputs, *wanted):
     return pb.InferenceResponse.FromString(write_outputs(outputs, frozenset(wanted)))
 
@@ -37,7 +44,7 @@ class TestBatch:
     @pytest.mark.parametrize("key", ["cube", "wavelengths", "mask", "rgb_image", "frame_id", "mesu_index"])
     def test_each_field_of_its_own_is_an_input_of_that_name(self, key):
         value = _tensor(np.array([[1, 2]], np.int64), pb.D_TYPE_INT64)
-        batch = read_batch(pb.InputBatch(**{key: value}), shared_prefix=None)
+        batch = read_batch(_with(key, value), shared_prefix=None)
         assert list(batch) == [key]
         assert batch[key].tolist() == [[1, 2]]
 
@@ -47,7 +54,7 @@ class TestBatch:
     @pytest.mark.parametrize("key", ["frame_id", "mesu_index"])
     def test_numbers_of_no_frames_are_left_out(self, key):
         empty = pb.Tensor(shape=[0], dtype=pb.D_TYPE_INT64, raw_data=b"")
-        assert read_batch(pb.InputBatch(**{key: empty}), shared_prefix=None) == {}
+        assert read_batch(_with(key, empty), shared_prefix=None) == {}
 
     def test_inputs_by_name_come_beside_them(self):
         tensors = {"prior": _tensor(np.array([0.5], np.float32), pb.D_TYPE_FLOAT32)}
@@ -140,7 +147,7 @@ class TestSharedMemory:
 
     def test_a_type_that_the_wire_does_not_know_is_refused_before_it_is_opened(self, name):
         with pytest.raises(InputInvalid, match="cube: Unsupported dtype: 0"):
-            self._read(name, code=0)
+            self._read(name, code=pb.D_TYPE_UNSPECIFIED)
 
     def test_nothing_is_kept_open(self, name):
         Path("/dev/shm", name).write_bytes(b"1234")

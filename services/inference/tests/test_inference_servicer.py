@@ -70,7 +70,7 @@ def _values(answer):
 async def _refused(call):
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call
-    return caught.value.code().name, caught.value.details()
+    return caught.value.code().name, caught.value.details() or ""
 
 
 async def test_a_batch_comes_back_computed(stub, normalizing):
@@ -186,7 +186,7 @@ class TestProfiling:
         assert len(await self._summary(stub, session_id, stage=stage)) == nodes
 
     async def test_a_stage_that_there_is_not_is_refused(self, stub, normalizing):
-        request = pb.GetProfilingSummaryRequest(session_id=await normalizing(), stage=99)
+        request = pb.GetProfilingSummaryRequest(session_id=await normalizing(), stage=99)  # type: ignore[arg-type]
         code, text = await _refused(stub.GetProfilingSummary(request))
         assert code == "INVALID_ARGUMENT"
         assert "there is no execution stage 99" in text

@@ -32,6 +32,7 @@ class Replica:
 
     def observe(self, *seconds, generation=0, session="s"):
         observer = self.profiler.observer(session, Profiling(enabled=True, generation=generation), "inference")
+        assert observer is not None
         for each in seconds:
             observer("rx", each)
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from swath.documents import parse
+from swath.engine import weights
 from swath.errors import (
     DocumentInvalid,
     FileMissing,
@@ -34,10 +35,10 @@ TWO = {
 
 def _weights(document, **means):
     """A weights file of a pipeline whose nodes have these means."""
-    pipeline = workbench.build(parse("pipeline", document))
+    state = workbench.build(parse("pipeline", document)).state()
     for name, mean in means.items():
-        pipeline.nodes[name].mu.fill_(mean)
-    return workbench.dump_weights(pipeline)
+        state[name]["mu"].fill_(mean)
+    return weights.dump(state)
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def means(sessions, store):
     async def read(session_id):
         session = await sessions.get(session_id)
         pipeline = workbench.open_pipeline(store, session.pipeline_digest, session.weights_digest)
-        return {name: node.mu[0].item() for name, node in pipeline.nodes.items()}
+        return {name: node["mu"][0].item() for name, node in pipeline.state().items()}
 
     return read
 

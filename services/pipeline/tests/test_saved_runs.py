@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from swath.documents import canonical, parse
+from swath.engine import weights
 from swath.errors import (
     DocumentInvalid,
     FileMissing,
@@ -26,9 +27,7 @@ RUN = {"name": "run", "data": {"data_module": "scene", "batch_size": 2}, "pipeli
 @pytest.fixture
 async def configured(loading, sessions, store, loaded):
     """A session with a pipeline, weights whose mean is 6, and a run config."""
-    pipeline = workbench.build(parse("pipeline", PIPELINE))
-    pipeline.nodes["rx"].mu.fill_(6)
-    await loading.load_weights(loaded, path=None, data=workbench.dump_weights(pipeline), strict=True)
+    await loading.load_weights(loaded, path=None, data=_weights(6), strict=True)
     digest = store.put_sync(canonical(parse("trainrun", {**RUN, "pipeline": None})))
     await sessions.change(loaded, lambda _: {"run_config_digest": digest})
     return loaded
@@ -55,15 +54,15 @@ def mean(sessions, store):
         if session.weights_digest is None:
             return None
         pipeline = workbench.open_pipeline(store, session.pipeline_digest, session.weights_digest)
-        return pipeline.nodes["rx"].mu[0].item()
+        return pipeline.state()["rx"]["mu"][0].item()
 
     return read
 
 
 def _weights(mean):
-    pipeline = workbench.build(parse("pipeline", PIPELINE))
-    pipeline.nodes["rx"].mu.fill_(mean)
-    return workbench.dump_weights(pipeline)
+    state = workbench.build(parse("pipeline", PIPELINE)).state()
+    state["rx"]["mu"].fill_(mean)
+    return weights.dump(state)
 
 
 class TestSaveRun:

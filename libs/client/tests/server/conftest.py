@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from swath.client import AsyncClient, Client, ClientConfig, RetryConfig, Session
 from swath.client.cli import app
