@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from swath.client import false_colour
-from swath.client.pictures import as_map, stretched
+from swath.client.data.pictures import as_map, stretched
 
 
 def test_without_wavelengths_bands_at_three_quarters_half_and_one_quarter_are_shown() -> None:

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from swath.client import RunSummary, TrainView
-from swath.client.progress import bars, note
+from swath.client.cli.progress import bars, note
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 
 RUNNING, COMPLETE = pb.TRAIN_STATUS_RUNNING, pb.TRAIN_STATUS_COMPLETE

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from spectral.io import envi
 
 from swath.client import SceneError
-from swath.client.results import write_results
+from swath.client.data.results import write_results
 
 BLACK, WHITE = [0, 0, 0], [255, 255, 255]
 

@@ -14,7 +14,7 @@ import tifffile
 from spectral.io import envi
 
 from swath.client import Scene, SceneError, read_scenes
-from swath.client.scenes import wire_ready
+from swath.client.data.scenes import wire_ready
 
 CUBE = np.arange(2 * 3 * 4, dtype=np.float32).reshape(2, 3, 4)
 NM = [400.0, 500.0, 600.0, 700.0]

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from swath.documents import canonical, parse
 from swath.errors import Exhausted, InputInvalid, NotFitted, PathDenied, PipelineMissing
-from swath.storage.bucket_workspace import BucketWorkspace
+from swath.storage.workspace.bucket import BucketWorkspace
 from swath_inference import InferenceService, InferenceSettings
 
 NORMALIZER = "cuvis_ai.node.normalization.MinMaxNormalizer"
@@ -138,7 +138,7 @@ class TestRefusals:
 
 class TestPipelines:
     async def test_new_weights_are_seen_by_the_next_call(self, service, sessions, artifacts, opened):
-        from swath.engine import weights
+        from swath.engine.graph import weights
 
         session_id = await opened({"name": "node", "class_name": NORMALIZER})
         highest = []

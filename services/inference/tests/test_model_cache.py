@@ -88,7 +88,7 @@ async def test_everything_goes_at_the_end_without_a_word_to_anybody(artifacts, p
 
 
 async def test_weights_that_do_not_fit_are_refused_and_nothing_is_kept(cache, pipeline, artifacts):
-    from swath.engine import weights
+    from swath.engine.graph import weights
 
     narrow = (await cache.get((pipeline(2), None), "a")).pipeline.state()
     wrong = artifacts.put_sync(weights.dump(narrow))

@@ -6,10 +6,10 @@ from contextlib import AsyncExitStack
 import grpc
 import pytest
 from structlog.testing import capture_logs
+from swath.service import Profiling
 
 from swath.inference.v1.profiles_pb2_grpc import add_ProfileShareServicer_to_server
-from swath.service import Profiling
-from swath.service.peers import Address
+from swath.runtime.peers import Address
 from swath_inference.adapters.profiles import ProfileShareServicer, RemoteReplicas
 from swath_inference.profiling import Profiler, summary
 

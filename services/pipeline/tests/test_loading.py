@@ -5,9 +5,10 @@ import json
 
 import pytest
 import torch
+from swath_pipeline.loading import CLIENT_BYTES
 
 from swath.documents import parse
-from swath.engine import weights
+from swath.engine.graph import weights
 from swath.errors import (
     DocumentInvalid,
     FileMissing,
@@ -20,7 +21,6 @@ from swath.errors import (
     WeightsInvalid,
 )
 from swath_pipeline import workbench
-from swath_pipeline.loading import CLIENT_BYTES
 
 from .conftest import PIPELINE
 

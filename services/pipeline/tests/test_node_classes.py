@@ -10,8 +10,8 @@ from swath_pipeline import Introspection
 BLUR, MISSING = "acme_blur.nodes.Blur", "acme_blur.nodes.Missing"
 CODE = '''
 import torch
-from swath.engine.node import Node
-from swath.engine.ports import Port, ports
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import Port, ports
 
 CUBE = Port(torch.float32, (-1, -1, -1, -1))
 

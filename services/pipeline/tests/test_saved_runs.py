@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from swath.documents import canonical, parse
-from swath.engine import weights
+from swath.engine.graph import weights
 from swath.errors import (
     DocumentInvalid,
     FileMissing,

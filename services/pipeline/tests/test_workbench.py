@@ -29,7 +29,7 @@ def test_weights_go_to_bytes_and_come_back(document):
 
 
 def test_weights_hold_the_pipeline_s_metadata(document):
-    from swath.engine import weights
+    from swath.engine.graph import weights
 
     _, metadata = weights.load(workbench.dump_weights(workbench.build(document)))
     assert metadata["name"] == "RX"
