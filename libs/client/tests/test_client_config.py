@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from swath.client import Client, ClientConfig, RetryConfig, TlsConfig
-from swath.client.channel import credentials, options, service_config
+from swath.client.channel import options
 
 
 def test_pauses_grow_by_the_multiplier_up_to_the_longest() -> None:
@@ -33,7 +33,7 @@ def test_pauses_are_positive(field: str, value: float) -> None:
 
 def test_a_retry_config_is_what_grpc_is_told() -> None:
     retry = RetryConfig(attempts=3, initial_s=0.25, max_s=2.0, multiplier=1.5)
-    [methods] = json.loads(service_config(ClientConfig(retry=retry)))["methodConfig"]
+    [methods] = json.loads(str(dict(options(ClientConfig(retry=retry)))["grpc.service_config"]))["methodConfig"]
     assert methods["retryPolicy"] == {
         "maxAttempts": 3,
         "initialBackoff": "0.25s",
@@ -94,10 +94,6 @@ def test_the_name_in_a_certificate_may_be_another_than_the_target_s() -> None:
     config = ClientConfig(tls=TlsConfig(server_name="swath.internal"))
     assert dict(options(config))["grpc.ssl_target_name_override"] == "swath.internal"
     assert "grpc.ssl_target_name_override" not in dict(options(ClientConfig(tls=TlsConfig())))
-
-
-def test_plain_text_needs_no_credentials() -> None:
-    assert credentials(ClientConfig()) is None
 
 
 def test_the_system_s_authorities_are_taken_where_no_file_is_named() -> None:

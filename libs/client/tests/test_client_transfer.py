@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from swath.client.transfer import CHUNK, Download, Upload, files_below
 
 from swath.client import Entry, LocalError, TransferError
+from swath.client.workspace.transfer import CHUNK, Download, Upload, files_below
 from swath.workspace.v1 import workspace_pb2 as wpb
 
 DATA = os.urandom(2 * CHUNK + 5)

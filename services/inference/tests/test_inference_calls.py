@@ -57,7 +57,7 @@ def started(sessions, artifacts, workspace):
 class TestFigures:
     async def test_a_service_that_was_not_asked_yet_holds_nothing(self, service):
         assert (service.models, service.model_bytes, service.model_loads, service.waiting) == (0, 0, 0, 0)
-        assert service.held() == set()
+        assert service.sessions_in_use() == set()
 
     async def test_what_it_holds_is_counted(self, service, normalizing):
         first, second = await normalizing(), await normalizing()
@@ -65,11 +65,11 @@ class TestFigures:
             await service.infer(session_id, _batch, [], _same)
         assert (service.models, service.model_loads) == (1, 1)
         assert service.model_bytes > 0
-        assert service.held() == {first, second}
+        assert service.sessions_in_use() == {first, second}
 
     async def test_before_it_is_warm_there_is_nothing_to_count(self, sessions, artifacts, workspace):
         service = InferenceService(InferenceSettings(device="cpu"), sessions, artifacts, workspace)
-        assert (service.models, service.model_bytes, service.model_loads, service.held()) == (0, 0, 0, set())
+        assert (service.models, service.model_bytes, service.model_loads, service.sessions_in_use()) == (0, 0, 0, set())
         service.close()
 
     async def test_a_cpu_has_no_memory_of_its_own(self, service):
@@ -223,10 +223,10 @@ class TestFiles:
             await service.infer(await writing("/etc"), self._frame(1), [], _same)
 
     @pytest.fixture
-    def bucket(self, s3_place, workspace, tmp_path):
+    def bucket(self, s3_location, workspace, tmp_path):
         """A workspace in a bucket."""
         made = BucketWorkspace(
-            s3_place, workspace.configs, public="/workspace", cache=tmp_path / "cache", cache_bytes=2**30
+            s3_location, workspace.configs, public="/workspace", cache=tmp_path / "cache", cache_bytes=2**30
         )
         yield made
         made.close()
@@ -240,7 +240,7 @@ class TestFiles:
 
     async def test_closing_the_session_leaves_no_local_file(self, bucket, started, writing, sessions, tmp_path):
         service = await started(bucket)
-        sessions.on_close(service.forget, service.held)
+        sessions.on_close(service.forget, service.sessions_in_use)
         session_id = await writing()
         await service.infer(session_id, self._frame(3), [], _same)
         assert list((tmp_path / "cache").rglob("features_000003.npy"))
@@ -262,13 +262,13 @@ async def test_a_service_that_is_closed_lets_go_of_its_models(started, normalizi
 class TestForgetting:
     async def test_a_session_that_was_never_asked_for_is_forgotten_without_a_word(self, service):
         await service.forget("nobody")
-        assert service.held() == set()
+        assert service.sessions_in_use() == set()
 
     async def test_one_session_s_model_stays_for_the_others(self, service, sessions, normalizing):
         first, second = await normalizing(), await normalizing()
         for session_id in (first, second):
             await service.infer(session_id, _batch, [], _same)
         await sessions.close(first)
-        assert (service.models, service.held()) == (1, {second})
+        assert (service.models, service.sessions_in_use()) == (1, {second})
         await sessions.close(second)
-        assert (service.models, service.held()) == (0, set())
+        assert (service.models, service.sessions_in_use()) == (0, set())

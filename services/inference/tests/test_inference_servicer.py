@@ -6,11 +6,14 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
-from swath.service import HealthBoard, Server, ServerSettings, slice_handler
 
 from swath.api import CUVIS
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.cuvis_ai.v1 import cuvis_ai_pb2_grpc
+from swath.rpc.server.health import HealthBoard
+from swath.rpc.server.methods import slice_handler
+from swath.runtime.server import Server
+from swath.runtime.settings import ServerSettings
 from swath_inference import InferenceServicer
 
 DATA = np.arange(8, dtype=np.float32).reshape(1, 2, 2, 2)

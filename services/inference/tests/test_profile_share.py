@@ -6,22 +6,26 @@ from contextlib import AsyncExitStack
 import grpc
 import pytest
 from structlog.testing import capture_logs
-from swath.service import Profiling
 
 from swath.inference.v1.profiles_pb2_grpc import add_ProfileShareServicer_to_server
-from swath.runtime.peers import Address
+from swath.rpc.addresses import Address
+from swath.sessions.model import Profiling
 from swath_inference.adapters.profiles import ProfileShareServicer, RemoteReplicas
 from swath_inference.profiling import Profiler, summary
 
 
-class Replica:
-    """One replica: what it records, its address, and what it asks the others by."""
+def _connect(address):
+    return grpc.aio.insecure_channel(f"{address.host}:{address.port}")
 
-    def __init__(self):
+
+class Replica:
+    """One replica: its name, its address, and what it records."""
+
+    def __init__(self, name):
         self.profiler = Profiler()
-        self.share = ProfileShareServicer(self.profiler)
+        self.name = name
         self._server = grpc.aio.server()
-        add_ProfileShareServicer_to_server(self.share, self._server)
+        add_ProfileShareServicer_to_server(ProfileShareServicer(self.profiler, self.name), self._server)
         self.address = Address("127.0.0.1", self._server.add_insecure_port("127.0.0.1:0"))
 
     async def start(self):
@@ -40,7 +44,7 @@ class Replica:
 @pytest.fixture
 async def replicas():
     """Two replicas that run."""
-    made = [Replica(), Replica()]
+    made = [Replica("first"), Replica("second")]
     for replica in made:
         await replica.start()
     yield made
@@ -55,11 +59,8 @@ async def others(replicas):
 
         def make(*addresses):
             asked = [*(replica.address for replica in replicas), *addresses]
-            made = RemoteReplicas(
-                asked,
-                lambda address: grpc.aio.insecure_channel(f"{address.host}:{address.port}"),
-                replicas[0].share.replica,
-            )
+            made = RemoteReplicas(asked, _connect)
+            made.name = replicas[0].name
             stack.push_async_callback(made.close)
             return made
 
@@ -110,5 +111,5 @@ async def test_a_name_that_stands_for_nothing_is_no_replica(replicas, others):
     assert len(await others(Address("no-such-host.invalid", 1)).read("s", 0)) == 1
 
 
-async def test_a_replica_that_starts_anew_has_a_name_of_its_own(replicas):
-    assert ProfileShareServicer(Profiler()).replica != replicas[0].share.replica
+async def test_a_replica_that_starts_anew_has_a_name_of_its_own():
+    assert RemoteReplicas((), _connect).name != RemoteReplicas((), _connect).name

@@ -5,7 +5,6 @@ import json
 import pytest
 
 from swath.errors import DocumentInvalid, GraphInvalid, InvalidInput, PipelineMissing, SessionNotFound
-from swath_pipeline import Introspection
 from swath_pipeline.introspection import MAX_BYTES, MAX_ELEMENTS
 
 from .conftest import PIPELINE
@@ -19,51 +18,46 @@ BEGINNINGS = {
 }
 
 
-@pytest.fixture
-def introspection(sessions, store):
-    return Introspection(sessions, store)
-
-
 @pytest.mark.parametrize(("kind", "begins"), BEGINNINGS.items())
-async def test_a_session_s_pipeline_is_drawn_in_each_format(introspection, loaded, kind, begins):
-    picture, told = await introspection.draw(loaded, kind.upper())
+async def test_a_session_s_pipeline_is_drawn_in_each_format(service, loaded, kind, begins):
+    picture, told = await service.draw(loaded, kind.upper())
     assert told == kind
     assert picture.startswith(begins)
 
 
-async def test_a_png_is_drawn_where_no_format_is_named(introspection, loaded):
-    picture, told = await introspection.draw(loaded, "")
+async def test_a_png_is_drawn_where_no_format_is_named(service, loaded):
+    picture, told = await service.draw(loaded, "")
     assert (picture[:4], told) == (b"\x89PNG", "png")
 
 
-async def test_text_names_nodes_and_classes(introspection, loaded):
-    picture, _ = await introspection.draw(loaded, "dot")
+async def test_text_names_nodes_and_classes(service, loaded):
+    picture, _ = await service.draw(loaded, "dot")
     assert b"rx" in picture
     assert b"RXGlobal" in picture
 
 
-async def test_a_format_that_is_none_is_refused_with_those_that_are(introspection, loaded):
+async def test_a_format_that_is_none_is_refused_with_those_that_are(service, loaded):
     with pytest.raises(InvalidInput, match=r"Unsupported visualization format: gif; expected one of \['png', 'svg'"):
-        await introspection.draw(loaded, "GIF")
+        await service.draw(loaded, "GIF")
 
 
-async def test_there_must_be_a_pipeline_to_draw(introspection, session):
+async def test_there_must_be_a_pipeline_to_draw(service, session):
     with pytest.raises(PipelineMissing):
-        await introspection.draw(session, "png")
+        await service.draw(session, "png")
     with pytest.raises(SessionNotFound):
-        await introspection.draw("nobody", "png")
+        await service.draw("nobody", "png")
 
 
 @pytest.mark.parametrize(("kind", "begins"), BEGINNINGS.items())
-async def test_a_document_needs_no_session(introspection, kind, begins):
-    picture, told = await introspection.draw_document(json.dumps(PIPELINE), kind)
+async def test_a_document_needs_no_session(service, kind, begins):
+    picture, told = await service.draw_document(json.dumps(PIPELINE), kind)
     assert told == kind
     assert picture.startswith(begins)
 
 
 @pytest.mark.parametrize("kind", ["", "gif"])
-async def test_a_document_is_a_png_where_its_format_is_not_known(introspection, kind):
-    picture, told = await introspection.draw_document(json.dumps(PIPELINE), kind)
+async def test_a_document_is_a_png_where_its_format_is_not_known(service, kind):
+    picture, told = await service.draw_document(json.dumps(PIPELINE), kind)
     assert (picture[:4], told) == (b"\x89PNG", "png")
 
 
@@ -75,18 +69,18 @@ async def test_a_document_is_a_png_where_its_format_is_not_known(introspection, 
         ("nodes: [{name: a, class_name: no.such.Node}]\nconnections: []", GraphInvalid),
     ],
 )
-async def test_what_is_no_pipeline_is_not_drawn(introspection, content, error):
+async def test_what_is_no_pipeline_is_not_drawn(service, content, error):
     with pytest.raises(error):
-        await introspection.draw_document(content, "svg")
+        await service.draw_document(content, "svg")
 
 
-async def test_a_document_has_so_many_bytes_at_most(introspection):
+async def test_a_document_has_so_many_bytes_at_most(service):
     with pytest.raises(InvalidInput, match=f"config_content has {MAX_BYTES + 1} bytes, more than {MAX_BYTES}"):
-        await introspection.draw_document("é" + "#" * (MAX_BYTES - 1), "svg")
+        await service.draw_document("é" + "#" * (MAX_BYTES - 1), "svg")
 
 
-async def test_a_document_has_so_many_nodes_and_connections_at_most(introspection):
+async def test_a_document_has_so_many_nodes_and_connections_at_most(service):
     nodes = [{"name": f"n{number}", "class_name": "a.B"} for number in range(MAX_ELEMENTS // 2)]
     edges = [{"source": "n0.outputs.a", "target": "n1.inputs.b"}] * (MAX_ELEMENTS // 2 + 1)
     with pytest.raises(InvalidInput, match=f"has {MAX_ELEMENTS + 1} nodes and connections, more than {MAX_ELEMENTS}"):
-        await introspection.draw_document(json.dumps({"nodes": nodes, "connections": edges}), "svg")
+        await service.draw_document(json.dumps({"nodes": nodes, "connections": edges}), "svg")

@@ -5,7 +5,6 @@ import json
 import pytest
 
 from swath.errors import NotFound, PluginDenied, SessionNotFound
-from swath_pipeline import Introspection
 
 BLUR, MISSING = "acme_blur.nodes.Blur", "acme_blur.nodes.Missing"
 CODE = '''
@@ -31,11 +30,6 @@ class Blur(Node):
 '''
 
 
-@pytest.fixture
-def introspection(sessions, store):
-    return Introspection(sessions, store)
-
-
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """A package of somebody else's. A process imports it once, so it is the same for all tests."""
@@ -47,11 +41,11 @@ def project(tmp_path_factory):
 
 
 @pytest.fixture
-async def with_plugin(plugins, session, project):
+async def with_plugin(service, session, project):
     """A session with that plugin, which offers a class that is there and one that is not."""
     offered = [{"class_name": name} for name in (BLUR, MISSING)]
     manifest = {"name": "acme", "path": str(project), "capabilities": offered}
-    await plugins.register(session, json.dumps(manifest).encode())
+    await service.register_plugin(session, json.dumps(manifest).encode())
     return session
 
 
@@ -61,66 +55,66 @@ def allowed(project, monkeypatch):
     monkeypatch.setenv("SWATH_PLUGINS", str(project))
 
 
-async def test_a_session_has_the_built_in_classes_and_the_manifests_that_it_registered(introspection, with_plugin):
-    entries, manifests = await introspection.nodes(with_plugin)
+async def test_a_session_has_the_built_in_classes_and_the_manifests_that_it_registered(service, with_plugin):
+    entries, manifests = await service.node_classes(with_plugin)
     assert "cuvis_ai.node.anomaly.rx_detector.RXGlobal" in {entry.full_path for entry in entries}
     assert [manifest.name for manifest in manifests] == ["acme"]
 
 
-async def test_a_session_that_there_is_not_has_none(introspection):
+async def test_a_session_that_there_is_not_has_none(service):
     with pytest.raises(SessionNotFound):
-        await introspection.nodes("nobody")
+        await service.node_classes("nobody")
     with pytest.raises(SessionNotFound):
-        await introspection.describe("nobody", ())
+        await service.describe_nodes("nobody", ())
 
 
 @pytest.mark.parametrize("name", ["RXGlobal", "cuvis_ai.node.anomaly.rx_detector.RXGlobal"])
-async def test_a_class_is_described_by_its_bare_or_its_full_name(introspection, name):
-    [found] = await introspection.describe("", (name,))
+async def test_a_class_is_described_by_its_bare_or_its_full_name(service, name):
+    [found] = await service.describe_nodes("", (name,))
     assert found.full_path == "cuvis_ai.node.anomaly.rx_detector.RXGlobal"
     assert found.fittable
     assert [hparam.name for hparam in found.hparams if hparam.required] == ["num_channels"]
 
 
-async def test_classes_come_in_the_order_in_which_they_were_named(introspection):
-    found = await introspection.describe("", ("RXGlobal", "MinMaxNormalizer"))
+async def test_classes_come_in_the_order_in_which_they_were_named(service):
+    found = await service.describe_nodes("", ("RXGlobal", "MinMaxNormalizer"))
     assert [each.full_path.rsplit(".", 1)[-1] for each in found] == ["RXGlobal", "MinMaxNormalizer"]
 
 
-async def test_all_are_described_where_none_is_named(introspection, session):
-    found = await introspection.describe("", ())
-    entries, _ = await introspection.nodes(session)
+async def test_all_are_described_where_none_is_named(service, session):
+    found = await service.describe_nodes("", ())
+    entries, _ = await service.node_classes(session)
     assert {entry.full_path for entry in entries} <= {each.full_path for each in found}
     assert all(each.summary for each in found)
 
 
-async def test_a_class_that_there_is_not_is_not_found(introspection, session):
+async def test_a_class_that_there_is_not_is_not_found(service, session):
     with pytest.raises(NotFound, match="Unknown node class 'NoSuchNode'"):
-        await introspection.describe(session, ("NoSuchNode",))
+        await service.describe_nodes(session, ("NoSuchNode",))
 
 
 @pytest.mark.usefixtures("allowed")
 class TestPluginsThatMayRun:
-    async def test_their_classes_are_described_as_built_in_ones_are(self, introspection, with_plugin):
-        [blur] = await introspection.describe(with_plugin, (BLUR,))
+    async def test_their_classes_are_described_as_built_in_ones_are(self, service, with_plugin):
+        [blur] = await service.describe_nodes(with_plugin, (BLUR,))
         assert (blur.full_path, blur.summary) == (BLUR, "Blurs a cube.")
         [radius] = blur.hparams
         assert (radius.name, radius.type, radius.default, radius.description) == ("radius", "int", "2", "In pixels.")
 
-    async def test_a_class_that_cannot_be_loaded_hides_no_other(self, introspection, with_plugin):
-        found = {each.full_path for each in await introspection.describe(with_plugin, ())}
+    async def test_a_class_that_cannot_be_loaded_hides_no_other(self, service, with_plugin):
+        found = {each.full_path for each in await service.describe_nodes(with_plugin, ())}
         assert BLUR in found
         assert MISSING not in found
 
-    async def test_who_asks_for_it_is_told_why(self, introspection, with_plugin):
+    async def test_who_asks_for_it_is_told_why(self, service, with_plugin):
         with pytest.raises(NotFound, match="Missing"):
-            await introspection.describe(with_plugin, (MISSING,))
+            await service.describe_nodes(with_plugin, (MISSING,))
 
 
 class TestPluginsThatMayNotRun:
-    async def test_their_classes_are_left_out(self, introspection, with_plugin):
-        assert BLUR not in {each.full_path for each in await introspection.describe(with_plugin, ())}
+    async def test_their_classes_are_left_out(self, service, with_plugin):
+        assert BLUR not in {each.full_path for each in await service.describe_nodes(with_plugin, ())}
 
-    async def test_who_asks_for_one_is_told_why(self, introspection, with_plugin):
+    async def test_who_asks_for_one_is_told_why(self, service, with_plugin):
         with pytest.raises(PluginDenied, match="acme"):
-            await introspection.describe(with_plugin, (BLUR,))
+            await service.describe_nodes(with_plugin, (BLUR,))

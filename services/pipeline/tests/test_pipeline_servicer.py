@@ -7,9 +7,11 @@ import yaml
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.documents import canonical, parse
+from swath.engine.graph.pipeline import Pipeline
+from swath.engine.stored import dump_weights
 from swath.errors import NotFound, WeightsInvalid
 from swath.pipeline.v1 import nodes_pb2
-from swath_pipeline import compose, workbench
+from swath_pipeline import PipelineServicer
 
 from .conftest import PIPELINE
 
@@ -30,9 +32,9 @@ REMOTE = {
 
 
 @pytest.fixture
-def call(sessions, store, workspace):
+def call(service):
     """Calls a method of the servicer by its name, with the fields of its request."""
-    servicer = compose(sessions, store, workspace)
+    servicer = PipelineServicer(service)
 
     async def make(method, **fields):
         module = nodes_pb2 if method == "DescribeNodes" else pb
@@ -52,7 +54,7 @@ async def ready(call, session):
 @pytest.fixture
 def weights():
     """A weights file of the pipeline."""
-    return workbench.dump_weights(workbench.build(parse("pipeline", PIPELINE)))
+    return dump_weights(Pipeline.from_document(parse("pipeline", PIPELINE)))
 
 
 async def test_loading_a_pipeline_answers_with_its_metadata(call, session):
@@ -76,7 +78,7 @@ class TestWeights:
 
     @pytest.mark.parametrize("strict", [None, True])
     async def test_they_are_held_to_the_pipeline_unless_the_caller_says_otherwise(self, call, ready, strict):
-        empty = workbench.dump_weights(workbench.build(parse("pipeline", {"nodes": [], "connections": []})))
+        empty = dump_weights(Pipeline.from_document(parse("pipeline", {"nodes": [], "connections": []})))
         with pytest.raises(WeightsInvalid):
             await call("LoadPipelineWeights", session_id=ready, weights_bytes=empty, strict=strict)
         assert (await call("LoadPipelineWeights", session_id=ready, weights_bytes=empty, strict=False)).success

@@ -5,13 +5,13 @@ from xml.etree import ElementTree as ET
 
 import pytest
 import torch
-from swath_pipeline.icons import icon
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.documents import CapabilityDocument
 from swath.engine.graph.describe import Description, Hparam
 from swath.engine.graph.ports import ANY, LIST, Port
 from swath.engine.graph.registry import Entry
+from swath_pipeline.adapters.icons import icon
 from swath_pipeline.adapters.specs import capability_info, description, entry_info, tensor_spec
 
 

@@ -133,6 +133,7 @@ class Relay:
     Attributes:
         target: Where clients reach it.
         cuts: After how many bytes of the client, and of the server, the next connections break; one pair each.
+        before_cut: Called by the relay before it breaks a connection off.
     """
 
     def __init__(self, target: str) -> None:
@@ -141,6 +142,7 @@ class Relay:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.target = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self.cuts: list[tuple[int, int]] = []
+        self.before_cut: Callable[[], object] = lambda: None
         self._open: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         self._start(self._accept)
@@ -165,6 +167,7 @@ class Relay:
             while data := source.recv(65536):
                 if 0 <= left < len(data):
                     sink.sendall(data[:left])
+                    self.before_cut()
                     break
                 left -= len(data) if left >= 0 else 0
                 sink.sendall(data)

@@ -32,7 +32,7 @@ def data() -> bytes:
 
 @pytest.fixture
 def arrived(server: ServerProcess) -> Iterator[Callable[[bytes, str], int]]:
-    """Tells how much of a broken upload the server has, once it has noticed."""
+    """Returns how much of an upload the server has, once that is something."""
     with grpc.insecure_channel(server.target) as channel:
         stub = WorkspaceServiceStub(channel)
 
@@ -49,12 +49,15 @@ def test_an_upload_goes_on_where_it_was_cut(
     shaky: ClientConfig, relay: Relay, client: Client, data: bytes, arrived: Callable[[bytes, str], int]
 ) -> None:
     relay.cuts = [(HALF, -1)]
+    # A call that is broken off before the server has read anything of it leaves nothing to go on with.
+    relay.before_cut = lambda: arrived(data, "broken/up.bin")
     with Client(shaky.with_(retry=RetryConfig(attempts=1))) as cut, pytest.raises(UnavailableError):
         cut.workspace.put(data, "broken/up.bin")
     offset = arrived(data, "broken/up.bin")
     seen: list[int] = []
     assert client.workspace.put(data, "broken/up.bin", lambda done, _: seen.append(done)).size == SIZE
-    assert seen[0] == offset <= HALF
+    # The server may write what it had read for a moment longer.
+    assert 0 < offset <= seen[0] <= HALF
     assert client.workspace.read("broken/up.bin") == data
 
 

@@ -7,6 +7,7 @@ import yaml
 
 from swath.documents import canonical, parse
 from swath.engine.graph import weights
+from swath.engine.graph.pipeline import Pipeline
 from swath.errors import (
     DocumentInvalid,
     FileMissing,
@@ -17,7 +18,10 @@ from swath.errors import (
     SessionNotFound,
     WeightsInvalid,
 )
-from swath_pipeline import workbench
+from swath.rpc.caller import Caller, acting_as
+from swath.sessions.ownership import OwnedSessions
+from swath_pipeline import PipelineService
+from swath_pipeline.artifacts import PipelineArtifacts
 
 from .conftest import PIPELINE
 
@@ -25,9 +29,9 @@ RUN = {"name": "run", "data": {"data_module": "scene", "batch_size": 2}, "pipeli
 
 
 @pytest.fixture
-async def configured(loading, sessions, store, loaded):
+async def configured(service, sessions, store, loaded):
     """A session with a pipeline, weights whose mean is 6, and a run config."""
-    await loading.load_weights(loaded, path=None, data=_weights(6), strict=True)
+    await service.load_weights(loaded, path=None, data=_weights(6), strict=True)
     digest = store.put_sync(canonical(parse("trainrun", {**RUN, "pipeline": None})))
     await sessions.change(loaded, lambda _: {"run_config_digest": digest})
     return loaded
@@ -53,21 +57,21 @@ def mean(sessions, store):
         session = await sessions.get(session_id)
         if session.weights_digest is None:
             return None
-        pipeline = workbench.open_pipeline(store, session.pipeline_digest, session.weights_digest)
+        pipeline = PipelineArtifacts(store).open(session.pipeline_digest, session.weights_digest)
         return pipeline.state()["rx"]["mu"][0].item()
 
     return read
 
 
 def _weights(mean):
-    state = workbench.build(parse("pipeline", PIPELINE)).state()
+    state = Pipeline.from_document(parse("pipeline", PIPELINE)).state()
     state["rx"]["mu"].fill_(mean)
     return weights.dump(state)
 
 
 class TestSaveRun:
-    async def test_a_run_is_three_files_that_name_each_other(self, saving, configured, workspace):
-        saved = await saving.save_run(configured, "runs/a.yaml", weights=True)
+    async def test_a_run_is_three_files_that_name_each_other(self, service, configured, workspace):
+        saved = await service.save_run(configured, "runs/a.yaml", weights=True)
         folder = workspace.root / "runs"
         assert saved.trainrun == folder / "a.yaml"
         assert saved.pipeline == folder / "a_pipeline.yaml"
@@ -76,14 +80,14 @@ class TestSaveRun:
         assert (run["name"], run["data"]["batch_size"], run["pipeline"]) == ("run", 2, "a_pipeline.yaml")
         assert yaml.safe_load(saved.pipeline.read_text())["nodes"][0]["hparams"]["num_channels"] == 3
 
-    async def test_weights_are_left_out_when_they_are_not_asked_for(self, saving, configured, workspace):
-        saved = await saving.save_run(configured, "a.yaml", weights=False)
+    async def test_weights_are_left_out_when_they_are_not_asked_for(self, service, configured, workspace):
+        saved = await service.save_run(configured, "a.yaml", weights=False)
         assert saved.weights is None
         assert sorted(each.name for each in workspace.root.iterdir() if each.is_file()) == ["a.yaml", "a_pipeline.yaml"]
 
-    async def test_a_saved_run_comes_back_as_it_was(self, saving, sessions, configured, mean):
-        await saving.save_run(configured, "a.yaml", weights=True)
-        restored, run = await saving.restore_run("a.yaml", None, strict=True, session_id="")
+    async def test_a_saved_run_comes_back_as_it_was(self, service, sessions, configured, mean):
+        await service.save_run(configured, "a.yaml", weights=True)
+        restored, run = await service.restore_run("a.yaml", None, strict=True, session_id="")
         before, after = await sessions.get(configured), await sessions.get(restored)
         assert restored != configured
         assert run.data.batch_size == 2
@@ -93,59 +97,59 @@ class TestSaveRun:
     @pytest.mark.parametrize(
         ("path", "error"), [("", InvalidInput), ("../a.yaml", PathDenied), ("/etc/a.yaml", PathDenied)]
     )
-    async def test_a_path_that_may_not_be_written_is_refused(self, saving, configured, path, error):
+    async def test_a_path_that_may_not_be_written_is_refused(self, service, configured, path, error):
         with pytest.raises(error):
-            await saving.save_run(configured, path, weights=True)
+            await service.save_run(configured, path, weights=True)
 
-    async def test_a_run_needs_a_pipeline(self, saving, session):
+    async def test_a_run_needs_a_pipeline(self, service, session):
         with pytest.raises(PipelineMissing):
-            await saving.save_run(session, "a.yaml", weights=True)
+            await service.save_run(session, "a.yaml", weights=True)
 
 
 class TestSavePipeline:
-    async def test_metadata_are_those_given_over_those_there_were(self, saving, loading, session):
+    async def test_metadata_are_those_given_over_those_there_were(self, service, session):
         before = {"name": "before", "tags": ["old"], "author": "somebody", "description": "words"}
-        await loading.load_pipeline(session, json.dumps({**PIPELINE, "metadata": before}).encode())
-        file, _ = await saving.save_pipeline(session, "new.yaml", {"name": "", "tags": ["new"], "author": ""})
+        await service.load_pipeline(session, json.dumps({**PIPELINE, "metadata": before}).encode())
+        file = (await service.save_pipeline(session, "new.yaml", {"name": "", "tags": ["new"], "author": ""})).pipeline
         metadata = yaml.safe_load(file.read_text())["metadata"]
         assert (metadata["name"], metadata["tags"]) == ("new", ["new"])
         assert (metadata["author"], metadata["description"]) == ("somebody", "words")
         assert metadata["created"]
 
-    async def test_a_name_and_a_time_that_are_given_stay(self, saving, loaded):
+    async def test_a_name_and_a_time_that_are_given_stay(self, service, loaded):
         given = {"name": "mine", "created": "2026-01-01"}
-        file, _ = await saving.save_pipeline(loaded, "new.yaml", given)
+        file = (await service.save_pipeline(loaded, "new.yaml", given)).pipeline
         metadata = yaml.safe_load(file.read_text())["metadata"]
         assert (metadata["name"], metadata["created"]) == ("mine", "2026-01-01")
 
-    async def test_a_saved_pipeline_is_loaded_again_with_its_weights(self, saving, loading, configured, session, mean):
-        file, weights = await saving.save_pipeline(configured, "a.yaml", {})
-        await loading.load_pipeline(session, json.dumps(yaml.safe_load(file.read_text())).encode())
-        await loading.load_weights(session, path=str(weights), data=None, strict=True)
+    async def test_a_saved_pipeline_is_loaded_again_with_its_weights(self, service, configured, session, mean):
+        saved = await service.save_pipeline(configured, "a.yaml", {})
+        await service.load_pipeline(session, json.dumps(yaml.safe_load(saved.pipeline.read_text())).encode())
+        await service.load_weights(session, path=str(saved.weights), data=None, strict=True)
         assert await mean(session) == 6
 
-    async def test_a_pipeline_may_be_saved_over_another(self, saving, loaded, own):
+    async def test_a_pipeline_may_be_saved_over_another(self, service, loaded, own):
         for author in ("first", "second"):
-            file, _ = await saving.save_pipeline(loaded, "a.yaml", {"author": author})
+            file = (await service.save_pipeline(loaded, "a.yaml", {"author": author})).pipeline
         assert "author: second" in file.read_text()
         assert sorted(each.name for each in own.iterdir()) == ["a.pt", "a.yaml"]
 
-    async def test_shipped_pipelines_stay_as_they_are(self, saving, loaded, workspace):
-        file, _ = await saving.save_pipeline(loaded, "rx.yaml", {})
+    async def test_shipped_pipelines_stay_as_they_are(self, service, loaded, workspace):
+        file = (await service.save_pipeline(loaded, "rx.yaml", {})).pipeline
         assert file == workspace.root / "configs" / "pipeline" / "rx.yaml"
         assert "shipped" in (workspace.configs / "pipeline" / "rx.yaml").read_text()
 
-    async def test_there_must_be_one(self, saving, session):
+    async def test_there_must_be_one(self, service, session):
         with pytest.raises(PipelineMissing):
-            await saving.save_pipeline(session, "a.yaml", {})
+            await service.save_pipeline(session, "a.yaml", {})
         with pytest.raises(SessionNotFound):
-            await saving.save_pipeline("nobody", "a.yaml", {})
+            await service.save_pipeline("nobody", "a.yaml", {})
 
 
 class TestFindingThePipeline:
-    async def test_of_a_run_that_holds_it(self, saving, write, sessions):
+    async def test_of_a_run_that_holds_it(self, service, write, sessions):
         write("run.yaml", {**RUN, "pipeline": PIPELINE})
-        restored, _ = await saving.restore_run("run.yaml", None, strict=True, session_id="")
+        restored, _ = await service.restore_run("run.yaml", None, strict=True, session_id="")
         assert (await sessions.get(restored)).pipeline_digest
 
     @pytest.mark.parametrize(
@@ -160,18 +164,23 @@ class TestFindingThePipeline:
         ],
         ids=["beside it", "without suffix", "above it", "below it", "by its name", "moved away"],
     )
-    async def test_of_a_run_that_names_it(self, saving, write, mean, reference, place):
+    async def test_of_a_run_that_names_it(self, service, write, mean, reference, place):
         write(place, PIPELINE)
         write(place.replace(".yaml", ".pt"), _weights(8))
         write("runs/run.yaml", {**RUN, "pipeline": reference})
-        restored, _ = await saving.restore_run("runs/run.yaml", None, strict=True, session_id="")
+        restored, _ = await service.restore_run("runs/run.yaml", None, strict=True, session_id="")
         assert await mean(restored) == 8
 
-    async def test_outside_of_the_workspace_finds_nothing(self, saving, write, tmp_path):
+    async def test_that_is_nowhere_says_where_was_looked(self, service, write):
+        write("run.yaml", {**RUN, "pipeline": "gone.yaml"})
+        with pytest.raises(FileMissing, match=r"'gone\.yaml'.* not found; looked for \['/"):
+            await service.restore_run("run.yaml", None, strict=True, session_id="")
+
+    async def test_outside_of_the_workspace_is_denied(self, service, write, tmp_path):
         (tmp_path / "outside.yaml").write_text(json.dumps(PIPELINE))
         write("run.yaml", {**RUN, "pipeline": "../outside.yaml"})
-        with pytest.raises(FileMissing, match=r"'\.\./outside\.yaml' of .*run\.yaml was not found; looked for"):
-            await saving.restore_run("run.yaml", None, strict=True, session_id="")
+        with pytest.raises(PathDenied, match="leads out of the allowed folders"):
+            await service.restore_run("run.yaml", None, strict=True, session_id="")
 
 
 class TestRestore:
@@ -188,30 +197,32 @@ class TestRestore:
         ("weights", "expected"),
         [(None, 1), ("", 1), ("other.pt", 2), ("other", 2), ("runs/other.pt", 2), ("elsewhere.pt", 3)],
     )
-    async def test_takes_the_weights_named_or_those_beside(self, saving, mean, weights, expected):
-        restored, _ = await saving.restore_run("runs/run.yaml", weights, strict=True, session_id="")
+    async def test_takes_the_weights_named_or_those_beside(self, service, mean, weights, expected):
+        restored, _ = await service.restore_run("runs/run.yaml", weights, strict=True, session_id="")
         assert await mean(restored) == expected
 
-    async def test_into_a_session_replaces_its_pipeline_and_keeps_its_plugins(self, saving, plugins, sessions, loaded):
+    async def test_into_a_session_replaces_its_pipeline_and_keeps_its_plugins(self, service, sessions, loaded):
         manifest = {"name": "mine", "path": "/opt/mine", "capabilities": [{"class_name": "mine.Node"}]}
-        await plugins.register(loaded, json.dumps(manifest).encode())
+        await service.register_plugin(loaded, json.dumps(manifest).encode())
         before = await sessions.get(loaded)
-        restored, _ = await saving.restore_run("runs/run.yaml", None, strict=True, session_id=loaded)
+        restored, _ = await service.restore_run("runs/run.yaml", None, strict=True, session_id=loaded)
         after = await sessions.get(loaded)
         assert restored == loaded
         assert after.weights_digest != before.weights_digest
         assert after.plugins == before.plugins
 
-    async def test_makes_a_session_of_the_one_who_asks(self, saving, sessions):
-        restored, _ = await saving.restore_run("runs/run.yaml", None, strict=True, session_id="", owner="alice")
+    async def test_makes_a_session_of_the_caller_s(self, sessions, store, workspace):
+        service = PipelineService(OwnedSessions(sessions), store, workspace)
+        with acting_as(Caller("alice", "token")):
+            restored, _ = await service.restore_run("runs/run.yaml", None, strict=True, session_id="")
         assert (await sessions.get(restored)).owner == "alice"
 
-    async def test_strict_refuses_weights_that_are_not_whole(self, saving, write, mean):
+    async def test_strict_refuses_weights_that_are_not_whole(self, service, write, mean):
         nodes = [*PIPELINE["nodes"], {**PIPELINE["nodes"][0], "name": "second"}]
         write("runs/run_pipeline.yaml", {**PIPELINE, "nodes": nodes})
         with pytest.raises(WeightsInvalid, match="second is missing"):
-            await saving.restore_run("runs/run.yaml", None, strict=True, session_id="")
-        restored, _ = await saving.restore_run("runs/run.yaml", None, strict=False, session_id="")
+            await service.restore_run("runs/run.yaml", None, strict=True, session_id="")
+        restored, _ = await service.restore_run("runs/run.yaml", None, strict=False, session_id="")
         assert await mean(restored) == 1
 
     @pytest.mark.parametrize(
@@ -223,27 +234,25 @@ class TestRestore:
             ("runs/run.yaml", "nowhere.pt", FileMissing),
         ],
     )
-    async def test_of_what_is_not_there_is_refused(self, saving, sessions, path, weights, error):
+    async def test_of_what_is_not_there_is_refused(self, service, sessions, path, weights, error):
         with pytest.raises(error):
-            await saving.restore_run(path, weights, strict=True, session_id="")
+            await service.restore_run(path, weights, strict=True, session_id="")
         assert await sessions._store.count() == 0
 
-    async def test_into_nobody_s_session_is_refused(self, saving):
+    async def test_into_nobody_s_session_is_refused(self, service):
         with pytest.raises(SessionNotFound):
-            await saving.restore_run("runs/run.yaml", None, strict=True, session_id="nobody")
+            await service.restore_run("runs/run.yaml", None, strict=True, session_id="nobody")
 
-    async def test_of_a_run_that_is_to_be_composed_says_how(self, saving, write):
+    async def test_of_a_run_that_is_to_be_composed_says_how(self, service, write):
         write("runs/run.yaml", {**RUN, "defaults": ["_self_"]})
         with pytest.raises(DocumentInvalid, match="call ResolveConfig and SetTrainRunConfig"):
-            await saving.restore_run("runs/run.yaml", None, strict=True, session_id="")
+            await service.restore_run("runs/run.yaml", None, strict=True, session_id="")
 
-    async def test_that_cannot_give_a_new_session_its_pipeline_leaves_none(
-        self, saving, loading, sessions, monkeypatch
-    ):
+    async def test_that_cannot_give_a_new_session_its_pipeline_leaves_none(self, service, sessions, monkeypatch):
         async def refuse(*arguments, **options):
             raise Precondition("the store is being moved")
 
-        monkeypatch.setattr(loading, "put_pipeline", refuse)
+        monkeypatch.setattr(sessions, "change", refuse)
         with pytest.raises(Precondition):
-            await saving.restore_run("runs/run.yaml", None, strict=True, session_id="")
+            await service.restore_run("runs/run.yaml", None, strict=True, session_id="")
         assert await sessions._store.count() == 0
