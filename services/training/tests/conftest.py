@@ -15,7 +15,7 @@ from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.documents import canonical, parse
 from swath.runtime.logs import Telemetry
 from swath.sessions.model import Session
-from swath.storage import ArtifactStore, Workspace
+from swath.storage import ArtifactStore, FolderObjects, Workspace
 from swath.storage.sql.engine import open_engine
 from swath_session import SessionAuthority, SessionSettings, SessionStore
 from swath_training import Training, TrainingService, TrainingSettings, prepare
@@ -233,7 +233,7 @@ async def worlds(tmp_path: Path, database: Path | str) -> AsyncIterator[Worlds]:
         write_frames(workspace.root / "frames")
         sessions = SessionAuthority(SessionStore(open_engine(tmp_path / "session.db")), SessionSettings())
         await sessions.start()
-        artifacts = ArtifactStore.folder(tmp_path / "artifacts")
+        artifacts = ArtifactStore(FolderObjects(tmp_path / "artifacts"))
         training = make_training(
             tmp_path, sessions, artifacts, workspace, database=url, telemetry=telemetry, **settings
         )

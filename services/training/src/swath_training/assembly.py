@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from swath.api import CUVIS, REFERENCES, RUNS
 from swath.errors import StorageDenied
-from swath.rpc.server.methods import slice_handler, whole_handler
+from swath.rpc.server.methods import slice_handler
 from swath.runtime.assembly import Assembly, Deps
 from swath.runtime.logs import Telemetry
 from swath.sessions.model import Sessions
@@ -108,7 +108,7 @@ def build(
             slice_handler(RUNS, "training", training.runs),
         ),
         private=(
-            whole_handler(REFERENCES, ArtifactReferencesServicer(references)),
+            slice_handler(REFERENCES, "training", ArtifactReferencesServicer(references)),
             *((worker_handler(training.links),) if worker_address else ()),
         ),
         names=(CUVIS, RUNS),

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 from swath.training.v1 import events_pb2 as pb
 
 if TYPE_CHECKING:  # the engine imports torch, which a server does later
-    from swath.engine.training.events import (
+    from swath.engine.training.reporting.events import Event, Lifecycle
+    from swath.engine.training.reporting.outcomes import (
         CalibrationOutcome,
         CheckpointRestored,
         DeciderCalibration,
         EvaluationOutcome,
-        Event,
-        Lifecycle,
     )
 
 

@@ -51,7 +51,7 @@ def main(
     facts |= {"session": welcome.session_id}
     # Process 0 may have died before it had a store.
     rendezvous = Rendezvous(rank_info, lambda: os.getppid() != parent)
-    forwarder = _LogForwarder(rendezvous.again(), log)
+    forwarder = _LogForwarder(rendezvous.clone(), log)
     try:
         with (
             redirect_stdout(cast(TextIO, StdioCapture(sys.stdout, "stdout", log))),
@@ -68,12 +68,12 @@ def main(
         forwarder.close()
         return LOST if isinstance(error, PeerLost) else AWAY
     except Exception as error:
-        rendezvous.tell(FAILURE, report(failure_of(error, run_id, attempt), rank_info.rank))
+        rendezvous.publish(FAILURE, report(failure_of(error, run_id, attempt), rank_info.rank))
         forwarder.close()
         return 1
     forwarder.close()
     # The last message: process 0 may be gone right after.
-    rendezvous.tell(DONE, b"")
+    rendezvous.publish(DONE, b"")
     return 0
 
 
@@ -100,9 +100,9 @@ class _LogForwarder:
         try:
             while True:
                 last = self._closing.wait(POLL_INTERVAL_S)
-                self._rendezvous.beat()
+                self._rendezvous.heartbeat()
                 for line in self._log.after(self._sent):
-                    self._rendezvous.tell(LINES, line.payload)
+                    self._rendezvous.publish(LINES, line.payload)
                     self._sent = line.number
                 if last:
                     return

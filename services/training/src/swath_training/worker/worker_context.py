@@ -13,11 +13,11 @@ from swath.documents import TrainRunDocument, parse
 from swath.engine import data
 from swath.engine.plugins.loading import Plugins
 from swath.engine.stored import open_pipeline
-from swath.engine.training import Checkpointer, Control, Event, Group, Job, Outcome, PeerLost, Trainer, run
+from swath.engine.training import Checkpointer, Control, Event, Group, Outcome, PeerLost, RunSpec, Trainer, run
 from swath.errors import ArtifactCorrupt, ArtifactMissing, SwathError, Unavailable
 from swath.retry import retry_while_unavailable
-from swath.storage import ArtifactStore, Workspace
 from swath.storage.artifacts.store import CHECKPOINTS
+from swath.storage.opening import artifacts_from_spec, workspace_from_spec
 from swath_training.runs.items import Failure, Welcome
 
 _log = structlog.get_logger("swath.worker")
@@ -38,9 +38,9 @@ class WorkerContext:
 
     def __init__(self, welcome: Welcome) -> None:
         self._welcome = welcome
-        self.artifacts = ArtifactStore.from_spec(welcome.artifacts)
+        self.artifacts = artifacts_from_spec(welcome.artifacts)
         self.checkpoints = self.artifacts.part(CHECKPOINTS)
-        self.workspace = Workspace.from_spec(welcome.workspace)
+        self.workspace = workspace_from_spec(welcome.workspace)
         self.outputs = self.workspace.outputs()
 
     def __enter__(self) -> WorkerContext:
@@ -65,7 +65,7 @@ class WorkerContext:
         document: TrainRunDocument = parse("trainrun", welcome.trainrun)
         weights = self._get(welcome.weights_digest) if welcome.weights_digest is not None else None
         pipeline = open_pipeline(self._get(welcome.pipeline_digest), weights)
-        job = Job(
+        spec = RunSpec(
             Trainer[welcome.trainer.name],
             document,
             document.training,
@@ -76,11 +76,11 @@ class WorkerContext:
         module = data.build(
             document.data,
             lambda path: retry_while_unavailable(partial(read, path)),
-            seed=job.seed,
+            seed=spec.seed,
             plugins=Plugins(pipeline.sources),
         )
         snapshot = self._snapshot(welcome.checkpoint_digest)
-        return run(job, module, pipeline, emit, control, checkpointer=checkpointer, snapshot=snapshot, group=group)
+        return run(spec, module, pipeline, emit, control, checkpointer=checkpointer, snapshot=snapshot, group=group)
 
     def _snapshot(self, digest: str | None) -> bytes | None:
         """Return what the run goes on from, None if it begins.

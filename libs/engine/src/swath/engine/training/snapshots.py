@@ -33,7 +33,7 @@ class Snapshot:
     """The state of a run between two of its steps.
 
     Attributes:
-        identity: Digest of what the run computes (`Job.identity`).
+        identity: Digest of what the run computes (`RunSpec.identity`).
         phase: Where it was.
         events: Events emitted before.
         content: What the phase itself needs.
@@ -78,12 +78,12 @@ def load(data: bytes, identity: str) -> Snapshot:
     return snapshot
 
 
-class Keeper:
+class SnapshotWriter:
     """Takes snapshots when they are due and hands them to a `Checkpointer`.
 
     Args:
         checkpointer: Takes them; without one, none are taken but the last one of a stopped run.
-        identity: `Job.identity`.
+        identity: `RunSpec.identity`.
         every_s: Longest time between two of them, seconds.
         group: The processes of the run: process 0 says when, and takes them.
 
@@ -95,7 +95,7 @@ class Keeper:
     def __init__(self, checkpointer: Checkpointer | None, identity: str, every_s: float, group: Group = ALONE) -> None:
         self._checkpointer = checkpointer
         self._group = group
-        self.active = group.agree(checkpointer is not None)
+        self.active = group.broadcast_flag(checkpointer is not None)
         self._identity = identity
         self._every_s = every_s
         self._taken_at = time.monotonic()
@@ -104,11 +104,11 @@ class Keeper:
     @property
     def due(self) -> bool:
         """Whether the last one is too old."""
-        return self.active and self._group.agree(time.monotonic() - self._taken_at >= self._every_s)
+        return self.active and self._group.broadcast_flag(time.monotonic() - self._taken_at >= self._every_s)
 
-    def keep(self, phase: Phase, events: int, content: dict[str, Any]) -> None:
+    def write(self, phase: Phase, events: int, content: dict[str, Any]) -> None:
         """Take a snapshot now."""
-        if not self._group.leads:
+        if not self._group.is_leader:
             return
         data = Snapshot(self._identity, phase, events, content).dump()
         self._taken_at = time.monotonic()

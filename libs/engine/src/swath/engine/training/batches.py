@@ -4,31 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
 from swath.engine.data import DataModule, Part
-from swath.engine.training.distributed.group import ALONE, Group
+from swath.engine.training.distributed.group import ALONE, Group, Share
 
 Batch = dict[str, Any]
-
-
-class Share(NamedTuple):
-    """How many frames of a batch are whose.
-
-    Attributes:
-        own: This process's.
-        all: Those of all processes.
-    """
-
-    own: int
-    all: int
-
-    @property
-    def weight(self) -> float:
-        """Part of the frames that are this process's."""
-        return self.own / self.all
 
 
 class Batches:

@@ -6,9 +6,9 @@ import logging
 
 from swath.documents import TrainingDocument
 from swath.engine.graph.ports import Stage
-from swath.engine.training.events import EpochProgress, FrameProgress, Hook, Lifecycle, Position
-from swath.engine.training.stream import Stream
-from swath.engine.training.values import Values
+from swath.engine.training.reporting.events import EpochProgress, FrameProgress, Hook, Lifecycle, Position
+from swath.engine.training.reporting.stream import EventStream
+from swath.engine.training.reporting.values import Values
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class Reports:
         frames: Frames of a training epoch; 0 where a limit leaves the number open.
     """
 
-    def __init__(self, training: TrainingDocument, stream: Stream, values: Values, frames: int) -> None:
+    def __init__(self, training: TrainingDocument, stream: EventStream, values: Values, frames: int) -> None:
         self._training, self._stream, self._values, self._frames = training, stream, values, frames
 
     def epochs(self, epoch: int) -> EpochProgress:

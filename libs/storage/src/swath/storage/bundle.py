@@ -1,4 +1,4 @@
-"""`python -m swath.storage.s3.bundle`: unpack an archive of configs that is named by its digest."""
+"""`python -m swath.storage.bundle`: unpack an archive of configs that is named by its digest."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def unpack(url: str, sha256: str, into: Path) -> int:
 
     Args:
         url: `https://...`, or `s3://bucket/key` on the object store of the settings.
-        sha256: What it must have, in hexadecimal.
+        sha256: Its expected digest, in hexadecimal.
         into: Existing folder.
 
     Raises:
-        ArtifactCorrupt: It is another archive.
+        ArtifactCorrupt: It has another digest.
         InvalidInput: It is no archive, or a name in it leads out of the folder.
         TooLarge: It is above 64 MiB.
         Unavailable: It cannot be fetched.
@@ -54,7 +54,7 @@ def unpack(url: str, sha256: str, into: Path) -> int:
 def _fetched(url: str) -> bytes:
     parts = urlsplit(url)
     if parts.scheme == "s3":
-        bucket = Bucket.open(StorageSettings().place(f"s3://{parts.netloc}"))
+        bucket = Bucket.open(StorageSettings().location(f"s3://{parts.netloc}"))
         found = bucket.read(parts.path.lstrip("/"))
         if found.object.size > _LARGEST:
             raise TooLarge(f"{url} has more than {_LARGEST >> 20} MiB")
@@ -72,8 +72,8 @@ def _fetched(url: str) -> bytes:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Be the command; return its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m swath.storage.s3.bundle", description="Unpack an archive.")
+    """Run the command and return its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m swath.storage.bundle", description="Unpack an archive.")
     parser.add_argument("url", help="https://... or s3://bucket/key")
     parser.add_argument("--sha256", required=True, help="its digest in hexadecimal")
     parser.add_argument("--into", type=Path, required=True, help="folder")
@@ -81,9 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         count = unpack(given.url, given.sha256, given.into)
     except SwathError as error:
-        print(f"swath.storage.s3.bundle: {error.message}", file=sys.stderr)
+        print(f"swath.storage.bundle: {error.message}", file=sys.stderr)
         return 1
-    print(f"swath.storage.s3.bundle: {count} files")
+    print(f"swath.storage.bundle: {count} files")
     return 0
 
 

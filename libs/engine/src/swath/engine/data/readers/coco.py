@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from swath.engine.data.readers.scene import existing, parsing
+from swath.engine.data.readers.values import existing, parsing
 from swath.errors import DataInvalid
 
 

@@ -13,9 +13,9 @@ from swath.documents import CheckpointDocument, TrainingDocument, TrainRunDocume
 from swath.engine.data import DataModule
 from swath.engine.graph.pipeline import Pipeline
 from swath.engine.training import checks
+from swath.engine.training.batches import Batches
 from swath.engine.training.distributed.device import device_of, processes_of
 from swath.engine.training.distributed.group import ALONE, Group
-from swath.engine.training.phases.passes import Batches
 from swath.errors import DataInvalid, InvalidInput
 
 
@@ -28,12 +28,12 @@ class Trainer(StrEnum):
 
 
 @dataclass(frozen=True)
-class Job:
+class RunSpec:
     """One run.
 
     Attributes:
         trainer: What kind.
-        run: Loss, metric, frozen and unfrozen nodes, data, output folder.
+        trainrun: Loss, metric, frozen and unfrozen nodes, data, output folder.
         training: Settings of a gradient phase. Statistical runs and calibrations take the seed, the device and
             ``release_cuda_cache_on_validation`` from it where it is given.
         post_fit: Whether calibration and evaluation follow the fit. Left open, they do, except after a statistical
@@ -44,7 +44,7 @@ class Job:
     """
 
     trainer: Trainer
-    run: TrainRunDocument
+    trainrun: TrainRunDocument
     training: TrainingDocument | None = None
     post_fit: bool | None = None
     has_weights: bool = True
@@ -67,7 +67,7 @@ class Job:
     def identity(self) -> str:
         """Digest of everything that decides what the run computes."""
         training = self.training.model_dump(mode="json") if self.training else None
-        content = {"trainer": self.trainer, "run": self.run.model_dump(mode="json"), "training": training}
+        content = {"trainer": self.trainer, "run": self.trainrun.model_dump(mode="json"), "training": training}
         return digest(canonical({**content, "post_fit": self.does_post_fit}))
 
     def check(self, pipeline: Pipeline, data: DataModule, group: Group = ALONE) -> None:
@@ -84,8 +84,8 @@ class Job:
             NotFitted: A calibration of what was neither fitted nor trained.
         """
         device_of(self.training, group)
-        batches = Batches(data, self.run.data.batch_size, torch.device("cpu"), group)
-        checks.require_named("metric", self.run.metric_nodes, pipeline)
+        batches = Batches(data, self.trainrun.data.batch_size, torch.device("cpu"), group)
+        checks.require_named("metric", self.trainrun.metric_nodes, pipeline)
         checks.refuse_unplaced(pipeline)
         if self.trainer is Trainer.CALIBRATION:
             checks.require_weights(pipeline, has_weights=self.has_weights)
@@ -103,7 +103,7 @@ class Job:
             raise InvalidInput(
                 f"training.devices '{self.training.devices}' asks for {asked} processes, and the run has {group.size}"
             )
-        checks.require_gradient(self.run, self.training, pipeline, batches)
+        checks.require_gradient(self.trainrun, self.training, pipeline, batches)
         self.checkpointing()
 
     def trainable(self, pipeline: Pipeline) -> list[torch.nn.Parameter]:
@@ -112,9 +112,9 @@ class Job:
         Raises:
             InvalidInput: There are none.
         """
-        for name in self.run.unfreeze_nodes:
+        for name in self.trainrun.unfreeze_nodes:
             pipeline.nodes[name].unfreeze()
-        for name in self.run.freeze_nodes:
+        for name in self.trainrun.freeze_nodes:
             pipeline.nodes[name].requires_grad_(False)
         parameters = [parameter for parameter in pipeline.parameters() if parameter.requires_grad]
         if not parameters:
@@ -129,6 +129,6 @@ class Job:
             document = callbacks.checkpoint
             return document, self.resolve(document.dirpath), document.monitor
         if self.training.enable_checkpointing:
-            root = self.training.default_root_dir or self.run.output_dir
+            root = self.training.default_root_dir or self.trainrun.output_dir
             return CheckpointDocument(save_top_k=1), self.resolve(f"{root}/checkpoints"), None
         return None

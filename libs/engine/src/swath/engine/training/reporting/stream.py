@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 
 from swath.engine.training.control import Control, StopRun
 from swath.engine.training.distributed.group import ALONE, Group
-from swath.engine.training.events import Event, Lifecycle, Position, Status, describe
+from swath.engine.training.reporting.events import Event, Lifecycle, Position, Status
+from swath.engine.training.reporting.messages import describe
 
 
-class Stream:
+class EventStream:
     """Numbers events and hands them on.
 
     Args:
@@ -49,4 +50,4 @@ class Stream:
 
     def stop_requested(self) -> bool:
         """Whether the run was asked to stop."""
-        return self._group.agree(self._control.stop_requested())
+        return self._group.broadcast_flag(self._control.stop_requested())

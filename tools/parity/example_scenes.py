@@ -17,7 +17,7 @@ _SOURCE = "scene"
 
 
 @dataclass(frozen=True)
-class Scene:
+class ExampleScene:
     """A scene of 100 x 100 pixels as 16 tiles.
 
     Attributes:
@@ -30,7 +30,7 @@ class Scene:
     masks: np.ndarray
 
     @classmethod
-    def read(cls, file: Path) -> Scene:
+    def read(cls, file: Path) -> ExampleScene:
         """Read a scene from its .npz file."""
         cube, mask = bands_of(file)
         return cls(_tiles(cube), _tiles(mask))

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 from swath.engine.graph.ports import Stage
+from swath.errors import InvalidInput
 
 _PREFIXES = tuple(f"{stage}{mark}" for stage in (Stage.TRAIN, Stage.VAL, Stage.TEST) for mark in "_/")
 
@@ -68,6 +69,12 @@ class Values:
         """Go on as the one that gave the state would."""
         self.known, self._sums = dict(state["known"]), dict(state["sums"])
         self.batch_loss, self._frames = state["batch"], state["frames"]
+
+
+def missing_value(field: str, name: str, values: dict[str, float]) -> InvalidInput:
+    """Return the error for a monitored value that the run does not report."""
+    known = ", ".join(sorted(values)) or "none yet"
+    return InvalidInput(f"{field} '{name}' is not among the values that this run reports: {known}")
 
 
 @cache

@@ -18,7 +18,7 @@ class _Abandoned(BaseException):
     """Ends a consumer whose pass was given up."""
 
 
-class Pull:
+class ConsumerThread:
     """Runs a consumer of batches in a thread of its own, which works only while a batch is handed over.
 
     Args:

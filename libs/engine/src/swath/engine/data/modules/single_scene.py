@@ -12,9 +12,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from swath.documents import DataDocument
 from swath.engine.data.collection import Collection, Extent, Frame, Resolve, Sample, ordered
 from swath.engine.data.frames import frame_of, label_ids
-from swath.engine.data.modules.params import LoaderParams, NumberList, existing_file, parse_params, posix
-from swath.engine.data.readers import Scene, Variables, files_of, read_mask, read_scene
-from swath.engine.data.readers.scene import as_wavelengths
+from swath.engine.data.params import LoaderParams, NumberList, existing_file, parse_params, posix
+from swath.engine.data.readers import SceneData, Variables, files_of, read_mask, read_scene
+from swath.engine.data.readers.values import as_wavelengths
 from swath.engine.data.splits import gives_stages
 from swath.engine.data.tiles import Edge, check_regions, inside, tile_extents
 from swath.errors import DataInvalid, InvalidInput
@@ -143,10 +143,10 @@ class _SceneFrames:
     file: Path
     mask_file: Path | None
     params: SceneParams
-    _scene: Scene | None = field(default=None, repr=False)
+    _scene: SceneData | None = field(default=None, repr=False)
 
     @property
-    def scene(self) -> Scene:
+    def scene(self) -> SceneData:
         if self._scene is None:
             self._scene = self._open()
         return self._scene
@@ -160,7 +160,7 @@ class _SceneFrames:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_scene": None}
 
-    def _open(self) -> Scene:
+    def _open(self) -> SceneData:
         params = self.params
         keys = Variables(
             params.cube_key,

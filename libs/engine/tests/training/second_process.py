@@ -11,14 +11,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from swath.engine.training import Event, Group, Job, Outcome, PeerLost, Rank, Rendezvous, Trainer, run
+from swath.engine.training import Event, Group, Outcome, PeerLost, Rank, Rendezvous, RunSpec, Trainer, run
 
-from .conftest import Frames, Shelf, StopAfter, fit, make_pipeline, make_run, make_training
+from .conftest import Frames, SnapshotList, StopAfter, fit, make_pipeline, make_run, make_training
 
 SPLITS = {"train": 7, "val": 5, "test": 4}
 
 
-class Mortal(Frames):
+class DyingFrames(Frames):
     """Frames that end the process which asks for those of an epoch."""
 
     def __init__(self, *args: Any, dies_in: int, **more: Any) -> None:
@@ -31,8 +31,8 @@ class Mortal(Frames):
         return super().loader(split, epoch=epoch, **more)
 
 
-def job_of(case: dict[str, Any]) -> Job:
-    return Job(
+def spec_of(case: dict[str, Any]) -> RunSpec:
+    return RunSpec(
         Trainer.GRADIENT,
         make_run(**case.get("run", {})),
         make_training(**{"devices": 2, **case.get("training", {})}),
@@ -42,18 +42,18 @@ def job_of(case: dict[str, Any]) -> Job:
 
 
 def train(
-    case: dict[str, Any], group: Group, frames: Frames, shelf: Shelf | None = None
+    case: dict[str, Any], group: Group, frames: Frames, snapshots: SnapshotList | None = None
 ) -> tuple[Outcome, list[Event]]:
     """Fit statistics, each process by itself, then train together."""
-    job = job_of(case)
-    frames.batch_size = job.run.data.batch_size
+    spec = spec_of(case)
+    frames.batch_size = spec.trainrun.data.batch_size
     pipeline = make_pipeline()
     fit(pipeline, frames)
     events: list[Event] = []
     control = StopAfter(events, case["stop_after"]) if "stop_after" in case else None
     snapshot = Path(case["snapshot"]).read_bytes() if "snapshot" in case else None
     return run(
-        job, frames, pipeline, events.append, control, checkpointer=shelf, snapshot=snapshot, group=group
+        spec, frames, pipeline, events.append, control, checkpointer=snapshots, snapshot=snapshot, group=group
     ), events
 
 
@@ -62,7 +62,7 @@ def main() -> None:
         case = json.loads(line)
         group = Rendezvous(Rank(1, 2, 1, 2, "127.0.0.1", case["port"])).meet(lambda: False)
         assert group is not None
-        frames = Mortal(SPLITS, dies_in=case["dies_in"]) if "dies_in" in case else Frames(SPLITS)
+        frames = DyingFrames(SPLITS, dies_in=case["dies_in"]) if "dies_in" in case else Frames(SPLITS)
         try:
             train(case, group, frames)
         except PeerLost as error:
