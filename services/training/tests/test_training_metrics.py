@@ -21,10 +21,10 @@ from swath.training.v1 import events_pb2
 from swath_training import TrainingService
 from swath_training.api.adapters.run_events import RunEventCodec
 from swath_training.api.requests import TrainRequest
+from swath_training.runs.database.store import RunStore
+from swath_training.runs.database.tables import METRICS, SCHEMA
 from swath_training.runs.items import Checkpoint, Event, Item, Result
 from swath_training.runs.model import Metric, Run, RunState, Trainer
-from swath_training.runs.store import RunStore
-from swath_training.runs.tables import METRICS, SCHEMA
 
 from .conftest import CALIBRATION, GRADIENT, STATISTICAL, World, epoch_ended, tables_in
 

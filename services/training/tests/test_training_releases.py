@@ -25,10 +25,10 @@ from swath_training.api.requests import TrainRequest
 from swath_training.link import exit_codes
 from swath_training.link.endpoint import local
 from swath_training.link.messages import item_of, welcome_message, welcome_of
+from swath_training.runs.database.store import RunStore
+from swath_training.runs.database.tables import SCHEMA
 from swath_training.runs.items import Event, Welcome
 from swath_training.runs.model import RunState, Trainer
-from swath_training.runs.store import RunStore
-from swath_training.runs.tables import SCHEMA
 from swath_training.worker import attempt
 
 from .conftest import STATISTICAL, World
