@@ -11,38 +11,37 @@ SYNCED := .venv/.synced
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help sync gen lint type test demo up down images e2e bench parity fuzz clean
+.PHONY: help sync gen lint type type-all test demo up down images e2e bench parity fuzz release-check clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  \033[1mmake %-7s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1mmake %-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # uv as a program of this folder, where the machine has none.
 .tools/bin/uv:
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --target .tools uv
 
-$(SYNCED): pyproject.toml uv.lock $(wildcard libs/*/pyproject.toml services/*/pyproject.toml) $(filter .tools/%,$(UV))
+$(SYNCED): pyproject.toml uv.lock VERSION $(wildcard libs/*/pyproject.toml services/*/pyproject.toml) $(filter .tools/%,$(UV))
 	@echo "Installing the locked workspace into .venv (once)"
 	UV_COMPILE_BYTECODE=1 $(UV) sync --locked --all-packages --quiet
 	@touch $@
 
 sync: $(SYNCED) ## Install the locked workspace into .venv
 
-gen: $(SYNCED) ## Generate the code of protos/, what images install, and the chart's tables
-	$(RUN)/python libs/api/generate.py
-	UV=$(UV) $(RUN)/python services/images/requirements.py
-	$(RUN)/python charts/generate.py
+gen: $(SYNCED) ## Generate the code of protos/, what follows from the registry of services, and docs/reference
+	UV=$(UV) $(RUN)/python -m tools.generate
 
-lint: $(SYNCED) ## Check style, imports between packages, and protos
+lint: $(SYNCED) ## Check style, imports between packages, protos, and what is generated
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
 	$(RUN)/lint-imports --no-cache
 	$(RUN)/buf lint
-	$(RUN)/python libs/api/generate.py --check
-	UV=$(UV) $(RUN)/python services/images/requirements.py --check
-	$(RUN)/python charts/generate.py --check
+	UV=$(UV) $(RUN)/python -m tools.generate --check
 
 type: $(SYNCED) ## Check types
 	$(RUN)/pyright
+
+type-all: $(SYNCED) ## Check types against every Python that is supported, one after another
+	for python in 3.11 3.12 3.13 3.14; do echo "Python $$python"; $(RUN)/pyright --pythonversion $$python || exit 1; done
 
 test: $(SYNCED) ## Run all tests
 	OMP_NUM_THREADS=1 $(RUN)/pytest -n $(WORKERS) --dist loadgroup
@@ -78,5 +77,8 @@ parity: $(SYNCED) .parity/.synced ## Compare with the reference packages, number
 fuzz: $(SYNCED) ## Ask every method thousands of times for nonsense
 	SWATH_FUZZ_EXAMPLES=$${SWATH_FUZZ_EXAMPLES:-2000} $(RUN)/pytest -n 2 --dist loadscope --timeout 3600 -o faulthandler_timeout=0 tests/fuzz
 
+release-check: $(SYNCED) ## Build what is released, and try it in fresh environments
+	UV=$(UV) $(RUN)/python -m tools.release_check
+
 clean: ## Remove what was installed and made here
-	rm -rf .venv .tools .parity outputs demo-output
+	rm -rf .venv .tools .parity dist outputs demo-output

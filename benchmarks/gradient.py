@@ -7,8 +7,8 @@ from torch.nn.functional import relu, softplus
 
 from benchmarks.harness import InMemory, Row, interleaved, ratio_row
 from swath.documents import parse
-from swath.engine.pipeline import Pipeline
-from swath.engine.training import Job, Trainer, run
+from swath.engine.graph.pipeline import Pipeline
+from swath.engine.training import RunSpec, Trainer, run
 
 BATCHES, FRAMES, SIDE, CHANNELS = 12, 4, 64, 61
 HIDDEN, REPRESENTATION, NU, RATE, EPOCHS = 128, 32, 0.05, 1e-3, 3
@@ -39,8 +39,8 @@ def measure() -> list[Row]:
     document, config = parse("pipeline", _PIPELINE), parse("trainrun", _RUN)
 
     def ours() -> None:
-        job = Job(Trainer.GRADIENT, config, config.training)
-        run(job, InMemory(batches, FRAMES), Pipeline.from_document(document), lambda event: None)
+        spec = RunSpec(Trainer.GRADIENT, config, config.training)
+        run(spec, InMemory(batches, FRAMES), Pipeline.from_document(document), lambda event: None)
 
     def by_hand() -> None:
         projection = torch.nn.Sequential(
@@ -60,5 +60,5 @@ def measure() -> list[Row]:
 
     loop, floor = interleaved(ours, by_hand, runs=7, warm_up=1)
     count = EPOCHS * BATCHES
-    detail = f"{loop / count * 1e3:.1f} ms against {floor / count * 1e3:.1f} ms a batch"
+    detail = f"{loop / count * 1e3:.1f} ms against {floor / count * 1e3:.1f} ms per batch"
     return [ratio_row("gradient loop, batches [4, 64, 64, 61]", loop / floor, 1.05, detail)]

@@ -16,7 +16,8 @@ import grpc
 from benchmarks.harness import Row, interleaved, median, ratio_row, scene, server
 from swath.client import Client, build_stub, numpy_to_proto
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
-from swath.service import ServerSettings, server_options
+from swath.runtime.server import server_options
+from swath.runtime.settings import ServerSettings
 
 _METHOD = "cuvis_ai.v1.CuvisAIService"
 
@@ -85,8 +86,8 @@ def _bare_forward(pipe: Connection, document: str, weights_path: str) -> None:
     import torch
 
     from swath.documents import load_yaml, parse
-    from swath.engine import weights
-    from swath.engine.pipeline import Pipeline
+    from swath.engine.graph import weights
+    from swath.engine.graph.pipeline import Pipeline
 
     pipeline = Pipeline.from_document(parse("pipeline", load_yaml(Path(document).read_bytes())))
     state, _ = weights.load(Path(weights_path).read_bytes())

@@ -1,4 +1,4 @@
-"""Concurrent ResolveConfig: right answers, and calls a second against one client alone."""
+"""Concurrent ResolveConfig: right answers, and calls per second against one client alone."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def ask(target: str, number: int, paths: list[str] | None = None) -> int:
 
 
 def ask_at_once(target: str, paths: list[str] | None = None) -> tuple[int, float]:
-    """Have all clients ask at the same time; return how many answers are right and the right answers a second."""
+    """Have all clients ask at the same time; return how many answers are right and the right answers per second."""
     start = time.perf_counter()
     with ThreadPoolExecutor(CLIENTS) as pool:
         right = sum(pool.map(lambda number: ask(target, number, paths), range(CLIENTS)))

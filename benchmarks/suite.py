@@ -14,13 +14,12 @@ from typing import Any
 import grpc
 
 from benchmarks.harness import Row
-from swath.api import CUVIS
+from swath.api import CUVIS, SERVICE_NAMES
 from swath.client import Client, Session
 from swath.client.calls import infer
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
-from swath_suite.layout import SERVICES
 from swath_suite.suite import Suite
-from swath_suite.workload import fitted, scene
+from swath_suite.testing.workload import fitted, scene
 
 CALLERS = 16
 SECONDS = 6.0
@@ -45,7 +44,7 @@ def measure() -> list[Row]:
         idle = _idle(suite)
         rows = [_row(suite, work, idle) for work in _works(session)]
         rows.append(_runs(suite, session, idle))
-        memory = {part: _resident_mb(suite, part) for part in SERVICES}
+        memory = {part: _resident_mb(suite, part) for part in SERVICE_NAMES}
     rows.append(Row("memory of a replica", ", ".join(f"{part} {size:.0f} MB" for part, size in memory.items())))
     return rows
 
@@ -55,7 +54,7 @@ def _suite() -> Iterator[Suite]:
     with tempfile.TemporaryDirectory(prefix="swath-bench-") as folder:
         # Postgres may run as another user.
         Path(folder).chmod(0o755)
-        with Suite(Path(folder), replicas=dict.fromkeys(SERVICES, 1)) as suite:
+        with Suite(Path(folder), replicas=dict.fromkeys(SERVICE_NAMES, 1)) as suite:
             yield suite
 
 
@@ -152,7 +151,7 @@ class _Clock:
 def _cpu(suite: Suite) -> dict[str, float]:
     """Return the CPU seconds of each part so far."""
     return {
-        **{part: suite.replicas(part)[0].cpu_s() for part in SERVICES},
+        **{part: suite.replicas(part)[0].cpu_s() for part in SERVICE_NAMES},
         "gateway": suite.processes["gateway"].cpu_s(),
         "postgres": suite.postgres.cpu_s(),
         "s3": suite.s3.cpu_s(),

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from swath.client import Client, RunSummary, Scene, Session, TrainView, roc_auc, roc_curve
-from swath.client.pictures import as_map
-from swath.client.progress import bars
-from swath.client.transfer import files_below
+from swath.client.cli.progress import bars
+from swath.client.data.pictures import as_map
+from swath.client.workspace.transfer import files_below
 
 Tile = tuple[slice, slice]
 

@@ -71,7 +71,8 @@ def compile_all(out: Path) -> None:
     for adopted in ADOPTED:
         _adopt(adopted, out, _descriptor(adopted, includes, out) if adopted.json_names else None)
     for folder in {path.parent for path in out.glob("swath/**/*.py")}:
-        (folder / "__init__.py").touch()
+        for name in ("__init__.py", "py.typed"):
+            (folder / name).touch()
 
 
 def _protoc(arguments: list[str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from swath_suite.suite import Suite
-from swath_suite.workload import Workload
+from swath_suite.testing.workload import Workload
 
 
 @pytest.fixture

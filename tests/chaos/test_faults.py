@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import pytest
 
-from swath_suite.layout import SERVICES
+from swath.api import SERVICE_NAMES
 from swath_suite.process import Mark
 from swath_suite.suite import Suite
-from swath_suite.workload import Workload
+from swath_suite.testing.workload import Workload
 
 ONCE_ONLY = ("open", "put")
 """What clients may not simply send again: it may fail, in words, while its replica dies."""
@@ -36,7 +36,7 @@ def _assert_only_refused(workload: Workload, *kinds: str) -> None:
     assert others == []
 
 
-@pytest.mark.parametrize("part", SERVICES)
+@pytest.mark.parametrize("part", SERVICE_NAMES)
 def test_a_replica_is_killed(suite: Suite, workload: Workload, part: str) -> None:
     replica = suite.replicas(part)[0]
     replica.kill()
@@ -47,7 +47,7 @@ def test_a_replica_is_killed(suite: Suite, workload: Workload, part: str) -> Non
     _assert_only_refused(workload, *ONCE_ONLY)
 
 
-@pytest.mark.parametrize("part", SERVICES)
+@pytest.mark.parametrize("part", SERVICE_NAMES)
 def test_a_replica_is_sent_away(suite: Suite, workload: Workload, part: str) -> None:
     replica = suite.replicas(part)[1]
     assert replica.stop() == 0

@@ -14,7 +14,7 @@ from swath.client import Client, Session
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath_suite.process import Mark, Process
 from swath_suite.suite import Suite
-from swath_suite.workload import fitted, scene
+from swath_suite.testing.workload import fitted, scene
 
 TRAINRUN = "trainrun/san_diego_deep_svdd"
 EPOCHS = 8

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from swath_suite.testing import missing
+from swath_suite.testing.fixtures import missing
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CHART = REPOSITORY / "charts" / "swath"

@@ -12,8 +12,8 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
-from swath.service.metrics import CallMetrics
-from swath_suite.monitoring import expressions, labels_in, metrics_in
+from swath.rpc.server.metrics import CallMetrics
+from swath_suite.testing.monitoring import expressions, labels_in, metrics_in
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 EXPRESSIONS = expressions(REPOSITORY / "charts" / "swath" / "files")

@@ -16,9 +16,9 @@ import pytest
 import yaml
 from pydantic_settings import BaseSettings
 
-from swath.api import ROUTES
-from swath.service.authorization import GRANTS
-from swath.service.replica import ReplicaSettings
+from swath.api import GATEWAY, REGISTRY, ROUTES, SERVICE_NAMES
+from swath.runtime.auth.authorization import GRANTS
+from swath.runtime.replica import ReplicaSettings
 from swath_config.app import ConfigReplicaSettings
 from swath_gateway import GatewaySettings
 from swath_inference.app import InferenceReplicaSettings
@@ -90,6 +90,16 @@ def test_every_value_is_described() -> None:
                 yield from leaves(each, f"{path}.{key}".lstrip("."))
 
     assert set(leaves(yaml.safe_load(text))) == described
+
+
+def test_every_service_has_its_values() -> None:
+    values = yaml.safe_load((CHARTS / "swath" / "values.yaml").read_text())
+    assert tuple(values["services"]) == SERVICE_NAMES
+    images = {name: each["image"] for name, each in values["services"].items()}
+    images |= {name: values[name]["image"] for name in (GATEWAY, "standalone")}
+    declared = {each.name: each.image for each in (*REGISTRY.services, *REGISTRY.processes)}
+    assert images == {name: image for name, image in declared.items() if name != "worker"}
+    assert set(declared.values()) < values["images"].keys()
 
 
 def test_by_default_it_asks_for_less_than_a_core_and_3_gib(render: Callable[..., Objects]) -> None:

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from cryptography import x509
 
+from swath.api import SERVICE_NAMES
 from swath.client import CallError, Client, ClientConfig, Session
-from swath_suite.layout import SERVICES
-from swath_suite.monitoring import expressions, metrics_in
-from swath_suite.workload import Workload, fitted, scene
+from swath_suite.testing.monitoring import expressions, metrics_in
+from swath_suite.testing.workload import Workload, fitted, scene
 
 from .conftest import CHART, RELEASE, Cluster, run
 from .next_release import NextRelease
@@ -193,7 +193,7 @@ def test_metrics_are_read_by_a_pod_of_another_namespace(cluster: Cluster) -> Non
     said = run([*start, "--rm", "--attach", "--quiet", "--command", "--", "python", "-c", read])
     told = {at: set(names) for at, *names in (line.split() for line in said.splitlines())}
     assert told.keys() == ports.keys()
-    assert {name.split("-")[1] for name in ports.values()} == {*SERVICES, "gateway"}
+    assert {name.split("-")[1] for name in ports.values()} == {*SERVICE_NAMES, "gateway"}
     # What the dashboard and the alerts ask for, but for what the cluster tells.
     asked = {name for each in expressions(CHART / "files") for name in metrics_in(each)}
     asked = {name.removesuffix("_bucket") for name in asked if name.startswith(("swath_", "grpc_", "envoy_"))}
@@ -234,7 +234,7 @@ def test_inference_is_scaled_by_its_use_of_the_cpu(cluster: Cluster) -> None:
     print(f"two replicas after {time.monotonic() - started:.0f} s: {scaled()}")
 
 
-@pytest.mark.parametrize("component", [*SERVICES, "gateway"])
+@pytest.mark.parametrize("component", [*SERVICE_NAMES, "gateway"])
 def test_a_pod_dies_under_load(cluster: Cluster, workload: Workload, component: str) -> None:
     cluster.kubectl("delete", "pod", cluster.pods(component)[0], "--grace-period=0", "--force")
     workload.goes_on()

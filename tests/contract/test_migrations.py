@@ -15,12 +15,12 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
-import swath_session.store
-import swath_training.tables
+import swath_session.tables
+import swath_training.runs.tables
 from swath.errors import SchemaOutdated, SchemaTooNew
-from swath.storage.migrations import Schema
-from swath.storage.sql import open_engine, run, transaction
-from swath_suite.migrations import taken_away
+from swath.storage.sql.engine import open_engine, run, transaction
+from swath.storage.sql.migrations import Schema
+from swath_suite.testing.migrations import taken_away
 
 # An index over an expression, which is not compared.
 pytestmark = [
@@ -29,7 +29,7 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(params=[swath_session.store.SCHEMA, swath_training.tables.SCHEMA], ids=lambda schema: schema.name)
+@pytest.fixture(params=[swath_session.tables.SCHEMA, swath_training.runs.tables.SCHEMA], ids=lambda schema: schema.name)
 def schema(request: pytest.FixtureRequest) -> Schema:
     return request.param
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from swath.engine import registry
+from swath.engine.graph import registry
 from tools.parity import nodes
 from tools.parity.cases import Case, cases, left_out
 

@@ -13,8 +13,8 @@ import pytest
 from swath.client import CallError, Client, NotFoundError, Session
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath_standalone.process import ServerProcess
-from swath_suite.disk import SmallDisk
-from swath_suite.testing import needs_programs
+from swath_suite.testing.fixtures import needs_programs
+from swath_suite.testing.small_disk import SmallDisk
 
 from .conftest import METHODS, Work
 

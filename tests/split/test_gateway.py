@@ -17,6 +17,7 @@ from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
+from swath.api import PUBLIC, SERVICES
 from swath.client import Client, build_stub
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath_suite.suite import Suite
@@ -34,11 +35,8 @@ def test_the_main_job_runs_through_it(suite: Suite) -> None:
     "name",
     [
         "",
-        "cuvis_ai.v1.CuvisAIService",
-        "swath.pipeline.v1.NodeService",
-        "swath.training.v1.RunService",
-        "swath.workspace.v1.WorkspaceService",
-        *(f"swath.{part}" for part in ("session", "config", "pipeline", "training", "inference")),
+        *PUBLIC,
+        *(service.health_name for service in SERVICES),
     ],
 )
 def test_health_knows_every_name(suite: Suite, name: str) -> None:

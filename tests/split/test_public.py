@@ -20,9 +20,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from swath.api import CUVIS, ROUTES
 from swath.client import Client, ClientConfig, RetryConfig, TlsConfig, UnauthenticatedError, UnavailableError
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
-from swath.service.certificates import Authority
-from swath_suite.identities import BY_FILE, BY_URL, Identities
+from swath.runtime.auth.certificates import Authority
 from swath_suite.suite import Suite
+from swath_suite.testing.identities import BY_FILE, BY_URL, Identities
 
 FORGED = ("x-forwarded-client-cert", "By=spiffe://swath/session;Hash=00;URI=spiffe://swath/user/alice")
 CUBE = pb.InputBatch(cube=pb.Tensor(shape=[1], dtype=pb.D_TYPE_FLOAT32, raw_data=bytes(4)))

@@ -17,11 +17,11 @@ import pytest
 from swath.api import CUVIS
 from swath.client import Client, ClientConfig, RetryConfig, Session
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
-from swath_suite.identities import Identities
 from swath_suite.suite import Suite
-from swath_suite.workload import fitted, scene
+from swath_suite.testing.identities import Identities
+from swath_suite.testing.workload import fitted, scene
 
-EVERY_S = 10.0
+ROTATION_INTERVAL_S = 10.0
 TAKEN_UP_S = 3.0
 """By then everybody has taken changed files up: they are looked at ten times a second, where somebody asks."""
 
@@ -194,8 +194,8 @@ def test_certificates_and_their_ca_are_replaced_for_a_minute_without_a_failed_ca
         before = load.done.copy()
         for _ in range(6):
             authority.rotate()
-            time.sleep(EVERY_S)
-        last_rotation = time.monotonic() - EVERY_S
+            time.sleep(ROTATION_INTERVAL_S)
+        last_rotation = time.monotonic() - ROTATION_INTERVAL_S
     print(f"{dict(load.done)}, {len(endless.times)} messages of Train")
     assert authority.ca.read_bytes() != first
     assert load.failures == []

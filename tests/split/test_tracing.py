@@ -14,12 +14,12 @@ import grpc
 import numpy as np
 import pytest
 
+from swath.api import SERVICE_NAMES
 from swath.client import Client, ClientConfig, NotFoundError, PreconditionError, RetryConfig, Session, UnavailableError
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
-from swath_suite.collector import Collector, Span
-from swath_suite.layout import SERVICES
 from swath_suite.suite import Suite
-from swath_suite.testing import needs_programs
+from swath_suite.testing.fixtures import needs_programs
+from swath_suite.testing.otlp_collector import Collector, Span
 
 pytestmark = [pytest.mark.xdist_group("suite"), pytest.mark.timeout(300)]
 
@@ -82,7 +82,7 @@ def traced(open_folder: Path) -> Iterator[Traced]:
     with Collector() as collector:
         settings = {"SWATH_OTLP_ADDRESS": collector.address}
         with needs_programs():
-            suite = Suite(open_folder / "traced", replicas=dict.fromkeys(SERVICES, 1), settings=settings)
+            suite = Suite(open_folder / "traced", replicas=dict.fromkeys(SERVICE_NAMES, 1), settings=settings)
         with suite:
             yield Traced(suite, collector)
 

@@ -11,10 +11,11 @@ from typing import Any
 
 import torch
 
-from swath.engine import registry
-from swath.engine.context import Context
-from swath.engine.node import Fittable, Node
-from swath.engine.ports import Stage
+from swath.engine.graph import registry
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import Stage
+from swath.engine.graph.roles import Fittable
 from tools.parity import environment, files
 from tools.parity.cases import Case
 from tools.parity.compare import Difference, judged

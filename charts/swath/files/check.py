@@ -1,4 +1,4 @@
-"""What `helm test` asks of an installation: health, reflection, and one real training with inference after it."""
+"""What `helm test` checks of an installation: health, reflection, and one real training with inference after it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ import numpy as np
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from swath.api import CUVIS, PUBLIC, SERVICES, WORKSPACE
 from swath.client import Client, ClientConfig, TlsConfig, roc_auc
 
-CUVIS = "cuvis_ai.v1.CuvisAIService"
-WORKSPACE = "swath.workspace.v1.WorkspaceService"
 CHANNELS = 16
 
 
@@ -35,19 +34,14 @@ def main() -> None:
 
 
 def health(config: ClientConfig, timeout_s: float) -> None:
-    """Every public service is SERVING, soon."""
+    """Every service is SERVING, soon."""
     deadline = time.monotonic() + timeout_s
     with channel(config) as open_channel:
         stub: Any = health_pb2_grpc.HealthStub(open_channel)
-        for name in (
-            "",
-            CUVIS,
-            WORKSPACE,
-            *(f"swath.{part}" for part in ("session", "pipeline", "training", "inference")),
-        ):
-            while (said := status(stub, name)) != "SERVING":
+        for name in ("", *PUBLIC, *(service.health_name for service in SERVICES)):
+            while (found := status(stub, name)) != "SERVING":
                 if time.monotonic() > deadline:
-                    sys.exit(f"health of {name or 'the suite'!r} is {said}, expected SERVING")
+                    sys.exit(f"health of {name or 'the suite'!r} is {found}, expected SERVING")
                 time.sleep(1.0)
             print(f"{name or 'the suite'}: SERVING", flush=True)
 
@@ -62,7 +56,7 @@ def status(stub: Any, name: str) -> str:
 
 
 def reflection(config: ClientConfig, timeout_s: float) -> None:
-    """The address lists its services to whoever asks, without a token."""
+    """The address lists its services to every caller, without a token."""
     request = reflection_pb2.ServerReflectionRequest(list_services="")
     with channel(config) as open_channel:
         stub: Any = reflection_pb2_grpc.ServerReflectionStub(open_channel)

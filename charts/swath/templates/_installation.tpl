@@ -4,7 +4,7 @@
 {{- define "swath.ownSecrets" -}}
 {{- $fullname := include "swath.fullname" . -}}
 {{- $names := list (printf "%s-ca" $fullname) (printf "%s-admin" $fullname) (printf "%s-postgres" $fullname) (printf "%s-s3" $fullname) -}}
-{{- range splitList " " (printf "%s gateway worker standalone" (include "swath.services" .)) -}}
+{{- range (include "swath.registry" . | fromJson).identities -}}
 {{- $names = append $names (printf "%s-%s-tls" $fullname .) -}}
 {{- end -}}
 {{- toYaml $names -}}
@@ -44,7 +44,7 @@ spec:
       command:
         - python
         - -m
-        - swath.service.installation
+        - swath.runtime.installation
         - {{ .command }}
         {{- .arguments | nindent 8 }}
       securityContext: {{- include "swath.containerSecurity" .root | nindent 8 }}

@@ -57,7 +57,7 @@ spec:
         - name: worker
           image: {{ include "swath.image" (dict "root" . "image" $image) }}
           imagePullPolicy: {{ $image.pullPolicy }}
-          command: [python, -m, swath_training.jobs]
+          command: [python, -m, swath_training.worker]
           securityContext: {{- include "swath.containerSecurity" . | nindent 12 }}
           env: {{- include "swath.workerEnv" . | nindent 12 }}
           resources: {{- include "swath.resources" (dict "values" $workers) | nindent 12 }}

@@ -43,9 +43,28 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end }}
 {{- end -}}
 
-{{/* Services of the suite, those that have an owner in the table of methods. */}}
+{{/* The services and other processes, generated from the registry in libs/api: names in order, and each by its name. */}}
+{{- define "swath.registry" -}}
+{{ .Files.Get "files/services.json" }}
+{{- end -}}
+
+{{/* Names of the services, with spaces between. */}}
 {{- define "swath.services" -}}
-session config pipeline training inference
+{{ (include "swath.registry" . | fromJson).services | join " " }}
+{{- end -}}
+
+{{/* What the registry has of a process: its ports, whom it calls and, of a service, health, database, queue and routes.
+     Takes {root, part}. */}}
+{{- define "swath.process" -}}
+{{ index (include "swath.registry" .root | fromJson).processes .part | toJson }}
+{{- end -}}
+
+{{/* Names of the services that own tables, with spaces between. */}}
+{{- define "swath.withDatabase" -}}
+{{- $registry := include "swath.registry" . | fromJson -}}
+{{- $names := list -}}
+{{- range $registry.services }}{{ if (index $registry.processes .).database }}{{ $names = append $names . }}{{ end }}{{ end -}}
+{{ join " " $names }}
 {{- end -}}
 
 {{/* What has pods: services, and the chart's own gateway. */}}

@@ -45,12 +45,12 @@ dnsConfig:
 {{- define "swath.env" -}}
 {{- $root := .root -}}
 {{- $fullname := include "swath.fullname" $root -}}
+{{- $process := include "swath.process" . | fromJson -}}
 {{- $standalone := eq .part "standalone" -}}
-{{- $env := list -}}
 {{- $set := dict
   "SWATH_HOST" $root.Values.bindAddress
-  "SWATH_PORT" "50051"
-  "SWATH_HEALTH_PORT" "8081"
+  "SWATH_PORT" (toString $process.ports.grpc)
+  "SWATH_HEALTH_PORT" (toString $process.ports.health)
   "SWATH_STATE" "/var/lib/swath"
   "SWATH_LOG_LEVEL" $root.Values.log.level
   "SWATH_LOG_FORMAT" $root.Values.log.format
@@ -74,8 +74,8 @@ dnsConfig:
 {{- if has .part (list "training" "standalone") -}}
 {{- $_ := set $set "SWATH_TRAINING_DRAIN_S" (toString $root.Values.training.drainSeconds) -}}
 {{- end -}}
+{{- with $process.ports.metrics }}{{ $_ := set $set "SWATH_METRICS_PORT" (toString .) }}{{ end -}}
 {{- if not $standalone -}}
-{{- $_ := set $set "SWATH_METRICS_PORT" "9090" -}}
 {{- $_ := set $set "SWATH_CACHE" "/var/cache/swath/copies" -}}
 {{- $_ := set $set "SWATH_CACHE_BYTES" (int64 .values.cache.bytes | toString) -}}
 {{- range splitList " " (include "swath.services" $root) -}}
@@ -112,7 +112,7 @@ dnsConfig:
 - name: SWATH_S3_SECRET_ACCESS_KEY
   valueFrom: {secretKeyRef: {name: {{ . }}, key: {{ $root.Values.s3.enabled | ternary "secret-access-key" $root.Values.s3.secretAccessKeyKey }}}}
 {{- end }}
-{{- if has .part (list "session" "training") }}
+{{- if $process.database }}
 - name: SWATH_DATABASE_URL
   valueFrom: {secretKeyRef: {name: {{ include "swath.postgresSecret" $root }}, key: {{ $root.Values.postgres.enabled | ternary "url" $root.Values.postgres.existingSecretKey }}}}
 {{- end }}
@@ -120,7 +120,7 @@ dnsConfig:
 - name: POD_IP
   valueFrom: {fieldRef: {fieldPath: status.podIP}}
 - name: SWATH_JOBS_ADDRESS
-  value: "$(POD_IP):50051"
+  value: "$(POD_IP):{{ $process.ports.grpc }}"
 {{- end }}
 {{- end }}
 {{- include "swath.threads" (dict "name" "OMP_NUM_THREADS" "threads" .values.threads) }}
@@ -141,17 +141,18 @@ dnsConfig:
 
 {{/* Where a service's pods are. Takes {root, part}. */}}
 {{- define "swath.address" -}}
-{{ include "swath.host" (dict "root" .root "service" (printf "%s-%s-headless" (include "swath.fullname" .root) .part)) }}:50051
+{{ include "swath.host" (dict "root" .root "service" (printf "%s-%s-headless" (include "swath.fullname" .root) .part)) }}:{{ (include "swath.process" . | fromJson).ports.grpc }}
 {{- end -}}
 
 {{/* Variables of the gateway. Takes {root, part, values}. */}}
 {{- define "swath.gatewayEnv" -}}
 {{- $root := .root -}}
 {{- $tls := $root.Values.gateway.tls -}}
+{{- $ports := (include "swath.process" . | fromJson).ports -}}
 {{- $set := dict
   "SWATH_HOST" $root.Values.bindAddress
-  "SWATH_PORT" "50051"
-  "SWATH_HEALTH_PORT" "8086"
+  "SWATH_PORT" (toString $ports.grpc)
+  "SWATH_HEALTH_PORT" (toString $ports.probe)
   "SWATH_DRAIN_LAG_S" (toString .values.drain.lagSeconds)
   "SWATH_DRAIN_GRACE_S" (toString .values.drain.graceSeconds)
   "TMPDIR" "/tmp"
@@ -332,11 +333,21 @@ dnsConfig:
 {{- toYaml $resources -}}
 {{- end -}}
 
-{{/* Probes of a service's health-only port. Takes {probes, health}. */}}
+{{/* Ports of a process's container. Takes the process. */}}
+{{- define "swath.containerPorts" -}}
+{{- $ports := .ports -}}
+{{- range $name := list "grpc" "probe" "health" "metrics" -}}
+{{- with index $ports $name }}
+- {name: {{ $name }}, containerPort: {{ . }}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Probes of a service's health-only port. Takes {probes, port, health}. */}}
 {{- define "swath.grpcProbes" -}}
 {{- range $name, $times := dict "startupProbe" .probes.startup "readinessProbe" .probes.readiness "livenessProbe" .probes.liveness }}
 {{ $name }}:
-  grpc: {port: 8081, service: {{ $.health }}}
+  grpc: {port: {{ $.port }}, service: {{ $.health }}}
   timeoutSeconds: {{ $.probes.timeoutSeconds }}
   {{- toYaml $times | nindent 2 }}
 {{- end }}

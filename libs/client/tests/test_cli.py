@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -26,8 +27,21 @@ def test_each_command_has_help_and_connection_options(command: str) -> None:
     assert "--target" in result.output
 
 
-def test_version() -> None:
-    assert runner.invoke(app, ["version"]).output.startswith("swath ")
+@pytest.mark.parametrize("asked", ["version", "--version"])
+def test_version(asked: str) -> None:
+    expected = (Path(__file__).resolve().parents[3] / "VERSION").read_text().strip()
+    assert runner.invoke(app, [asked]).output == f"swath {expected}\n"
+
+
+def test_a_picture_that_cannot_be_written_is_refused_before_anything_is_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.image", None)
+    arguments = ["infer", str(tmp_path / "missing.npz"), "-p", "rx", "-o", "scores.png", "--target", "127.0.0.1:1"]
+    monkeypatch.setattr("swath.client.cli.connection.CONNECT_S", 0.5)
+    result = runner.invoke(app, arguments)
+    assert result.exit_code == 1
+    assert "pip install 'swath[plots]'" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -70,3 +84,9 @@ def test_neither_client_nor_command_line_imports_torch_or_is_slow_to_import() ->
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
     code = "import sys, swath.client as c; [getattr(c, n) for n in c.__all__]; print('torch' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
+
+
+def test_the_client_imports_nothing_that_only_servers_need() -> None:
+    heavy = ["opentelemetry", "prometheus_client", "pydantic", "structlog", "swath.rpc.server"]
+    code = f"import sys, swath.client as c; [getattr(c, n) for n in c.__all__]; print({{*{heavy}}} & {{*sys.modules}})"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"

@@ -1,4 +1,4 @@
-"""What channels are told."""
+"""Options of the client's channels."""
 
 import json
 from pathlib import Path
@@ -6,14 +6,19 @@ from typing import Any
 
 import pytest
 
+from swath.api import CUVIS, IDEMPOTENT, WORKSPACE
 from swath.client import ClientConfig, RetryConfig, TlsConfig
-from swath.client.channel import IDEMPOTENT, SERVICE, WORKSPACE_SERVICE, options, service_config, target_of
+from swath.client.channel import options, target_of
 from swath.cuvis_ai.v1 import cuvis_ai_pb2
 from swath.workspace.v1 import workspace_pb2
 
 
+def _service_config(config: ClientConfig) -> dict[str, Any]:
+    return json.loads(dict(options(config))["grpc.service_config"])
+
+
 def test_service_config_has_round_robin_health_and_retries() -> None:
-    document = json.loads(service_config(ClientConfig(health_service="cuvis_ai.v1.CuvisAIService")))
+    document = _service_config(ClientConfig(health_service="cuvis_ai.v1.CuvisAIService"))
     [methods] = document["methodConfig"]
     assert document["loadBalancingConfig"] == [{"round_robin": {}}]
     assert document["healthCheckConfig"] == {"serviceName": "cuvis_ai.v1.CuvisAIService"}
@@ -22,11 +27,11 @@ def test_service_config_has_round_robin_health_and_retries() -> None:
 
 
 def test_retries_and_health_checking_can_be_switched_off() -> None:
-    document = json.loads(service_config(ClientConfig(retry=RetryConfig(attempts=1), health_service=None)))
+    document = _service_config(ClientConfig(retry=RetryConfig(attempts=1), health_service=None))
     assert document.keys() == {"loadBalancingConfig"}
 
 
-@pytest.mark.parametrize(("module", "service"), [(cuvis_ai_pb2, SERVICE), (workspace_pb2, WORKSPACE_SERVICE)])
+@pytest.mark.parametrize(("module", "service"), [(cuvis_ai_pb2, CUVIS), (workspace_pb2, WORKSPACE)])
 def test_methods_that_are_retried_exist_and_change_nothing_when_repeated(module: Any, service: str) -> None:
     [methods] = [s.methods_by_name for s in module.DESCRIPTOR.services_by_name.values() if s.full_name == service]
     assert set(IDEMPOTENT[service]) <= set(methods)

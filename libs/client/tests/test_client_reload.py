@@ -16,9 +16,9 @@ import pytest
 from swath.client import AsyncClient, CallError, Client, ClientConfig, TlsConfig
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.cuvis_ai.v1 import cuvis_ai_pb2_grpc as pb_grpc
-from swath.service import ServerSettings
-from swath.service.certificates import Authority
-from swath.service.tls import server_credentials, tls_files
+from swath.rpc.tls import server_credentials, tls_files
+from swath.runtime.auth.certificates import Authority
+from swath.runtime.settings import ServerSettings
 
 
 class Busy(pb_grpc.CuvisAIServiceServicer):

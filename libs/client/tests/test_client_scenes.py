@@ -1,5 +1,6 @@
 """Scenes from files and results into files."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,9 @@ import tifffile
 from spectral.io import envi
 
 from swath.client import MissingPackageError, SceneError, read_scenes
-from swath.client.pictures import false_colour
-from swath.client.results import write_results
-from swath.client.scenes import wire_ready
+from swath.client.data.pictures import false_colour
+from swath.client.data.results import write_results
+from swath.client.data.scenes import wire_ready
 
 CUBE = np.arange(4 * 5 * 6, dtype=np.uint16).reshape(4, 5, 6)
 NM = np.linspace(400, 900, 6, dtype=np.float32)
@@ -62,6 +63,19 @@ def test_cu3s_without_the_sdk_says_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "scene.cu3s").touch()
     with pytest.raises(MissingPackageError, match="cuvis SDK"):
         list(read_scenes(tmp_path / "scene.cu3s"))
+
+
+def test_a_package_that_is_not_installed_is_named_with_the_command_that_installs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scipy.io.savemat(tmp_path / "scene.mat", {"cube": CUBE})
+    monkeypatch.setitem(sys.modules, "scipy.io", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.image", None)
+    with pytest.raises(MissingPackageError, match=r"reading scene.mat needs scipy, .* pip install 'swath\[files\]'"):
+        list(read_scenes(tmp_path / "scene.mat"))
+    with pytest.raises(MissingPackageError, match=r"writing map.png needs matplotlib, .* pip install 'swath\[plots\]'"):
+        write_results(tmp_path / "map.png", {"rx.scores": np.ones((1, 4, 5, 1), np.float32)})
+    assert not (tmp_path / "map.png").exists()
 
 
 @pytest.mark.parametrize("name", ["missing.npz", "missing.hdr"])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from swath.engine.codec import CODES, DTYPES, decode, encode
+from swath.engine.graph.codec import CODES, DTYPES, decode, encode
 from swath.errors import InputInvalid
 
 

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from swath.storage.bucket_workspace import BucketWorkspace
-from swath.storage.buckets import Bucket
-from swath.storage.places import S3Place
-from swath.storage.workspace import Workspace
+from swath.storage.s3.bucket import Bucket
+from swath.storage.s3.location import S3Location
+from swath.storage.workspace.bucket import BucketWorkspace
+from swath.storage.workspace.folder import Workspace
 
 
 @pytest.fixture
-def bucket(s3_place: S3Place) -> Bucket:
-    return Bucket.open(s3_place)
+def bucket(s3_location: S3Location) -> Bucket:
+    return Bucket.open(s3_location)
 
 
 @pytest.fixture
@@ -38,10 +38,10 @@ def in_folder(tmp_path: Path, shipped: Path) -> Workspace:
 
 
 @pytest.fixture
-def in_bucket(tmp_path: Path, shipped: Path, s3_place: S3Place) -> Iterator[BucketWorkspace]:
+def in_bucket(tmp_path: Path, shipped: Path, s3_location: S3Location) -> Iterator[BucketWorkspace]:
     """The same in a bucket."""
     workspace = BucketWorkspace(
-        s3_place, shipped, [tmp_path / "allowed"], public="/workspace", cache=tmp_path / "cache", cache_bytes=1 << 30
+        s3_location, shipped, [tmp_path / "allowed"], public="/workspace", cache=tmp_path / "cache", cache_bytes=1 << 30
     )
     yield workspace
     workspace.close()

@@ -15,19 +15,22 @@ from obstore.store import MemoryStore
 
 from swath.errors import FileMissing, PathDenied, StorageDenied, Unavailable
 from swath.storage import Base, Workspace
-from swath.storage.bucket_workspace import BucketWorkspace
-from swath.storage.buckets import PART, Bucket
-from swath.storage.places import S3Place
+from swath.storage.opening import workspace_from_spec
+from swath.storage.s3.bucket import PART, Bucket
+from swath.storage.s3.location import S3Location
+from swath.storage.workspace.bucket import BucketWorkspace
 from swath_suite.s3 import S3Process
 
 Replica = Callable[..., BucketWorkspace]
 
 
 @pytest.fixture
-def replica(in_bucket: BucketWorkspace, tmp_path: Path, s3_place: S3Place) -> Replica:
+def replica(in_bucket: BucketWorkspace, tmp_path: Path, s3_location: S3Location) -> Replica:
     """Opens the same workspace as another process would: with the same folder of copies, or a folder of its own."""
 
-    def replica(*, cache: str = "cache", place: S3Place = s3_place, bucket: Bucket | None = None) -> BucketWorkspace:
+    def replica(
+        *, cache: str = "cache", place: S3Location = s3_location, bucket: Bucket | None = None
+    ) -> BucketWorkspace:
         folder = tmp_path / cache
         return BucketWorkspace(
             place, in_bucket.configs, public="/workspace", cache=folder, cache_bytes=1 << 30, bucket=bucket
@@ -254,9 +257,9 @@ class TestCopies:
         assert not left.exists()
 
     def test_a_folder_that_others_may_write_is_not_used(
-        self, replica: Replica, tmp_path: Path, s3_place: S3Place
+        self, replica: Replica, tmp_path: Path, s3_location: S3Location
     ) -> None:
-        folder = tmp_path / "open" / f"workspace-{s3_place.id}"
+        folder = tmp_path / "open" / f"workspace-{s3_location.id}"
         folder.mkdir(parents=True)
         folder.chmod(0o777)
         with pytest.raises(StorageDenied, match="nobody else"):
@@ -272,10 +275,10 @@ class TestCopies:
         assert list((tmp_path / "outside").iterdir()) == [tmp_path / "outside" / "secret"]
 
     def test_copies_that_are_too_many_go_and_those_in_use_stay(
-        self, tmp_path: Path, in_bucket: BucketWorkspace, s3_place: S3Place, bucket: Bucket
+        self, tmp_path: Path, in_bucket: BucketWorkspace, s3_location: S3Location, bucket: Bucket
     ) -> None:
         small = BucketWorkspace(
-            s3_place, in_bucket.configs, public="/workspace", cache=tmp_path / "small", cache_bytes=10_000
+            s3_location, in_bucket.configs, public="/workspace", cache=tmp_path / "small", cache_bytes=10_000
         )
         for number in range(40):
             bucket.put(f"file{number}", os.urandom(1000))
@@ -295,7 +298,7 @@ class TestGathering:
         for folder in in_bucket.config_folders(["/workspace/study/trainrun"], "x.yaml"):
             in_bucket.gather(folder)
         assert present(in_bucket) == ["configs/pipeline/own.yaml", "study/pipeline/y.yaml", "study/trainrun/x.yaml"]
-        reader = Workspace.from_spec(in_bucket.local_spec())
+        reader = workspace_from_spec(in_bucket.local_spec())
         assert not isinstance(reader, BucketWorkspace)
         assert reader.find("x.yaml", ["/workspace/study/trainrun"]).read_bytes() == b"study/trainrun/x.yaml"
         assert reader.shown(reader.resolve("/workspace/study/pipeline/y.yaml")) == "/workspace/study/pipeline/y.yaml"
@@ -338,7 +341,7 @@ class TestReader:
 
     def test_a_worker_of_a_bucket(self, in_bucket: BucketWorkspace, bucket: Bucket) -> None:
         bucket.put("x", b"1")
-        worker = Workspace.from_spec(in_bucket.spec())
+        worker = workspace_from_spec(in_bucket.spec())
         assert worker.reader()("x").read_bytes() == b"1"
         worker.close()
 
@@ -363,8 +366,8 @@ class TestAway:
             assert not workspace.resolve("lost").exists()
             workspace.close()
 
-    def test_denied(self, replica: Replica, s3_place: S3Place) -> None:
-        workspace = replica(place=replace(s3_place, secret_access_key="wrong"))
+    def test_denied(self, replica: Replica, s3_location: S3Location) -> None:
+        workspace = replica(place=replace(s3_location, secret_access_key="wrong"))
         with pytest.raises(StorageDenied):
             workspace.resolve("x")
         with pytest.raises(StorageDenied):

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from swath.errors import ArtifactCorrupt, InvalidInput
-from swath.storage.buckets import Bucket
 from swath.storage.bundle import main, unpack
-from swath.storage.places import S3Place
+from swath.storage.s3.bucket import Bucket
+from swath.storage.s3.location import S3Location
 
 
 def archive(*names: str) -> tuple[bytes, str]:
@@ -27,12 +27,12 @@ def archive(*names: str) -> tuple[bytes, str]:
 
 
 @pytest.fixture
-def url(bucket: Bucket, s3_place: S3Place, monkeypatch: pytest.MonkeyPatch) -> str:
+def url(bucket: Bucket, s3_location: S3Location, monkeypatch: pytest.MonkeyPatch) -> str:
     """Where the tests' archive is, as the settings of this process reach it."""
-    monkeypatch.setenv("SWATH_S3_ENDPOINT", s3_place.endpoint)
-    monkeypatch.setenv("SWATH_S3_ACCESS_KEY_ID", s3_place.access_key_id)
-    monkeypatch.setenv("SWATH_S3_SECRET_ACCESS_KEY", s3_place.secret_access_key)
-    return f"s3://{s3_place.bucket}/{s3_place.prefix}/configs.tar.gz"
+    monkeypatch.setenv("SWATH_S3_ENDPOINT", s3_location.endpoint)
+    monkeypatch.setenv("SWATH_S3_ACCESS_KEY_ID", s3_location.access_key_id)
+    monkeypatch.setenv("SWATH_S3_SECRET_ACCESS_KEY", s3_location.secret_access_key)
+    return f"s3://{s3_location.bucket}/{s3_location.prefix}/configs.tar.gz"
 
 
 def test_files_come_out_of_an_object_store(bucket: Bucket, url: str, tmp_path: Path) -> None:

@@ -12,14 +12,15 @@ from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 
 from swath.errors import DependencyMissing, FileMissing, StorageRefused, Unavailable
-from swath.storage import ArtifactStore, Workspace
-from swath.storage.bucket_workspace import BucketWorkspace
-from swath.storage.buckets import PART, Bucket
-from swath.storage.sql import GroupWriter, open_engine, reading, run
-from swath_suite.disk import SmallDisk
+from swath.storage import ArtifactStore, FolderObjects, Workspace
+from swath.storage.opening import artifacts_from_spec
+from swath.storage.s3.bucket import PART, Bucket
+from swath.storage.sql.engine import GroupWriter, open_engine, reading, run
+from swath.storage.workspace.bucket import BucketWorkspace
 from swath_suite.postgres import PostgresProcess
 from swath_suite.s3 import S3Process
-from swath_suite.testing import missing
+from swath_suite.testing.fixtures import missing
+from swath_suite.testing.small_disk import SmallDisk
 
 
 def files(folder: Path) -> set[str]:
@@ -27,7 +28,7 @@ def files(folder: Path) -> set[str]:
 
 
 def test_artifacts(small_disk: SmallDisk) -> None:
-    store = ArtifactStore.folder(small_disk.folder / "artifacts")
+    store = ArtifactStore(FolderObjects(small_disk.folder / "artifacts"))
     kept = store.put_sync(b"kept")
     before = files(small_disk.folder)
     small_disk.fill(leave=100_000)
@@ -44,7 +45,7 @@ def test_artifacts(small_disk: SmallDisk) -> None:
 
 
 def test_artifacts_are_collected_also_when_nothing_can_be_written(small_disk: SmallDisk) -> None:
-    store = ArtifactStore.folder(small_disk.folder / "artifacts")
+    store = ArtifactStore(FolderObjects(small_disk.folder / "artifacts"))
     digests = {store.put_sync(os.urandom(100_000)) for _ in range(3)}
     small_disk.fill()
     store.tidy_sync(0)
@@ -125,7 +126,7 @@ def full_s3(small_disk: SmallDisk) -> Iterator[S3Process]:
 
 def test_a_bucket(small_disk: SmallDisk, full_s3: S3Process, tmp_path: Path) -> None:
     spec = {"bucket": full_s3.place("artifacts").spec(), "cache": str(tmp_path / "cache"), "cache_bytes": 1 << 30}
-    store, bucket = ArtifactStore.from_spec(spec), Bucket.open(full_s3.place(""))
+    store, bucket = artifacts_from_spec(spec), Bucket.open(full_s3.place(""))
     kept = store.put_sync(b"kept")
     before = [each.key for each in bucket.list()]
     small_disk.fill()
@@ -175,9 +176,9 @@ async def test_postgres(postgres: PostgresProcess, postgres_url: str, open_folde
         create = text("CREATE TABLE notes (text text) TABLESPACE small")
         add = text("INSERT INTO notes SELECT md5(random()::text) FROM generate_series(1, 200000)")
         await run(engine, lambda connection: connection.execute(create), write=True)
-        with pytest.raises(StorageRefused, match="its database is full") as told:
+        with pytest.raises(StorageRefused, match="its database is full") as caught:
             await GroupWriter(engine).write(lambda connection: connection.execute(add))
-        assert (told.value.code, told.value.reason) == ("RESOURCE_EXHAUSTED", "STORAGE_REFUSED")
+        assert (caught.value.code, caught.value.reason) == ("RESOURCE_EXHAUSTED", "STORAGE_REFUSED")
         await run(engine, lambda connection: connection.execute(text("DROP TABLE notes")), write=True)
         await engine.dispose()
         postgres.query("DROP TABLESPACE small")
@@ -190,9 +191,9 @@ async def test_too_many_connections_are_said_in_words(postgres: PostgresProcess,
     first, second = open_engine(url, schema="public"), open_engine(url, schema="public")
     async with reading(first) as connection:
         await connection.execute(text("SELECT 1"))
-        with pytest.raises(Unavailable, match="too many connections") as told:
+        with pytest.raises(Unavailable, match="too many connections") as caught:
             await run(second, lambda connection: connection.execute(text("SELECT 1")).scalar_one())
-        assert told.value.retry_after
+        assert caught.value.retry_after
     await first.dispose()
     # Once there is room again it goes on.
     assert await run(second, lambda connection: connection.execute(text("SELECT 1")).scalar_one()) == 1

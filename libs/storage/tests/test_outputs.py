@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from swath.errors import InvalidInput, PathDenied, Unavailable
+from swath.retry import retry_while_unavailable
 from swath.storage import Workspace
-from swath.storage.bucket_workspace import BucketWorkspace
-from swath.storage.buckets import PART, Bucket
-from swath.storage.outputs import Outputs
-from swath.storage.patience import patiently
+from swath.storage.s3.bucket import PART, Bucket
+from swath.storage.workspace.bucket import BucketWorkspace
+from swath.storage.workspace.outputs import Outputs
 from swath_suite.s3 import S3Process
 
 
@@ -148,7 +148,7 @@ class TestBucket:
                     server.start()
                 return outputs.publish()
 
-            assert patiently(publish)
+            assert retry_while_unavailable(publish)
             assert workspace.resolve("x").read_bytes() == b"1"
             outputs.close()
             workspace.close()
@@ -161,7 +161,7 @@ class TestPatience:
 
         started = time.monotonic()
         with pytest.raises(Unavailable):
-            patiently(away, for_s=0.3)
+            retry_while_unavailable(away, timeout_s=0.3)
         assert time.monotonic() - started < 2
 
     def test_other_errors_are_not_waited_for(self) -> None:
@@ -172,5 +172,5 @@ class TestPatience:
             raise InvalidInput("wrong")
 
         with pytest.raises(InvalidInput):
-            patiently(wrong)
+            retry_while_unavailable(wrong)
         assert len(tries) == 1

@@ -15,8 +15,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from swath.errors import InvalidInput, OutcomeUnknown, StorageDenied, Unavailable
-from swath.storage.notices import Notices, notice
-from swath.storage.sql import GroupWriter, open_engine, reading, run, transaction
+from swath.storage.sql.engine import GroupWriter, open_engine, reading, run, transaction
+from swath.storage.sql.notifications import Notifications, notify
 from swath_suite.postgres import PostgresProcess
 
 
@@ -89,24 +89,24 @@ async def test_while_the_server_is_away_calls_are_told_to_come_back(own: Postgre
 
 
 async def test_listeners_are_told_to_look_again_after_a_restart(own: PostgresProcess, engine: AsyncEngine) -> None:
-    notices = Notices(engine)
-    async with aclosing(notices.subscribe("a")) as arrived:
+    notifications = Notifications(engine)
+    async with aclosing(notifications.subscribe("a")) as arrived:
         assert await anext(arrived) is None
         await asyncio.to_thread(own.restart)
         assert await asyncio.wait_for(anext(arrived), 20) is None
 
         def tell(connection: Connection) -> None:
-            notice(connection, "a", "again")
+            notify(connection, "a", "again")
 
         await run(engine, tell, write=True)
         assert await anext(arrived) == "again"
-    await notices.close()
+    await notifications.close()
 
 
 FREEZE = """
 import asyncio, sys
 from sqlalchemy import text
-from swath.storage.sql import open_engine, transaction
+from swath.storage.sql.engine import open_engine, transaction
 
 async def main():
     async with transaction(open_engine(sys.argv[1], schema="test")) as connection:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from swath.errors import InvalidInput, StorageRefused, Unavailable
-from swath.storage.sql import GroupWriter, now, open_engine, reading, run, transaction
+from swath.storage.sql.engine import GroupWriter, now, open_engine, reading, run, transaction
 
 metadata = MetaData()
 counters = Table(
@@ -141,7 +141,7 @@ INCREMENTS = """
 import asyncio, sys
 from pathlib import Path
 from sqlalchemy import text
-from swath.storage.sql import open_engine, transaction
+from swath.storage.sql.engine import open_engine, transaction
 
 async def main():
     engine = open_engine(Path(sys.argv[1]))

@@ -12,7 +12,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from swath.errors import InvalidInput, OutcomeUnknown, StorageDenied
-from swath.storage.sql import GroupWriter, open_engine, run, transaction
+from swath.storage.sql.engine import GroupWriter, open_engine, run, transaction
 
 
 class CuttingProxy:

@@ -7,15 +7,44 @@ from typing import Any
 
 import pytest
 
-from swath.storage.workspace import Workspace
+from swath.errors import SessionNotFound
+from swath.sessions.model import Session
+from swath.storage.workspace.folder import Workspace
 from swath_config import ConfigService, ConfigSettings
-from swath_config.compose import resolve
+from swath_config.composition.compose import resolve
 from swath_config.request import Request
 
 SHIPPED = Path(__file__).parents[3] / "configs"
 
 Write = Callable[[str, str], Path]
 Resolve = Callable[..., dict[str, Any]]
+
+
+SESSION = Session(
+    id="s",
+    owner="",
+    revision=0,
+    search_paths=("mine",),
+    pipeline_digest=None,
+    weights_digest=None,
+    run_config_digest=None,
+    plugins=(),
+)
+
+
+class Sessions:
+    """One open session."""
+
+    async def get(self, session_id: str) -> Session:
+        if session_id != SESSION.id:
+            raise SessionNotFound(f"Session {session_id} not found")
+        return SESSION
+
+
+@pytest.fixture
+def sessions() -> Any:
+    """Where the service finds the session."""
+    return Sessions()
 
 
 @pytest.fixture
@@ -54,8 +83,8 @@ def compose(workspace: Workspace) -> Resolve:
 
 
 @pytest.fixture
-async def service(workspace: Workspace) -> AsyncIterator[ConfigService]:
+async def service(workspace: Workspace, sessions: Any) -> AsyncIterator[ConfigService]:
     """The service with two processes."""
-    service = ConfigService(workspace, ConfigSettings(workers=2, time_limit_s=60))
+    service = ConfigService(sessions, workspace, ConfigSettings(workers=2, time_limit_s=60))
     yield service
     await service.close()

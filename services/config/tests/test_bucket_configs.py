@@ -6,36 +6,37 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from swath.errors import ConfigInvalid, ConfigNotFound, InvalidInput, Unavailable
-from swath.storage.bucket_workspace import BucketWorkspace
-from swath.storage.places import S3Place
+from swath.storage.s3.location import S3Location
+from swath.storage.workspace.bucket import BucketWorkspace
 from swath_config import ConfigService, ConfigSettings
 from swath_suite.s3 import S3Process
 
 
-def opened(place: S3Place, shipped: Path, cache: Path) -> BucketWorkspace:
+def opened(place: S3Location, shipped: Path, cache: Path) -> BucketWorkspace:
     return BucketWorkspace(place, shipped, public="/workspace", cache=cache, cache_bytes=1 << 30)
 
 
 @pytest.fixture
-def workspace(s3_place: S3Place, shipped: Path, tmp_path: Path) -> Iterator[BucketWorkspace]:
-    workspace = opened(s3_place, shipped, tmp_path / "cache")
+def workspace(s3_location: S3Location, shipped: Path, tmp_path: Path) -> Iterator[BucketWorkspace]:
+    workspace = opened(s3_location, shipped, tmp_path / "cache")
     yield workspace
     workspace.close()
 
 
 @pytest.fixture
-async def service(workspace: BucketWorkspace) -> AsyncIterator[ConfigService]:
-    service = ConfigService(workspace, ConfigSettings(workers=2, time_limit_s=60))
+async def service(workspace: BucketWorkspace, sessions: Any) -> AsyncIterator[ConfigService]:
+    service = ConfigService(sessions, workspace, ConfigSettings(workers=2, time_limit_s=60))
     yield service
     await service.close()
 
 
 async def epochs(service: ConfigService, path: str, *search_paths: str) -> int:
-    return json.loads(await service.resolve(search_paths, "training", path))["max_epochs"]
+    return json.loads(await service.compose(search_paths, "training", path))["max_epochs"]
 
 
 async def test_a_call_sees_every_file_that_was_put_before_it(
@@ -74,9 +75,9 @@ async def test_a_study_of_its_own_names_its_neighbours(service: ConfigService, w
 async def test_errors_name_paths_as_clients_know_them(service: ConfigService, workspace: BucketWorkspace) -> None:
     workspace.bucket.put("study/x.yaml", b"a: [")
     with pytest.raises(ConfigNotFound, match=r"\['/workspace/study', '/workspace/configs'\]"):
-        await service.resolve(["study", "."], "training", "nope")
+        await service.compose(["study", "."], "training", "nope")
     with pytest.raises(ConfigInvalid) as raised:
-        await service.resolve(["study"], "training", "x")
+        await service.compose(["study"], "training", "x")
     assert str(workspace.root) not in raised.value.message
 
 
@@ -87,10 +88,10 @@ async def test_data_in_a_search_path_stays_where_it_is(service: ConfigService, w
     assert not (workspace.root / "scenes" / "cube.npz").exists()
 
 
-async def test_a_server_that_is_away(shipped: Path, tmp_path: Path) -> None:
+async def test_a_server_that_is_away(shipped: Path, tmp_path: Path, sessions: Any) -> None:
     with S3Process(tmp_path / "s3") as server:
         workspace = opened(server.place("w"), shipped, tmp_path / "other")
-        service = ConfigService(workspace, ConfigSettings(workers=1, time_limit_s=60))
+        service = ConfigService(sessions, workspace, ConfigSettings(workers=1, time_limit_s=60))
         workspace.bucket.put("configs/training/mine.yaml", b"max_epochs: 2")
         assert await epochs(service, "training/mine") == 2
         server.kill()
@@ -106,7 +107,7 @@ async def test_a_server_that_is_away(shipped: Path, tmp_path: Path) -> None:
 async def test_search_paths_that_hold_too_much(
     service: ConfigService, workspace: BucketWorkspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("swath.storage.bucket_workspace._MOST_CONFIGS", 10)
+    monkeypatch.setattr("swath.storage.workspace.bucket._MAX_CONFIGS", 10)
     for number in range(11):
         workspace.bucket.put(f"data/{number}", b"1")
     with pytest.raises(InvalidInput, match="more than 10 files"):

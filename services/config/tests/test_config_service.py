@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from swath.errors import ConfigInvalid, ConfigNotFound, InvalidInput, PathDenied, TimedOut, TooLarge
-from swath.storage.workspace import Workspace
+from swath.storage.workspace.folder import Workspace
 from swath_config import ConfigService, ConfigSettings
 
 from .conftest import Write
 
 
 async def test_the_answer_is_json_indented_by_two(service: ConfigService) -> None:
-    answer = await service.resolve([], "training", "training/default", ["max_epochs=2"])
+    answer = await service.compose([], "training", "training/default", ["max_epochs=2"])
 
     assert answer.startswith(b'{\n  "seed": 42,\n  "optimizer": {\n    "name": "adamw"')
     assert json.loads(answer)["max_epochs"] == 2
@@ -25,7 +25,7 @@ async def test_the_answer_is_json_indented_by_two(service: ConfigService) -> Non
 async def test_eight_clients_get_two_hundred_right_answers(service: ConfigService) -> None:
     async def client(number: int) -> list[dict[str, Any]]:
         calls = (
-            service.resolve(
+            service.compose(
                 [],
                 "trainrun",
                 "trainrun/deep_svdd",
@@ -56,41 +56,41 @@ async def test_eight_clients_get_two_hundred_right_answers(service: ConfigServic
 
 async def test_errors_are_those_of_the_composition(service: ConfigService) -> None:
     with pytest.raises(ConfigNotFound, match=r"^Config file 'nope' not found in search paths: \["):
-        await service.resolve([], "training", "nope")
+        await service.compose([], "training", "nope")
     with pytest.raises(ConfigInvalid, match=r"^Config resolution failed: "):
-        await service.resolve([], "training", "training/default", ["hydra.run.dir=x"])
+        await service.compose([], "training", "training/default", ["hydra.run.dir=x"])
     with pytest.raises(PathDenied):
-        await service.resolve(["/etc"], "training", "passwd")
+        await service.compose(["/etc"], "training", "passwd")
 
 
 async def test_the_environment_is_not_seen(service: ConfigService, write: Write) -> None:
     write("configs/data/mine.yaml", "params: {home: '${oc.env:HOME}'}")
 
     with pytest.raises(ConfigInvalid, match=r"Unsupported interpolation type oc\.env"):
-        await service.resolve([], "data", "data/mine")
+        await service.compose([], "data", "data/mine")
 
 
-async def test_a_composition_that_takes_too_long(workspace: Workspace, write: Write) -> None:
+async def test_a_composition_that_takes_too_long(workspace: Workspace, write: Write, sessions: Any) -> None:
     values = "\n".join(f"  a{number}: [1, 2, 3, 4, 5, 6, 7, 8, 9]" for number in range(8_000))
     write("configs/data/mine.yaml", f"params:\n{values}")
-    service = ConfigService(workspace, ConfigSettings(workers=1, time_limit_s=0.05))
+    service = ConfigService(sessions, workspace, ConfigSettings(workers=1, time_limit_s=0.05))
 
     with pytest.raises(TimedOut, match=r"^Config resolution failed: the call took longer than 0\.05 s"):
-        await service.resolve([], "data", "data/mine")
+        await service.compose([], "data", "data/mine")
     await service.close()
 
 
-async def test_a_composition_that_is_too_large(workspace: Workspace, write: Write) -> None:
+async def test_a_composition_that_is_too_large(workspace: Workspace, write: Write, sessions: Any) -> None:
     write("configs/data/mine.yaml", f"params: {{text: {'x' * 2_000}}}")
-    service = ConfigService(workspace, ConfigSettings(workers=1, result_limit_bytes=1_024))
+    service = ConfigService(sessions, workspace, ConfigSettings(workers=1, result_limit_bytes=1_024))
 
     with pytest.raises(TooLarge, match=r"^Config resolution failed: the result has"):
-        await service.resolve([], "data", "data/mine")
+        await service.compose([], "data", "data/mine")
     await service.close()
 
 
-def test_schemas_by_kind(workspace: Workspace) -> None:
-    service = ConfigService(workspace)
+def test_schemas_by_kind(workspace: Workspace, sessions: Any) -> None:
+    service = ConfigService(sessions, workspace)
 
     assert json.loads(service.schema("data"))["title"] == "DataConfig"
     with pytest.raises(ConfigNotFound, match=r"^Unknown config type: nope\. Available types: \["):
@@ -132,16 +132,16 @@ def test_schemas_by_kind(workspace: Workspace) -> None:
     ],
 )
 async def test_bad_content_is_an_answer(
-    workspace: Workspace, kind: str, data: bytes, errors: list[str], warnings: list[str]
+    workspace: Workspace, kind: str, data: bytes, errors: list[str], warnings: list[str], sessions: Any
 ) -> None:
-    validity = await ConfigService(workspace).validate(kind, data)
+    validity = await ConfigService(sessions, workspace).validate(kind, data)
 
     assert validity.valid == (not errors)
     assert (list(validity.errors), list(validity.warnings)) == (errors, warnings)
 
 
-async def test_what_is_no_content_is_an_error(workspace: Workspace) -> None:
-    service = ConfigService(workspace)
+async def test_what_is_no_content_is_an_error(workspace: Workspace, sessions: Any) -> None:
+    service = ConfigService(sessions, workspace)
 
     with pytest.raises(InvalidInput, match="config_bytes is not UTF-8"):
         await service.validate("training", b"\xff")
@@ -150,8 +150,8 @@ async def test_what_is_no_content_is_an_error(workspace: Workspace) -> None:
     assert not (await service.validate("data", b"[1]")).valid
 
 
-async def test_content_beyond_the_limit_is_not_read(workspace: Workspace) -> None:
-    service = ConfigService(workspace, ConfigSettings(result_limit_bytes=1024))
+async def test_content_beyond_the_limit_is_not_read(workspace: Workspace, sessions: Any) -> None:
+    service = ConfigService(sessions, workspace, ConfigSettings(result_limit_bytes=1024))
 
     with pytest.raises(TooLarge, match="config_bytes has 1025 bytes, more than 1024"):
         await service.validate("training", b" " * 1025)

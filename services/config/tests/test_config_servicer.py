@@ -9,34 +9,12 @@ import pytest
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import SessionNotFound
-from swath.service.ports import Session
 from swath_config import ConfigService, ConfigServicer
-
-SESSION = Session(
-    id="s",
-    owner="",
-    revision=0,
-    search_paths=("mine",),
-    pipeline_digest=None,
-    weights_digest=None,
-    run_config_digest=None,
-    plugins=(),
-)
-
-
-class Sessions:
-    """One open session."""
-
-    async def get(self, session_id: str) -> Session:
-        if session_id != SESSION.id:
-            raise SessionNotFound(f"Session {session_id} not found")
-        return SESSION
 
 
 @pytest.fixture
 def servicer(service: ConfigService) -> ConfigServicer:
-    sessions: Any = Sessions()
-    return ConfigServicer(service, sessions)
+    return ConfigServicer(service)
 
 
 async def test_resolve_config_looks_in_the_sessions_search_paths(servicer: ConfigServicer, write: Any) -> None:

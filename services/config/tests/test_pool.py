@@ -186,7 +186,7 @@ async def test_log_lines_of_processes_carry_trace_and_session_of_the_call_that_t
     # In a program of its own: what starts processes keeps the standard error that it was started with.
     program = """
 import asyncio, operator, structlog
-from swath.service.logs import Telemetry
+from swath.runtime.logs import Telemetry
 from swath_config.pool import Pool
 
 async def main():

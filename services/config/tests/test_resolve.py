@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from swath.errors import ConfigInvalid, ConfigNotFound, DocumentInvalid
-from swath.storage.workspace import Workspace
+from swath.storage.workspace.folder import Workspace
 
 from .conftest import Resolve, Write
 

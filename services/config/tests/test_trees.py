@@ -8,7 +8,7 @@ import pytest
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from swath_config.trees import literal, merge, resolved, wrap
+from swath_config.composition.trees import literal, merge, resolved, wrap
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
+from swath.api import SERVICE_NAMES
 from swath_gateway import GatewaySettings
-from swath_gateway.clusters import PARTS
 from swath_suite.process import Process, free_ports
 
 
@@ -85,7 +85,7 @@ class Replica:
 
 @pytest.fixture
 def replicas(tmp_path: Path) -> Iterator[Callable[..., list[Replica]]]:
-    """Starts replicas, one a mode."""
+    """Starts replicas, one per mode."""
     made: list[Replica] = []
 
     def start(*modes: str) -> list[Replica]:
@@ -106,16 +106,18 @@ def gateway(tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
     made: list[Gateway] = []
 
     def start(replicas: list[Replica] | None = None, **settings: Any) -> Gateway:
-        public, probe, *nobody = free_ports(2 + len(PARTS))
+        public, probe, *nobody = free_ports(2 + len(SERVICE_NAMES))
         there = ",".join(each.address for each in replicas or ())
-        addresses = {f"{part}_address": there or f"127.0.0.1:{port}" for part, port in zip(PARTS, nobody, strict=True)}
+        addresses = {
+            f"{part}_address": there or f"127.0.0.1:{port}" for part, port in zip(SERVICE_NAMES, nobody, strict=True)
+        }
         ports: dict[str, Any] = {"host": "127.0.0.1", "port": public, "health_port": probe, "threads": 1}
         new = Gateway(GatewaySettings(**{**addresses, **ports, **settings}), tmp_path)
         made.append(new)
         new.process.start()
         new.process.wait_until(lambda: new.ready() == 200)
         deadline = time.monotonic() + 30
-        while any(new.count("membership_healthy", part) < len(replicas or ()) for part in PARTS):
+        while any(new.count("membership_healthy", part) < len(replicas or ()) for part in SERVICE_NAMES):
             assert time.monotonic() < deadline, new.process.last_words()
             time.sleep(0.1)
         return new

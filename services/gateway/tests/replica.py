@@ -19,6 +19,8 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from swath.api import SERVICES
+
 MODES = ("answers", "refuses", "dies", "hangs")
 """What becomes of a call: an empty answer, UNAVAILABLE, the end of the process, an answer after a second."""
 
@@ -51,8 +53,8 @@ def main() -> None:
     assert mode in MODES
     server = grpc.server(ThreadPoolExecutor(16), options=[("grpc.so_reuseport", 0)])
     servicer = health.HealthServicer()
-    for part in ("session", "config", "pipeline", "training", "inference"):
-        servicer.set(f"swath.{part}", health_pb2.HealthCheckResponse.SERVING)
+    for each in SERVICES:
+        servicer.set(each.health_name, health_pb2.HealthCheckResponse.SERVING)
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
     server.add_generic_rpc_handlers((Replica(Path(log), mode),))
     server.add_insecure_port(f"127.0.0.1:{port}")

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from swath.api import CUVIS, IDEMPOTENT, ROUTES, SESSIONS
+from swath.api import CUVIS, IDEMPOTENT, REGISTRY, ROUTES, SERVICE_NAMES
 from swath_gateway import GatewaySettings, bootstrap
 
-ADDRESSES = {f"{part}_address": f"127.0.0.1:{port}" for port, part in enumerate(dict.fromkeys(ROUTES.values()), 6000)}
+ADDRESSES = {f"{part}_address": f"127.0.0.1:{port}" for port, part in enumerate(SERVICE_NAMES, 6000)}
 
 
 def _routes(document: dict[str, Any]) -> list[dict[str, Any]]:
@@ -45,10 +45,17 @@ def test_streams_have_no_time_limit(by_path: dict[str, dict[str, Any]], path: st
     assert (by_path[path]["timeout"], by_path[path]["idle_timeout"]) == ("0s", "0s")
 
 
-def test_private_services_are_not_for_clients(tmp_path: Path) -> None:
+@pytest.mark.parametrize("service", REGISTRY.private)
+def test_private_services_are_not_for_clients(tmp_path: Path, service: str) -> None:
     routes = _routes(bootstrap(GatewaySettings(), tmp_path))
-    first = next(route for route in routes if f"/{SESSIONS}/".startswith(route["match"].get("prefix", "-")))
+    first = next(route for route in routes if f"/{service}/".startswith(route["match"].get("prefix", "-")))
     assert first["direct_response"] == {"status": 404}
+
+
+def test_replicas_of_inference_get_calls_by_what_they_have_to_do(tmp_path: Path) -> None:
+    found = bootstrap(GatewaySettings(), tmp_path)["static_resources"]["clusters"]
+    policies = {each["name"]: each["lb_policy"] for each in found if "lb_policy" in each}
+    assert policies == {**dict.fromkeys(SERVICE_NAMES, "ROUND_ROBIN"), "inference": "LEAST_REQUEST"}
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])

@@ -12,7 +12,7 @@ import pytest
 
 from swath.api import CUVIS, IDEMPOTENT, ROUTES
 
-AGAIN = {f"/{service}/{name}" for service, names in IDEMPOTENT.items() for name in names} & set(ROUTES)
+RETRIED = {f"/{service}/{name}" for service, names in IDEMPOTENT.items() for name in names} & set(ROUTES)
 PRESSING = (("x-envoy-retry-on", "5xx,reset"), ("x-envoy-retry-grpc-on", "unavailable"), ("x-envoy-max-retries", "5"))
 SCHEMA = f"/{CUVIS}/GetParameterSchema"
 
@@ -36,11 +36,11 @@ def test_only_what_may_be_repeated_is_sent_to_another_replica_after_an_answer(
         codes = set(pool.map(lambda path: _call(target, path, *metadata), ROUTES))
     counts = there[0].counts + there[1].counts
     assert codes == {grpc.StatusCode.UNAVAILABLE}
-    assert {path for path in ROUTES if counts[path] > 1} == AGAIN
-    assert {path for path in ROUTES if counts[path] == 1} == set(ROUTES) - AGAIN
+    assert {path for path in ROUTES if counts[path] > 1} == RETRIED
+    assert {path for path in ROUTES if counts[path] == 1} == set(ROUTES) - RETRIED
 
 
-@pytest.mark.parametrize("path", sorted(set(ROUTES) - AGAIN), ids=lambda path: path.rpartition("/")[2])
+@pytest.mark.parametrize("path", sorted(set(ROUTES) - RETRIED), ids=lambda path: path.rpartition("/")[2])
 def test_a_call_that_may_have_changed_something_dies_with_its_replica(
     gateway: Callable, replicas: Callable, path: str
 ) -> None:

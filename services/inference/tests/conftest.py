@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 
 from swath.documents import canonical, parse
-from swath.storage import ArtifactStore, Workspace
-from swath.storage.sql import open_engine
+from swath.storage import ArtifactStore, FolderObjects, Workspace
+from swath.storage.sql.engine import open_engine
 from swath_inference import InferenceService, InferenceSettings
-from swath_session import SessionService, SessionSettings, SessionStore
+from swath_session import SessionAuthority, SessionSettings, SessionStore
 
 BANDS = 4
 
 
 @pytest.fixture
 def artifacts(tmp_path: Path) -> ArtifactStore:
-    return ArtifactStore.folder(tmp_path / "artifacts")
+    return ArtifactStore(FolderObjects(tmp_path / "artifacts"))
 
 
 @pytest.fixture
@@ -35,8 +35,8 @@ def pipeline(artifacts: ArtifactStore) -> Callable[..., str]:
 
 
 @pytest.fixture
-async def sessions(tmp_path: Path, workspace: Workspace) -> AsyncIterator[SessionService]:
-    service = SessionService(SessionStore(open_engine(tmp_path / "session.db")), workspace, SessionSettings())
+async def sessions(tmp_path: Path) -> AsyncIterator[SessionAuthority]:
+    service = SessionAuthority(SessionStore(open_engine(tmp_path / "session.db")), SessionSettings())
     await service.start()
     yield service
     await service.stop()
@@ -51,18 +51,18 @@ def workspace(tmp_path: Path) -> Workspace:
 
 @pytest.fixture
 async def service(
-    sessions: SessionService, artifacts: ArtifactStore, workspace: Workspace
+    sessions: SessionAuthority, artifacts: ArtifactStore, workspace: Workspace
 ) -> AsyncIterator[InferenceService]:
-    """Warm, and told when sessions close."""
+    """Warm, and notified when sessions close."""
     service = InferenceService(InferenceSettings(device="cpu"), sessions, artifacts, workspace)
-    sessions.on_close(service.forget, service.held)
+    sessions.on_close(service.forget, service.sessions_in_use)
     await service.warm_up()
     yield service
     service.close()
 
 
 @pytest.fixture
-def normalizing(sessions: SessionService, pipeline: Callable[..., str]) -> Callable[[], Any]:
+def normalizing(sessions: SessionAuthority, pipeline: Callable[..., str]) -> Callable[[], Any]:
     """Makes a session whose pipeline scales `data` [B, H, W, C] to 0..1."""
 
     async def make() -> str:

@@ -96,7 +96,7 @@ async def test_a_load_that_outlasts_its_session_leaves_nothing(service, sessions
 
 
 async def test_closing_a_session_closes_what_its_nodes_hold_open(service, sessions, normalizing, monkeypatch):
-    from swath.engine.pipeline import Pipeline
+    from swath.engine.graph.pipeline import Pipeline
 
     closed = []
     monkeypatch.setattr(Pipeline, "close", lambda pipeline: closed.append(pipeline))

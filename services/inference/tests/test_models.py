@@ -34,7 +34,7 @@ async def test_calls_that_want_a_model_which_is_being_loaded_share_the_load(cach
 
 
 async def test_weights_make_another_model_of_the_same_pipeline(cache, pipeline, artifacts):
-    from swath.engine import weights
+    from swath.engine.graph import weights
 
     digest = pipeline()
     fresh = await cache.get((digest, None), "a")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from swath.service import Profiling
+from swath.sessions.model import Profiling
 from swath_inference.profiling import Profiler, summary
 
 

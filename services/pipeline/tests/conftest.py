@@ -8,12 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from swath.storage import ArtifactStore, Workspace
-from swath.storage.sql import open_engine
-from swath_pipeline.loading import Loading
-from swath_pipeline.plugins import Plugins
-from swath_pipeline.saving import Saving
-from swath_session import SessionService, SessionSettings, SessionStore
+from swath.storage import ArtifactStore, FolderObjects, Workspace
+from swath.storage.sql.engine import open_engine
+from swath_pipeline import PipelineService
+from swath_session import SessionAuthority, SessionSettings, SessionStore
 
 PIPELINE = {
     "nodes": [
@@ -42,42 +40,32 @@ def own(workspace: Workspace) -> Path:
 
 
 @pytest.fixture
-async def sessions(tmp_path: Path, workspace: Workspace) -> AsyncIterator[SessionService]:
+async def sessions(tmp_path: Path) -> AsyncIterator[SessionAuthority]:
     store = SessionStore(open_engine(tmp_path / "session.db"))
-    service = SessionService(store, workspace, SessionSettings())
-    await service.start()
-    yield service
-    await service.stop()
+    authority = SessionAuthority(store, SessionSettings())
+    await authority.start()
+    yield authority
+    await authority.stop()
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> ArtifactStore:
-    return ArtifactStore.folder(tmp_path / "artifacts")
+    return ArtifactStore(FolderObjects(tmp_path / "artifacts"))
 
 
 @pytest.fixture
-def loading(sessions: SessionService, store: ArtifactStore, workspace: Workspace) -> Loading:
-    return Loading(sessions, store, workspace)
+def service(sessions: SessionAuthority, store: ArtifactStore, workspace: Workspace) -> PipelineService:
+    return PipelineService(sessions, store, workspace)
 
 
 @pytest.fixture
-def saving(sessions: SessionService, store: ArtifactStore, workspace: Workspace, loading: Loading) -> Saving:
-    return Saving(sessions, store, workspace, loading)
-
-
-@pytest.fixture
-def plugins(sessions: SessionService) -> Plugins:
-    return Plugins(sessions)
-
-
-@pytest.fixture
-async def session(sessions: SessionService) -> str:
+async def session(sessions: SessionAuthority) -> str:
     """Id of a session."""
     return (await sessions.create()).id
 
 
 @pytest.fixture
-async def loaded(loading: Loading, session: str) -> str:
+async def loaded(service: PipelineService, session: str) -> str:
     """A session with a pipeline."""
-    await loading.load_pipeline(session, json.dumps(PIPELINE).encode())
+    await service.load_pipeline(session, json.dumps(PIPELINE).encode())
     return session

@@ -29,30 +29,31 @@ def write(workspace):
     return put
 
 
-async def test_a_pipeline_is_saved_with_all_its_arguments_and_its_weights(saving, loaded, own):
-    file, weights = await saving.save_pipeline(loaded, "a/rx.yaml", {"author": "somebody"})
-    assert (file, weights) == (own / "a" / "rx.yaml", own / "a" / "rx.pt")
+async def test_a_pipeline_is_saved_with_all_its_arguments_and_its_weights(service, loaded, own):
+    saved = await service.save_pipeline(loaded, "a/rx.yaml", {"author": "somebody"})
+    file = saved.pipeline
+    assert (file, saved.weights) == (own / "a" / "rx.yaml", own / "a" / "rx.pt")
     assert "eps:" in file.read_text()
     assert "author: somebody" in file.read_text()
 
 
 @pytest.mark.parametrize("path", ["", ".", "a", "a.pt"])
-async def test_a_path_that_is_no_file_s_leaves_nothing_behind(saving, loaded, own, path):
+async def test_a_path_that_is_no_file_s_leaves_nothing_behind(service, loaded, own, path):
     (own / "a").mkdir()
     with pytest.raises(InvalidInput):
-        await saving.save_pipeline(loaded, path, {})
+        await service.save_pipeline(loaded, path, {})
     assert [each.name for each in own.parent.rglob("*")] == ["pipeline", "a"]
 
 
-async def test_a_run_needs_a_config_to_be_saved(saving, loaded):
+async def test_a_run_needs_a_config_to_be_saved(service, loaded):
     with pytest.raises(Precondition, match="no trainrun config"):
-        await saving.save_run(loaded, "run.yaml", weights=True)
+        await service.save_run(loaded, "run.yaml", weights=True)
 
 
-async def test_a_run_comes_back_by_its_path_alone(saving, sessions, write):
+async def test_a_run_comes_back_by_its_path_alone(service, sessions, write):
     write("run_pipeline.yaml", PIPELINE)
     write("run.yaml", RUN)
-    session_id, run = await saving.restore_run("run", None, strict=True, session_id="")
+    session_id, run = await service.restore_run("run", None, strict=True, session_id="")
     session = await sessions.get(session_id)
     assert run.name == "run"
     assert session.pipeline_digest
@@ -73,43 +74,43 @@ async def test_a_run_comes_back_by_its_path_alone(saving, sessions, write):
     ],
     ids=["no pipeline", "no run", "a list", "no YAML", "to be composed", "a number for a pipeline", "no graph"],
 )
-async def test_a_run_that_cannot_be_restored_leaves_no_session_behind(saving, sessions, write, run, pipeline, error):
+async def test_a_run_that_cannot_be_restored_leaves_no_session_behind(service, sessions, write, run, pipeline, error):
     for name, content in (("run.yaml", run), ("run_pipeline.yaml", pipeline)):
         if content is not None:
             write(name, content)
     with pytest.raises(error):
-        await saving.restore_run("run.yaml", None, strict=True, session_id="")
+        await service.restore_run("run.yaml", None, strict=True, session_id="")
     assert await sessions._store.count() == 0
 
 
-async def test_weights_that_do_not_fit_are_refused_before_anything_changes(saving, loading, sessions, session, write):
+async def test_weights_that_do_not_fit_are_refused_before_anything_changes(service, sessions, session, write):
     write("run_pipeline.yaml", PIPELINE)
     write("run.yaml", RUN)
     write("bad.pt", "PK no weights")
     with pytest.raises(WeightsInvalid):
-        await saving.restore_run("run.yaml", "bad.pt", strict=True, session_id=session)
+        await service.restore_run("run.yaml", "bad.pt", strict=True, session_id=session)
     assert (await sessions.get(session)).pipeline_digest is None
 
 
-async def test_a_training_session_is_left_alone(saving, loading, sessions, loaded, write):
+async def test_a_training_session_is_left_alone(service, sessions, loaded, write):
     write("run_pipeline.yaml", PIPELINE)
     write("run.yaml", RUN)
     await sessions.change(loaded, lambda _: {"active_run": "run-1"})
     with pytest.raises(RunActive):
-        await saving.restore_run("run.yaml", None, strict=True, session_id=loaded)
+        await service.restore_run("run.yaml", None, strict=True, session_id=loaded)
     with pytest.raises(RunActive):
-        await loading.load_pipeline(loaded, json.dumps(PIPELINE).encode())
+        await service.load_pipeline(loaded, json.dumps(PIPELINE).encode())
     with pytest.raises(RunActive):
-        await loading.load_weights(loaded, path=None, data=b"", strict=True)
+        await service.load_weights(loaded, path=None, data=b"", strict=True)
 
 
-async def test_a_missing_plugin_is_named(loading, session):
+async def test_a_missing_plugin_is_named(service, session):
     document = {"plugins": ["mine"], "nodes": [{"name": "a", "class_name": "mine.Node"}], "connections": []}
     with pytest.raises(Precondition, match=r"not registered in this session: \['mine'\]"):
-        await loading.load_pipeline(session, json.dumps(document).encode())
+        await service.load_pipeline(session, json.dumps(document).encode())
 
 
 @pytest.mark.parametrize("content", [b'{"nodes": %s}' % (b"1" * 5000), b"3", b"[" * 100_000, b"\xff"])
-async def test_what_is_no_document_is_refused(loading, session, content):
+async def test_what_is_no_document_is_refused(service, session, content):
     with pytest.raises(DocumentInvalid):
-        await loading.load_pipeline(session, content)
+        await service.load_pipeline(session, content)

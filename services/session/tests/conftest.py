@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy import Float, bindparam
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from swath.storage.bucket_workspace import BucketWorkspace
-from swath.storage.places import S3Place
-from swath.storage.sql import open_engine
-from swath.storage.workspace import Workspace
-from swath_session import SessionService, SessionSettings, SessionStore, WorkspaceService
-from swath_session.store import SCHEMA
+from swath.storage.s3.location import S3Location
+from swath.storage.sql.engine import open_engine
+from swath.storage.workspace.bucket import BucketWorkspace
+from swath.storage.workspace.folder import Workspace
+from swath_session import SessionAuthority, SessionSettings, SessionStore, WorkspaceService
+from swath_session.tables import SCHEMA
 
 
 @pytest.fixture
@@ -33,11 +33,11 @@ def in_folder(tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture
-def in_bucket(tmp_path: Path, in_folder: Workspace, s3_place: S3Place) -> Iterator[Workspace]:
+def in_bucket(tmp_path: Path, in_folder: Workspace, s3_location: S3Location) -> Iterator[Workspace]:
     """The same in a bucket."""
     cache = tmp_path / "cache"
     workspace = BucketWorkspace(
-        s3_place, in_folder.configs, in_folder.allow_roots, public="/workspace", cache=cache, cache_bytes=2**30
+        s3_location, in_folder.configs, in_folder.allow_roots, public="/workspace", cache=cache, cache_bytes=2**30
     )
     yield workspace
     workspace.close()
@@ -89,10 +89,10 @@ async def engine(database: Path | str) -> AsyncEngine:
 
 
 @pytest.fixture
-async def sessions(engine: AsyncEngine, workspace: Workspace, clock: SimpleNamespace) -> AsyncIterator[SessionService]:
+async def sessions(engine: AsyncEngine, clock: SimpleNamespace) -> AsyncIterator[SessionAuthority]:
     """Sessions that live for an hour by the test's clock."""
     at = bindparam("clock", callable_=lambda: clock.now, type_=Float())
-    service = SessionService(SessionStore(engine, clock=at), workspace, SessionSettings())
+    service = SessionAuthority(SessionStore(engine, clock=at), SessionSettings())
     await service.start()
     yield service
     await service.stop()

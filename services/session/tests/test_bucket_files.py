@@ -12,19 +12,19 @@ from pathlib import Path
 import pytest
 
 from swath.errors import ContentMismatch, StorageDenied, Unavailable
-from swath.storage.bucket_workspace import BucketWorkspace
-from swath.storage.buckets import PART, SHA256, Bucket
-from swath.storage.places import S3Place
-from swath.storage.workspace import Workspace
+from swath.storage.s3.bucket import PART, SHA256, Bucket
+from swath.storage.s3.location import S3Location
+from swath.storage.workspace.bucket import BucketWorkspace
+from swath.storage.workspace.folder import Workspace
 from swath_session import SessionSettings, WorkspaceService
-from swath_session.entries import Entry, UploadHeader
+from swath_session.workspace.model import Entry, UploadHeader
 from swath_suite.s3 import S3Process
 
 CUBE = os.urandom(3 * PART + 1_000_003)
 DIGEST = hashlib.sha256(CUBE).hexdigest()
 HEADER = UploadHeader("data/cube.npz", len(CUBE), DIGEST)
 
-Open = Callable[[S3Place], BucketWorkspace]
+Open = Callable[[S3Location], BucketWorkspace]
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def opened(tmp_path: Path, in_folder: Workspace) -> Iterator[Open]:
     """Opens a workspace as one replica does, with local copies of its own."""
     workspaces: list[BucketWorkspace] = []
 
-    def opened(place: S3Place) -> BucketWorkspace:
+    def opened(place: S3Location) -> BucketWorkspace:
         cache = tmp_path / f"cache-{len(workspaces)}"
         workspaces.append(
             BucketWorkspace(place, in_folder.configs, public="/workspace", cache=cache, cache_bytes=1 << 30)
@@ -45,17 +45,17 @@ def opened(tmp_path: Path, in_folder: Workspace) -> Iterator[Open]:
 
 
 @pytest.fixture
-async def replicas(opened: Open, s3_place: S3Place) -> AsyncIterator[list[WorkspaceService]]:
+async def replicas(opened: Open, s3_location: S3Location) -> AsyncIterator[list[WorkspaceService]]:
     """Two replicas of the service."""
-    services = [WorkspaceService(opened(s3_place), SessionSettings()) for _ in range(2)]
+    services = [WorkspaceService(opened(s3_location), SessionSettings()) for _ in range(2)]
     yield services
     for service in services:
         await service.stop()
 
 
 @pytest.fixture
-def bucket(s3_place: S3Place) -> Bucket:
-    return Bucket.open(s3_place)
+def bucket(s3_location: S3Location) -> Bucket:
+    return Bucket.open(s3_location)
 
 
 async def pieces(data: bytes, size: int = 1 << 20) -> AsyncIterator[bytes]:
@@ -92,7 +92,7 @@ class TestReplicas:
         assert keys(bucket) == ["data/cube.npz"]
 
     async def test_what_a_replica_that_was_killed_had_taken_is_kept_in_pieces(
-        self, replicas: list[WorkspaceService], opened: Open, s3_place: S3Place
+        self, replicas: list[WorkspaceService], opened: Open, s3_location: S3Location
     ) -> None:
         first, second = replicas
         upload = first._uploads.open(HEADER)
@@ -145,11 +145,11 @@ class TestDigests:
         assert bucket.describe(HEADER.path)[1][SHA256] == DIGEST
 
     async def test_of_files_that_came_by_other_tools_are_computed(
-        self, replicas: list[WorkspaceService], bucket: Bucket, s3: S3Process, s3_place: S3Place
+        self, replicas: list[WorkspaceService], bucket: Bucket, s3: S3Process, s3_location: S3Location
     ) -> None:
         bucket.put("by/hand", CUBE)
         # Straight into the server's folder: it has no ETag for such a one.
-        (s3.files / s3_place.prefix / "by" / "file").write_bytes(b"file")
+        (s3.files / s3_location.prefix / "by" / "file").write_bytes(b"file")
         assert (await replicas[0].stat("by/hand", with_sha256=True)).sha256 == DIGEST
         entries, _ = await replicas[0].page("by", with_sha256=True)
         assert [entry.sha256 for entry in entries] == [hashlib.sha256(b"file").hexdigest(), DIGEST]
@@ -174,13 +174,13 @@ class TestPages:
 
 class TestSweeping:
     async def test_what_nobody_goes_on_with_is_removed(
-        self, replicas: list[WorkspaceService], s3: S3Process, s3_place: S3Place, bucket: Bucket
+        self, replicas: list[WorkspaceService], s3: S3Process, s3_location: S3Location, bucket: Bucket
     ) -> None:
         with pytest.raises(asyncio.CancelledError):
             await replicas[0].put(HEADER, cut(CUBE[:PART]))
         assert await replicas[1].sweep() == 0
         yesterday = time.time() - 90_000
-        for path in (s3.files / s3_place.prefix / ".swath-uploads").rglob("*"):
+        for path in (s3.files / s3_location.prefix / ".swath-uploads").rglob("*"):
             os.utime(path, (yesterday, yesterday))
         assert await replicas[1].sweep() == 1
         assert keys(bucket) == []
@@ -216,7 +216,7 @@ class TestFaults:
             await service.stop()
 
     async def test_denied(self, opened: Open, s3: S3Process) -> None:
-        place = S3Place(s3.bucket, "x", s3.endpoint, "us-east-1", s3.access_key_id, "wrong")
+        place = S3Location(s3.bucket, "x", s3.endpoint, "us-east-1", s3.access_key_id, "wrong")
         service = WorkspaceService(opened(place), SessionSettings())
         for call in (service.put(UploadHeader("x"), pieces(b"1")), service.stat("x"), service.delete("x")):
             with pytest.raises(StorageDenied):

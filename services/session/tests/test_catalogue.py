@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from swath.errors import FileChanged, FileMissing, FolderNotEmpty, InvalidInput, PathDenied
-from swath.storage.workspace import Workspace
+from swath.storage.workspace.folder import Workspace
 from swath_session import WorkspaceService
-from swath_session.entries import Entry
+from swath_session.workspace.model import Entry
 
 Write = Callable[..., None]
 

@@ -18,21 +18,26 @@ from grpc_status import rpc_status
 from swath.api import CUVIS, WORKSPACE
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.cuvis_ai.v1 import cuvis_ai_pb2_grpc
-from swath.service import HealthBoard, Server, ServerSettings, slice_handler
-from swath.storage.workspace import Workspace
+from swath.rpc.server.health import HealthBoard
+from swath.rpc.server.methods import slice_handler
+from swath.runtime.server import Server
+from swath.runtime.settings import ServerSettings
+from swath.storage.workspace.folder import Workspace
 from swath.workspace.v1 import workspace_pb2 as ws
 from swath.workspace.v1 import workspace_pb2_grpc
-from swath_session import SessionService, SessionServicer, WorkspaceService, WorkspaceServicer
+from swath_session import SessionAuthority, SessionService, SessionServicer, WorkspaceService, WorkspaceServicer
 
 DATA = os.urandom(2_500_000)
 SHA256 = hashlib.sha256(DATA).hexdigest()
 
 
 @pytest.fixture
-async def api(sessions: SessionService, files: WorkspaceService) -> AsyncIterator[SimpleNamespace]:
+async def api(
+    sessions: SessionAuthority, files: WorkspaceService, workspace: Workspace
+) -> AsyncIterator[SimpleNamespace]:
     """Stubs to a server: `cuvis` and `files`."""
     handlers = (
-        slice_handler(CUVIS, "session", SessionServicer(sessions)),
+        slice_handler(CUVIS, "session", SessionServicer(SessionService(sessions, workspace))),
         slice_handler(WORKSPACE, "session", WorkspaceServicer(files)),
     )
     server = Server(ServerSettings(port=0), handlers, (CUVIS, WORKSPACE), HealthBoard(["session"]))

@@ -12,11 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from swath.api import SESSIONS
 from swath.errors import RevisionConflict, SessionNotFound, Unavailable
-from swath.service import CallInterceptor, Profiling, Sessions, whole_handler
-from swath.service.remote_sessions import RemoteSessions
-from swath.storage.notices import Notices
-from swath_session import SessionService
-from swath_session.adapters.authority import SessionAuthorityServicer
+from swath.rpc.server.interceptor import CallInterceptor
+from swath.rpc.server.methods import whole_handler
+from swath.sessions.client import RemoteSessions
+from swath.sessions.model import Profiling, Sessions
+from swath.storage.sql.notifications import Notifications
+from swath_session import SessionAuthority
+from swath_session.sessions.authority_servicer import SessionAuthorityServicer
 
 HOUR = 3600.0
 
@@ -24,26 +26,26 @@ HOUR = 3600.0
 class Authority:
     """The session service as the others reach it; it can be away for a while."""
 
-    def __init__(self, sessions: SessionService, engine: AsyncEngine) -> None:
+    def __init__(self, sessions: SessionAuthority, engine: AsyncEngine) -> None:
         self._sessions = sessions
         self._engine = engine
         self.port = 0
 
     async def start(self) -> None:
-        self._notices = Notices(self._engine)
+        self._notifications = Notifications(self._engine)
         self._server = grpc.aio.server(interceptors=(CallInterceptor(),), options=[("grpc.so_reuseport", 0)])
-        servicer = SessionAuthorityServicer(self._sessions, self._notices)
+        servicer = SessionAuthorityServicer(self._sessions, self._notifications)
         self._server.add_generic_rpc_handlers((whole_handler(SESSIONS, servicer),))
         self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
         await self._server.start()
 
     async def stop(self) -> None:
-        await self._notices.close()
+        await self._notifications.close()
         await self._server.stop(0)
 
 
 @pytest.fixture
-async def authority(sessions: SessionService, engine: AsyncEngine) -> AsyncIterator[Authority]:
+async def authority(sessions: SessionAuthority, engine: AsyncEngine) -> AsyncIterator[Authority]:
     authority = Authority(sessions, engine)
     await authority.start()
     yield authority
@@ -60,7 +62,7 @@ async def remote(authority: Authority) -> AsyncIterator[RemoteSessions]:
 
 
 @pytest.fixture(params=["local", "remote"])
-def port(request: pytest.FixtureRequest, sessions: SessionService) -> Sessions:
+def port(request: pytest.FixtureRequest, sessions: SessionAuthority) -> Sessions:
     """Sessions as another service has them."""
     return sessions if request.param == "local" else request.getfixturevalue("remote")
 
@@ -119,7 +121,7 @@ async def test_reading_keeps_a_session_alive(port: Sessions, clock: SimpleNamesp
     assert (await port.get(made.id)).id == made.id
 
 
-async def test_sessions_that_go_are_told_of(port: Sessions, sessions: SessionService, clock: SimpleNamespace) -> None:
+async def test_sessions_that_go_are_told_of(port: Sessions, sessions: SessionAuthority, clock: SimpleNamespace) -> None:
     told: asyncio.Queue[str] = asyncio.Queue()
     port.on_close(told.put, list)
     closed, expired = await port.create(), await port.create()
@@ -132,7 +134,7 @@ async def test_sessions_that_go_are_told_of(port: Sessions, sessions: SessionSer
 
 
 async def test_sessions_that_went_while_nobody_listened_are_found(
-    authority: Authority, remote: RemoteSessions, sessions: SessionService
+    authority: Authority, remote: RemoteSessions, sessions: SessionAuthority
 ) -> None:
     told: asyncio.Queue[str] = asyncio.Queue()
     stays, goes = await remote.create(), await remote.create()

@@ -24,9 +24,9 @@ from swath.errors import (
     TooLarge,
     UploadActive,
 )
-from swath.storage.workspace import Workspace
+from swath.storage.workspace.folder import Workspace
 from swath_session import SessionSettings, WorkspaceService
-from swath_session.entries import UploadHeader
+from swath_session.workspace.model import UploadHeader
 
 CUBE = os.urandom(3_000_000)
 SHA256 = hashlib.sha256(CUBE).hexdigest()

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from swath.client import Client, ClientConfig, NotFoundError, TlsConfig, UnauthenticatedError, UnavailableError
-from swath.service.certificates import Authority
-from swath.service.tokens import hash_of
+from swath.runtime.auth.certificates import Authority
+from swath.runtime.auth.tokens import hash_of
 from swath_standalone.process import ServerProcess
 
 BOB = "swath_bobs-token"

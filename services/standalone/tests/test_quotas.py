@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from swath.client import Client, ClientConfig, ExhaustedError, Session, TlsConfig
-from swath.service.certificates import Authority
+from swath.runtime.auth.certificates import Authority
 from swath_standalone.process import ServerProcess
 
 SCENE = Path(__file__).resolve().parents[3] / "examples" / "data" / "san_diego.npz"

@@ -13,16 +13,16 @@ import pytest
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.documents import canonical, parse
-from swath.service.logs import Telemetry
-from swath.service.ports import Session
-from swath.storage import ArtifactStore, Workspace
-from swath.storage.sql import open_engine
-from swath_session import SessionService, SessionSettings, SessionStore
+from swath.runtime.logs import Telemetry
+from swath.sessions.model import Session
+from swath.storage import ArtifactStore, FolderObjects, Workspace
+from swath.storage.sql.engine import open_engine
+from swath_session import SessionAuthority, SessionSettings, SessionStore
 from swath_training import Training, TrainingService, TrainingSettings, prepare
-from swath_training.processes import Handle
-from swath_training.requests import TrainRequest
-from swath_training.streams import Following
-from swath_training.tables import SCHEMA
+from swath_training.api.requests import TrainRequest
+from swath_training.api.streams import Following
+from swath_training.launch.processes import Handle
+from swath_training.runs.tables import SCHEMA
 
 CHANNELS = 5
 STATISTICAL, GRADIENT, CALIBRATION = (
@@ -100,7 +100,7 @@ class World:
 
     folder: Path
     training: Training
-    sessions: SessionService
+    sessions: SessionAuthority
     artifacts: ArtifactStore
     workspace: Workspace
     database: str = ""
@@ -171,7 +171,7 @@ class World:
 
 def make_training(
     folder: Path,
-    sessions: SessionService,
+    sessions: SessionAuthority,
     artifacts: ArtifactStore,
     workspace: Workspace,
     *,
@@ -224,9 +224,9 @@ async def worlds(tmp_path: Path, database: Path | str) -> AsyncIterator[Worlds]:
         (tmp_path / "shipped").mkdir()
         workspace = Workspace(tmp_path / "root", tmp_path / "shipped")
         write_frames(workspace.root / "frames")
-        sessions = SessionService(SessionStore(open_engine(tmp_path / "session.db")), workspace, SessionSettings())
+        sessions = SessionAuthority(SessionStore(open_engine(tmp_path / "session.db")), SessionSettings())
         await sessions.start()
-        artifacts = ArtifactStore.folder(tmp_path / "artifacts")
+        artifacts = ArtifactStore(FolderObjects(tmp_path / "artifacts"))
         training = make_training(
             tmp_path, sessions, artifacts, workspace, database=url, telemetry=telemetry, **settings
         )
@@ -236,7 +236,7 @@ async def worlds(tmp_path: Path, database: Path | str) -> AsyncIterator[Worlds]:
 
     yield make
     for world in made:
-        for run in await world.training._store.charges.renew():
+        for run in await world.training._store.leases.renew():
             await world.sessions.close(run.session_id)  # no worker outlives its test
         await world.training.close()
         await world.sessions.stop()

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from swath.errors import Precondition
-from swath_training.jobs.manifest import Errand, Ports, check, job, name_of, service
-from swath_training.jobs.words import begun, complaint, ended, outcome, trouble
+from swath_training.launch.kubernetes.manifest import JobTask, Ports, check, job, name_of, service
+from swath_training.launch.kubernetes.pod_status import begun, complaint, ended, outcome, trouble
 
 RUN = "0b9d6a52-7a3e-4d55-9d2e-2a0f3f1c8e11"
 GPU = "nvidia.com/gpu"
@@ -33,9 +33,9 @@ def template() -> dict[str, Any]:
 
 
 def _job(template: dict[str, Any], gpus: int | None = None, attempt: int = 2, processes: int = 1) -> dict[str, Any]:
-    errand = Errand(RUN, "session", attempt, "10.0.0.7:50051", "secret", gpus, processes)
+    task = JobTask(RUN, "session", attempt, "10.0.0.7:50051", "secret", gpus, processes)
     owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "swath-training", "uid": "u"}
-    return job(template, errand, gpu_resource=GPU, owner=owner, ports=Ports(29400, 29999))
+    return job(template, task, gpu_resource=GPU, owner=owner, ports=Ports(29400, 29999))
 
 
 def test_a_job_is_the_template_and_what_belongs_to_the_attempt(template: dict[str, Any]) -> None:

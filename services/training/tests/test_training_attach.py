@@ -10,7 +10,7 @@ import pytest
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import RunActive, RunNotFound
-from swath_training.requests import TrainRequest
+from swath_training.api.requests import TrainRequest
 
 from .conftest import GRADIENT, STATISTICAL, World, Worlds, epoch_ended, epochs_of
 
@@ -38,27 +38,27 @@ async def test_another_train_is_refused_while_one_runs(world: World) -> None:
 
 async def test_an_end_that_nobody_heard_is_told_once(world: World) -> None:
     session = await world.configured()
-    unheard = await world.service.train(TrainRequest(session.id, STATISTICAL))
-    await world.ended(unheard.run_id)
+    ended_undelivered = await world.service.train(TrainRequest(session.id, STATISTICAL))
+    await world.ended(ended_undelivered.run_id)
 
     told = await world.service.train(TrainRequest(session.id, STATISTICAL))
-    heard = [entry async for entry in told.events()]
+    heartbeat = [entry async for entry in told.events()]
     again = await world.service.train(TrainRequest(session.id, STATISTICAL))
 
-    assert told.run_id == unheard.run_id
-    assert pb.TrainResponse.FromString(heard[-1].payload).status == pb.TRAIN_STATUS_COMPLETE
-    assert again.run_id != unheard.run_id
+    assert told.run_id == ended_undelivered.run_id
+    assert pb.TrainResponse.FromString(heartbeat[-1].payload).status == pb.TRAIN_STATUS_COMPLETE
+    assert again.run_id != ended_undelivered.run_id
 
 
 async def test_an_end_that_nobody_heard_is_not_told_after_the_window(worlds: Worlds) -> None:
     world = await worlds(attach_window_s=0.0)
     session = await world.configured()
-    unheard = await world.service.train(TrainRequest(session.id, STATISTICAL))
-    await world.ended(unheard.run_id)
+    ended_undelivered = await world.service.train(TrainRequest(session.id, STATISTICAL))
+    await world.ended(ended_undelivered.run_id)
 
     again = await world.service.train(TrainRequest(session.id, STATISTICAL))
 
-    assert again.run_id != unheard.run_id
+    assert again.run_id != ended_undelivered.run_id
 
 
 async def test_a_client_that_knows_its_run_attaches_at_any_event(world: World) -> None:

@@ -13,13 +13,13 @@ import torch
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import DataInvalid
-from swath.storage import ArtifactStore
-from swath.storage.bucket_workspace import BucketWorkspace
-from swath.storage.buckets import Bucket
-from swath.storage.sql import open_engine
-from swath_session import SessionService, SessionSettings, SessionStore
+from swath.storage.opening import artifacts_from_spec
+from swath.storage.s3.bucket import Bucket
+from swath.storage.sql.engine import open_engine
+from swath.storage.workspace.bucket import BucketWorkspace
+from swath_session import SessionAuthority, SessionSettings, SessionStore
 from swath_suite.s3 import S3Process
-from swath_training.requests import TrainRequest
+from swath_training.api.requests import TrainRequest
 
 from .conftest import GRADIENT, STATISTICAL, World, config, epoch_ended, make_training, write_frames
 
@@ -39,7 +39,7 @@ async def made(tmp_path: Path) -> AsyncIterator[Made]:
         workspace = BucketWorkspace(
             place, tmp_path / "shipped", public="/workspace", cache=tmp_path / "cache", cache_bytes=1 << 30
         )
-        artifacts = ArtifactStore.from_spec(
+        artifacts = artifacts_from_spec(
             {
                 "bucket": server.place(f"artifacts-{tmp_path.name}").spec(),
                 "cache": str(tmp_path / "cache"),
@@ -49,7 +49,7 @@ async def made(tmp_path: Path) -> AsyncIterator[Made]:
         write_frames(tmp_path / "frames")
         for file in (tmp_path / "frames").iterdir():
             workspace.bucket.put(f"frames/{file.name}", file.read_bytes())
-        sessions = SessionService(SessionStore(open_engine(tmp_path / "session.db")), workspace, SessionSettings())
+        sessions = SessionAuthority(SessionStore(open_engine(tmp_path / "session.db")), SessionSettings())
         await sessions.start()
         training = make_training(tmp_path, sessions, artifacts, workspace)
         await training.start()
@@ -58,7 +58,7 @@ async def made(tmp_path: Path) -> AsyncIterator[Made]:
 
     yield make
     for world in worlds:
-        for run in await world.training._store.charges.renew():
+        for run in await world.training._store.leases.renew():
             await world.sessions.close(run.session_id)  # no worker outlives its test
         await world.training.close()
         await world.sessions.stop()

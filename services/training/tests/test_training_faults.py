@@ -15,7 +15,7 @@ import grpc
 import pytest
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2
-from swath.engine.ports import Stage
+from swath.engine.graph.ports import Stage
 from swath.engine.training import (
     CalibrationOutcome,
     CheckpointRestored,
@@ -29,20 +29,21 @@ from swath.engine.training import (
     Position,
 )
 from swath.errors import Unavailable, WorkerDied
-from swath.service import whole_handler
-from swath.service.logs import Telemetry
-from swath.service.ports import Session
-from swath.storage.sql import open_engine
+from swath.rpc.server.methods import whole_handler
+from swath.runtime.logs import Telemetry
+from swath.sessions.model import Session
+from swath.storage.sql.engine import open_engine
 from swath.training.v1 import worker_pb2 as pb
-from swath_training import worker, worker_link
-from swath_training.adapters.events import response
-from swath_training.adapters.link import _Line
-from swath_training.items import Ack, Failure, Welcome
-from swath_training.launcher import Tell, Worker
-from swath_training.requests import TrainRequest
-from swath_training.runs import Run, RunState, StopCause, Trainer
-from swath_training.store import RunStore
-from swath_training.worker_link import WorkerLink, local
+from swath_training.api.requests import TrainRequest
+from swath_training.launch.fork import Notify, Worker
+from swath_training.link import client
+from swath_training.link.client import WorkerLink, local
+from swath_training.link.events import response
+from swath_training.link.servicer import _Connection
+from swath_training.runs.items import Ack, Failure, Welcome
+from swath_training.runs.model import Run, RunState, StopCause, Trainer
+from swath_training.runs.store import RunStore
+from swath_training.worker import attempt
 
 from .conftest import GRADIENT, STATISTICAL, World, Worlds, epoch_ended
 
@@ -50,7 +51,7 @@ COMPLETE, CANCELLED = cuvis_ai_pb2.TRAIN_STATUS_COMPLETE, cuvis_ai_pb2.TRAIN_STA
 
 
 async def test_a_call_that_is_cancelled_while_it_begins_a_run_leaves_none_behind(worlds: Worlds) -> None:
-    world = await worlds(look_s=0.1)
+    world = await worlds(poll_interval_s=0.1)
     session = await world.configured()
     change, changed = world.sessions.change, asyncio.Event()
 
@@ -68,13 +69,13 @@ async def test_a_call_that_is_cancelled_while_it_begins_a_run_leaves_none_behind
 
     # The session has the run, which nobody has begun to drive yet.
     async with asyncio.timeout(30):
-        told = await world.train(session, STATISTICAL)
-    assert told[-1].status == COMPLETE
+        last_notice = await world.train(session, STATISTICAL)
+    assert last_notice[-1].status == COMPLETE
     assert (await world.sessions.get(session.id)).active_run is None
 
 
 async def test_a_run_that_never_got_its_session_is_cancelled(worlds: Worlds) -> None:
-    world = await worlds(look_s=0.1)
+    world = await worlds(poll_interval_s=0.1)
     session = await world.configured()
     run = Run(
         "lost", session.id, "", RunState.QUEUED, Trainer.STATISTICAL, "arguments", "spec", "pipeline", None, "cpu"
@@ -111,14 +112,14 @@ async def test_a_worker_whose_process_could_not_be_written_down_is_not_left_runn
 async def test_an_abandoned_run_stops_though_the_database_was_away_at_that_moment(worlds: Worlds) -> None:
     world = await worlds(attach_window_s=0.2)
     session = await world.fitted(epochs=1000)
-    charges = world.training._store.charges
-    followed_for = charges.followed_for
+    leases = world.training._store.leases
+    followed_for = leases.followed_for
 
     async def away(run_id: str) -> float:
-        charges.followed_for = followed_for  # type: ignore[method-assign]
+        leases.followed_for = followed_for  # type: ignore[method-assign]
         raise Unavailable("the database is away")
 
-    charges.followed_for = away  # type: ignore[method-assign]
+    leases.followed_for = away  # type: ignore[method-assign]
     following = await world.service.train(TrainRequest(session.id, GRADIENT))
     await world.until(following, epoch_ended(1))
 
@@ -134,7 +135,7 @@ async def test_streams_are_sent_away_though_the_database_is(world: World) -> Non
     async def away() -> None:
         raise Unavailable("the database is away")
 
-    world.training._store.charges.release = away  # type: ignore[method-assign]
+    world.training._store.leases.release = away  # type: ignore[method-assign]
     request = TrainRequest(session.id, GRADIENT, run_id=following.run_id)
     stream = (await world.service.train(request)).events()
     await world.training.drain()
@@ -171,7 +172,7 @@ async def test_runs_without_a_window_cost_no_time(worlds: Worlds) -> None:
     async def say(run_ids: list[str]) -> None:
         said.append(run_ids)
 
-    world.service._streams._say = say  # type: ignore[method-assign]
+    world.service._streams._report_waiting = say  # type: ignore[method-assign]
     await asyncio.sleep(0.5)
     assert len(said) < 10
 
@@ -185,7 +186,7 @@ async def test_a_stopped_run_ends_where_nobody_has_its_device(tmp_path: Path) ->
         await gone.create(each, b"")
     await here.ask_stop("one", StopCause.CLIENT)
 
-    assert [each.id for each in await here.charges.adopt(["cpu"], [])] == ["one"]
+    assert [each.id for each in await here.leases.adopt(["cpu"], [])] == ["one"]
     await gone.close()
     await here.close()
 
@@ -196,7 +197,7 @@ async def test_last_words_name_files_as_clients_know_them(world: World) -> None:
     launcher = world.service._launcher
     start = launcher.start
 
-    async def start_a_stranger(run: Run, address: str, token: str, tell: Tell) -> Worker:
+    async def start_a_stranger(run: Run, address: str, token: str, tell: Notify) -> Worker:
         return await start(run, address, "not the token", tell)
 
     async def words(run: Run) -> str:
@@ -213,9 +214,9 @@ def test_what_nobody_knows_stays_in_the_log(monkeypatch: pytest.MonkeyPatch) -> 
     def fail(*arguments: Any) -> None:
         raise RuntimeError("the password is 1234")
 
-    monkeypatch.setattr(worker, "_Attempt", fail)
+    monkeypatch.setattr(attempt, "_Attempt", fail)
     welcome = Welcome(Trainer.GRADIENT, b"", "", None, None, "cpu", 0, None)
-    body = worker._attempt(None, welcome, "run", 2, None)  # type: ignore[arg-type]
+    body = attempt._attempt(None, welcome, "run", 2, None)  # type: ignore[arg-type]
 
     assert isinstance(body, Failure)
     assert body.message == "Training failed: RuntimeError; the log of run run has its cause (swath logs run)"
@@ -234,13 +235,13 @@ def test_storage_that_is_away_for_long_does_not_end_the_run(
         return SimpleNamespace(connect=lambda: welcome, leave=lambda: left.append("left"), log=logging.NullHandler())
 
     for name in ("configure_logs", "configure_tracing", "faulthandler.enable", "logging.captureWarnings"):
-        monkeypatch.setattr(f"{worker.__name__}.{name}", lambda *arguments: None)
-    monkeypatch.setattr(worker, "_Attempt", fail)
-    monkeypatch.setattr(worker, "WorkerLink", link)
-    code = worker.main(local("unix:nowhere"), "run", 1, "token", Telemetry(), sys.stderr)
+        monkeypatch.setattr(f"{attempt.__name__}.{name}", lambda *arguments: None)
+    monkeypatch.setattr(attempt, "_Attempt", fail)
+    monkeypatch.setattr(attempt, "WorkerLink", link)
+    code = attempt.main(local("unix:nowhere"), "run", 1, "token", Telemetry(), sys.stderr)
 
     logging.getLogger().handlers.pop()
-    assert (code, left) == (worker.AWAY, ["left"])
+    assert (code, left) == (client.AWAY, ["left"])
     assert "the bucket is away" in capfd.readouterr().err
 
 
@@ -266,9 +267,9 @@ def test_storage_that_is_away_for_long_does_not_end_the_run(
     ids=lambda event: str(event.hook),
 )
 def test_events_name_files_as_clients_know_them(event: Lifecycle) -> None:
-    told = response(Event(Position(), event=event), lambda text: text.replace("/cache/", "/workspace/"))
-    assert "/workspace/" in str(told)
-    assert "/cache/" not in str(told)
+    last_notice = response(Event(Position(), event=event), lambda text: text.replace("/cache/", "/workspace/"))
+    assert "/workspace/" in str(last_notice)
+    assert "/cache/" not in str(last_notice)
 
 
 # A service that is frozen: its links stay, and nothing comes through them
@@ -294,16 +295,16 @@ async def test_a_worker_whose_service_is_frozen_leaves(tmp_path: Path, monkeypat
     def leave(code: int, text: str) -> None:
         raise ProcessLookupError(code)
 
-    monkeypatch.setattr(worker_link, "_exit", leave)
+    monkeypatch.setattr(client, "_exit", leave)
     link = WorkerLink(local(f"unix:{tmp_path}/link.sock"), "run", 1, "token")
-    with pytest.raises(ProcessLookupError, match=str(worker_link.LOST)):
+    with pytest.raises(ProcessLookupError, match=str(client.LOST)):
         async with asyncio.timeout(10):
             await link._stay_connected()  # what its thread does
     await server.stop(None)
 
 
 async def test_a_service_that_lives_says_so_all_the_time() -> None:
-    line = _Line(0.01)
-    line.acked = 7
+    connection = _Connection(0.01)
+    connection.acked = 7
     async with asyncio.timeout(5):
-        assert await line.next() == Ack(7)
+        assert await connection.next() == Ack(7)

@@ -14,15 +14,15 @@ from sqlalchemy import event
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2
 from swath.errors import AttemptFenced, InvalidInput
-from swath.service import whole_handler
-from swath.storage.sql import open_engine
+from swath.rpc.server.methods import whole_handler
+from swath.storage.sql.engine import open_engine
 from swath.training.v1 import worker_pb2 as pb
-from swath_training import worker_link
-from swath_training.adapters.events import note
-from swath_training.items import Checkpoint, Event, Item, Result
-from swath_training.runs import Run, RunState, Trainer
-from swath_training.store import RunStore
-from swath_training.worker_link import WorkerLink, local
+from swath_training.link import client
+from swath_training.link.client import WorkerLink, local
+from swath_training.link.events import note
+from swath_training.runs.items import Checkpoint, Event, Item, Result
+from swath_training.runs.model import Run, RunState, Trainer
+from swath_training.runs.store import RunStore
 
 EVENT = Event(1, note("RUNNING", "an event"))
 
@@ -76,7 +76,7 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
 
 
 async def test_a_run_waits_while_too_much_is_not_on_disk(service: Service, tmp_path: Path) -> None:
-    link = WorkerLink(local(f"unix:{tmp_path}/link.sock"), "run", 1, "token", most_items=4)
+    link = WorkerLink(local(f"unix:{tmp_path}/link.sock"), "run", 1, "token", max_items=4)
     put: list[int] = []
 
     def work() -> None:
@@ -104,7 +104,7 @@ async def test_a_run_waits_while_too_much_is_not_on_disk(service: Service, tmp_p
 async def test_events_that_come_fast_go_in_few_messages_and_the_end_at_once(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_link, "_ITEMS_EVERY_S", 60.0)
+    monkeypatch.setattr(client, "_ITEMS_INTERVAL_S", 60.0)
     link = WorkerLink(local(f"unix:{tmp_path}/link.sock"), "run", 1, "token")
     for _ in range(100):
         service.commits.release()

@@ -16,23 +16,23 @@ import grpc
 import pytest
 
 from swath.errors import RunNotFound, Unavailable
-from swath.service import whole_handler
-from swath.service.identity import Caller, acting_as
-from swath.storage.sql import open_engine
+from swath.rpc.caller import Caller, acting_as
+from swath.rpc.server.methods import whole_handler
+from swath.storage.sql.engine import open_engine
 from swath.training.v1 import runs_pb2
 from swath.training.v1 import worker_pb2 as pb
-from swath_training.adapters.link import worker_handler
-from swath_training.items import Event, Line, Result
-from swath_training.launcher import Tell, Worker
-from swath_training.lines import ROW_BYTES
-from swath_training.printed import Printed
-from swath_training.processes import Handle
-from swath_training.requests import TrainRequest
-from swath_training.runs import LoggedLine, Run, RunState, Trainer
-from swath_training.store import RunStore
-from swath_training.tables import SCHEMA
-from swath_training.worker_link import WorkerLink, local
-from swath_training.worker_log import WorkerLog
+from swath_training.api.requests import TrainRequest
+from swath_training.launch.fork import Notify, Worker
+from swath_training.launch.processes import Handle
+from swath_training.link.client import WorkerLink, local
+from swath_training.link.servicer import worker_handler
+from swath_training.link.worker_log import WorkerLog
+from swath_training.runs.items import Event, Line, Result
+from swath_training.runs.log_store import ROW_BYTES
+from swath_training.runs.model import LoggedLine, Run, RunState, Trainer
+from swath_training.runs.store import RunStore
+from swath_training.runs.tables import SCHEMA
+from swath_training.worker.stdio_capture import StdioCapture
 
 from .conftest import GRADIENT, STATISTICAL, World, config, epoch_ended, tables_in
 
@@ -80,10 +80,12 @@ async def test_a_worker_in_a_job_is_heard_too(world: World) -> None:
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
 
-    async def start_as_a_job_does(run: Run, address: str, token: str, tell: Tell) -> Worker:
-        errand = {"ADDRESS": f"127.0.0.1:{port}", "RUN": run.id, "ATTEMPT": str(run.attempt), "TOKEN": token}
-        environment = {**os.environ, **{f"SWATH_WORKER_{name}": value for name, value in errand.items()}}
-        jobs.append(await asyncio.create_subprocess_exec(sys.executable, "-m", "swath_training.jobs", env=environment))
+    async def start_as_a_job_does(run: Run, address: str, token: str, tell: Notify) -> Worker:
+        task = {"ADDRESS": f"127.0.0.1:{port}", "RUN": run.id, "ATTEMPT": str(run.attempt), "TOKEN": token}
+        environment = {**os.environ, **{f"SWATH_WORKER_{name}": value for name, value in task.items()}}
+        jobs.append(
+            await asyncio.create_subprocess_exec(sys.executable, "-m", "swath_training.worker", env=environment)
+        )
         return Handle.of(jobs[-1].pid)
 
     jobs: list[asyncio.subprocess.Process] = []
@@ -221,7 +223,7 @@ async def test_lines_go_with_their_run(store: RunStore, run: Run) -> None:
 @pytest.fixture
 def log() -> WorkerLog:
     """Keeps 1000 bytes."""
-    return WorkerLog(most_bytes=1000)
+    return WorkerLog(max_bytes=1000)
 
 
 def _logger(log: WorkerLog) -> logging.Logger:
@@ -262,7 +264,7 @@ def test_the_last_lines_are_kept_and_keep_their_numbers(log: WorkerLog) -> None:
 def test_what_is_printed_is_logged_line_by_line(log: WorkerLog) -> None:
     log.begin(0)
     stream = io.StringIO()
-    printed = Printed(stream, "stdout", log)
+    printed = StdioCapture(stream, "stdout", log)
     print("one", 1, file=cast(TextIO, printed))
     printed.writelines(["bar 1/2\rbar 2/2\r\n\n", "no end"])
 

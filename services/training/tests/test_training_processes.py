@@ -15,16 +15,16 @@ import pytest
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.documents import canonical
-from swath.service.ports import Session
-from swath.storage.sql import open_engine
+from swath.sessions.model import Session
+from swath.storage.sql.engine import open_engine
 from swath.training.v1 import runs_pb2
-from swath_training.adapters.link import worker_handler
-from swath_training.launcher import Tell, Worker
-from swath_training.processes import Handle
-from swath_training.queue import DeviceQueue
-from swath_training.requests import TrainRequest
-from swath_training.runs import Run, RunState, Trainer
-from swath_training.store import RunStore
+from swath_training.api.requests import TrainRequest
+from swath_training.launch.fork import Notify, Worker
+from swath_training.launch.processes import Handle
+from swath_training.link.servicer import worker_handler
+from swath_training.runs.model import Run, RunState, Trainer
+from swath_training.runs.store import RunStore
+from swath_training.supervise.device_queue import DeviceQueue
 
 from .conftest import GRADIENT, STATISTICAL, World, config, epoch_ended, epochs_of
 
@@ -154,13 +154,13 @@ async def test_jobs_meet_by_the_variables_of_torchrun(world: World) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         meeting = probe.getsockname()[1]
 
-    async def start_as_a_job_does(run: Run, address: str, token: str, tell: Tell) -> Worker:
-        errand = {"ADDRESS": f"127.0.0.1:{port}", "RUN": run.id, "ATTEMPT": str(run.attempt), "TOKEN": token}
+    async def start_as_a_job_does(run: Run, address: str, token: str, tell: Notify) -> Worker:
+        task = {"ADDRESS": f"127.0.0.1:{port}", "RUN": run.id, "ATTEMPT": str(run.attempt), "TOKEN": token}
         place = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(meeting)}
         for rank in ("1", "0"):
-            environment = {**os.environ, **{f"SWATH_WORKER_{name}": value for name, value in errand.items()}}
+            environment = {**os.environ, **{f"SWATH_WORKER_{name}": value for name, value in task.items()}}
             environment |= {**place, "RANK": rank}
-            command = (sys.executable, "-m", "swath_training.jobs")
+            command = (sys.executable, "-m", "swath_training.worker")
             jobs.append(await asyncio.create_subprocess_exec(*command, env=environment))
         return Handle.of(jobs[-1].pid)
 
@@ -185,7 +185,7 @@ async def test_a_replica_takes_over_runs_that_its_devices_suffice_for(tmp_path: 
         run = Run(device, device, "", RunState.QUEUED, Trainer.GRADIENT, "a", "spec", "pipeline", None, device)
         await gone.create(run, b"")
 
-    taken = await here.charges.adopt(["cpu", "cuda:0"], [])
+    taken = await here.leases.adopt(["cpu", "cuda:0"], [])
 
     assert {run.id for run in taken} == {"cpu+cpu", "cuda:0"}
     await gone.close()

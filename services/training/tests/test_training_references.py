@@ -10,13 +10,16 @@ from sqlalchemy import func, select, update
 
 from swath.api import REFERENCES
 from swath.errors import RunNotFound, RunQuota, Unavailable
-from swath.service import HealthBoard, Server, ServerSettings, whole_handler
-from swath.storage.sql import run as in_database
-from swath_session.adapters.references import TrainingReferences
-from swath_training.adapters.references import ArtifactReferencesServicer
-from swath_training.requests import TrainRequest
-from swath_training.runs import Run, RunState, Trainer
-from swath_training.tables import CHECKPOINTS, EVENTS, RUNS
+from swath.rpc.server.health import HealthBoard
+from swath.rpc.server.methods import whole_handler
+from swath.runtime.server import Server
+from swath.runtime.settings import ServerSettings
+from swath.storage.sql.engine import run as in_database
+from swath_session.adapters.training_references import TrainingReferences
+from swath_training.api.reference_servicer import ArtifactReferencesServicer
+from swath_training.api.requests import TrainRequest
+from swath_training.runs.model import Run, RunState, Trainer
+from swath_training.runs.tables import CHECKPOINTS, EVENTS, RUNS
 
 from .conftest import STATISTICAL, World, Worlds
 

@@ -10,10 +10,10 @@ import pytest
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import StorageDenied, StorageRefused, SwathError
-from swath.storage.artifacts import CHECKPOINTS
-from swath_suite.disk import SmallDisk
-from swath_suite.testing import needs_programs
-from swath_training.requests import TrainRequest
+from swath.storage.artifacts.store import CHECKPOINTS
+from swath_suite.testing.fixtures import needs_programs
+from swath_suite.testing.small_disk import SmallDisk
+from swath_training.api.requests import TrainRequest
 
 from .conftest import GRADIENT, STATISTICAL, World, epoch_ended, epochs_of
 

@@ -15,8 +15,8 @@ import pytest
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import Unavailable
 from swath.training.v1.runs_pb2 import LogLine
-from swath_training.requests import TrainRequest
-from swath_training.runs import Run, RunState
+from swath_training.api.requests import TrainRequest
+from swath_training.runs.model import Run, RunState
 
 from .conftest import GRADIENT, STATISTICAL, World, Worlds, epoch_ended, make_training
 
@@ -57,7 +57,7 @@ async def pairs(worlds: Worlds) -> AsyncIterator[Pairs]:
 
     yield make
     for pair in made:
-        for run in await pair.other.training._store.charges.renew():
+        for run in await pair.other.training._store.leases.renew():
             await pair.one.sessions.close(run.session_id)
         await pair.other.training.close()
 
@@ -192,7 +192,7 @@ async def test_a_replica_that_lost_its_run_lets_go_of_it(pair: Pair) -> None:
     following = await pair.one.service.train(TrainRequest(session.id, GRADIENT))
     await pair.one.until(following, epoch_ended(1))
     worker = await pair.one.worker(following.run_id)
-    await pair.one.service._tenure.stop()  # as if it were frozen: it renews nothing
+    await pair.one.service._lease_manager.stop()  # as if it were frozen: it renews nothing
     for _ in range(100):
         if pair.other.service.supervisor.holds(following.run_id):
             break

@@ -8,11 +8,11 @@ import pytest
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import AttemptFenced, Unavailable, WorkerDied
-from swath_training.items import Event, Item
-from swath_training.launcher import Tell, Worker
-from swath_training.processes import Handle
-from swath_training.requests import TrainRequest
-from swath_training.runs import Run
+from swath_training.api.requests import TrainRequest
+from swath_training.launch.fork import Notify, Worker
+from swath_training.launch.processes import Handle
+from swath_training.runs.items import Event, Item
+from swath_training.runs.model import Run
 
 from .conftest import GRADIENT, STATISTICAL, World, Worlds, epoch_ended, epochs_of
 
@@ -123,7 +123,7 @@ async def test_a_worker_that_dies_again_and_again_fails_the_run_with_its_last_wo
     session = await world.configured()
     start = world.service._launcher.start
 
-    async def start_a_stranger(run: Run, address: str, token: str, tell: Tell) -> Worker:
+    async def start_a_stranger(run: Run, address: str, token: str, tell: Notify) -> Worker:
         return await start(run, address, "not the token", tell)
 
     world.service._launcher.start = start_a_stranger  # type: ignore[method-assign]

@@ -7,8 +7,8 @@ import pytest
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.documents import canonical
 from swath.errors import DocumentInvalid, InvalidInput, NotFitted, PipelineMissing, RunActive
-from swath_training.requests import TrainRequest
-from swath_training.service import NOT_STARTING
+from swath_training.api.requests import TrainRequest
+from swath_training.api.service import NOT_STARTING
 
 from .conftest import CALIBRATION, GRADIENT, PIPELINE, STATISTICAL, World, Worlds, config, epoch_ended
 

@@ -11,7 +11,8 @@ import pytest
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.cuvis_ai.v1 import cuvis_ai_pb2_grpc
 from swath.documents import canonical
-from swath.service import CallInterceptor, slice_handler
+from swath.rpc.server.interceptor import CallInterceptor
+from swath.rpc.server.methods import slice_handler
 
 from .conftest import GRADIENT, STATISTICAL, World, config
 

@@ -9,15 +9,15 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from swath.engine.ports import Stage
+from swath.engine.graph.ports import Stage
 from swath.engine.training import Event, Hook
-from swath.engine.training.events import EpochProgress, Lifecycle, Position
+from swath.engine.training.reporting.events import EpochProgress, Lifecycle, Position
 from swath.errors import DataInvalid
-from swath.service.logs import Telemetry
-from swath.service.tracing import part_of
-from swath_suite.collector import Collector, Span
-from swath_training.phases import PhaseSpans
-from swath_training.requests import TrainRequest
+from swath.rpc.tracing import part_of
+from swath.runtime.logs import Telemetry
+from swath_suite.testing.otlp_collector import Collector, Span
+from swath_training.api.requests import TrainRequest
+from swath_training.worker.phase_spans import PhaseSpans
 
 from .conftest import GRADIENT, Worlds, epoch_ended
 

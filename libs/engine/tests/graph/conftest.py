@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from swath.documents import PipelineDocument
-from swath.engine.pipeline import Pipeline
+from swath.engine.graph.pipeline import Pipeline
 
 Nodes = dict[str, list[Any]]
 Parts = Callable[[Nodes, list[str]], PipelineDocument]

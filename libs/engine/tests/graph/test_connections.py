@@ -55,7 +55,7 @@ def test_float_wavelengths_connect_to_ports_of_whole_ones(build):
 
 
 def test_a_name_is_used_once(document):
-    from swath.engine.pipeline import Pipeline
+    from swath.engine.graph.pipeline import Pipeline
 
     twice = document({"n": NORM}, []).model_copy(update={"nodes": document({"n": NORM}, []).nodes * 2})
     with pytest.raises(GraphInvalid, match="'n' is used twice"):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from swath.engine.describing import arguments_in, describe
+from swath.engine.graph.describe import arguments_in, describe
 from swath.engine.nodes.channel_selector import SoftChannelSelector
 
 GOOGLE = """Does it.

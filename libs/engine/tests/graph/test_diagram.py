@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from swath.documents import load_yaml, parse
-from swath.engine import diagram, drawing
-from swath.engine.layout import Box, Link, place
-from swath.engine.pipeline import Pipeline
+from swath.engine.draw import diagram, markup
+from swath.engine.draw.layout import Box, Link, place
+from swath.engine.graph.pipeline import Pipeline
 
 CONFIGS = Path(__file__).resolve().parents[4] / "configs" / "pipeline" / "anomaly"
 
@@ -87,5 +87,5 @@ def test_an_empty_pipeline_has_a_picture():
 
 
 def test_states_are_told_in_text_too(pipeline):
-    assert drawing.mermaid(pipeline).count("not fitted") == 3 + (not pipeline.nodes["SoftChannelSelector"].fitted)
-    assert drawing.dot(pipeline).count("not fitted") == drawing.mermaid(pipeline).count("not fitted")
+    assert markup.mermaid(pipeline).count("not fitted") == 3 + (not pipeline.nodes["SoftChannelSelector"].fitted)
+    assert markup.dot(pipeline).count("not fitted") == markup.mermaid(pipeline).count("not fitted")

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from swath.engine.context import Context
-from swath.engine.ports import Stage
+from swath.engine.graph.context import Context
+from swath.engine.graph.ports import Stage
 from swath.errors import GraphInvalid, InputInvalid, NotFitted
 
 

@@ -3,9 +3,9 @@
 import torch
 
 from swath.documents import PipelineMetadata
-from swath.engine import drawing
-from swath.engine.pipeline import Pipeline
-from swath.engine.ports import Stage
+from swath.engine.draw import markup
+from swath.engine.graph.pipeline import Pipeline
+from swath.engine.graph.ports import Stage
 
 NODES = {
     "select": ["SoftChannelSelector", {"n_select": 2, "input_channels": 5}],
@@ -54,14 +54,14 @@ def test_a_document_comes_back_with_all_arguments(build, document):
 
 
 def test_mermaid_shows_nodes_edges_and_fitted_state(build):
-    text = drawing.mermaid(build(NODES, EDGES))
+    text = markup.mermaid(build(NODES, EDGES))
     assert text.startswith("flowchart LR")
     assert '-- "selected → data" -->' in text
     assert "<b>rx</b><br/>RXGlobal<br/>not fitted" in text
 
 
 def test_dot_shows_ports(build):
-    text = drawing.dot(build(NODES, EDGES))
+    text = markup.dot(build(NODES, EDGES))
     assert text.startswith("digraph")
     assert 'n0:"o_selected":e -> n1:"i_data":w;' in text
     assert "float32[-1,-1,-1,5]" in text
@@ -69,5 +69,5 @@ def test_dot_shows_ports(build):
 
 def test_names_cannot_break_out_of_a_drawing(build):
     pipeline = build({'"]; evil <b>': ["PerPixelUnitNorm"]}, [])
-    assert "<b>#quot;]; evil #lt;b#gt;</b>" in drawing.mermaid(pipeline)
-    assert "&quot;]; evil &lt;b&gt;" in drawing.dot(pipeline)
+    assert "<b>#quot;]; evil #lt;b#gt;</b>" in markup.mermaid(pipeline)
+    assert "&quot;]; evil &lt;b&gt;" in markup.dot(pipeline)

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from swath.engine import weights
-from swath.engine.context import Context
-from swath.engine.pipeline import Pipeline
-from swath.engine.ports import Stage
+from swath.engine.graph import weights
+from swath.engine.graph.context import Context
+from swath.engine.graph.pipeline import Pipeline
+from swath.engine.graph.ports import Stage
 
 BANDS = 61
 

@@ -5,10 +5,10 @@ import importlib
 import pytest
 import torch
 
-from swath.engine import registry
+from swath.engine.graph import registry
+from swath.engine.graph.ports import ANY, Kind
 from swath.engine.nodes.anomaly.rx_detector import RXGlobal
 from swath.engine.nodes.channel_selector import NDVISelector
-from swath.engine.ports import ANY, Kind
 from swath.errors import GraphInvalid
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from swath.engine import weights
+from swath.engine.graph import weights
 from swath.errors import WeightsInvalid
 
 NODES = {"norm": ["MinMaxNormalizer"], "rx": ["RXGlobal", {"num_channels": 3}], "decide": ["BinaryDecider"]}

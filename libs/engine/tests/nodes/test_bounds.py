@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from swath.engine.bounds import RunningBounds, frame_bounds, to_unit
+from swath.engine.mixins.bounds import RunningBounds, frame_bounds, to_unit
 
 
 @pytest.fixture

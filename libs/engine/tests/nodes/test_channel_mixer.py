@@ -7,10 +7,10 @@ import pytest
 import torch
 from sklearn import decomposition
 
-from swath.engine import registry
-from swath.engine.context import Context
+from swath.engine.graph import registry
+from swath.engine.graph.context import Context
+from swath.engine.graph.ports import Stage
 from swath.engine.nodes.channel_mixer import ConcreteChannelMixer, LearnableChannelMixer
-from swath.engine.ports import Stage
 from swath.errors import DataInvalid, InputInvalid, NotFitted
 
 TRAIN = Context(Stage.TRAIN)

@@ -8,10 +8,10 @@ from sklearn.cluster import KMeans
 from sklearn.mixture import GaussianMixture
 from sklearn.svm import OneClassSVM
 
+from swath.engine.graph.registry import create
 from swath.engine.nodes.clustering.gmm import GaussianMixtureClusterer
 from swath.engine.nodes.clustering.kmeans import KMeansClusterer
 from swath.engine.nodes.svm import OneClassSVMDetector
-from swath.engine.registry import create
 from swath.errors import DataInvalid, GraphInvalid, InputInvalid, NotFitted
 
 

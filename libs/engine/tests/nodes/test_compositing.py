@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
-from swath.engine import colours
+from swath.engine.draw import colours
 from swath.engine.nodes.colormap import ClassMapToRGB, ScalarHSVColormapNode
 from swath.engine.nodes.compositing import (
     ImageConcatenator,

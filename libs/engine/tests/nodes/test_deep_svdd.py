@@ -5,14 +5,14 @@ import math
 import pytest
 import torch
 
-from swath.engine.context import Context
+from swath.engine.graph.context import Context
+from swath.engine.graph.ports import Stage
 from swath.engine.nodes.anomaly.deep_svdd import (
     DeepSVDDCenterTracker,
     DeepSVDDProjection,
     DeepSVDDScores,
     ZScoreNormalizerGlobal,
 )
-from swath.engine.ports import Stage
 from swath.errors import InputInvalid, NotFitted
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn import decomposition
 
-from swath.engine.context import Context
+from swath.engine.graph.context import Context
 from swath.engine.nodes.dimensionality_reduction import PCA, FixedPCAProjection, TrainablePCA
 from swath.errors import DataInvalid, FileMissing, InputInvalid, NotFitted
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from pycocotools import mask as coco
 
-from swath.engine.context import Context
+from swath.engine.graph.context import Context
 from swath.engine.nodes.image_file import PngWriter
 from swath.engine.nodes.json_file import (
     CocoTrackBBoxWriter,

@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 
-from swath.engine.fitting import PixelSample
+from swath.engine.mixins.pixel_fit import PixelSample
 from swath.engine.nodes.clustering.gmm import GaussianMixtureClusterer
 from swath.engine.nodes.clustering.kmeans import KMeansClusterer
 from swath.engine.nodes.pretreatments.scaling import MeanCenter

@@ -6,7 +6,6 @@ import torch
 from scipy import ndimage
 from skimage import filters, measure
 
-from swath.engine import masks
 from swath.engine.nodes.blob_detector import BlobDetector
 from swath.engine.nodes.mask_ops import (
     ClassMapRobustifier,
@@ -22,6 +21,7 @@ from swath.engine.nodes.mask_ops import (
     ScoreMapSuppression,
 )
 from swath.engine.nodes.morphology import ShapeMorphology
+from swath.engine.ops import masks
 from swath.errors import InputInvalid
 
 

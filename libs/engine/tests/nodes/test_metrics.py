@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from swath.engine.context import Context
+from swath.engine.graph.context import Context
+from swath.engine.graph.ports import Stage
 from swath.engine.nodes.metrics import AnomalyDetectionMetrics
-from swath.engine.ports import Stage
 from swath.errors import InputInvalid
 
 VAL = Context(Stage.VAL)

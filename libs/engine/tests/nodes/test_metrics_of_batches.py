@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from swath.engine.context import Context
+from swath.engine.graph.context import Context
+from swath.engine.graph.ports import Stage
 from swath.engine.nodes.metrics import (
     AnomalyPixelStatisticsMetric,
     ComponentOrthogonalityMetric,
@@ -16,7 +17,6 @@ from swath.engine.nodes.metrics import (
     SelectorDiversityMetric,
     SelectorEntropyMetric,
 )
-from swath.engine.ports import Stage
 from swath.errors import InputInvalid
 
 VAL = Context(Stage.VAL)

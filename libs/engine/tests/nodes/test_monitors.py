@@ -8,13 +8,13 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from swath.engine.context import Context
+from swath.engine.graph.context import Context
+from swath.engine.graph.ports import Stage
+from swath.engine.graph.records import Measurement, Picture
 from swath.engine.nodes.anomaly_visualization import AnomalyMask, ScoreHeatmapVisualizer
 from swath.engine.nodes.monitor import TensorBoardMonitorNode
 from swath.engine.nodes.pipeline_visualization import CubeRGBVisualizer
 from swath.engine.nodes.video import ToVideoNode
-from swath.engine.ports import Stage
-from swath.engine.records import Measurement, Picture
 from swath.errors import DependencyMissing, InputInvalid, PathDenied
 
 CUBE = torch.rand(3, 40, 50, 4)

@@ -5,10 +5,10 @@ import pytest
 import torch
 from skimage.filters import threshold_otsu
 
+from swath.engine.graph.registry import create
 from swath.engine.nodes.segmentation.intensity import IntensityThresholdSegmenter
 from swath.engine.nodes.spectral_angle_mapper import SpectralObjectMask
-from swath.engine.registry import create
-from swath.engine.thresholds import otsu
+from swath.engine.ops.thresholds import otsu
 from swath.errors import GraphInvalid, InputInvalid
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from swath.engine import colours
-from swath.engine.context import Context
+from swath.engine.draw import colours
+from swath.engine.graph.context import Context
+from swath.engine.graph.ports import Stage
 from swath.engine.nodes.anomaly_visualization import (
     BBoxesOverlayNode,
     ChannelSelectorFalseRGBViz,
@@ -17,7 +18,6 @@ from swath.engine.nodes.anomaly_visualization import (
     TrackingOverlayNode,
     TrackingPointerOverlayNode,
 )
-from swath.engine.ports import Stage
 from swath.errors import InputInvalid
 
 HEIGHT, WIDTH = 80, 90

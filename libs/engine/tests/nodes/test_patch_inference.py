@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from swath.engine.graph.registry import create
 from swath.engine.nodes.patch_inference import ClassMapAccumulator, PatchSampler
-from swath.engine.registry import create
 from swath.errors import GraphInvalid, InputInvalid
 
 

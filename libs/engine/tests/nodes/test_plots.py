@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from swath.engine.context import Context
+from swath.engine.graph.context import Context
+from swath.engine.graph.ports import Stage
 from swath.engine.nodes.pipeline_visualization import PCAVisualization, PipelineComparisonVisualizer
 from swath.engine.nodes.spectrum_plot import SpectraPlot, SpectrumPlotNode
-from swath.engine.ports import Stage
 from swath.errors import InputInvalid
 
 GRID = [400.0, 500.0, 600.0, 700.0]

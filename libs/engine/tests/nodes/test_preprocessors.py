@@ -3,13 +3,13 @@
 import pytest
 import torch
 
+from swath.engine.graph.registry import create
 from swath.engine.nodes.preprocessors import (
     BBoxRoiCropNode,
     ChannelNormalizeNode,
     SaturatedPixelDetector,
     SpatialRotateNode,
 )
-from swath.engine.registry import create
 from swath.errors import GraphInvalid, InputInvalid
 
 

@@ -8,13 +8,13 @@ import torch
 from scipy.signal import savgol_filter
 from scipy.spatial import ConvexHull
 
+from swath.engine.graph.registry import create
 from swath.engine.nodes.pretreatments.continuum_removal import ContinuumRemoval
 from swath.engine.nodes.pretreatments.logarithm import Logarithm
 from swath.engine.nodes.pretreatments.savitzky_golay import SavitzkyGolay
 from swath.engine.nodes.pretreatments.scaling import MeanCenter, UnitVarianceScaling
 from swath.engine.nodes.pretreatments.snv import SNVCorrection
 from swath.engine.nodes.pretreatments.spectral_derivative import SpectralDerivative
-from swath.engine.registry import create
 from swath.errors import DataInvalid, GraphInvalid, InputInvalid, NotFitted
 
 

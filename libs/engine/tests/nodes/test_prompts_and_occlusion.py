@@ -8,10 +8,10 @@ import pytest
 import torch
 from pycocotools import mask as coco
 
-from swath.engine import poisson
-from swath.engine.context import Context
+from swath.engine.graph.context import Context
 from swath.engine.nodes.occlusion import PoissonCubeOcclusionNode, PoissonOcclusionNode, SolidOcclusionNode
 from swath.engine.nodes.prompts import BBoxPrompt, MaskPrompt, PointPrompt, TextPrompt
+from swath.engine.ops import poisson
 from swath.errors import DataInvalid, InputInvalid
 
 HEIGHT, WIDTH = 12, 16

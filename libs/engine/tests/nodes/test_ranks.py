@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from swath.engine.ranks import quantile, top_mean
+from swath.engine.ops.ranks import quantile, top_mean
 
 SHARES = [0.0, 0.005, 0.25, 0.5, 0.51, 0.995, 1.0]
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
+from swath.engine.graph.registry import create
 from swath.engine.nodes.spatial import GridSubsample, ScoreMapSmoothing, ScoreUpsample
 from swath.engine.nodes.tiling import GridStitcher, ImageTiler
-from swath.engine.registry import create
 from swath.errors import GraphInvalid, InputInvalid
 
 

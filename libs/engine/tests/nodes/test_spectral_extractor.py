@@ -5,13 +5,13 @@ import pytest
 import torch
 from scipy.stats import trim_mean
 
+from swath.engine.graph.registry import create
 from swath.engine.nodes.spectral_extractor import (
     BBoxSpectralExtractor,
     MaskedMeanSpectrum,
     SignaturesToReferences,
     SpectralSignatureExtractor,
 )
-from swath.engine.registry import create
 from swath.errors import GraphInvalid, InputInvalid
 
 

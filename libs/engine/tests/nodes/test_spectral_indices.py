@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from swath.engine import registry
+from swath.engine.graph import registry
 from swath.engine.nodes.channel_selector import EVISelector, MSAVISelector, NBRSelector, NDVISelector
 from swath.errors import GraphInvalid, InputInvalid
 

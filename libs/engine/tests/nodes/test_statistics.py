@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from swath.engine import statistics
-from swath.engine.statistics import Moments
+from swath.engine.ops import statistics
+from swath.engine.ops.statistics import Moments
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from swath.engine.nodes.channel_selector import (
     SupervisedFullSpectrumSelector,
     SupervisedWindowedSelector,
 )
-from swath.engine.separability import choose, correlations, separability
+from swath.engine.ops.separability import choose, correlations, separability
 from swath.errors import DataInvalid, InputInvalid, NotFitted
 
 BANDS = 12

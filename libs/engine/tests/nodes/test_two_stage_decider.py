@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from swath.engine.context import Context
+from swath.engine.graph.context import Context
+from swath.engine.graph.ports import Stage
 from swath.engine.nodes.deciders.two_stage_decider import TwoStageBinaryDecider
-from swath.engine.ports import Stage
 from swath.errors import DataInvalid, InputInvalid
 
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 from scipy.optimize import nnls
 
+from swath.engine.graph.registry import create
 from swath.engine.nodes.unmixing.nmf import NMFUnmixing
 from swath.engine.nodes.unmixing.nnls import NNLSUnmixing
-from swath.engine.registry import create
-from swath.engine.unmixing import unmix
+from swath.engine.ops.unmixing import unmix
 from swath.errors import DataInvalid, GraphInvalid, InputInvalid, NotFitted
 
 

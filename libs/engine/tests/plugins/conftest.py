@@ -10,8 +10,9 @@ from swath.engine.plugins.settings import PluginSettings
 
 NODES = '''
 import torch
-from swath.engine.node import Fittable, Node
-from swath.engine.ports import Port, ports
+from swath.engine.graph.node import Node
+from swath.engine.graph.roles import Fittable
+from swath.engine.graph.ports import Port, ports
 
 CUBE = Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]")
 

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from swath.documents import TrainingDocument, TrainRunDocument, parse
-from swath.engine import graph
-from swath.engine.context import Context
 from swath.engine.data import WHOLE, Part
-from swath.engine.node import Node
-from swath.engine.pipeline import Pipeline, State
-from swath.engine.ports import Port, Stage
-from swath.engine.training import Event, Job, Trainer
+from swath.engine.graph import builder
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.pipeline import Pipeline, State
+from swath.engine.graph.ports import Port, Stage
+from swath.engine.training import Event, RunSpec, Trainer
 
 CHANNELS = 5
 BATCH = 2
@@ -122,9 +122,9 @@ def make_pipeline(*, without: tuple[str, ...] = ()) -> Pipeline:
             ]
         },
     )
-    nodes = {**graph.build_nodes(document), "noise": Noise()}
+    nodes = {**builder.build_nodes(document), "noise": Noise()}
     nodes["noise"].name = "noise"
-    edges = [graph.Edge(*source.split("."), *target.split(".")) for source, target in EDGES]
+    edges = [builder.Edge(*source.split("."), *target.split(".")) for source, target in EDGES]
     return Pipeline(nodes, [edge for edge in edges if edge.source in nodes and edge.target in nodes]).eval()
 
 
@@ -182,11 +182,11 @@ def make_training(**changes: Any) -> TrainingDocument:
 
 
 @pytest.fixture
-def gradient_job(tmp_path: Path) -> Callable[..., Job]:
+def gradient_spec(tmp_path: Path) -> Callable[..., RunSpec]:
     """Makes gradient jobs whose files go under a folder of their own."""
 
-    def make(run: dict[str, Any] | None = None, **training: Any) -> Job:
-        return Job(
+    def make(run: dict[str, Any] | None = None, **training: Any) -> RunSpec:
+        return RunSpec(
             Trainer.GRADIENT, make_run(**(run or {})), make_training(**training), resolve=lambda path: tmp_path / path
         )
 
@@ -220,7 +220,7 @@ class StopAfter:
         return len(self._events) >= self._count
 
 
-class Shelf:
+class SnapshotList:
     """Keeps every snapshot with the number of events before it."""
 
     def __init__(self) -> None:

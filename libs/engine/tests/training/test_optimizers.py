@@ -10,7 +10,7 @@ import torch
 from torch.optim import lr_scheduler
 
 from swath.documents import OptimizerDocument, SchedulerDocument
-from swath.engine.training.optimizers import Schedule, make_optimizer, measure_rates
+from swath.engine.training.phases.optimizers import Schedule, make_optimizer, measure_rates
 from swath.errors import InvalidInput
 
 EPOCHS = 8

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from swath.documents import EarlyStoppingDocument
-from swath.engine.training.stopping import EarlyStopping
+from swath.engine.training.phases.early_stopping import EarlyStopping
 from swath.errors import InvalidInput
 
 

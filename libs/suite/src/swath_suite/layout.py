@@ -9,13 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from swath.api import GATEWAY, REGISTRY
 from swath_suite.process import free_ports
 
-SERVICES = ("session", "config", "pipeline", "training", "inference")
-ONE_EACH: Mapping[str, int] = {"session": 1, "config": 1, "pipeline": 1, "training": 1, "inference": 2}
-"""How many replicas of each service `make up` starts."""
-
-PORT = 50051
+PORT = REGISTRY.process(GATEWAY).ports.grpc
+"""The gateway's, where it is free."""
 
 LOOPBACK = "127.0.0.1"
 _HERE = {"0.0.0.0": LOOPBACK, "::": "::1"}
@@ -38,7 +36,7 @@ class Layout:
     Attributes:
         folder: Everything of the suite.
         replicas: Replicas of each service.
-        ports: Ports of each process, by its name such as "inference-1"; and of "gateway".
+        ports: Ports of each process, by its name such as "inference-1"; and of the gateway, by its own.
         settings: Settings to add for every service.
         host: Address that the gateway listens on.
         public_tls: Whether clients call the gateway by TLS.
@@ -63,10 +61,10 @@ class Layout:
         public_tls: bool = False,
     ) -> Layout:
         """Choose free ports; the gateway listens on the one that is given."""
-        names = [f"{part}-{index}" for part in SERVICES for index in range(replicas[part])]
+        names = [f"{part}-{index}" for part, count in replicas.items() for index in range(count)]
         numbers = iter(free_ports(3 * len(names) + 2))
         ports = {name: Ports(next(numbers), next(numbers), next(numbers)) for name in names}
-        ports["gateway"] = Ports(next(numbers) if port is None else port, next(numbers))
+        ports[GATEWAY] = Ports(next(numbers) if port is None else port, next(numbers))
         return cls(folder, dict(replicas), ports, dict(settings), host, public_tls)
 
     @classmethod
@@ -93,30 +91,30 @@ class Layout:
 
     def addresses(self, part: str) -> str:
         """Return where the replicas of a service are, as its address setting takes it."""
-        return ",".join(f"127.0.0.1:{self.ports[f'{part}-{index}'].grpc}" for index in range(self.replicas[part]))
+        return ",".join(f"{LOOPBACK}:{self.ports[f'{part}-{index}'].grpc}" for index in range(self.replicas[part]))
 
     @property
     def target(self) -> str:
         """Address that clients of this machine call."""
-        return self._at_gateway(self.ports["gateway"].grpc)
+        return self._at_gateway(self.ports[GATEWAY].grpc)
 
     @property
     def probe(self) -> str:
         """Address of the gateway's port for probes."""
-        return self._at_gateway(self.ports["gateway"].health)
+        return self._at_gateway(self.ports[GATEWAY].health)
 
     @property
     def access(self) -> dict[str, str]:
-        """Settings of services that follow from where clients come from: on this machine alone nobody is asked."""
+        """Settings of services that follow from where clients come from: on this machine alone they need no token."""
         return {"SWATH_AUTH": "off"} if self.host == LOOPBACK else {}
 
     @property
     def edge(self) -> dict[str, str]:
         """Settings of the gateway for clients: where it listens, and what it shows and asks for."""
-        ports = self.ports["gateway"]
+        ports = self.ports[GATEWAY]
         settings = {"SWATH_HOST": self.host, "SWATH_PORT": str(ports.grpc), "SWATH_HEALTH_PORT": str(ports.health)}
         if self.public_tls:
-            shown = self.certificate("gateway")
+            shown = self.certificate(GATEWAY)
             settings["SWATH_PUBLIC_TLS_CERT"] = shown["SWATH_TLS_CERT"]
             settings["SWATH_PUBLIC_TLS_KEY"] = shown["SWATH_TLS_KEY"]
             settings["SWATH_CLIENT_CA"] = shown["SWATH_TLS_CA"]

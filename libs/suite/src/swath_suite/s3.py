@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from swath.errors import DependencyMissing
-from swath.storage.places import S3Place
+from swath.storage.s3.location import S3Location
 from swath_suite.process import Process, free_ports
 
 HOW_TO_GET_IT = "go install github.com/versity/versitygw/cmd/versitygw@latest"
@@ -110,9 +110,9 @@ class S3Process:
         self._process.start({"ROOT_SECRET_KEY": secrets.token_urlsafe(24)})
         self._process.wait_until(self._answers, 20.0)
 
-    def place(self, prefix: str) -> S3Place:
+    def place(self, prefix: str) -> S3Location:
         """Return a part of the bucket."""
-        return S3Place(self.bucket, prefix, self.endpoint, "us-east-1", self.access_key_id, self.secret_access_key)
+        return S3Location(self.bucket, prefix, self.endpoint, "us-east-1", self.access_key_id, self.secret_access_key)
 
     def cpu_s(self) -> float:
         """Return the CPU seconds that it has taken."""

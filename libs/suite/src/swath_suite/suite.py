@@ -16,11 +16,11 @@ from typing import Any, Self
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from swath.api import CUVIS
+from swath.api import CUVIS, GATEWAY, REGISTRY, Registry, Service
 from swath.client import ClientConfig, TlsConfig
 from swath.errors import TimedOut
-from swath.service.certificates import Authority
-from swath_suite.layout import LOOPBACK, ONE_EACH, SERVICES, Layout
+from swath.runtime.auth.certificates import Authority
+from swath_suite.layout import LOOPBACK, Layout
 from swath_suite.postgres import PostgresProcess
 from swath_suite.process import Process
 from swath_suite.s3 import S3Process
@@ -29,7 +29,7 @@ CONFIGS = Path(__file__).resolve().parents[4] / "configs"
 """The shipped configs, in the repository that this package is run from."""
 
 _SERVING = health_pb2.HealthCheckResponse.SERVING
-_PATIENCE_S = 2.0
+_CALL_TIMEOUT_S = 2.0
 
 
 class Suite:
@@ -37,13 +37,14 @@ class Suite:
 
     Args:
         folder: Everything of the suite goes here, its state included: one that is started again finds it.
-        replicas: Replicas of each service.
+        replicas: Replicas of each service; as many as the registry has it if not given.
         port: The gateway's; a free one if not given.
         settings: Settings to add for every service, such as SWATH_AUTH. Unless that is among them, callers must say
             who they are where the gateway listens on any other address than 127.0.0.1.
         host: Address that the gateway listens on.
         public_tls: Whether clients call the gateway by TLS, and may show a certificate of the suite's CA; unless said
             otherwise they do on any other address than 127.0.0.1.
+        registry: The services.
 
     Attributes:
         layout: Ports and files.
@@ -56,16 +57,18 @@ class Suite:
         self,
         folder: Path,
         *,
-        replicas: Mapping[str, int] = ONE_EACH,
+        replicas: Mapping[str, int] | None = None,
         port: int | None = None,
         settings: Mapping[str, str] | None = None,
         host: str = LOOPBACK,
         public_tls: bool | None = None,
+        registry: Registry = REGISTRY,
     ) -> None:
+        self._registry = registry
         folder.mkdir(parents=True, exist_ok=True)
         public_tls = host != LOOPBACK if public_tls is None else public_tls
         self.layout = Layout.load(folder) or Layout.new(
-            folder, replicas, port, settings or {}, host=host, public_tls=public_tls
+            folder, replicas or registry.local_replicas, port, settings or {}, host=host, public_tls=public_tls
         )
         self.layout.save()
         self.certificates = Authority(folder / "certs")
@@ -102,13 +105,13 @@ class Suite:
         return grpc.secure_channel(self.target, grpc.ssl_channel_credentials(self.certificates.ca.read_bytes()))
 
     def up(self, timeout_s: float = 120.0) -> Self:
-        """Start everything that does not run, and wait until the gateway says that all of it is SERVING.
+        """Start everything that does not run, and wait until the gateway answers that all of it is SERVING.
 
         Raises:
             Unavailable: A process ended; the message holds its last words.
             TimedOut: It took too long.
         """
-        for name in (*SERVICES, "gateway"):
+        for name in (*self.layout.replicas, GATEWAY):
             if not (self.layout.folder / "certs" / name).exists():
                 self.certificates.issue_service(name, self.layout.names)
         self.postgres.start()
@@ -128,7 +131,7 @@ class Suite:
 
     def down(self) -> None:
         """Stop everything: the gateway first, storage last."""
-        self.processes["gateway"].stop()
+        self.processes[GATEWAY].stop()
         for process in self.processes.values():
             process.signal(signal.SIGTERM)
         for process in self.processes.values():
@@ -138,10 +141,13 @@ class Suite:
 
     def migrate(self) -> None:
         """Bring the tables to this release's form."""
-        for part in ("session", "training"):
-            command = [sys.executable, "-m", f"swath_{part}", "migrate"]
-            log = self.layout.folder / "logs" / f"migrate-{part}.log"
-            process = Process(f"migrate-{part}", command, self._settings(part, 0), log)
+        for service in self._services:
+            if not service.database:
+                continue
+            name = f"migrate-{service.name}"
+            command = [sys.executable, "-m", service.package, "migrate"]
+            log = self.layout.folder / "logs" / f"{name}.log"
+            process = Process(name, command, self._settings(service.name, 0), log)
             process.start()
             process.finish()
 
@@ -150,20 +156,21 @@ class Suite:
         return [self.processes[f"{part}-{index}"] for index in range(self.layout.replicas[part])]
 
     def ready(self, name: str) -> bool:
-        """Whether a process says that it is ready, on its port for probes."""
-        if name == "gateway":
+        """Whether a process answers that it is ready, on its port for probes."""
+        if name == GATEWAY:
             return _answers(f"http://{self.layout.probe}/ready")
         port = self.layout.ports[name].health
-        return _serves(grpc.insecure_channel(f"127.0.0.1:{port}"), f"swath.{name.rpartition('-')[0]}")
+        service = self._registry.service(name.rpartition("-")[0])
+        return _serves(grpc.insecure_channel(f"{LOOPBACK}:{port}"), service.health_name)
 
     def metrics(self, name: str) -> str:
-        """Return what a service tells Prometheus."""
+        """Return what a service exposes to Prometheus."""
         port = self.layout.ports[name].metrics
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5.0) as answer:
             return answer.read().decode()
 
     def wait(self, timeout_s: float = 60.0) -> None:
-        """Wait until calls of every service are answered: the gateway knows a replica that is ready, and says so.
+        """Wait until calls of every service are answered: the gateway knows a replica that is ready.
 
         Raises:
             TimedOut: It did not in time.
@@ -171,7 +178,7 @@ class Suite:
         deadline = time.monotonic() + timeout_s
         while not (_answers(f"http://{self.layout.probe}/suite") and _serves(self.channel(), CUVIS)):
             if time.monotonic() > deadline:
-                missing = [part for part in SERVICES if not _serves(self.channel(), f"swath.{part}")]
+                missing = [each.name for each in self._services if not _serves(self.channel(), each.health_name)]
                 raise TimedOut(
                     f"not every service was ready at the gateway within {timeout_s:g} s; "
                     f"not ready: {', '.join(missing) or 'none'}"
@@ -190,6 +197,10 @@ class Suite:
                 process.adopt(saved.get(process.name))
 
     @property
+    def _services(self) -> list[Service]:
+        return [self._registry.service(name) for name in self.layout.replicas]
+
+    @property
     def _record(self) -> Path:
         return self.layout.folder / "processes.json"
 
@@ -198,15 +209,16 @@ class Suite:
 
     def _processes(self) -> Iterator[tuple[str, Process]]:
         layout = self.layout
-        for part in SERVICES:
+        for service in self._services:
+            part, command = service.name, [sys.executable, "-m", service.package]
             for index in range(layout.replicas[part]):
                 name = f"{part}-{index}"
-                command = [sys.executable, "-m", f"swath_{part}"]
                 yield name, Process(name, command, self._settings(part, index), layout.folder / "logs" / f"{name}.log")
-        gateway = [sys.executable, "-m", "swath_gateway", "--folder", str(layout.folder / "gateway")]
+        program = self._registry.process(GATEWAY).package
+        gateway = [sys.executable, "-m", program, "--folder", str(layout.folder / GATEWAY)]
         gateway += ["--envoy", str(Path(sys.executable).with_name("envoy"))]
-        environment = {**self._addresses(), **layout.certificate("gateway"), **layout.edge, **layout.settings}
-        yield "gateway", Process("gateway", gateway, environment, layout.folder / "logs" / "gateway.log")
+        environment = {**self._addresses(), **layout.certificate(GATEWAY), **layout.edge, **layout.settings}
+        yield GATEWAY, Process(GATEWAY, gateway, environment, layout.folder / "logs" / f"{GATEWAY}.log")
 
     def _settings(self, part: str, index: int) -> dict[str, str]:
         layout, name = self.layout, f"{part}-{index}"
@@ -214,7 +226,7 @@ class Suite:
         return {
             **self._addresses(),
             **layout.certificate(part),
-            "SWATH_HOST": "127.0.0.1",
+            "SWATH_HOST": LOOPBACK,
             "SWATH_PORT": str(ports.grpc),
             "SWATH_HEALTH_PORT": str(ports.health),
             "SWATH_METRICS_PORT": str(ports.metrics),
@@ -229,14 +241,14 @@ class Suite:
             "SWATH_S3_ACCESS_KEY_ID": self.s3.access_key_id,
             "SWATH_S3_SECRET_ACCESS_KEY": self.s3.secret_access_key,
             "SWATH_LOG_FORMAT": "json",
-            # The gateway asks each replica once a second, and believes the second NOT_SERVING.
+            # The gateway checks each replica once per second, and takes the second NOT_SERVING as true.
             "SWATH_DRAIN_LAG_S": "2.5",
             **layout.access,
             **layout.settings,
         }
 
     def _addresses(self) -> dict[str, str]:
-        return {f"SWATH_{part.upper()}_ADDRESS": self.layout.addresses(part) for part in SERVICES}
+        return {f"SWATH_{part.upper()}_ADDRESS": self.layout.addresses(part) for part in self.layout.replicas}
 
     def __enter__(self) -> Self:
         return self.up()
@@ -260,6 +272,6 @@ def _serves(channel: grpc.Channel, service: str) -> bool:
     with channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
         try:
-            return stub.Check(request, timeout=_PATIENCE_S).status == _SERVING
+            return stub.Check(request, timeout=_CALL_TIMEOUT_S).status == _SERVING
         except grpc.RpcError:
             return False

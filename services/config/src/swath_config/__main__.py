@@ -2,7 +2,7 @@
 
 import sys
 
-from swath.service.process import main
+from swath.runtime.process import main
 from swath_config.app import ConfigReplicaSettings, assemble
 
 if __name__ == "__main__":

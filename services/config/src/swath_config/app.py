@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
-
 from pydantic import Field
 
-from swath.api import CUVIS
-from swath.service import HealthBoard, slice_handler
-from swath.service.logs import Telemetry
-from swath.service.process import Assembly
-from swath.service.replica import ReplicaSettings, remote_sessions
-from swath.storage.opening import open_workspace
-from swath_config.service import ConfigService
-from swath_config.servicer import ConfigServicer
+from swath.runtime.assembly import Assembly, Deps
+from swath.runtime.replica import ReplicaSettings, remote_sessions
+from swath_config.assembly import build
 from swath_config.settings import ConfigSettings
 
 
@@ -24,15 +17,6 @@ class ConfigReplicaSettings(ReplicaSettings):
     """What a composition may cost."""
 
 
-async def assemble(settings: ConfigReplicaSettings, stack: AsyncExitStack) -> Assembly:
-    """Put the service together."""
-    workspace = open_workspace(settings, settings.state, settings.configs)
-    service = ConfigService(workspace, settings.config, Telemetry.of(settings))
-    stack.push_async_callback(service.close)
-    sessions = remote_sessions(settings, stack)
-    return Assembly(
-        handlers=(slice_handler(CUVIS, "config", ConfigServicer(service, sessions)),),
-        names=(CUVIS,),
-        health=HealthBoard(("config",)),
-        warm_up=service.warm_up,
-    )
+def assemble(settings: ConfigReplicaSettings, deps: Deps) -> Assembly:
+    """Put the service together; it asks the session service over gRPC."""
+    return build(deps, settings=settings.config, sessions=remote_sessions(settings, deps.stack))

@@ -17,18 +17,18 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from swath.errors import Exhausted, SwathError, TimedOut, TooLarge, Unavailable
-from swath.service.logs import Telemetry, call_facts, configure_logs
+from swath.runtime.logs import Telemetry, call_facts, configure_logs
 
 Result = TypeVar("Result")
 
 _log = structlog.get_logger("swath.config")
 
-_PRELOAD: Final = ["swath_config.compose", "swath_config.pool"]
+_PRELOAD: Final = ["swath_config.composition.compose", "swath_config.pool"]
 """What the forkserver imports once for all processes, which takes most of a second."""
 
 
 class Pool:
-    """Runs functions in processes of their own, one call a process at a time.
+    """Runs functions in processes of their own, one call per process at a time.
 
     Processes come from multiprocessing's forkserver, start with the first calls, and die with the process that made
     them. A call that takes too long, is cancelled or takes its process down costs that process alone.

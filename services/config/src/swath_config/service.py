@@ -9,17 +9,19 @@ from dataclasses import dataclass
 
 from swath.documents import model, parse, problems, review, schema
 from swath.errors import ConfigInvalid, ConfigNotFound, InvalidInput, SwathError, TimedOut, TooLarge
-from swath.service.coalesce import NextRead
-from swath.service.logs import Telemetry
-from swath.storage.workspace import ConfigFolder, Workspace
+from swath.runtime.logs import Telemetry
+from swath.sessions.model import Sessions
+from swath.sessions.read_batcher import ReadBatcher
+from swath.storage.workspace.folder import ConfigFolder, Workspace
 from swath_config.pool import Pool
-from swath_config.request import Request, resolve, warm
+from swath_config.request import Request
 from swath_config.settings import ConfigSettings
+from swath_config.tasks import resolve, warm
 
 
 @dataclass(frozen=True)
 class Validity:
-    """What ValidateConfig says.
+    """What ValidateConfig answers.
 
     Attributes:
         valid: Whether the document is one of its kind.
@@ -36,19 +38,25 @@ class ConfigService:
     """Resolves, describes and checks configurations. Keeps no state between calls.
 
     Args:
+        sessions: Sessions as callers see them.
         workspace: Decides what paths mean.
         settings: What a composition may cost.
         telemetry: Form of the log lines of processes that compose.
     """
 
     def __init__(
-        self, workspace: Workspace, settings: ConfigSettings | None = None, telemetry: Telemetry | None = None
+        self,
+        sessions: Sessions,
+        workspace: Workspace,
+        settings: ConfigSettings | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         settings = settings or ConfigSettings()
+        self._sessions = sessions
         self._workspace = workspace
         self._spec = json.dumps(workspace.local_spec())
-        # Calls that come together share their way to where the files are.
-        self._gathered = NextRead(self._gather)
+        # Calls that come at the same time have files fetched once.
+        self._gathered = ReadBatcher(self._gather)
         self._document_limit = settings.result_limit_bytes
         self._pool = Pool(
             settings.workers,
@@ -59,13 +67,22 @@ class ConfigService:
             telemetry=telemetry,
         )
 
-    async def resolve(
+    async def resolve(self, session_id: str, config_type: str, path: str, overrides: Sequence[str] = ()) -> bytes:
+        """Compose a configuration of a session's search paths; see `compose`.
+
+        Raises:
+            SessionNotFound: The caller has no such session.
+        """
+        session = await self._sessions.get(session_id)
+        return await self.compose(session.search_paths, config_type, path, overrides)
+
+    async def compose(
         self, search_paths: Sequence[str], config_type: str, path: str, overrides: Sequence[str] = ()
     ) -> bytes:
         """Compose a configuration and return the validated document as JSON, every default filled in.
 
         Args:
-            search_paths: The session's; none mean the configs root.
+            search_paths: Where files are looked for; none mean the configs root.
             config_type: Kind of the document, a key of `swath.documents.KINDS`.
             path: The file: absolute, or relative to a search path; `.yaml` may be left out.
             overrides: Hydra's grammar, list items by number or name, and older spellings.
@@ -88,7 +105,7 @@ class ConfigService:
             raise type(error)(f"Config resolution failed: {error.message}", metadata={"path": path[:200]}) from error
 
     async def _gather(self, folders: Collection[ConfigFolder]) -> dict[ConfigFolder, SwathError | None]:
-        """Have the files of folders at hand; return what each could not be had for."""
+        """Fetch the files of folders; return the error of each that could not be fetched."""
 
         def gather(folder: ConfigFolder) -> SwathError | None:
             try:

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath_config.service import ConfigService
-
-if TYPE_CHECKING:  # the processes that compose import this package and need no grpc
-    from swath.service.ports import Sessions
 
 
 class ConfigServicer:
     """The methods of CuvisAIService that the config service owns."""
 
-    def __init__(self, service: ConfigService, sessions: Sessions) -> None:
+    def __init__(self, service: ConfigService) -> None:
         self._service = service
-        self._sessions = sessions
 
     async def ResolveConfig(self, request: pb.ResolveConfigRequest, context: Any) -> pb.ResolveConfigResponse:
-        session = await self._sessions.get(request.session_id)
-        resolved = await self._service.resolve(
-            session.search_paths, request.config_type, request.path, request.overrides
-        )
+        resolved = await self._service.resolve(request.session_id, request.config_type, request.path, request.overrides)
         return pb.ResolveConfigResponse(config_bytes=resolved)
 
     async def GetParameterSchema(

@@ -16,7 +16,7 @@ class ConfigSettings(BaseSettings):
     )
 
     workers: int = Field(default_factory=lambda: max(1, min(4, os.cpu_count() or 1)), ge=1)
-    """Processes that compose; by default one a core, four at most."""
+    """Processes that compose; by default one per core, four at most."""
     time_limit_s: float = Field(default=10.0, gt=0)
     """Seconds that one composition may take; its process is killed then."""
     result_limit_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)

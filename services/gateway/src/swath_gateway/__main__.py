@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from swath.errors import SwathError
-from swath.service.process import settings_or_exit
+from swath.runtime.process import settings_or_exit
 from swath_gateway.bootstrap import bootstrap
 from swath_gateway.drain import drain
 from swath_gateway.settings import GatewaySettings

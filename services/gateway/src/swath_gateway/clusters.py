@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from swath.service.peers import Address, parse_addresses
+from swath.api import REGISTRY, Registry, Service
+from swath.rpc.addresses import Address, parse_addresses
 from swath_gateway.certificates import SERVICE_AUTHORITY, SERVICE_CERTIFICATE, Certificates
 from swath_gateway.settings import GatewaySettings
 
-PARTS = ("session", "config", "pipeline", "training", "inference")
 COLLECTOR = "otlp"
 ADMIN = "admin"
 """Envoy's own administration, on a Unix socket that only this machine reaches."""
@@ -17,11 +17,14 @@ ADMIN = "admin"
 _HTTP = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
 _WINDOW = 4 * 1024 * 1024
+_POLICIES = {"round_robin": "ROUND_ROBIN", "least_request": "LEAST_REQUEST"}
 
 
-def clusters(settings: GatewaySettings, certificates: Certificates, admin: Path) -> list[dict[str, Any]]:
-    """Return one cluster a service, one for the administration's socket, and one for the collector of spans if any."""
-    found = [_service(part, settings, certificates) for part in PARTS]
+def clusters(
+    settings: GatewaySettings, certificates: Certificates, admin: Path, registry: Registry = REGISTRY
+) -> list[dict[str, Any]]:
+    """Return one cluster per service, one for the administration's socket, one for the collector of spans if any."""
+    found = [_service(service, settings, certificates) for service in registry.services]
     endpoint = {"endpoint": {"address": {"pipe": {"path": str(admin)}}}}
     found.append(
         {
@@ -35,10 +38,9 @@ def clusters(settings: GatewaySettings, certificates: Certificates, admin: Path)
     return found
 
 
-def _service(part: str, settings: GatewaySettings, certificates: Certificates) -> dict[str, Any]:
-    cluster = _http2(part, settings.addresses(part)) | {
-        # Calls of one model take very different times: who has least to do gets the next one.
-        "lb_policy": "LEAST_REQUEST" if part == "inference" else "ROUND_ROBIN",
+def _service(service: Service, settings: GatewaySettings, certificates: Certificates) -> dict[str, Any]:
+    cluster = _http2(service.name, settings.addresses(service.name)) | {
+        "lb_policy": _POLICIES[service.balancing],
         # With no replica ready a call is refused at once, instead of being sent to one that cannot answer.
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
         "circuit_breakers": {
@@ -66,7 +68,7 @@ def _service(part: str, settings: GatewaySettings, certificates: Certificates) -
         },
         "health_checks": [
             {
-                "grpc_health_check": {"service_name": f"swath.{part}"},
+                "grpc_health_check": {"service_name": service.health_name},
                 "interval": "1s",
                 "no_traffic_interval": "1s",
                 "timeout": "1s",
@@ -76,7 +78,7 @@ def _service(part: str, settings: GatewaySettings, certificates: Certificates) -
         ],
     }
     if settings.tls_cert is not None:
-        cluster["transport_socket"] = _tls(part, certificates)
+        cluster["transport_socket"] = _tls(service.dns_name, certificates)
     return cluster
 
 
@@ -100,7 +102,7 @@ def _http2(name: str, addresses: tuple[Address, ...]) -> dict[str, Any]:
                         "max_concurrent_streams": 1000,
                         "initial_stream_window_size": _WINDOW,
                         "initial_connection_window_size": 4 * _WINDOW,
-                        # A frozen replica answers no ping: its calls are reset, and those that may be are sent to
+                        # A frozen replica answers no ping: its calls are reset, and idempotent ones are sent to
                         # another one.
                         "connection_keepalive": {"interval": "3s", "timeout": "3s"},
                     }
@@ -114,8 +116,7 @@ def _endpoint(address: Address) -> dict[str, Any]:
     return {"endpoint": {"address": {"socket_address": {"address": address.host, "port_value": address.port}}}}
 
 
-def _tls(part: str, certificates: Certificates) -> dict[str, Any]:
-    name = f"{part}.swath"
+def _tls(name: str, certificates: Certificates) -> dict[str, Any]:
     return {
         "name": "envoy.transport_sockets.tls",
         "typed_config": {

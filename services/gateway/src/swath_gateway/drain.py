@@ -14,7 +14,7 @@ from swath_gateway.settings import GatewaySettings
 
 _ACTIVE = "http.public.downstream_rq_active"
 _TIMEOUT_S = 5.0
-_LOOK_S = 0.25
+_POLL_INTERVAL_S = 0.25
 
 
 def drain(settings: GatewaySettings, folder: Path) -> int:
@@ -34,7 +34,7 @@ def drain(settings: GatewaySettings, folder: Path) -> int:
     time.sleep(settings.drain_lag_s)
     deadline = time.monotonic() + settings.drain_grace_s
     while (left := _active(folder)) and time.monotonic() < deadline:
-        time.sleep(_LOOK_S)
+        time.sleep(_POLL_INTERVAL_S)
     return left
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from swath.api import REGISTRY, Registry
 from swath_gateway.certificates import CLIENT_AUTHORITY, PUBLIC_CERTIFICATE, Certificates
-from swath_gateway.clusters import ADMIN, COLLECTOR, PARTS
+from swath_gateway.clusters import ADMIN, COLLECTOR
 from swath_gateway.routing import routes
 from swath_gateway.settings import GatewaySettings
 
@@ -22,7 +23,7 @@ _LINE = {
     "grpc_status": "%GRPC_STATUS(SNAKE_STRING)%",
     "http_status": "%RESPONSE_CODE%",
     "flags": "%RESPONSE_FLAGS%",
-    "why": "%RESPONSE_CODE_DETAILS%",
+    "reason": "%RESPONSE_CODE_DETAILS%",
     "duration_ms": "%DURATION%",
     "bytes_received": "%BYTES_RECEIVED%",
     "bytes_sent": "%BYTES_SENT%",
@@ -36,9 +37,11 @@ _LINE = {
 }
 
 
-def public_listener(settings: GatewaySettings, certificates: Certificates) -> dict[str, Any]:
+def public_listener(
+    settings: GatewaySettings, certificates: Certificates, registry: Registry = REGISTRY
+) -> dict[str, Any]:
     """Return the listener that clients call."""
-    chain: dict[str, Any] = {"filters": [_manager("public", _public(settings))]}
+    chain: dict[str, Any] = {"filters": [_manager("public", _public(settings, registry))]}
     if settings.public_tls_cert is not None:
         chain["transport_socket"] = _tls(settings, certificates)
     return {
@@ -51,7 +54,7 @@ def public_listener(settings: GatewaySettings, certificates: Certificates) -> di
     }
 
 
-def probe_listener(settings: GatewaySettings) -> dict[str, Any]:
+def probe_listener(settings: GatewaySettings, registry: Registry = REGISTRY) -> dict[str, Any]:
     """Return the plain HTTP listener for probes and Prometheus."""
     manager = {
         "codec_type": "HTTP1",
@@ -70,7 +73,7 @@ def probe_listener(settings: GatewaySettings) -> dict[str, Any]:
         "http_filters": [
             # Both answer 503 once the gateway drains.
             _probe("ready"),
-            _probe("suite", cluster_min_healthy_percentages={part: {"value": 1} for part in PARTS}),
+            _probe("suite", cluster_min_healthy_percentages={name: {"value": 1} for name in registry.names}),
             _router(),
         ],
     }
@@ -84,11 +87,11 @@ def probe_listener(settings: GatewaySettings) -> dict[str, Any]:
     }
 
 
-def _public(settings: GatewaySettings) -> dict[str, Any]:
+def _public(settings: GatewaySettings, registry: Registry) -> dict[str, Any]:
     manager: dict[str, Any] = {
         "codec_type": "AUTO",
         "use_remote_address": True,
-        # Who the client is, the gateway says itself; what a client claims is thrown away.
+        # The gateway itself names the client; what a client claims is discarded.
         "forward_client_cert_details": "SANITIZE_SET",
         "set_current_client_cert_details": {"uri": True, "dns": True, "subject": True},
         "common_http_protocol_options": {"idle_timeout": "3600s", "headers_with_underscores_action": "REJECT_REQUEST"},
@@ -113,7 +116,7 @@ def _public(settings: GatewaySettings) -> dict[str, Any]:
                     "domains": ["*"],
                     "request_body_buffer_limit": settings.retry_bytes,
                     "typed_per_filter_config": {"envoy.filters.http.cors": _cors(settings)},
-                    "routes": routes(settings),
+                    "routes": routes(settings, registry),
                 }
             ]
         },
@@ -138,19 +141,19 @@ def _public(settings: GatewaySettings) -> dict[str, Any]:
             },
             # Known methods have names of their own, with their routes.
             "operation": "unknown method",
-            # The way to a service is a span of its own: one a try.
+            # The call to a service is a span of its own: one per attempt.
             "spawn_upstream_span": True,
-            # The status is in Envoy's own tag, `grpc.status_code`: one that is made here comes too early for a try's.
+            # The status is in Envoy's own tag, `grpc.status_code`: one made here comes too early for an attempt.
             "custom_tags": [{"tag": "rpc.system", "literal": {"value": "grpc"}}],
         }
     return manager
 
 
 def _nobody_ready() -> dict[str, Any]:
-    words = "no replica of %UPSTREAM_CLUSTER_RAW% is ready: nothing was done, and the call may be made again"
+    text = "no replica of %UPSTREAM_CLUSTER_RAW% is ready: nothing was done, and the call may be made again"
     return {
         "filter": {"response_flag_filter": {"flags": ["UH"]}},
-        "body_format_override": {"text_format_source": {"inline_string": words}},
+        "body_format_override": {"text_format_source": {"inline_string": text}},
     }
 
 

@@ -7,31 +7,33 @@ from typing import Any
 from google.protobuf import descriptor_pool
 
 import swath.api.descriptors  # noqa: F401 - registers the services whose methods are asked below
-from swath.api import IDEMPOTENT, PROFILES, ROUTES, SESSIONS
+from swath.api import REGISTRY, Registry
 from swath_gateway.settings import GatewaySettings
 
-FRONT = "session"
-"""Answers what is not in the table: reflection, health of the suite, and the refusal of unknown methods."""
-
-_PRIVATE = (SESSIONS, PROFILES, "swath.training.v1.WorkerLink")
 _UNTRACED = {each: {"numerator": 0} for each in ("client_sampling", "random_sampling", "overall_sampling")}
-"""For probes and reflection: they are many, and nobody asks how long they took."""
+"""For probes and reflection: they are many, and nobody needs to know how long they took."""
 _NOT_PROCESSED = "connect-failure,refused-stream"
-_HARMLESS_AGAIN = f"{_NOT_PROCESSED},reset,unavailable"
+_RETRY_IDEMPOTENT = f"{_NOT_PROCESSED},reset,unavailable"
 
 
-def routes(settings: GatewaySettings) -> list[dict[str, Any]]:
-    """Return Envoy's routes in the order of matching."""
+def routes(settings: GatewaySettings, registry: Registry = REGISTRY) -> list[dict[str, Any]]:
+    """Return Envoy's routes in the order of matching.
+
+    Args:
+        settings: Time limits.
+        registry: Which service owns which method. What nobody owns goes to its front.
+    """
+    front = registry.front
     return [
-        *(_private(name) for name in _PRIVATE),
-        *(_method(path, part, settings) for path, part in ROUTES.items()),
+        *(_private(name) for name in registry.private),
+        *(_method(path, part, settings, registry) for path, part in registry.routes.items()),
         # Health's Watch and reflection are streams.
         {
             "match": {"prefix": "/grpc."},
-            "route": {"cluster": FRONT, **_endless(), "retry_policy": _retries(False)},
+            "route": {"cluster": front, **_endless(), "retry_policy": _retries(False)},
             "tracing": _UNTRACED,
         },
-        {"match": {"prefix": "/", "grpc": {}}, "route": {"cluster": FRONT, **_limited(settings)}},
+        {"match": {"prefix": "/", "grpc": {}}, "route": {"cluster": front, **_limited(settings)}},
         {
             "match": {"prefix": "/"},
             "direct_response": {"status": 415, "body": {"inline_string": "This address speaks gRPC and gRPC-Web.\n"}},
@@ -44,12 +46,13 @@ def _private(service: str) -> dict[str, Any]:
     return {"match": {"prefix": f"/{service}/"}, "direct_response": {"status": 404}}
 
 
-def _method(path: str, part: str, settings: GatewaySettings) -> dict[str, Any]:
+def _method(path: str, part: str, settings: GatewaySettings, registry: Registry) -> dict[str, Any]:
     service, name = path[1:].split("/")
+    idempotent = name in registry.idempotent.get(service, ())
     times = _endless() if _is_stream(service, name) else _limited(settings)
     return {
         "match": {"path": path},
-        "route": {"cluster": part, **times, "retry_policy": _retries(name in IDEMPOTENT.get(service, ()))},
+        "route": {"cluster": part, **times, "retry_policy": _retries(idempotent)},
         "tracing": {
             "operation": path[1:],
             "upstream_operation": path[1:],
@@ -83,7 +86,7 @@ def _limited(settings: GatewaySettings) -> dict[str, Any]:
 
 def _retries(idempotent: bool) -> dict[str, Any]:
     return {
-        "retry_on": _HARMLESS_AGAIN if idempotent else _NOT_PROCESSED,
+        "retry_on": _RETRY_IDEMPOTENT if idempotent else _NOT_PROCESSED,
         "num_retries": 4,
         "retry_back_off": {"base_interval": "0.05s", "max_interval": "1s"},
         "retry_host_predicate": [

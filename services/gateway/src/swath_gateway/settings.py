@@ -8,7 +8,10 @@ from typing import Annotated
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from swath.service.peers import PeerSettings
+from swath.api import GATEWAY, REGISTRY
+from swath.runtime.peers import PeerSettings
+
+_PORTS = REGISTRY.process(GATEWAY).ports
 
 
 class GatewaySettings(PeerSettings):
@@ -18,9 +21,9 @@ class GatewaySettings(PeerSettings):
 
     host: str = "0.0.0.0"
     """Address to listen on."""
-    port: int = Field(default=50051, ge=1, le=65535)
+    port: int = Field(default=_PORTS.grpc, ge=1, le=65535)
     """Public port: gRPC, and gRPC-Web over HTTP/1.1."""
-    health_port: int = Field(default=8086, ge=1, le=65535)
+    health_port: int = Field(default=_PORTS.probe, ge=1, le=65535)
     """Port for probes and Prometheus, plain HTTP, not for clients: `/ready` (the gateway takes calls), `/suite` (every
     service has a replica that takes them), `/stats/prometheus`."""
     public_tls_cert: Path | None = None
@@ -49,7 +52,7 @@ class GatewaySettings(PeerSettings):
     """HOST:PORT of an OpenTelemetry collector (OTLP over gRPC) that spans go to; empty sends none."""
 
     threads: int = Field(default=0, ge=0)
-    """Envoy's worker threads; 0 has one a core, which in a container counts all cores of the machine."""
+    """Envoy's worker threads; 0 has one per core, which in a container counts all cores of the machine."""
     drain_lag_s: float = Field(default=0.0, ge=0)
     """`drain` says that the gateway goes and waits for this time: load balancers must notice."""
     drain_grace_s: float = Field(default=20.0, ge=0)

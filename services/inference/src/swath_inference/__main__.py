@@ -2,7 +2,7 @@
 
 import sys
 
-from swath.service.process import main
+from swath.runtime.process import main
 from swath_inference.app import InferenceReplicaSettings, assemble
 
 if __name__ == "__main__":

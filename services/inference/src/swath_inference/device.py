@@ -28,6 +28,45 @@ def pick_device(wanted: str) -> str:
     return "cuda:0" if torch.cuda.is_available() else "cpu"
 
 
+def first_forward(wanted: str) -> str:
+    """Bring a device up with all that the first call needs and return its name. Imports torch.
+
+    Args:
+        wanted: As `pick_device` takes it.
+    """
+    import torch
+
+    # Names that the first call needs; their import is part of being warm.
+    import swath.engine.graph.codec
+    import swath.engine.graph.pipeline
+    import swath.engine.graph.registry
+
+    device = pick_device(wanted)
+    swath.engine.graph.registry.catalogue()
+    with torch.inference_mode():
+        sample = swath.engine.graph.codec.decode([64, 64], 1, bytes(64 * 64 * 4)).to(device)
+        (sample @ sample).sum().item()
+    return device
+
+
+def memory_of(device: str) -> dict[str, float]:
+    """Return bytes of a device's memory by use: used, free, allocated; nothing for the CPU."""
+    if not device.startswith("cuda"):
+        return {}
+    import torch
+
+    free, total = torch.cuda.mem_get_info(device)
+    return {"used": total - free, "free": free, "allocated": torch.cuda.memory_allocated(device)}
+
+
+def free_memory(device: str) -> None:
+    """Give memory that no tensor takes any more back to the device."""
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.empty_cache()
+
+
 class DeviceThread:
     """Runs work on one device, one piece at a time, in the order of arrival.
 
@@ -67,7 +106,7 @@ class DeviceThread:
             piece.clear()
 
     async def surely(self, work: Callable[[], None]) -> None:
-        """Run `work` after all that waits, however much that is, and even if whoever called leaves."""
+        """Run `work` after all that waits, however much that is, and even if the call is cancelled."""
         await asyncio.shield(asyncio.wrap_future(self.later(work)))
 
     def later(self, work: Callable[[], None]) -> Future[None]:

@@ -8,18 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from swath.documents import stored_pipeline
-from swath.service.tracing import span
-from swath.storage.artifacts import ArtifactStore
+from swath.rpc.tracing import span
+from swath.storage.artifacts.store import ArtifactStore
 
 if TYPE_CHECKING:
-    from swath.engine.pipeline import Pipeline
+    from swath.engine.graph.pipeline import Pipeline
 
 Key = tuple[str, str | None]
 """Pipeline digest and weights digest."""
 
 OVERHEAD = 128 * 1024
-"""Bytes that a model counts for beyond its tensors: else those without any would never make room."""
+"""Bytes that a model counts for beyond its tensors: otherwise those without any would never be evicted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,13 +40,13 @@ class ModelCache:
     """Loaded models, least recently used first out.
 
     A key is a pair of digests, so an entry never goes stale. Calls that want a model which is being loaded wait for
-    that one load. A session holds the model that it asked for last; a model that no session holds goes at once.
+    that one load. A session uses the model that it asked for last; a model that no session uses is dropped at once.
 
     Args:
         artifacts: Where documents and weights are.
         device: Torch device that models are moved to.
         limit: Bytes of models to keep; the one in use stays whatever its size.
-        dropped: Told of each pipeline that the cache lets go of. Forwards of it may still be under way.
+        dropped: Called with each pipeline that leaves the cache. Forwards of it may still be under way.
 
     Attributes:
         loads: Models that were loaded so far.
@@ -62,9 +61,10 @@ class ModelCache:
         self._dropped = dropped
         self._models: OrderedDict[Key, Model] = OrderedDict()
         self._loading: dict[Key, asyncio.Task[Model]] = {}
-        self._held: dict[str, Key] = {}
+        # Which session uses which model, both ways.
+        self._keys: dict[str, Key] = {}
+        self._sessions: dict[Key, set[str]] = {}
         self.loads = 0
-        self._holders: dict[Key, set[str]] = {}
 
     @property
     def keys(self) -> tuple[Key, ...]:
@@ -78,20 +78,20 @@ class ModelCache:
 
     @property
     def sessions(self) -> set[str]:
-        """Ids of the sessions that hold a model."""
-        return set(self._held)
+        """Ids of the sessions that use a model."""
+        return set(self._keys)
 
     async def get(self, key: Key, session_id: str) -> Model:
-        """Return the model of a key, loaded if need be, and have the session hold it.
+        """Return the model of a key, loaded if need be; the session uses that one from now on.
 
         Raises:
             ArtifactMissing: A digest is not in the store.
             WeightsInvalid: The weights do not fit the pipeline.
         """
-        if self._held.get(session_id) != key:
+        if self._keys.get(session_id) != key:
             self.release(session_id)
-            self._held[session_id] = key
-            self._holders.setdefault(key, set()).add(session_id)
+            self._keys[session_id] = key
+            self._sessions.setdefault(key, set()).add(session_id)
         if key in self._models:
             self._models.move_to_end(key)
             return self._models[key]
@@ -103,23 +103,23 @@ class ModelCache:
         return await asyncio.shield(task)
 
     def release(self, session_id: str) -> bool:
-        """Have the session hold nothing any more; return whether a model went with that."""
-        key = self._held.pop(session_id, None)
+        """End a session's use of its model; return whether that dropped the model."""
+        key = self._keys.pop(session_id, None)
         if key is None:
             return False
-        holders = self._holders[key]
-        holders.discard(session_id)
-        if holders:
+        users = self._sessions[key]
+        users.discard(session_id)
+        if users:
             return False
-        del self._holders[key]
+        del self._sessions[key]
         return self._drop(key)
 
     def clear(self) -> list[Pipeline]:
-        """Let go of everything without a word to `dropped`; return the pipelines."""
+        """Drop everything without calling `dropped`; return the pipelines."""
         pipelines = [model.pipeline for model in self._models.values()]
         self._models.clear()
-        self._held.clear()
-        self._holders.clear()
+        self._keys.clear()
+        self._sessions.clear()
         return pipelines
 
     async def _load(self, key: Key) -> Model:
@@ -129,8 +129,8 @@ class ModelCache:
             weights = await self._artifacts.get(weights_digest) if weights_digest else None
             model = await asyncio.to_thread(_build, document, weights, self._device)
         self.loads += 1
-        # Whoever wanted it may have been closed meanwhile.
-        if key in self._holders:
+        # The session that wanted it may have been closed meanwhile.
+        if key in self._sessions:
             self._models[key] = model
             self._shrink(keep=key)
         return model
@@ -138,7 +138,7 @@ class ModelCache:
     def _loaded(self, key: Key, task: asyncio.Task[Model]) -> None:
         del self._loading[key]
         if not task.cancelled():
-            task.exception()  # Marked as seen: whoever waited may have left.
+            task.exception()  # Marked as seen: the calls that waited may be gone.
 
     def _shrink(self, keep: Key) -> None:
         total = self.size
@@ -156,15 +156,11 @@ class ModelCache:
 
 
 def _build(document: bytes, weights: bytes | None, device: str) -> Model:
-    from swath.engine import weights as files
-    from swath.engine.pipeline import Pipeline
+    from swath.engine.stored import open_pipeline
     from swath_inference.device import memory_errors
 
     with memory_errors():
-        pipeline = Pipeline.from_document(stored_pipeline(document))
-        if weights is not None:
-            state, _ = files.load(weights)
-            pipeline.load_state(state, strict=True)
+        pipeline = open_pipeline(document, weights)
         pipeline.to(device)
     ports = {(name, port) for name, node in pipeline.nodes.items() for port in node.outputs}
     size = sum(tensor.nbytes for node in pipeline.state().values() for tensor in node.values())

@@ -9,7 +9,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from swath.service import Profiling
+from swath.sessions.model import Profiling
 
 WINDOW = 4096
 """Latest times of a node that its median is taken over; the other figures are over all."""

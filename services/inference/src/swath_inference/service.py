@@ -5,45 +5,47 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol
-from weakref import WeakKeyDictionary
 
-import structlog
-
-from swath.errors import InvalidInput, SwathError, Unavailable
-from swath.service import Profiling, Session, Sessions, pipeline_of
-from swath.service.tracing import span
+from swath.errors import InvalidInput, Unavailable
+from swath.rpc.tracing import span
+from swath.sessions.model import Profiling, Session, Sessions
+from swath.sessions.preconditions import pipeline_of
 from swath.storage import ArtifactStore, Workspace
-from swath.storage.outputs import Outputs
-from swath.storage.patience import patiently
-from swath_inference.device import DeviceThread, pick_device
+from swath.storage.workspace.outputs import Outputs
+from swath_inference.device import DeviceThread, first_forward, free_memory, memory_of
 from swath_inference.models import ModelCache
+from swath_inference.outputs import NodeOutputs
 from swath_inference.profiling import NodeTimes, Profiler, Record, summary
 from swath_inference.settings import InferenceSettings
 
 if TYPE_CHECKING:
-    from swath.engine.pipeline import Pipeline
+    from swath.engine.graph.pipeline import Pipeline
 
 _STAGE = "inference"
-_PUBLISH_EVERY_S = 2.0
-
-_log = structlog.get_logger()
 
 Batch = dict[str, Any]
 """Inputs by port name: tensors, lists, text."""
 
 
 class Replicas(Protocol):
-    """The other replicas of this service."""
+    """The other replicas of this service.
+
+    Attributes:
+        name: Of this replica among them.
+    """
+
+    name: str
 
     async def read(self, session_id: str, generation: int) -> list[Record]:
         """Return what each has recorded of a session in one generation of its profiling switches."""
         ...
 
 
-class Alone:
+class NoReplicas:
     """No other replicas."""
+
+    name = ""
 
     async def read(self, session_id: str, generation: int) -> list[Record]:
         """Return nothing."""
@@ -59,7 +61,7 @@ class InferenceService:
         artifacts: Where pipelines and weights are.
         workspace: Where nodes that write files may write.
         profiler: Where forward times are recorded.
-        replicas: The other replicas.
+        replicas: The other replicas; none if not given.
     """
 
     def __init__(
@@ -72,7 +74,7 @@ class InferenceService:
         replicas: Replicas | None = None,
     ) -> None:
         self._settings = settings
-        self._replicas = replicas or Alone()
+        self._replicas = replicas or NoReplicas()
         self._workspace = workspace
         self._sessions = sessions
         self._artifacts = artifacts
@@ -83,15 +85,12 @@ class InferenceService:
         self._warm = asyncio.Event()
         self._calls: Counter[str] = Counter()
         self._closed: set[str] = set()
-        # What the nodes of loaded pipelines write.
-        self._outputs: WeakKeyDictionary[Pipeline, Outputs] = WeakKeyDictionary()
-        self._publishing: dict[Outputs, asyncio.Task[None]] = {}
-        self._publisher = ThreadPoolExecutor(1, thread_name_prefix="publisher")
+        self._outputs = NodeOutputs(workspace)
 
     async def warm_up(self) -> None:
         """Import torch, initialise the device and run a first forward; calls wait until this is done or has failed."""
         try:
-            self._device = await self._thread.run(lambda: _first_forward(self._settings.device))
+            self._device = await self._thread.run(lambda: first_forward(self._settings.device))
             self._cache = ModelCache(self._artifacts, self._device, self._settings.cache_bytes, self._dropped)
         finally:
             self._warm.set()
@@ -107,7 +106,7 @@ class InferenceService:
 
         Args:
             session_id: The session.
-            read: Makes the batch; called on the device's thread, so that a call which nobody waits for costs nothing.
+            read: Makes the batch; called on the device's thread, so that a cancelled call costs nothing.
             only: Outputs wanted, as `node.port` or as port name; empty means all.
             write: Makes the answer of outputs by `node.port`; called on the device's thread.
 
@@ -148,8 +147,7 @@ class InferenceService:
         if self._cache is None:
             raise Unavailable("the device of this server could not be brought up; the server's log has the cause")
         model = await self._cache.get(key, session_id)
-        if (outputs := self._outputs.get(model.pipeline)) is None:
-            outputs = self._outputs[model.pipeline] = self._workspace.outputs()
+        outputs = self._outputs.of(model.pipeline)
         # The pipeline keeps a plan for each set of names; those that it does not know would only fill its memory.
         known = sorted(model.names.intersection(only)) if only else None
         observe = self.profiler.observer(session_id, session.profiling, _STAGE)
@@ -160,8 +158,7 @@ class InferenceService:
 
         with self._workspace.showing():
             answer = await self._thread.run(work)
-            if outputs.pending:
-                await self._publish(outputs)
+            await self._outputs.publish(outputs)
         return answer
 
     def _forward(
@@ -176,8 +173,8 @@ class InferenceService:
     ) -> Any:
         import torch
 
-        from swath.engine.context import Context
-        from swath.engine.ports import Stage
+        from swath.engine.graph.context import Context
+        from swath.engine.graph.ports import Stage
 
         with torch.inference_mode(), span("forward"):
             batch = read()
@@ -236,7 +233,7 @@ class InferenceService:
         if session_id in self._calls:
             self._closed.add(session_id)
         if self._release(session_id):
-            await self._thread.surely(lambda: _free(self._device))
+            await self._thread.surely(lambda: free_memory(self._device))
 
     @property
     def waiting(self) -> int:
@@ -260,25 +257,19 @@ class InferenceService:
 
     def device_memory(self) -> dict[str, float]:
         """Return bytes of the device's memory by use; nothing where the device is the CPU."""
-        if not self._device.startswith("cuda"):
-            return {}
-        import torch
+        return memory_of(self._device)
 
-        free, total = torch.cuda.mem_get_info(self._device)
-        return {"used": total - free, "free": free, "allocated": torch.cuda.memory_allocated(self._device)}
-
-    def held(self) -> set[str]:
-        """Return the ids of the sessions that something is held for."""
+    def sessions_in_use(self) -> set[str]:
+        """Return the ids of the sessions that have a model or recorded times here."""
         return self.profiler.sessions | (self._cache.sessions if self._cache is not None else set())
 
     def close(self) -> None:
         """Free everything."""
         self._thread.close()
-        for task in list(self._publishing.values()):
-            task.cancel()
+        self._outputs.stop()
         for pipeline in self._cache.clear() if self._cache is not None else ():
-            self._let_go(pipeline)
-        self._publisher.shutdown()
+            self._release_pipeline(pipeline)
+        self._outputs.close()
 
     def _release(self, session_id: str) -> bool:
         self.profiler.forget(session_id)
@@ -286,62 +277,8 @@ class InferenceService:
 
     def _dropped(self, pipeline: Pipeline) -> None:
         # On the device's thread: forwards that wait there come first.
-        self._thread.later(lambda: self._let_go(pipeline))
+        self._thread.later(lambda: self._release_pipeline(pipeline))
 
-    def _let_go(self, pipeline: Pipeline) -> None:
+    def _release_pipeline(self, pipeline: Pipeline) -> None:
         pipeline.close()
-        outputs = self._outputs.pop(pipeline, None)
-        if outputs is not None and outputs.pending:
-            self._publisher.submit(_publish_last, outputs)
-
-    async def _publish(self, outputs: Outputs) -> None:
-        """Have what a call wrote show in the workspace before it is answered; large files that grow, soon after."""
-        whole = await asyncio.to_thread(outputs.publish, final=False)
-        if not whole and outputs not in self._publishing:
-            task = self._publishing[outputs] = asyncio.create_task(_publish_soon(outputs))
-            task.add_done_callback(lambda done: self._publishing.pop(outputs, None))
-
-
-def _first_forward(wanted: str) -> str:
-    import torch
-
-    # Names that the first call needs; their import is part of being warm.
-    import swath.engine.codec
-    import swath.engine.pipeline
-    import swath.engine.registry
-
-    device = pick_device(wanted)
-    swath.engine.registry.catalogue()
-    with torch.inference_mode():
-        sample = swath.engine.codec.decode([64, 64], 1, bytes(64 * 64 * 4)).to(device)
-        (sample @ sample).sum().item()
-    return device
-
-
-async def _publish_soon(outputs: Outputs) -> None:
-    whole = False
-    while not whole:
-        await asyncio.sleep(_PUBLISH_EVERY_S)
-        try:
-            whole = await asyncio.to_thread(outputs.publish, final=False)
-        except Unavailable:
-            continue
-        except SwathError as error:
-            _log.warning("files that nodes wrote could not be published", error=str(error))
-            return
-
-
-def _publish_last(outputs: Outputs) -> None:
-    try:
-        patiently(outputs.publish)
-    except SwathError as error:
-        _log.warning("files that nodes wrote could not be published", error=str(error))
-    finally:
-        outputs.close()
-
-
-def _free(device: str) -> None:
-    if device.startswith("cuda"):
-        import torch
-
-        torch.cuda.empty_cache()
+        self._outputs.release(pipeline)

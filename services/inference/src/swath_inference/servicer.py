@@ -10,7 +10,7 @@ import grpc
 from swath.api.payloads import Payloads, split
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import InvalidInput
-from swath.service import in_bytes
+from swath.rpc.server.methods import in_bytes
 from swath_inference.adapters.tensors import read_batch, write_outputs
 from swath_inference.service import InferenceService
 

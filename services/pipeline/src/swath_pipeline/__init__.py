@@ -1,24 +1,7 @@
 """The pipeline service: documents, weights, introspection. Importing it does not import torch."""
 
-from swath.service import Sessions
-from swath.storage import ArtifactStore, Workspace
-from swath_pipeline.discovery import Discovery
-from swath_pipeline.introspection import Introspection
-from swath_pipeline.loading import Loading
-from swath_pipeline.plugins import Plugins
-from swath_pipeline.saving import Saving
+from swath_pipeline.assembly import build
+from swath_pipeline.service import PipelineService
 from swath_pipeline.servicer import PipelineServicer
 
-__all__ = ["PipelineServicer", "compose"]
-
-
-def compose(sessions: Sessions, artifacts: ArtifactStore, workspace: Workspace) -> PipelineServicer:
-    """Put the service together over what it asks others for."""
-    loading = Loading(sessions, artifacts, workspace)
-    return PipelineServicer(
-        loading,
-        Saving(sessions, artifacts, workspace, loading),
-        Discovery(workspace),
-        Introspection(sessions, artifacts),
-        Plugins(sessions),
-    )
+__all__ = ["PipelineService", "PipelineServicer", "build"]

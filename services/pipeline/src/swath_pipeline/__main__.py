@@ -2,8 +2,8 @@
 
 import sys
 
-from swath.service.process import main
-from swath.service.replica import ReplicaSettings
+from swath.runtime.process import main
+from swath.runtime.replica import ReplicaSettings
 from swath_pipeline.app import assemble
 
 if __name__ == "__main__":

@@ -2,30 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import importlib
-from contextlib import AsyncExitStack
-
-from swath.api import CUVIS, NODES
-from swath.service import HealthBoard, slice_handler
-from swath.service.process import Assembly
-from swath.service.replica import ReplicaSettings, remote_sessions
-from swath.storage.opening import open_artifacts, open_workspace
-from swath_pipeline import compose
+from swath.runtime.assembly import Assembly, Deps
+from swath.runtime.replica import ReplicaSettings, remote_sessions
+from swath_pipeline.assembly import build
 
 
-async def assemble(settings: ReplicaSettings, stack: AsyncExitStack) -> Assembly:
-    """Put the service together."""
-    sessions = remote_sessions(settings, stack)
-    workspace = open_workspace(settings, settings.state, settings.configs)
-    servicer = compose(sessions, open_artifacts(settings, settings.state), workspace)
-    return Assembly(
-        handlers=(slice_handler(CUVIS, "pipeline", servicer), slice_handler(NODES, "pipeline", servicer)),
-        names=(CUVIS, NODES),
-        health=HealthBoard(("pipeline",)),
-        warm_up=_import_engine,
-    )
-
-
-async def _import_engine() -> None:
-    await asyncio.to_thread(importlib.import_module, "swath.engine.pipeline")
+def assemble(settings: ReplicaSettings, deps: Deps) -> Assembly:
+    """Put the service together; it asks the session service over gRPC."""
+    return build(deps, sessions=remote_sessions(settings, deps.stack))

@@ -9,39 +9,34 @@ from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.documents import PipelineMetadata, PluginManifest, canonical
 from swath.pipeline.v1 import nodes_pb2
 from swath_pipeline.adapters.specs import capability_info, description, entry_info, tensor_spec
-from swath_pipeline.discovery import Discovery, Found
-from swath_pipeline.introspection import Introspection
-from swath_pipeline.loading import Loading
-from swath_pipeline.plugins import Plugins
-from swath_pipeline.saving import Saving
+from swath_pipeline.catalogue import CatalogueEntry
+from swath_pipeline.service import PipelineService
 
 
 class PipelineServicer:
-    """The methods of CuvisAIService that the pipeline service owns, and those of NodeService."""
+    """The methods of CuvisAIService that the pipeline service owns, and those of NodeService.
 
-    def __init__(
-        self, loading: Loading, saving: Saving, discovery: Discovery, introspection: Introspection, plugins: Plugins
-    ) -> None:
-        self._loading = loading
-        self._saving = saving
-        self._discovery = discovery
-        self._introspection = introspection
-        self._plugins = plugins
+    Args:
+        service: Decides.
+    """
+
+    def __init__(self, service: PipelineService) -> None:
+        self._service = service
 
     async def ListAvailablePipelines(
         self, request: pb.ListAvailablePipelinesRequest, context: Any
     ) -> pb.ListAvailablePipelinesResponse:
-        found = await self._discovery.all(request.filter_tag or None)
+        found = await self._service.pipelines(request.filter_tag or None)
         return pb.ListAvailablePipelinesResponse(pipelines=[_info(each) for each in found])
 
     async def GetPipelineInfo(self, request: pb.GetPipelineInfoRequest, context: Any) -> pb.GetPipelineInfoResponse:
-        found = await self._discovery.one(request.pipeline_path)
+        found = await self._service.pipeline(request.pipeline_path)
         info = _info(found)
         info.yaml_content = found.text
         return pb.GetPipelineInfoResponse(pipeline_info=info)
 
     async def LoadPipeline(self, request: pb.LoadPipelineRequest, context: Any) -> pb.LoadPipelineResponse:
-        metadata = await self._loading.load_pipeline(
+        metadata = await self._service.load_pipeline(
             request.session_id, request.pipeline.config_bytes, request.data_module
         )
         return pb.LoadPipelineResponse(success=True, metadata=_metadata(metadata))
@@ -50,7 +45,7 @@ class PipelineServicer:
         self, request: pb.LoadPipelineWeightsRequest, context: Any
     ) -> pb.LoadPipelineWeightsResponse:
         source = request.WhichOneof("weights_source")
-        resolved = await self._loading.load_weights(
+        resolved = await self._service.load_weights(
             request.session_id,
             path=request.weights_path if source == "weights_path" else None,
             data=request.weights_bytes if source == "weights_bytes" else None,
@@ -67,11 +62,11 @@ class PipelineServicer:
             "tags": list(given.tags),
             "author": given.author,
         }
-        pipeline, weights = await self._saving.save_pipeline(request.session_id, request.pipeline_path, metadata)
-        return pb.SavePipelineResponse(success=True, pipeline_path=str(pipeline), weights_path=str(weights))
+        saved = await self._service.save_pipeline(request.session_id, request.pipeline_path, metadata)
+        return pb.SavePipelineResponse(success=True, pipeline_path=str(saved.pipeline), weights_path=str(saved.weights))
 
     async def SaveTrainRun(self, request: pb.SaveTrainRunRequest, context: Any) -> pb.SaveTrainRunResponse:
-        saved = await self._saving.save_run(request.session_id, request.trainrun_path, weights=request.save_weights)
+        saved = await self._service.save_run(request.session_id, request.trainrun_path, weights=request.save_weights)
         return pb.SaveTrainRunResponse(
             success=True,
             trainrun_path=str(saved.trainrun),
@@ -80,7 +75,7 @@ class PipelineServicer:
         )
 
     async def RestoreTrainRun(self, request: pb.RestoreTrainRunRequest, context: Any) -> pb.RestoreTrainRunResponse:
-        session_id, run = await self._saving.restore_run(
+        session_id, run = await self._service.restore_run(
             request.trainrun_path,
             request.weights_path if request.HasField("weights_path") else None,
             strict=request.strict if request.HasField("strict") else True,
@@ -95,7 +90,7 @@ class PipelineServicer:
     ) -> pb.GetPipelineInputsResponse:
         specs = {
             name: tensor_spec(name, port, required=not port.optional)
-            for name, port in (await self._introspection.inputs(request.session_id)).items()
+            for name, port in (await self._service.inputs(request.session_id)).items()
         }
         return pb.GetPipelineInputsResponse(input_names=list(specs), input_specs=specs)
 
@@ -104,7 +99,7 @@ class PipelineServicer:
     ) -> pb.GetPipelineOutputsResponse:
         specs = {
             name: tensor_spec(name, port, required=False)
-            for name, port in (await self._introspection.outputs(request.session_id)).items()
+            for name, port in (await self._service.outputs(request.session_id)).items()
         }
         return pb.GetPipelineOutputsResponse(output_names=list(specs), output_specs=specs)
 
@@ -112,29 +107,29 @@ class PipelineServicer:
         self, request: pb.GetPipelineVisualizationRequest, context: Any
     ) -> pb.GetPipelineVisualizationResponse:
         if request.config_content:
-            data, kind = await self._introspection.draw_document(request.config_content, request.format)
+            data, kind = await self._service.draw_document(request.config_content, request.format)
         else:
-            data, kind = await self._introspection.draw(request.session_id, request.format)
+            data, kind = await self._service.draw(request.session_id, request.format)
         return pb.GetPipelineVisualizationResponse(image_data=data, format=kind)
 
     async def LoadPlugin(self, request: pb.LoadPluginRequest, context: Any) -> pb.LoadPluginResponse:
-        name, error = await self._plugins.register(request.session_id, request.manifest.config_bytes)
+        name, error = await self._service.register_plugin(request.session_id, request.manifest.config_bytes)
         return pb.LoadPluginResponse(registered_plugin=name, error=error)
 
     async def ListLoadedPlugins(
         self, request: pb.ListLoadedPluginsRequest, context: Any
     ) -> pb.ListLoadedPluginsResponse:
-        manifests = await self._plugins.all(request.session_id)
+        manifests = await self._service.plugins(request.session_id)
         return pb.ListLoadedPluginsResponse(plugins=[_plugin(manifest) for manifest in manifests])
 
     async def GetPluginInfo(self, request: pb.GetPluginInfoRequest, context: Any) -> pb.GetPluginInfoResponse:
-        manifest = await self._plugins.one(request.session_id, request.plugin_name)
+        manifest = await self._service.plugin(request.session_id, request.plugin_name)
         return pb.GetPluginInfoResponse(plugin=_plugin(manifest))
 
     async def ListAvailableNodes(
         self, request: pb.ListAvailableNodesRequest, context: Any
     ) -> pb.ListAvailableNodesResponse:
-        entries, manifests = await self._introspection.nodes(request.session_id)
+        entries, manifests = await self._service.node_classes(request.session_id)
         nodes = [entry_info(entry) for entry in entries]
         for manifest in manifests:
             nodes += [
@@ -147,7 +142,7 @@ class PipelineServicer:
     async def DescribeNodes(
         self, request: nodes_pb2.DescribeNodesRequest, context: Any
     ) -> nodes_pb2.DescribeNodesResponse:
-        found = await self._introspection.describe(request.session_id, tuple(request.class_names))
+        found = await self._service.describe_nodes(request.session_id, tuple(request.class_names))
         return nodes_pb2.DescribeNodesResponse(nodes=map(description, found))
 
 
@@ -155,7 +150,7 @@ def _metadata(metadata: PipelineMetadata) -> pb.PipelineMetadata:
     return pb.PipelineMetadata(**json.loads(metadata.model_dump_json()))
 
 
-def _info(found: Found) -> pb.PipelineInfo:
+def _info(found: CatalogueEntry) -> pb.PipelineInfo:
     return pb.PipelineInfo(
         pipeline_path=found.path,
         resolved_path=str(found.file),

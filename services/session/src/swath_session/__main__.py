@@ -2,9 +2,9 @@
 
 import sys
 
-from swath.service.process import main
-from swath_session.app import SessionReplicaSettings, assemble
-from swath_session.store import SCHEMA
+from swath.runtime.process import main
+from swath_session.app import OTHERS, SessionReplicaSettings, assemble
+from swath_session.tables import SCHEMA
 
 if __name__ == "__main__":
-    sys.exit(main("session", SessionReplicaSettings, assemble, schema=SCHEMA))
+    sys.exit(main("session", SessionReplicaSettings, assemble, schema=SCHEMA, others=OTHERS))

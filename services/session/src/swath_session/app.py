@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
-from functools import partial
-
 from pydantic import Field
 
-import swath.api.descriptors  # noqa: F401 - reflection here tells of the whole public API
-from swath.api import CUVIS, PUBLIC, SESSIONS, WORKSPACE
-from swath.service import HealthBoard, slice_handler, whole_handler
-from swath.service.channels import channel
-from swath.service.metrics import Metrics
-from swath.service.process import Assembly
-from swath.service.replica import ReplicaSettings, channel_to
-from swath.service.suite import SuiteWatch
-from swath.service.tracing import INTERCEPTORS
-from swath.storage.notices import Notices
-from swath.storage.opening import open_artifacts, open_database, open_workspace
-from swath_session.adapters.authority import SessionAuthorityServicer
-from swath_session.adapters.references import TrainingReferences
-from swath_session.collection import Collectors
-from swath_session.holdings import open_holdings
-from swath_session.service import SessionService
-from swath_session.servicer import SessionServicer, WorkspaceServicer
+from swath.api import REGISTRY
+from swath.rpc.channels import channel
+from swath.rpc.tracing import INTERCEPTORS
+from swath.runtime.assembly import Assembly, Deps
+from swath.runtime.replica import ReplicaSettings
+from swath_session.adapters.training_references import TrainingReferences
+from swath_session.assembly import build
 from swath_session.settings import SessionSettings
-from swath_session.store import SCHEMA, SessionStore
-from swath_session.workspace_service import WorkspaceService
 
-OTHERS = ("config", "pipeline", "training", "inference")
+OTHERS = tuple(service for service in REGISTRY.names if service != "session")
+"""Services whose health this one reports too: it answers for the whole suite."""
 
 
 class SessionReplicaSettings(ReplicaSettings):
@@ -38,46 +24,8 @@ class SessionReplicaSettings(ReplicaSettings):
     """How long sessions live, what uploads may be, and how much there may be of both."""
 
 
-async def assemble(settings: SessionReplicaSettings, stack: AsyncExitStack) -> Assembly:
-    """Put the service together; it also answers for the health of the whole suite."""
-    engine = open_database(settings, settings.state / "session.db", SCHEMA.name)
-    workspace = open_workspace(settings, settings.state, settings.configs)
-    store = SessionStore(engine)
-    sessions = SessionService(store, workspace, settings.session)
-    await sessions.start()
-    stack.push_async_callback(sessions.stop)
-    files = WorkspaceService(workspace, settings.session, open_holdings(engine, settings.session))
-    await files.start()
-    stack.push_async_callback(files.stop)
+def assemble(settings: SessionReplicaSettings, deps: Deps) -> Assembly:
+    """Put the service together; it asks the training service over gRPC."""
     runs = channel(settings.addresses("training"), "training", settings, interceptors=INTERCEPTORS)
-    stack.push_async_callback(runs.close)
-    artifacts = open_artifacts(settings, settings.state)
-    collectors = Collectors(artifacts, TrainingReferences(runs).read, store.digests, engine, settings.session)
-    collectors.start()
-    stack.push_async_callback(collectors.stop)
-    notices = Notices(engine)
-    stack.push_async_callback(notices.close)
-    health = HealthBoard(("session",), OTHERS)
-    watch = SuiteWatch(health, {part: settings.addresses(part) for part in OTHERS}, partial(channel_to, settings))
-    await watch.start()
-    stack.push_async_callback(watch.stop)
-
-    def tell(metrics: Metrics) -> None:
-        metrics.gauge("swath_sessions", "Open sessions of the suite, as of the last sweep.", lambda: sessions.open)
-        metrics.counter(
-            "swath_artifact_rounds", "Looks for artifacts that nothing refers to.", lambda: collectors.rounds
-        )
-        metrics.counter("swath_artifacts_removed", "Artifacts that were removed.", lambda: collectors.removed)
-
-    return Assembly(
-        handlers=(
-            slice_handler(CUVIS, "session", SessionServicer(sessions)),
-            slice_handler(WORKSPACE, "session", WorkspaceServicer(files)),
-            whole_handler(SESSIONS, SessionAuthorityServicer(sessions, notices)),
-        ),
-        names=PUBLIC,
-        health=health,
-        # Whoever watches for sessions that go turns to another replica.
-        send_away=notices.close,
-        metrics=tell,
-    )
+    deps.stack.push_async_callback(runs.close)
+    return build(deps, settings=settings.session, references=TrainingReferences(runs).read)

@@ -9,11 +9,11 @@ import grpc
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import InvalidInput
-from swath.service import OwnedSessions, caller
+from swath.rpc.caller import caller
 from swath.workspace.v1 import workspace_pb2 as ws
-from swath_session.entries import Entry, UploadHeader
-from swath_session.service import SessionService
-from swath_session.workspace_service import WorkspaceService
+from swath_session.sessions.service import SessionService
+from swath_session.workspace.model import Entry, UploadHeader
+from swath_session.workspace.service import WorkspaceService
 
 Context = grpc.aio.ServicerContext
 
@@ -23,22 +23,20 @@ class SessionServicer:
 
     def __init__(self, service: SessionService) -> None:
         self._service = service
-        self._owned = OwnedSessions(service)
 
     async def CreateSession(self, request: pb.CreateSessionRequest, context: Context) -> pb.CreateSessionResponse:
-        session = await self._owned.create()
+        session = await self._service.create()
         return pb.CreateSessionResponse(session_id=session.id)
 
     async def SetSessionSearchPaths(
         self, request: pb.SetSessionSearchPathsRequest, context: Context
     ) -> pb.SetSessionSearchPathsResponse:
         append = request.append if request.HasField("append") else None
-        await self._owned.require(request.session_id)
         current, rejected = await self._service.set_search_paths(request.session_id, request.search_paths, append)
         return pb.SetSessionSearchPathsResponse(success=True, current_paths=current, rejected_paths=rejected)
 
     async def CloseSession(self, request: pb.CloseSessionRequest, context: Context) -> pb.CloseSessionResponse:
-        await self._owned.close(request.session_id)
+        await self._service.close(request.session_id)
         return pb.CloseSessionResponse(success=True)
 
 
@@ -52,12 +50,12 @@ class WorkspaceServicer:
         first = await anext(requests, None)
         if first is None or first.WhichOneof("part") != "header":
             raise InvalidInput("the first message of a Put must hold the header")
-        said = first.header
+        message = first.header
         header = UploadHeader(
-            path=said.path,
-            size=said.size if said.HasField("size") else None,
-            sha256=said.sha256 if said.HasField("sha256") else None,
-            offset=said.offset,
+            path=message.path,
+            size=message.size if message.HasField("size") else None,
+            sha256=message.sha256 if message.HasField("sha256") else None,
+            offset=message.offset,
         )
         async with aclosing(_chunks(requests, sized=header.size is not None)) as chunks:
             who = caller()
@@ -107,12 +105,12 @@ async def _chunks(requests: AsyncIterator[ws.PutRequest], *, sized: bool) -> Asy
 
 
 def _entry(entry: Entry) -> ws.Entry:
-    said = ws.Entry(
+    message = ws.Entry(
         path=entry.path,
         kind=ws.KIND_FOLDER if entry.folder else ws.KIND_FILE,
         size=entry.size,
         sha256=entry.sha256,
         shipped=entry.shipped,
     )
-    said.modified.FromNanoseconds(entry.modified_ns)
-    return said
+    message.modified.FromNanoseconds(entry.modified_ns)
+    return message

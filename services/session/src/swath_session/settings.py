@@ -14,7 +14,8 @@ class SessionSettings(BaseSettings):
     session_ttl_s: float = Field(default=3600.0, gt=0)
     """Seconds without use after which a session expires; never while its run is active. Fixed when it is created."""
     session_sweep_s: float = Field(default=30.0, gt=0)
-    """Seconds between removals of expired sessions. They are not found any more at once; this frees what they held."""
+    """Seconds between removals of expired sessions. They are not found once they have expired; this frees what they
+    used."""
     upload_max_bytes: int = Field(default=64 * 2**30, gt=0)
     """Largest file that the workspace takes, in bytes."""
     upload_idle_s: float = Field(default=60.0, gt=0)

@@ -18,7 +18,7 @@ from sqlalchemy import (
     Text,
 )
 
-from swath.storage.migrations import Schema
+from swath.storage.sql.migrations import Schema
 
 METADATA = MetaData()
 
@@ -52,7 +52,7 @@ HOLDINGS = Table(
     Column("path", Text, primary_key=True),
     Column("owner", String, nullable=False),
     Column("bytes", BigInteger, nullable=False),
-    # Another one each time: who has looked at a row removes just what it saw.
+    # Changes with each write, so that a row is removed only as it was when it was read.
     Column("stamp", String(32), nullable=False),
     Index("holdings_by_owner", "owner", "bytes"),
 )
@@ -60,7 +60,7 @@ HOLDINGS = Table(
 UPLOADS = Table(
     "uploads",
     METADATA,
-    # Uploads under way, and what has arrived of those that were cut (`kept`), with the room that is reserved for them.
+    # Uploads under way, and what has arrived of those that were cut (`kept`), with the bytes reserved for them.
     Column("id", String(32), primary_key=True),
     Column("owner", String, nullable=False),
     Column("path", Text, nullable=False),
@@ -84,7 +84,7 @@ ORPHANS = Table(
 TURNS = Table(
     "turns",
     METADATA,
-    # Work that one replica does at a time, and the time from which another one may.
+    # Leases of work that one replica does at a time, and when another one may do it.
     Column("work", String, primary_key=True),
     Column("holder", String(32), nullable=False),
     Column("until", Float, nullable=False),

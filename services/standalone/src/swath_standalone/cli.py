@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -28,9 +27,13 @@ def serve(
     from pydantic_settings import SettingsError
 
     from swath.errors import SwathError
-    from swath.service import configure_logs, problems
-    from swath.service.logs import Telemetry
+    from swath.runtime.logs import Telemetry, configure_logs
+    from swath.runtime.serving import Program
+    from swath.runtime.serving import serve as serve_all
+    from swath.runtime.settings import problems
+    from swath_standalone.app import compose, locked
     from swath_standalone.settings import StandaloneSettings
+    from swath_training import FOLDER, prepare
 
     given = {"host": host, "port": port, "configs": configs, "state": state, "allow_root": allow_root or None}
     try:
@@ -43,37 +46,12 @@ def serve(
         print(f"swath serve: the configs folder {settings.configs} does not exist", file=sys.stderr)
         raise typer.Exit(2)
     configure_logs(settings)
-
-    from swath_standalone.app import Standalone, locked
-    from swath_training import prepare
-
+    program = Program(title="swath", service="standalone", details=f", state in {settings.state}")
     try:
         with locked(settings.state):
             # The forkserver must be there before any gRPC object: forking a process with gRPC's threads can hang.
-            launcher = prepare(settings.state / "training", Telemetry.of(settings))
-            asyncio.run(_run(Standalone, settings, launcher))
+            launcher = prepare(settings.state / FOLDER, Telemetry.of(settings))
+            asyncio.run(serve_all(settings, program, lambda stack: compose(settings, launcher, stack)))
     except SwathError as error:
         print(f"swath serve: {error.message}", file=sys.stderr)
         raise typer.Exit(1) from None
-
-
-async def _run(make, settings, launcher) -> None:
-    from swath.errors import SwathError
-    from swath.service.tracing import configure_tracing
-
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
-    app = make(settings, launcher)
-    send_last_spans = configure_tracing("standalone", settings.otlp_address)
-    try:
-        await app.start()
-    except SwathError:
-        await app.stop()
-        raise
-    print(f"swath: listening on {settings.host}:{app.port}, state in {settings.state}", flush=True)
-    await stopping.wait()
-    print("swath: draining", flush=True)
-    await app.stop()
-    await asyncio.to_thread(send_last_spans)

@@ -68,7 +68,7 @@ class ServerProcess:
             timeout_s: Longest wait.
 
         Raises:
-            Unavailable: The server ended; the message holds its last words.
+            Unavailable: The server ended; the message holds the end of its log.
             TimedOut: It did not get there in time.
         """
         self.state.mkdir(parents=True, exist_ok=True)

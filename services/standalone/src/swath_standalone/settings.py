@@ -10,7 +10,11 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
-from swath.service import ServerSettings
+from swath.runtime.settings import ServerSettings
+from swath_config.settings import ConfigSettings
+from swath_inference.settings import InferenceSettings
+from swath_session.settings import SessionSettings
+from swath_training.settings import TrainingSettings
 
 
 def shipped_configs() -> Path:
@@ -30,11 +34,21 @@ class StandaloneSettings(ServerSettings):
     """What `swath serve` takes beside the settings of each service. Each field is also a variable `SWATH_<FIELD>`."""
 
     configs: Path = Field(default_factory=shipped_configs)
-    """Folder of the shipped Hydra configs. The workspace's own configs/ lies over it; it is never written."""
+    """Folder of the shipped Hydra configs. The workspace's own configs/ lies over it; it is never written. By default
+    what was installed with the server."""
     state: Path = Field(default_factory=lambda: user_data() / "swath")
-    """Folder for everything that must outlive the process: sessions, runs, artifacts, the workspace."""
+    """Folder for everything that must outlive the process: sessions, runs, artifacts, the workspace. By default `swath`
+    in the user's folder for data."""
     allow_root: Annotated[tuple[Path, ...], NoDecode] = ()
-    """More folders that absolute paths in calls may lead to; as a variable, separated like PATH."""
+    """More folders that absolute paths in calls may lead to; as a variable, separated like `PATH`, by colons."""
+    session: SessionSettings = Field(default_factory=SessionSettings)
+    """How long sessions live, what uploads may be, and how much there may be of both."""
+    config: ConfigSettings = Field(default_factory=ConfigSettings)
+    """What a composition may cost."""
+    inference: InferenceSettings = Field(default_factory=InferenceSettings)
+    """What the inference service holds and takes."""
+    training: TrainingSettings = Field(default_factory=TrainingSettings)
+    """How runs are followed, resumed and stopped."""
 
     @field_validator("allow_root", mode="before")
     @classmethod

@@ -4,11 +4,22 @@ A run is a row; a worker process of its own does the work and reports over a lin
 before a client sees it. `Training` is the whole service, `prepare` what a process calls before anything else.
 """
 
-from swath_training.composition import Training, prepare
-from swath_training.launcher import Launcher
-from swath_training.pipelines import Pipelines
-from swath_training.service import TrainingService
-from swath_training.servicer import TrainingServicer
+from swath_training.api.pipelines import Pipelines
+from swath_training.api.service import TrainingService
+from swath_training.api.servicer import TrainingServicer
+from swath_training.assembly import FOLDER, Training, TrainingAssembly, build, prepare
+from swath_training.launch.fork import Launcher
 from swath_training.settings import TrainingSettings
 
-__all__ = ["Launcher", "Pipelines", "Training", "TrainingService", "TrainingServicer", "TrainingSettings", "prepare"]
+__all__ = [
+    "FOLDER",
+    "Launcher",
+    "Pipelines",
+    "Training",
+    "TrainingAssembly",
+    "TrainingService",
+    "TrainingServicer",
+    "TrainingSettings",
+    "build",
+    "prepare",
+]

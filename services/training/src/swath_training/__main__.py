@@ -2,9 +2,10 @@
 
 import sys
 
-from swath.service.process import main
+from swath.runtime.process import main
 from swath_training.app import TrainingReplicaSettings, assemble
-from swath_training.tables import SCHEMA
+from swath_training.assembly import DATABASE
+from swath_training.runs.tables import SCHEMA
 
 if __name__ == "__main__":
-    sys.exit(main("training", TrainingReplicaSettings, assemble, schema=SCHEMA))
+    sys.exit(main("training", TrainingReplicaSettings, assemble, schema=SCHEMA, database=DATABASE))

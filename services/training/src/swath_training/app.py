@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
-
 from pydantic import Field
 
-from swath.api import CUVIS, REFERENCES, RUNS
-from swath.service import HealthBoard, slice_handler, whole_handler
-from swath.service.logs import Telemetry
-from swath.service.metrics import Metrics
-from swath.service.process import Assembly
-from swath.service.replica import ReplicaSettings, remote_sessions
-from swath.storage.opening import open_artifacts, open_workspace
-from swath_training.adapters.link import worker_handler
-from swath_training.adapters.references import ArtifactReferencesServicer
-from swath_training.composition import Training, prepare
-from swath_training.jobs.settings import JobSettings
-from swath_training.launcher import Launcher
+from swath.runtime.assembly import Assembly, Deps
+from swath.runtime.replica import ReplicaSettings, remote_sessions
+from swath_training.assembly import FOLDER, build, prepare
+from swath_training.launch.fork import Launcher
+from swath_training.launch.kubernetes.settings import JobSettings
 from swath_training.settings import TrainingSettings
 
 
@@ -30,52 +21,22 @@ class TrainingReplicaSettings(ReplicaSettings):
     """Workers as Kubernetes Jobs."""
 
 
-async def assemble(settings: TrainingReplicaSettings, stack: AsyncExitStack) -> Assembly:
-    """Put the service together."""
-    in_jobs = settings.jobs.template is not None
-    if in_jobs:
-        from swath_training.jobs.launcher import JobLauncher  # imports the Kubernetes client, which takes a second
+def assemble(settings: TrainingReplicaSettings, deps: Deps) -> Assembly:
+    """Put the service together; it asks the session service over gRPC."""
+    jobs = settings.jobs.template is not None
+    launcher: Launcher
+    if jobs:
+        # The Kubernetes client takes a second to import.
+        from swath_training.launch.kubernetes.launcher import JobLauncher
 
-        launcher: Launcher = JobLauncher(settings.jobs)
+        launcher = JobLauncher(settings.jobs)
     else:
         # What workers are forked from must be there before any gRPC object: forking gRPC's threads can hang.
-        launcher = prepare(settings.state / "training", Telemetry.of(settings))
-    sessions = remote_sessions(settings, stack)
-    artifacts = open_artifacts(settings, settings.state)
-    training = Training(
-        settings.state / "training",
-        sessions,
-        artifacts,
-        open_workspace(settings, settings.state, settings.configs),
-        launcher=launcher,
+        launcher = prepare(deps.state / FOLDER, deps.telemetry)
+    return build(
+        deps,
         settings=settings.training,
-        database=settings.database_url,
-        replica=settings.replica,
-        worker_address=settings.jobs.address if in_jobs else "",
-    )
-    await training.start()
-    stack.push_async_callback(training.close)
-
-    def tell(metrics: Metrics) -> None:
-        supervisor = training.service.supervisor
-        metrics.gauge("swath_training_runs", "Runs in this replica's charge.", lambda: len(supervisor.runs))
-        metrics.gauge(
-            "swath_training_queue_length", "Runs that wait for a device here.", supervisor.waiting, label="device"
-        )
-        metrics.counter(
-            "swath_training_events", "Events that workers reported: one a batch and epoch.", lambda: supervisor.events
-        )
-
-    return Assembly(
-        handlers=(
-            slice_handler(CUVIS, "training", training.servicer),
-            slice_handler(RUNS, "training", training.runs),
-            whole_handler(REFERENCES, ArtifactReferencesServicer(training.service.artifacts)),
-            *((worker_handler(training.links),) if in_jobs else ()),
-        ),
-        names=(CUVIS, RUNS),
-        health=HealthBoard(("training",)),
-        warm_up=training.warm_up,
-        send_away=training.drain,
-        metrics=tell,
+        sessions=remote_sessions(settings, deps.stack),
+        launcher=launcher,
+        worker_address=settings.jobs.address if jobs else "",
     )

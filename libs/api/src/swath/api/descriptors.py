@@ -1,6 +1,11 @@
 """Importing this makes protobuf know every service that clients may call, for whoever looks one up by its name."""
 
-import swath.cuvis_ai.v1.cuvis_ai_pb2
-import swath.pipeline.v1.nodes_pb2
-import swath.training.v1.runs_pb2
-import swath.workspace.v1.workspace_pb2  # noqa: F401
+from __future__ import annotations
+
+import importlib
+
+from swath.api.registry import REGISTRY
+
+for _each in REGISTRY.grpc_services:
+    if _each.public:
+        importlib.import_module(_each.module)

@@ -23,7 +23,7 @@ Buffer = bytes | memoryview
 # Nobody outside of this process knows it, so no client can send what would pass for a mark.
 _MARK = secrets.token_bytes(16)
 # Fields of one message that are looked at; the parser reads the rest faster than a loop here.
-_MOST_FIELDS = 64
+_MAX_FIELDS = 64
 _VARINT, _FIXED64, _DELIMITED, _FIXED32 = 0, 1, 2, 5
 
 
@@ -86,7 +86,7 @@ def _cut(data: memoryview, start: int, end: int, descriptor: Any, views: list[me
     """Return a message without its large payloads, in parts."""
     parts: list[Buffer] = []
     kept = position = start
-    for _ in range(_MOST_FIELDS):
+    for _ in range(_MAX_FIELDS):
         if position == end:
             break
         begin = position
@@ -99,7 +99,7 @@ def _cut(data: memoryview, start: int, end: int, descriptor: Any, views: list[me
                 kept = position + length
             position += length
         elif tag & 7 == _VARINT:
-            position = _read_varint(data, position, end, most_bytes=10)[1]
+            position = _read_varint(data, position, end, max_bytes=10)[1]
         elif tag & 7 in (_FIXED32, _FIXED64):
             position += 4 if tag & 7 == _FIXED32 else 8
         else:
@@ -123,9 +123,9 @@ def _cut_field(
     return [_MARK + (len(views) - 1).to_bytes(4, "little")]
 
 
-def _read_varint(data: memoryview, position: int, end: int, most_bytes: int = 5) -> tuple[int, int]:
+def _read_varint(data: memoryview, position: int, end: int, max_bytes: int = 5) -> tuple[int, int]:
     value = 0
-    for shift in range(0, 7 * most_bytes, 7):
+    for shift in range(0, 7 * max_bytes, 7):
         if position >= end:
             break
         byte = data[position]

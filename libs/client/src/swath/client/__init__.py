@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from swath.client.aio import AsyncClient, AsyncSession
     from swath.client.calls import Outputs, Saved, SearchPaths
+    from swath.client.cli.progress import TrainView
     from swath.client.config import ClientConfig, RetryConfig, TlsConfig
+    from swath.client.data.pictures import false_colour
+    from swath.client.data.scenes import Scene, read_scenes
+    from swath.client.data.scores import roc_auc, roc_curve
     from swath.client.errors import (
         AlreadyExistsError,
         CallError,
@@ -37,14 +41,9 @@ if TYPE_CHECKING:
         call_error,
     )
     from swath.client.logs import LogLine
-    from swath.client.pictures import false_colour
-    from swath.client.progress import TrainView
     from swath.client.runs import RunSummary
-    from swath.client.scenes import Scene, read_scenes
-    from swath.client.scores import roc_auc, roc_curve
     from swath.client.sync import Client, Session
     from swath.client.tensors import TensorArray, numpy_to_proto, proto_to_numpy, tensor_to_proto
-    from swath.client.transfer import Entry
     from swath.client.workflow import (
         apply_trainrun_config,
         build_stub,
@@ -53,12 +52,16 @@ if TYPE_CHECKING:
         format_progress,
         resolve_trainrun_config,
     )
-    from swath.client.workspace import AsyncWorkspace, Workspace
+    from swath.client.workspace import AsyncWorkspace, Entry, Workspace
 
 _HOMES = {
     "aio": ("AsyncClient", "AsyncSession"),
     "calls": ("Outputs", "Saved", "SearchPaths"),
+    "cli.progress": ("TrainView",),
     "config": ("ClientConfig", "RetryConfig", "TlsConfig"),
+    "data.pictures": ("false_colour",),
+    "data.scenes": ("Scene", "read_scenes"),
+    "data.scores": ("roc_auc", "roc_curve"),
     "errors": (
         "AlreadyExistsError",
         "CallError",
@@ -82,14 +85,9 @@ _HOMES = {
         "call_error",
     ),
     "logs": ("LogLine",),
-    "pictures": ("false_colour",),
-    "progress": ("TrainView",),
     "runs": ("RunSummary",),
-    "scenes": ("Scene", "read_scenes"),
-    "scores": ("roc_auc", "roc_curve"),
     "sync": ("Client", "Session"),
     "tensors": ("TensorArray", "numpy_to_proto", "proto_to_numpy", "tensor_to_proto"),
-    "transfer": ("Entry",),
     "workflow": (
         "apply_trainrun_config",
         "build_stub",
@@ -98,7 +96,7 @@ _HOMES = {
         "format_progress",
         "resolve_trainrun_config",
     ),
-    "workspace": ("AsyncWorkspace", "Workspace"),
+    "workspace": ("AsyncWorkspace", "Entry", "Workspace"),
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names}
 

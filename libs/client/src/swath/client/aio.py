@@ -1,4 +1,4 @@
-"""The asyncio client: `swath.client.sync` with ``await``. What a method does is said there once.
+"""The asyncio client: `swath.client.sync` with ``await``. What a method does is documented there.
 
 async with AsyncClient("localhost:50051") as client, client.session() as session:
     await session.set_run_config(await session.resolve("trainrun", "rx_statistical"))

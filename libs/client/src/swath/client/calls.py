@@ -1,4 +1,4 @@
-"""One function for each call: it says which method, with which request, and how to read the answer.
+"""One function per call: which method, with which request, and how to read the answer.
 
 Nothing here does input or output, so that the blocking and the asyncio client are two thin shells around the same
 calls.
@@ -243,7 +243,7 @@ def _read_plugin(reply: pb.LoadPluginResponse) -> str:
 
 
 def _read_outputs(reply: pb.InferenceResponse) -> Outputs:
-    # One copy is enough: it is what frees the arrays from the message, which goes away here.
+    # One copy is enough: it makes the arrays independent of the message, which ends here.
     found = Outputs((name, np.asarray(proto_to_numpy(tensor))) for name, tensor in reply.outputs.items())
     found.metrics = dict(reply.metrics)
     return found

@@ -1,21 +1,21 @@
-"""Channels: targets, service configs and options, the same for the sync and the async client."""
+"""Channels of the client: targets and options; the same for the sync and the async client."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Any
+import logging
 
 import grpc
 import grpc.aio
 
-from swath.api import CUVIS, IDEMPOTENT, RUNS, WORKSPACE
-from swath.client.config import ClientConfig
-from swath.client.reloading import ReloadingAioChannel, ReloadingChannel, check_files
+from swath.api import PUBLIC
+from swath.client.config import ClientConfig, TlsConfig
+from swath.client.errors import UnavailableError
+from swath.rpc.channels import Option, channel_options
+from swath.rpc.reloading import ReloadingAioChannel, ReloadingChannel
+from swath.rpc.tls import Material, channel_credentials, watch_tls
 
-SERVICE = CUVIS
-WORKSPACE_SERVICE = WORKSPACE
-_PUBLIC = (SERVICE, WORKSPACE_SERVICE, RUNS)
+# What a client logs is for programs that ask for it; by default Python would print warnings.
+logging.getLogger("swath").addHandler(logging.NullHandler())
 
 
 def target_of(target: str) -> str:
@@ -25,96 +25,52 @@ def target_of(target: str) -> str:
     return target if scheme in known else f"dns:///{target}"
 
 
-def service_config(config: ClientConfig) -> str:
-    """The gRPC service config (JSON): round robin, health checking and the retry policy.
-
-    Source: https://github.com/grpc/grpc/blob/master/doc/service_config.md
-    """
-    document: dict[str, Any] = {"loadBalancingConfig": [{"round_robin": {}}]}
-    if config.health_service is not None:
-        document["healthCheckConfig"] = {"serviceName": config.health_service}
-    if config.retry.attempts > 1:
-        policy = {
-            "maxAttempts": config.retry.attempts,
-            "initialBackoff": f"{config.retry.initial_s:g}s",
-            "maxBackoff": f"{config.retry.max_s:g}s",
-            "backoffMultiplier": config.retry.multiplier,
-            "retryableStatusCodes": ["UNAVAILABLE"],
-        }
-        names = [{"service": service, "method": method} for service in _PUBLIC for method in IDEMPOTENT[service]]
-        document["methodConfig"] = [{"name": names, "retryPolicy": policy}]
-    return json.dumps(document)
-
-
-def options(config: ClientConfig) -> list[tuple[str, Any]]:
+def options(config: ClientConfig) -> list[Option]:
     """Channel arguments for a config."""
-    chosen: list[tuple[str, Any]] = [
-        ("grpc.max_send_message_length", config.max_message_bytes),
-        ("grpc.max_receive_message_length", config.max_message_bytes),
-        # gRPC gives up retrying a call above 256 KB unless told otherwise, and cubes are larger than that.
-        ("grpc.per_rpc_retry_buffer_size", config.max_message_bytes),
-        ("grpc.enable_retries", int(config.retry.attempts > 1)),
-        ("grpc.service_config", service_config(config)),
-        ("grpc.service_config_disable_resolution", 1),
-        ("grpc.keepalive_time_ms", int(config.keepalive_s * 1000)),
-        ("grpc.keepalive_timeout_ms", 10_000),
-        ("grpc.initial_reconnect_backoff_ms", 200),
-        ("grpc.max_reconnect_backoff_ms", 5_000),
-        # One client, one set of connections: closing a client closes them.
-        ("grpc.use_local_subchannel_pool", 1),
-    ]
-    if config.tls is not None and config.tls.server_name:
-        chosen.append(("grpc.ssl_target_name_override", config.tls.server_name))
-    return chosen
-
-
-def credentials(config: ClientConfig) -> grpc.ChannelCredentials | None:
-    """TLS credentials from the config's files as they are now, or None for plain text.
-
-    Raises:
-        OSError: A file cannot be read.
-        ValueError: Certificate and private key do not belong together.
-    """
-    tls = config.tls
-    if tls is None:
-        return None
-    check_files(tls.root, tls.cert, tls.key)
-    root, key, cert = (path.read_bytes() if path else None for path in (tls.root, tls.key, tls.cert))
-    return grpc.ssl_channel_credentials(root, key, cert)
+    return channel_options(
+        max_message_bytes=config.max_message_bytes,
+        retry=config.retry.rule(UnavailableError, attempts=config.retry.attempts),
+        retried=PUBLIC,
+        health_service=config.health_service,
+        keepalive_s=config.keepalive_s,
+        keepalive_timeout_s=10.0,
+        reconnect_s=(0.2, 5.0),
+        server_name=config.tls.server_name if config.tls is not None else None,
+    )
 
 
 def open_channel(config: ClientConfig) -> grpc.Channel:
-    """A blocking channel. Certificate files that change are taken up by the calls that follow."""
-    target, chosen, files = target_of(config.target), options(config), _files(config)
+    """A blocking channel. Certificate files that change are taken up by the calls that follow.
+
+    Raises:
+        OSError: A file cannot be read.
+        ValueError: A file is no PEM, or certificate and private key do not belong together.
+    """
+    target, chosen = target_of(config.target), options(config)
     if config.tls is None:
         return grpc.insecure_channel(target, options=chosen)
-    if not files:
+    if not _has_files(config.tls):
         return grpc.secure_channel(target, grpc.ssl_channel_credentials(), options=chosen)
 
-    def connect() -> grpc.Channel:
-        secure = credentials(config)
-        assert secure is not None
-        return grpc.secure_channel(target, secure, options=chosen)
+    def connect(material: Material) -> grpc.Channel:
+        return grpc.secure_channel(target, channel_credentials(material), options=chosen)
 
-    return ReloadingChannel(connect, files)
+    return ReloadingChannel(watch_tls(config.tls.cert, config.tls.key, config.tls.root), connect)
 
 
 def open_aio_channel(config: ClientConfig) -> grpc.aio.Channel:
     """An asyncio channel; call it where a loop runs. As `open_channel` otherwise."""
-    target, chosen, files = target_of(config.target), options(config), _files(config)
+    target, chosen = target_of(config.target), options(config)
     if config.tls is None:
         return grpc.aio.insecure_channel(target, options=chosen)
-    if not files:
+    if not _has_files(config.tls):
         return grpc.aio.secure_channel(target, grpc.ssl_channel_credentials(), options=chosen)
 
-    def connect() -> grpc.aio.Channel:
-        secure = credentials(config)
-        assert secure is not None
-        return grpc.aio.secure_channel(target, secure, options=chosen)
+    def connect(material: Material) -> grpc.aio.Channel:
+        return grpc.aio.secure_channel(target, channel_credentials(material), options=chosen)
 
-    return ReloadingAioChannel(connect, files)
+    return ReloadingAioChannel(watch_tls(config.tls.cert, config.tls.key, config.tls.root), connect)
 
 
-def _files(config: ClientConfig) -> list[Path]:
-    tls = config.tls
-    return [path for path in (tls.root, tls.cert, tls.key) if path is not None] if tls else []
+def _has_files(tls: TlsConfig) -> bool:
+    return any(path is not None for path in (tls.root, tls.cert, tls.key))

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from swath.retry import Retry
 
 MIB = 1024 * 1024
 DEFAULT_TARGET = "localhost:50051"
@@ -57,6 +61,28 @@ class RetryConfig:
             raise ValueError(f"attempts must be 1 to 5, got {self.attempts}")
         if min(self.initial_s, self.max_s, self.multiplier) <= 0:
             raise ValueError("initial_s, max_s and multiplier must be positive")
+
+    def rule(self, on: type[Exception], *, attempts: int | None = None, timeout_s: float | None = None) -> Retry:
+        """As a rule of `swath.retry`, for loops of the client's own.
+
+        Args:
+            on: Errors that are retried. Seconds in their `retry_after_s` replace the pause.
+            attempts: Tries in all; None sets no limit.
+            timeout_s: Seconds after which no other try begins; None sets no limit.
+        """
+        # Imported here: `swath --help` need not wait for it.
+        from swath.retry import Retry
+
+        return Retry(
+            on=on,
+            initial_s=self.initial_s,
+            max_s=self.max_s,
+            multiplier=self.multiplier,
+            jitter=0.0,
+            attempts=attempts,
+            timeout_s=timeout_s,
+            delay_of=lambda error: getattr(error, "retry_after_s", None),
+        )
 
     def pause_s(self, failures: int) -> float:
         """Seconds to wait after so many failures in a row (1, 2, ...)."""

@@ -2,7 +2,7 @@
 
 ClientError
 ├── LocalError                 something on this side: a file, a format, an array
-│   ├── CodecError               an array that the wire has no place for, or a tensor that is not what it says
+│   ├── CodecError               an array that the wire has no place for, or a tensor whose bytes do not fit its shape
 │   ├── SceneError               a scene file that cannot be read or written
 │   ├── MissingPackageError      an optional package that this needs is not installed
 │   └── TransferError            an upload or download that did not arrive as it was sent
@@ -31,11 +31,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import grpc
-from google.rpc import error_details_pb2, status_pb2
+from google.rpc import error_details_pb2
 
-_DETAILS_KEY = "grpc-status-details-bin"
+from swath.rpc.status import DETAILS_KEY, read_details
+
 _CUT = frozenset({"INTERNAL", "UNKNOWN", "CANCELLED"})
-"""What gRPC calls a stream that a proxy resets, for instance because the server behind it has died."""
+"""Codes of a stream that a proxy resets, for instance because the server behind it has died."""
 _REFUSED = re.compile(r"connect|refused|no address|dns|resolve|unreachable|handshak", re.IGNORECASE)
 
 
@@ -48,7 +49,7 @@ class LocalError(ClientError):
 
 
 class CodecError(LocalError, ValueError):
-    """An array that has no form on the wire, or a tensor whose bytes are not what it says."""
+    """An array that has no form on the wire, or a tensor whose bytes do not fit its shape."""
 
 
 class SceneError(LocalError):
@@ -56,7 +57,7 @@ class SceneError(LocalError):
 
 
 class MissingPackageError(LocalError):
-    """An optional package is not installed."""
+    """An optional package is not installed; the message says how to install it."""
 
 
 class TransferError(LocalError):
@@ -68,11 +69,11 @@ class CallError(ClientError):
 
     Attributes:
         code: gRPC status name, such as ``NOT_FOUND``.
-        reason: Machine-readable word from google.rpc.ErrorInfo, such as ``SESSION_NOT_FOUND``; the code where none
+        reason: Machine-readable reason from google.rpc.ErrorInfo, such as ``SESSION_NOT_FOUND``; the code where none
         came.
         message: The server's sentence.
         metadata: Facts from ErrorInfo, such as node and port.
-        retry_after_s: Seconds after which the same call may succeed, where the server says so.
+        retry_after_s: Seconds after which the same call may succeed, where the server names them.
         method: Name of the RPC.
     """
 
@@ -199,17 +200,8 @@ def trailers(error: Any) -> dict[str, str | bytes]:
 
 
 def _details(trailing: Mapping[str, str | bytes]) -> tuple[error_details_pb2.ErrorInfo, float | None]:
-    info, retry_after_s = error_details_pb2.ErrorInfo(), None
-    raw = trailing.get(_DETAILS_KEY)
-    if isinstance(raw, bytes):
-        for detail in status_pb2.Status.FromString(raw).details:
-            retry = error_details_pb2.RetryInfo()
-            if detail.Unpack(retry):
-                retry_after_s = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
-            else:
-                # Leaves `info` as it is when the detail is of another kind.
-                detail.Unpack(info)
-    return info, retry_after_s
+    serialized = trailing.get(DETAILS_KEY)
+    return read_details(serialized) if isinstance(serialized, bytes) else (error_details_pb2.ErrorInfo(), None)
 
 
 def _last_cause(message: str) -> str:

@@ -1,4 +1,4 @@
-"""What the workers of a run have logged."""
+"""Log lines of a run's workers."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from swath.training.v1 import runs_pb2
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """One line.
+    """One log line.
 
     Attributes:
         number: Counts from 1 in the run; lines whose numbers are missing were dropped by the server.
-        attempt: The attempt at the run whose worker said it, from 1.
+        attempt: The attempt at the run whose worker logged it, from 1.
         time: Unix time in seconds, by the clock of the worker's machine.
         level: "debug", "info", "warning", "error" or "critical".
-        logger: Who said it within the worker.
-        text: What was said.
+        logger: Name of the logger within the worker.
+        text: The message.
         exception: Traceback; empty where there was no exception.
         facts: What the line carries beside its text.
     """

@@ -10,6 +10,7 @@ from typing import Any
 from swath.client.config import RetryConfig
 from swath.client.errors import ClientError, UnavailableError
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
+from swath.retry import Backoff
 
 RUN_ID = "swath-run-id"
 AFTER_SEQ = "swath-after-seq"
@@ -31,10 +32,7 @@ class Position:
     def __init__(self, retry: RetryConfig, clock: Callable[[], float] = time.monotonic, run_id: str = "") -> None:
         self.run_id = run_id
         self.seq = 0
-        self._retry = retry
-        self._clock = clock
-        self._failures = 0
-        self._cut_at = 0.0
+        self._backoff = Backoff(retry.rule(UnavailableError, timeout_s=retry.attach_s), clock)
 
     def metadata(self) -> list[tuple[str, str]]:
         """Request metadata of the next Train call: none at first, then run and sequence number."""
@@ -49,7 +47,7 @@ class Position:
     def received(self, seq: int | None = None) -> None:
         """Count one message, or take the number that it has."""
         self.seq = self.seq + 1 if seq is None else seq
-        self._failures = 0
+        self._backoff.succeeded()
 
     def cut(self, error: ClientError, trailing: dict[str, Any]) -> float:
         """Decide on a stream that broke off.
@@ -61,15 +59,9 @@ class Position:
             ClientError: The error itself, when the stream cannot go on.
         """
         self.run_id = str(trailing.get(RUN_ID, self.run_id))
-        if not isinstance(error, UnavailableError) or not self.run_id:
+        if not self.run_id:
             raise error
-        now = self._clock()
-        if self._failures == 0:
-            self._cut_at = now
-        self._failures += 1
-        if now - self._cut_at > self._retry.attach_s:
-            raise error
-        return error.retry_after_s or self._retry.pause_s(self._failures)
+        return self._backoff.failed(error)
 
 
 @dataclass
@@ -78,7 +70,7 @@ class RunSummary:
 
     Attributes:
         status: Last status, as in ``TRAIN_STATUS_COMPLETE``.
-        message: Last message that said something.
+        message: Last message that had a text.
         losses: Last value of each loss.
         metrics: Last value of each metric.
         calibration: What calibrating the deciders came to, if it ran.

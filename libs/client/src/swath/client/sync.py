@@ -79,7 +79,7 @@ class Client:
             connect_s: For one that cannot be reached at all.
 
         Raises:
-            UnavailableError: It did not within the time; the message says which of the two it was.
+            UnavailableError: It did not within the time; the message names which of the two it was.
         """
         # A channel that checks health looks the same whether nobody is there or somebody is not ready.
         with channel.open_channel(self.config.with_(health_service=None)) as plain:
@@ -263,7 +263,7 @@ class Session:
             time.sleep(pause)
 
     def stop(self) -> str:
-        """Stop the session's run at the next batch; returns what the server says."""
+        """Stop the session's run at the next batch; returns the server's message."""
         return self._client.call(calls.stop_train(self.id))
 
     def status(self) -> pb.TrainResponse:

@@ -58,7 +58,7 @@ def create_session_with_search_paths(stub: CuvisAIServiceStub, search_paths: lis
 
 
 def trainrun_path(name: str) -> str:
-    """Where a trainrun of that name lies under the configs root: ``trainrun/<name>`` unless it says so itself."""
+    """Where a trainrun of that name lies under the configs root: ``trainrun/<name>`` unless the name begins so."""
     return name if name.startswith(("trainrun/", "/")) else f"trainrun/{name}"
 
 

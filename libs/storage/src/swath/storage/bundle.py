@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from swath.errors import ArtifactCorrupt, InvalidInput, SwathError, TooLarge, Unavailable
-from swath.storage.buckets import Bucket
+from swath.storage.s3.bucket import Bucket
 from swath.storage.settings import StorageSettings
 
 _LARGEST = 64 << 20
@@ -26,11 +26,11 @@ def unpack(url: str, sha256: str, into: Path) -> int:
 
     Args:
         url: `https://...`, or `s3://bucket/key` on the object store of the settings.
-        sha256: What it must have, in hexadecimal.
+        sha256: Its expected digest, in hexadecimal.
         into: Existing folder.
 
     Raises:
-        ArtifactCorrupt: It is another archive.
+        ArtifactCorrupt: It has another digest.
         InvalidInput: It is no archive, or a name in it leads out of the folder.
         TooLarge: It is above 64 MiB.
         Unavailable: It cannot be fetched.
@@ -54,7 +54,7 @@ def unpack(url: str, sha256: str, into: Path) -> int:
 def _fetched(url: str) -> bytes:
     parts = urlsplit(url)
     if parts.scheme == "s3":
-        bucket = Bucket.open(StorageSettings().place(f"s3://{parts.netloc}"))
+        bucket = Bucket.open(StorageSettings().location(f"s3://{parts.netloc}"))
         found = bucket.read(parts.path.lstrip("/"))
         if found.object.size > _LARGEST:
             raise TooLarge(f"{url} has more than {_LARGEST >> 20} MiB")
@@ -72,7 +72,7 @@ def _fetched(url: str) -> bytes:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Be the command; return its exit status."""
+    """Run the command and return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m swath.storage.bundle", description="Unpack an archive.")
     parser.add_argument("url", help="https://... or s3://bucket/key")
     parser.add_argument("--sha256", required=True, help="its digest in hexadecimal")

@@ -1,4 +1,4 @@
-"""Where state is kept, as an operator says it."""
+"""Where an operator wants state to be kept."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from swath.storage.places import S3Place
+from swath.storage.s3.location import S3Location
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -36,7 +36,7 @@ class StorageSettings(BaseSettings):
     s3_secret_access_key: SecretStr = SecretStr("")
     """The access key's secret."""
     s3_allow_http: bool = False
-    """Whether an `http://` endpoint is taken, by which files travel in the clear. On this machine it always is."""
+    """Whether an `http://` endpoint is taken, by which files travel in the clear. A loopback address always is."""
     cache: Path | None = None
     """Folder for local copies of what is in S3; empty: `cache` in the state folder. It must be this user's alone."""
     cache_bytes: int = Field(default=32 * 2**30, gt=0)
@@ -60,10 +60,10 @@ class StorageSettings(BaseSettings):
             raise ValueError(f"workspace_root must be an absolute path such as /workspace, got {self.workspace_root!r}")
         return self
 
-    def place(self, url: str) -> S3Place:
-        """Return the part of a bucket that a URL names, with what it takes to get there."""
+    def location(self, url: str) -> S3Location:
+        """Return the part of a bucket that a URL names, with endpoint and credentials."""
         parts = urlsplit(url)
-        return S3Place(
+        return S3Location(
             bucket=parts.netloc,
             prefix=parts.path.strip("/"),
             endpoint=self.s3_endpoint,
@@ -73,5 +73,5 @@ class StorageSettings(BaseSettings):
         )
 
     def cache_folder(self, state: Path) -> Path:
-        """Return where local copies go."""
+        """Return the folder for local copies."""
         return self.cache or state / "cache"

@@ -12,13 +12,13 @@ import structlog
 
 from swath.inference.v1 import profiles_pb2 as pb
 from swath.inference.v1.profiles_pb2_grpc import ProfileShareStub
-from swath.service.peers import Address
-from swath.service.suite import resolve
+from swath.rpc.addresses import Address
+from swath.runtime.health_watch import resolve
 from swath_inference.profiling import Profiler, Record, Series
 
 _log = structlog.get_logger("swath.inference")
 
-_PATIENCE_S = 1.0
+_CALL_TIMEOUT_S = 1.0
 
 
 class ProfileShareServicer:
@@ -26,21 +26,19 @@ class ProfileShareServicer:
 
     Args:
         profiler: What this one has recorded.
-
-    Attributes:
-        replica: Name of this replica, made anew at each start.
+        name: Of this replica, by which it knows its own answer.
     """
 
-    def __init__(self, profiler: Profiler) -> None:
+    def __init__(self, profiler: Profiler, name: str) -> None:
         self._profiler = profiler
-        self.replica = str(uuid.uuid4())
+        self._name = name
 
     async def ReadProfiles(
         self, request: pb.ReadProfilesRequest, context: grpc.aio.ServicerContext
     ) -> pb.ReadProfilesResponse:
         record = self._profiler.read(request.session_id, request.generation)
         return pb.ReadProfilesResponse(
-            series=(_message(node, stage, series) for (node, stage), series in record.items()), replica=self.replica
+            series=(_message(node, stage, series) for (node, stage), series in record.items()), replica=self._name
         )
 
 
@@ -50,15 +48,15 @@ class RemoteReplicas:
     Args:
         addresses: Of all replicas, this one among them.
         connect: Makes a channel to one replica.
-        replica: Name of this one, whose answers are left out.
+
+    Attributes:
+        name: Of this replica, whose own answer is left out; made anew at each start.
     """
 
-    def __init__(
-        self, addresses: Iterable[Address], connect: Callable[[Address], grpc.aio.Channel], replica: str
-    ) -> None:
+    def __init__(self, addresses: Iterable[Address], connect: Callable[[Address], grpc.aio.Channel]) -> None:
+        self.name = str(uuid.uuid4())
         self._addresses = tuple(addresses)
         self._connect = connect
-        self._replica = replica
         self._channels: dict[Address, grpc.aio.Channel] = {}
 
     async def read(self, session_id: str, generation: int) -> list[Record]:
@@ -73,7 +71,7 @@ class RemoteReplicas:
         return [
             {(series.node, series.stage): _series(series) for series in answer.series}
             for answer in answers
-            if answer is not None and answer.replica != self._replica
+            if answer is not None and answer.replica != self.name
         ]
 
     async def close(self) -> None:
@@ -83,10 +81,10 @@ class RemoteReplicas:
 
     async def _ask(self, address: Address, request: pb.ReadProfilesRequest) -> pb.ReadProfilesResponse | None:
         try:
-            return await ProfileShareStub(self._channels[address]).ReadProfiles(request, timeout=_PATIENCE_S)
+            return await ProfileShareStub(self._channels[address]).ReadProfiles(request, timeout=_CALL_TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
             _log.warning(
-                "a replica's profile is left out", replica=f"{address.host}:{address.port}", why=str(error.code())
+                "a replica's profile is left out", replica=f"{address.host}:{address.port}", error=str(error.code())
             )
             return None
 

@@ -81,7 +81,7 @@ def _box(box: pb.BoundingBox) -> dict[str, float | int]:
 
 def read_tensor(tensor: pb.Tensor, *, name: str, shared_prefix: str | None, payloads: Payloads = _WHOLE) -> Any:
     """Return a torch tensor over the payload of a message, without a copy of what came in the message itself."""
-    from swath.engine.codec import decode
+    from swath.engine.graph.codec import decode
 
     if math.prod(size for size in tensor.shape if size > 0) >= 2**60:
         raise InputInvalid(f"{name}: cannot reshape array into shape {list(tensor.shape)}: it is too large")
@@ -128,7 +128,7 @@ def _shared(tensor: pb.Tensor, *, name: str, prefix: str | None) -> memoryview:
 
 
 def _item_size(tensor: pb.Tensor, name: str) -> int:
-    from swath.engine.codec import DTYPES
+    from swath.engine.graph.codec import DTYPES
 
     if tensor.dtype not in DTYPES:
         raise InputInvalid(f"{name}: Unsupported dtype: {tensor.dtype}")
@@ -146,7 +146,7 @@ def write_outputs(outputs: dict[str, Any], wanted: frozenset[str]) -> bytes:
     """
     import torch
 
-    from swath.engine.codec import CODES, encode
+    from swath.engine.graph.codec import CODES, encode
 
     answer = pb.InferenceResponse()
     large: list[Buffer] = []

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.documents import CapabilityDocument, PortDocument
 from swath.pipeline.v1 import nodes_pb2
-from swath_pipeline.icons import icon
+from swath_pipeline.adapters.icons import icon
 
 if TYPE_CHECKING:
-    from swath.engine.describing import Description
-    from swath.engine.ports import Port
-    from swath.engine.registry import Entry
+    from swath.engine.graph.describe import Description
+    from swath.engine.graph.ports import Port
+    from swath.engine.graph.registry import Entry
 
 
 def tensor_spec(name: str, port: Port, *, required: bool) -> pb.TensorSpec:
@@ -99,7 +99,7 @@ def _described(name: str, port: PortDocument) -> pb.PortSpec:
 
 
 def _code(port: Port) -> pb.DType:
-    from swath.engine.ports import dtype_name
+    from swath.engine.graph.ports import dtype_name
 
     return _enum(pb.DType, f"D_TYPE_{dtype_name(port.dtype).upper()}")
 

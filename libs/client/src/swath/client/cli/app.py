@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -80,8 +80,18 @@ app = typer.Typer(
 )
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        version()
+        raise typer.Exit
+
+
 @app.callback()
-def swath() -> None:
+def swath(
+    asked: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
     """Train and serve pipelines for hyperspectral data over gRPC."""
 
 
@@ -119,13 +129,13 @@ def _unloadable(point: EntryPoint, cause: str) -> Callable[[], None]:
 
 
 def _sentence(error: Exception) -> str | None:
-    """What to tell the user, or None for errors that are bugs and deserve their traceback."""
+    """The message for the user, or None for errors that are bugs and deserve their traceback."""
     from swath.client.errors import ClientError
 
     if isinstance(error, OSError) and not isinstance(error, ClientError):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or error}"
-    # Errors of the suite say themselves what is wrong; those of a server's own command are known by their reason.
+    # Messages of the suite's errors are complete; errors of a server's own command are known by their reason.
     if isinstance(error, ClientError) or hasattr(error, "reason"):
         return str(error)
     return None

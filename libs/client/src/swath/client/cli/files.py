@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-    from swath.client.transfer import Progress
+    from swath.client.workspace.transfer import Progress
 
 _PREFIXES = ("swath:", ":")
 
@@ -95,7 +95,7 @@ def upload(client: Any, source: str | Path, path: str) -> list[str]:
         path: On the server; empty or with a slash at its end means a folder to put it in.
     """
     from swath.client.errors import LocalError
-    from swath.client.transfer import files_below
+    from swath.client.workspace.transfer import files_below
 
     here = Path(source)
     if not here.exists():
@@ -125,12 +125,12 @@ def download(client: Any, path: str, to: Path) -> list[Path]:
 
 
 class _Transfers:
-    """A bar for the file under way, a line for each that is done."""
+    """A bar for the file in progress, one line of text per file that is done."""
 
     def __init__(self) -> None:
         from rich.console import Console
 
-        from swath.client.progress import bars
+        from swath.client.cli.progress import bars
 
         self._console = Console()
         self._bars: Bars = bars(self._console)

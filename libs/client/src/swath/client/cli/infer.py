@@ -25,6 +25,15 @@ class Mode(StrEnum):
     SPECTRAL_RADIANCE = "SpectralRadiance"
 
 
+def _writable(output: Path | None) -> Path | None:
+    """Refuse a file that cannot be written before anything is computed for it."""
+    from swath.client.data.results import check_writable
+
+    if output is not None:
+        check_writable(output)
+    return output
+
+
 @connects
 def infer(
     client: Any,
@@ -46,7 +55,8 @@ def infer(
         list[str] | None, typer.Option("--port", help="Output to compute: node.port or port; all if left out.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Where results go: .npz, .hdr (ENVI) or .png.")
+        Path | None,
+        typer.Option("--output", "-o", callback=_writable, help="Where results go: .npz, .hdr (ENVI) or .png."),
     ] = None,
     processing_mode: Annotated[Mode, typer.Option(help="Processing of cu3s measurements.")] = Mode.REFLECTANCE,
 ) -> None:
@@ -56,8 +66,8 @@ def infer(
     from rich.console import Console
     from rich.table import Table
 
-    from swath.client.results import write_results
-    from swath.client.scenes import read_scenes
+    from swath.client.data.results import write_results
+    from swath.client.data.scenes import read_scenes
 
     console = Console()
     frames = read_scenes(scene, processing_mode=processing_mode.value)

@@ -1,4 +1,4 @@
-"""``swath logs``: what the workers of a training run say."""
+"""``swath logs``: the log lines of a training run's workers."""
 
 from __future__ import annotations
 

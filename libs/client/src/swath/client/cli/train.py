@@ -92,8 +92,8 @@ def run_phase(session: Session, phase: str, console: Console) -> RunSummary:
     """
     from time import perf_counter
 
+    from swath.client.cli.progress import TrainView, note
     from swath.client.errors import LocalError
-    from swath.client.progress import TrainView, note
 
     started = perf_counter()
     try:
@@ -116,7 +116,7 @@ def run_phase(session: Session, phase: str, console: Console) -> RunSummary:
 
 
 def _announced(session: Session, phase: str, console: Console) -> Iterator[pb.TrainResponse]:
-    """Train, and say under which id the run's log is found, also if it fails at once."""
+    """Train, and print the id under which the run's log is found, also if it fails at once."""
     announced = ""
     try:
         for progress in session.train(phase):

@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine import masks
-from swath.engine.checks import choice, fraction, number, whole
-from swath.engine.context import Context
-from swath.engine.node import Node
-from swath.engine.ports import Port, ports
-from swath.engine.spectra import WAVELENGTHS, nearest_band
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import choice, fraction, number, whole
+from swath.engine.mixins.wavelengths import WAVELENGTHS
+from swath.engine.ops import masks
+from swath.engine.ops.spectra import nearest_band
 
 _BINS = 256
 

@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.checks import number
-from swath.engine.colours import hue
-from swath.engine.colours import palette as colours
-from swath.engine.context import Context
-from swath.engine.node import Node
-from swath.engine.ports import Port, ports
+from swath.engine.draw.colours import hue
+from swath.engine.draw.colours import palette as colours
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import number
 
 
 class ScalarHSVColormapNode(Node):

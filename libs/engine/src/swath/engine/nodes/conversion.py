@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.checks import number
-from swath.engine.context import Context
-from swath.engine.moments_fit import MomentsFit
-from swath.engine.node import Node
-from swath.engine.ports import Port, ports
-from swath.engine.statistics import Moments
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import number
+from swath.engine.mixins.moments_fit import MomentsFit
+from swath.engine.ops.statistics import Moments
 
 
 class ScoreToLogit(MomentsFit):

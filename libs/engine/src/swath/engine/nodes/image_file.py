@@ -9,12 +9,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from swath.engine import pictures
-from swath.engine.checks import whole
-from swath.engine.context import Context
-from swath.engine.node import Node
+from swath.engine.draw import pictures
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import whole
 from swath.engine.nodes.video import frame_numbers
-from swath.engine.ports import Port, ports
 
 
 class PngWriter(Node):

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-from swath.engine.classes import AnomalousClasses
-from swath.engine.context import Context
-from swath.engine.node import Node
-from swath.engine.ports import Port, ports
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import Port, ports
+from swath.engine.mixins.anomalous_classes import AnomalousClasses
 
 
 class BinaryAnomalyLabelMapper(Node):

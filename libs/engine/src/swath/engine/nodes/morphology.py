@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.checks import choice, whole
-from swath.engine.context import Context
-from swath.engine.masks import Regions, label, measure
-from swath.engine.node import Node
-from swath.engine.ports import Port, ports
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import choice, whole
+from swath.engine.ops.masks import Regions, label, measure
 
 
 class ShapeMorphology(Node):

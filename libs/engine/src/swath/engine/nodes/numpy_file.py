@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from swath.engine.context import Context
-from swath.engine.files import FileInput
-from swath.engine.node import Node
-from swath.engine.ports import Port, ports
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import Port, ports
+from swath.engine.mixins.files import FileInput
 
 
 class NpyReader(Node):

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from swath.engine import poisson
-from swath.engine.checks import choice, fraction, number, whole
-from swath.engine.context import Context
-from swath.engine.data.coco import run_lengths
-from swath.engine.files import FileInput, read_json
-from swath.engine.node import Node
-from swath.engine.ports import Port, ports
+from swath.engine.data.readers.coco import run_lengths
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import choice, fraction, number, whole
+from swath.engine.mixins.files import FileInput, read_json
+from swath.engine.ops import poisson
 from swath.errors import InputInvalid
 
 _PICTURE = Port(torch.float32, (1, -1, -1, 3), optional=True, description="Picture of 0..1 [1, H, W, 3]")
@@ -38,8 +38,8 @@ class _Occluder:
 class PoissonOcclusionNode(Node):
     """Hides tracks in a range of frames: fills them smoothly from around them, or with one colour.
 
-    The smooth filling solves Laplace's equation in the hidden region (see `swath.engine.poisson`). Boxes and masks of
-    another size than the frame's are scaled to it. Frames out of the range, or without a track, pass unchanged.
+    The smooth filling solves Laplace's equation in the hidden region (see `swath.engine.ops.poisson`). Boxes and masks
+    of another size than the frame's are scaled to it. Frames out of the range, or without a track, pass unchanged.
 
     Args:
         tracking_json_path: COCO file, with a ``track_id`` for each annotation by image.

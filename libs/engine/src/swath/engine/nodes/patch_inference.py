@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.checks import choice, whole
-from swath.engine.context import Context
-from swath.engine.node import Node
-from swath.engine.ports import Port, ports
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import choice, whole
 
-_LEAST_INT = -(2**63)
+_MIN_INT = -(2**63)
 
 
 class PatchSampler(Node):
@@ -57,7 +57,7 @@ class PatchSampler(Node):
             raise ValueError(f"patch_size must be odd, got {patch_size!r}")
         self.samples = whole("samples_per_frame", samples_per_frame, at_least=1)
         self.balanced = bool(class_balanced)
-        self.ignored = whole("ignore_index", ignore_index, at_least=_LEAST_INT)
+        self.ignored = whole("ignore_index", ignore_index, at_least=_MIN_INT)
         self.draws = choice("mode", mode, ("train", "eval")) == "train"
         self.most = whole("max_per_frame", max_per_frame or 0, at_least=0)
 
@@ -138,7 +138,7 @@ class ClassMapAccumulator(Node):
 
     def __init__(self, background_value: int = -1) -> None:
         super().__init__()
-        self.background = whole("background_value", background_value, at_least=_LEAST_INT)
+        self.background = whole("background_value", background_value, at_least=_MIN_INT)
         self._maps: dict[int, Tensor] = {}
 
     @property

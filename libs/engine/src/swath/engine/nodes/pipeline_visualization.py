@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from swath.engine import charts, pictures
-from swath.engine.checks import whole
-from swath.engine.context import Context
-from swath.engine.node import Node
-from swath.engine.ports import EVALUATION, LEARNING, LIST, Port, Stage, ports
-from swath.engine.records import Picture
-from swath.engine.spectra import WAVELENGTHS
+from swath.engine.draw import charts, pictures
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import EVALUATION, LEARNING, LIST, Port, Stage, ports
+from swath.engine.graph.records import Picture
+from swath.engine.hparams import whole
+from swath.engine.mixins.wavelengths import WAVELENGTHS
 
 _ARTIFACTS = ports(artifacts=Port(LIST, description="Pictures"))
 

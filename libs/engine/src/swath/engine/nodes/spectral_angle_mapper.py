@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from swath.engine.checks import channels, choice, number, whole
-from swath.engine.context import Context
-from swath.engine.node import Node
-from swath.engine.ports import Port, ports
-from swath.engine.thresholds import otsu
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import channels, choice, number, whole
+from swath.engine.ops.thresholds import otsu
 
 _LEVELS_PER_DEGREE = 10
 _LEVELS = 256

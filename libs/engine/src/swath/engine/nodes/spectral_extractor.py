@@ -9,15 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.checks import choice, number, whole
-from swath.engine.context import Context
-from swath.engine.node import Node
-from swath.engine.ports import Port, ports
-from swath.engine.spectra import WAVELENGTHS
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import choice, number, whole
+from swath.engine.mixins.wavelengths import WAVELENGTHS
 
 _CUBE = Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]")
 _TAGS = ("hyperspectral", "embedding", "numpy")
-_LEAST_NORM = 1e-8
+_MIN_NORM = 1e-8
 
 
 class BBoxSpectralExtractor(Node):
@@ -76,9 +76,9 @@ class BBoxSpectralExtractor(Node):
             for left, top, right, bottom in of_frame
         ]
         shape = (*boxes.shape[:2], cube.shape[3])
-        spectra, deviations = _trimmed_all(pixels, shape, cube, self.trim, self.least, _LEAST_NORM, self.median)
+        spectra, deviations = _trimmed_all(pixels, shape, cube, self.trim, self.least, _MIN_NORM, self.median)
         norms = torch.linalg.vector_norm(spectra, dim=-1, keepdim=True)
-        valid = norms >= _LEAST_NORM
+        valid = norms >= _MIN_NORM
         if self.normalize:
             spectra = spectra / torch.where(valid, norms, 1)
         return {
@@ -134,7 +134,7 @@ class SpectralSignatureExtractor(Node):
         super().__init__()
         self.trim = _trimmed_share(trim_fraction)
         self.least = whole("min_mask_pixels", min_mask_pixels, at_least=1)
-        self.least_norm = number("zero_norm_threshold", zero_norm_threshold, at_least=0)
+        self.min_norm = number("zero_norm_threshold", zero_norm_threshold, at_least=0)
 
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
         cube: Tensor = inputs["cube"]
@@ -145,7 +145,7 @@ class SpectralSignatureExtractor(Node):
         ids = labels[labels != 0].unique() if objects is None else objects[0]
         pixels = [cube[0][labels == label] for label in ids.tolist()]
         shape = (1, len(pixels), cube.shape[3])
-        spectra, deviations = _trimmed_all(pixels, shape, cube, self.trim, self.least, self.least_norm, False)
+        spectra, deviations = _trimmed_all(pixels, shape, cube, self.trim, self.least, self.min_norm, False)
         return {"signatures": spectra, "signatures_std": deviations}
 
 
@@ -197,10 +197,10 @@ class SignaturesToReferences(Node):
         signatures: Tensor = inputs["signatures"]
         spectra = signatures.transpose(0, 1).unsqueeze(1)
         if self.normalize == "l2":
-            spectra = spectra / torch.linalg.vector_norm(spectra, dim=-1, keepdim=True).clamp_min(_LEAST_NORM)
+            spectra = spectra / torch.linalg.vector_norm(spectra, dim=-1, keepdim=True).clamp_min(_MIN_NORM)
         elif self.normalize == "unit_mean":
             mean = spectra.mean(dim=-1, keepdim=True)
-            spectra = spectra / torch.where(mean.abs() >= _LEAST_NORM, mean, _LEAST_NORM)
+            spectra = spectra / torch.where(mean.abs() >= _MIN_NORM, mean, _MIN_NORM)
         return {"spectral_signature": spectra}
 
 
@@ -217,21 +217,21 @@ def _trimmed_all(
     like: Tensor,
     trim: float,
     least: int,
-    least_norm: float,
+    min_norm: float,
     median: bool,
 ) -> tuple[Tensor, Tensor]:
     """Return centres and standard deviations of the pixels ``[P, C]`` of each object, of the given shape."""
-    results = [_trimmed(pixels, trim, least, least_norm, median) for pixels in objects]
+    results = [_trimmed(pixels, trim, least, min_norm, median) for pixels in objects]
     if not results:
         return like.new_zeros(shape), like.new_zeros(shape)
     centres, deviations = zip(*results, strict=True)
     return torch.stack(centres).reshape(shape), torch.stack(deviations).reshape(shape)
 
 
-def _trimmed(pixels: Tensor, trim: float, least: int, least_norm: float, median: bool) -> tuple[Tensor, Tensor]:
+def _trimmed(pixels: Tensor, trim: float, least: int, min_norm: float, median: bool) -> tuple[Tensor, Tensor]:
     """Return centre and standard deviation ``[C]`` of pixels ``[P, C]``; zeros where too few of them count."""
     rows = pixels[pixels.isfinite().all(dim=1)]
-    rows = rows[torch.linalg.vector_norm(rows, dim=1) >= least_norm]
+    rows = rows[torch.linalg.vector_norm(rows, dim=1) >= min_norm]
     if rows.shape[0] < least:
         return pixels.new_zeros(pixels.shape[1]), pixels.new_zeros(pixels.shape[1])
     cut = int(rows.shape[0] * trim)

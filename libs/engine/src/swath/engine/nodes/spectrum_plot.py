@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from swath.engine import charts
-from swath.engine.checks import number, whole
-from swath.engine.colours import palette as colours
-from swath.engine.context import Context
-from swath.engine.node import Node
-from swath.engine.pictures import Pixels
-from swath.engine.ports import Port, ports
-from swath.engine.spectra import WAVELENGTHS
+from swath.engine.draw import charts
+from swath.engine.draw.colours import palette as colours
+from swath.engine.draw.pictures import Pixels
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import number, whole
+from swath.engine.mixins.wavelengths import WAVELENGTHS
 
 _PLOTS = ports(
     rgb_image=Port(torch.float32, (-1, -1, -1, 3), description="Plots of 0..1 [B, plot height, plot width, 3]")

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.checks import choice, number, whole
-from swath.engine.context import Context
-from swath.engine.fitting import PixelFit, Pixels, sizes
-from swath.engine.ports import Port, ports
+from swath.engine.graph.context import Context
+from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import choice, number, whole
+from swath.engine.mixins.pixel_fit import PixelFit, Pixels, sizes
 
 _VALUES = 2**24
 """Kernel values that are held at a time: 128 MiB in float64."""

@@ -20,7 +20,7 @@ import torch
 
 from swath.documents import PluginSource
 from swath.engine.data.params import Finder
-from swath.engine.node import Node
+from swath.engine.graph.node import Node
 from swath.engine.plugins.checkout import checkout
 from swath.engine.plugins.reference import adapt, is_reference
 from swath.engine.plugins.reference_data import finder, is_reference_data
@@ -182,7 +182,7 @@ def _node_class(found: Any, source: PluginSource) -> type[Node]:
         return _adapted(found)
     raise GraphInvalid(
         f"{getattr(found, '__module__', '')}.{getattr(found, '__qualname__', found)} of plugin '{source.name}' is no "
-        "node class: expected a subclass of swath.engine.node.Node, or a torch module with INPUT_SPECS and "
+        "node class: expected a subclass of swath.engine.graph.node.Node, or a torch module with INPUT_SPECS and "
         "OUTPUT_SPECS",
         metadata={"plugin": source.name},
     )

@@ -41,7 +41,8 @@ class PluginSettings(BaseSettings):
     below it) and git repositories, `https://host/name.git` for every tag or `https://host/name.git@v1.2` for one. As a
     variable, separated by commas. Never a folder that clients can write to, such as the workspace. Empty: none."""
     plugin_cache: Path = Field(default_factory=_cache)
-    """Folder for checkouts of git repositories, one a repository and tag. It must be this user's alone."""
+    """Folder for checkouts of git repositories, one per repository and tag. It must be this user's alone. By default
+    `swath/plugins` in the user's folder for caches."""
     plugin_git_timeout_s: float = Field(default=60.0, gt=0)
     """Seconds that bringing a tag of a repository here may take."""
 

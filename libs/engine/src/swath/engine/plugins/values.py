@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from swath.engine.context import Context
-from swath.engine.records import Measurement, Picture
+from swath.engine.graph.context import Context
+from swath.engine.graph.records import Measurement, Picture
 
 _SCHEMAS = "cuvis_ai_schemas.execution"
 

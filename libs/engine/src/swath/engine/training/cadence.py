@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from swath.documents import TrainingDocument
-from swath.engine.training.passes import Batches
+from swath.engine.training.batches import Batches
 from swath.errors import InvalidInput
 
 

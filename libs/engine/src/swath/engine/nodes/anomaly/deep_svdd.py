@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.checks import channels, choice, number, whole
-from swath.engine.context import Context
-from swath.engine.moments_fit import MomentsFit
-from swath.engine.node import Node
-from swath.engine.ports import LEARNING, LIST, Port, Stage, ports
-from swath.engine.records import Measurement
-from swath.engine.statistics import Moments
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import LEARNING, LIST, Port, Stage, ports
+from swath.engine.graph.records import Measurement
+from swath.engine.hparams import channels, choice, number, whole
+from swath.engine.mixins.moments_fit import MomentsFit
+from swath.engine.ops.statistics import Moments
 
 
 class ZScoreNormalizerGlobal(MomentsFit):
@@ -130,7 +130,7 @@ class DeepSVDDCenterTracker(MomentsFit):
     )
     trainable_buffers = ("_tracked_center",)
     fit_port = "embeddings"
-    fit_least = 1
+    fit_min_rows = 1
     fit_unit = "embedding"
 
     _tracked_center: Tensor

@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.checks import channels, number
-from swath.engine.context import Context
-from swath.engine.moments_fit import MomentsFit
-from swath.engine.ports import Port, ports
-from swath.engine.quadratic import QuadraticForm
-from swath.engine.statistics import Moments
+from swath.engine.graph.context import Context
+from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import channels, number
+from swath.engine.mixins.moments_fit import MomentsFit
+from swath.engine.ops.quadratic import QuadraticForm
+from swath.engine.ops.statistics import Moments
 
 
 class LADGlobal(MomentsFit):
@@ -39,7 +39,7 @@ class LADGlobal(MomentsFit):
         scores=Port(torch.float32, (-1, -1, -1, 1), description="Roughness of each pixel's spectrum [B, H, W, 1]")
     )
     trainable_buffers = ("M", "L")
-    fit_least = 1
+    fit_min_rows = 1
 
     M: Tensor
     L: Tensor

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.checks import channels, number
-from swath.engine.context import Context
-from swath.engine.moments_fit import MomentsFit
-from swath.engine.node import Node
-from swath.engine.ports import Port, ports
-from swath.engine.quadratic import QuadraticForm
-from swath.engine.statistics import Moments
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import channels, number
+from swath.engine.mixins.moments_fit import MomentsFit
+from swath.engine.ops.quadratic import QuadraticForm
+from swath.engine.ops.statistics import Moments
 
 _SCORES = Port(torch.float32, (-1, -1, -1, 1), description="Squared Mahalanobis distance of each pixel [B, H, W, 1]")
 _TAGS = ("hyperspectral", "anomaly", "learnable")

@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine import pictures
-from swath.engine.checks import fraction, whole
-from swath.engine.context import Context
-from swath.engine.node import Node
-from swath.engine.ports import EVALUATION, LEARNING, LIST, Port, ports
-from swath.engine.records import Picture
-from swath.engine.spectra import WAVELENGTHS
+from swath.engine.draw import pictures
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import EVALUATION, LEARNING, LIST, Port, ports
+from swath.engine.graph.records import Picture
+from swath.engine.hparams import fraction, whole
+from swath.engine.mixins.wavelengths import WAVELENGTHS
 
 ARTIFACTS = ports(artifacts=Port(LIST, description="Pictures"))
 

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from swath.engine import pictures
-from swath.engine.checks import whole
-from swath.engine.context import Context
-from swath.engine.node import Node
+from swath.engine.draw import pictures
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import EVALUATION, Port, ports
+from swath.engine.graph.records import Picture
+from swath.engine.hparams import whole
 from swath.engine.nodes.anomaly_visualization.maps import ARTIFACTS
-from swath.engine.ports import EVALUATION, Port, ports
-from swath.engine.records import Picture
 
 _JUDGED = ports(
     decisions=Port(torch.bool, (-1, -1, -1, 1), optional=True, description="Decisions [B, H, W, 1]"),

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
-from swath.engine.annotations import Annotations
-from swath.engine.checks import fraction, whole
-from swath.engine.colours import light, of_object
-from swath.engine.context import Context
-from swath.engine.node import Node
-from swath.engine.ports import Port, ports
+from swath.engine.draw.annotations import Annotations
+from swath.engine.draw.colours import light, of_object
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import fraction, whole
 
 _GLYPH = 7
 """Rows of a small letter; arguments give sizes of words as multiples of it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from swath.engine.ports import Port, ports
+from swath.engine.graph.ports import Port, ports
 
 TAGS = ("hyperspectral", "dim_reduction", "preprocessing", "learnable", "torch")
 INPUTS = ports(data=Port(torch.float32, (-1, -1, -1, "input_channels"), description="Cube [B, H, W, C]"))

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from swath.engine.checks import channels, number, whole
-from swath.engine.context import Context
-from swath.engine.node import Node
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import Port, Stage, ports
+from swath.engine.hparams import channels, number, whole
 from swath.engine.nodes.channel_mixer.base import INPUTS, RGB, TAGS
-from swath.engine.ports import Port, Stage, ports
 
 
 class ConcreteChannelMixer(Node):

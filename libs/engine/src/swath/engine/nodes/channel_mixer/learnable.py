@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from swath.engine.bounds import frame_bounds, to_unit
-from swath.engine.checks import channels, choice, number
-from swath.engine.context import Context
-from swath.engine.moments_fit import MomentsFit
+from swath.engine.graph.context import Context
+from swath.engine.graph.ports import Port, Stage, ports
+from swath.engine.hparams import channels, choice, number
+from swath.engine.mixins.bounds import frame_bounds, to_unit
+from swath.engine.mixins.moments_fit import MomentsFit
 from swath.engine.nodes.channel_mixer.base import INPUTS, RGB, TAGS
-from swath.engine.ports import Port, Stage, ports
-from swath.engine.statistics import Moments, principal_components
+from swath.engine.ops.statistics import Moments, principal_components
 
 _NORMALIZATIONS = ("batchnorm_sigmoid", "per_frame_minmax", "sigmoid_only", "none")
 _INITS = ("xavier", "kaiming", "pca", "zeros")

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from swath.engine.checks import number, whole
-from swath.engine.context import Context
-from swath.engine.node import Node
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import number, whole
 from swath.engine.nodes.channel_selector.base import (
     OUTPUTS,
     TAGS,
@@ -20,8 +21,7 @@ from swath.engine.nodes.channel_selector.base import (
     candidates,
     three_windows,
 )
-from swath.engine.ports import Port, ports
-from swath.engine.spectra import nearest_band
+from swath.engine.ops.spectra import nearest_band
 
 
 class FixedWavelengthSelector(ChannelSelectorBase):

@@ -9,13 +9,14 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from swath.engine.bounds import RunningBounds, frame_bounds, to_unit
-from swath.engine.checks import choice, number, whole
-from swath.engine.colour_spaces import linear_to_srgb
-from swath.engine.context import Context
-from swath.engine.node import Fittable
-from swath.engine.ports import DICT, Port, ports
-from swath.engine.spectra import WAVELENGTHS, nearest_band
+from swath.engine.graph.context import Context
+from swath.engine.graph.ports import DICT, Port, ports
+from swath.engine.graph.roles import Fittable
+from swath.engine.hparams import choice, number, whole
+from swath.engine.mixins.bounds import RunningBounds, frame_bounds, to_unit
+from swath.engine.mixins.wavelengths import WAVELENGTHS
+from swath.engine.ops.colour_spaces import linear_to_srgb
+from swath.engine.ops.spectra import nearest_band
 
 TAGS = ("hyperspectral", "dim_reduction", "preprocessing")
 INPUTS = ports(cube=Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]"), wavelengths=WAVELENGTHS)
@@ -38,7 +39,7 @@ BOUNDS = frozenset({"running_min", "running_max", "_norm_frame_count"})
 """State of `ChannelSelectorBase`, likewise."""
 
 _QUANTILES = (0.005, 0.995)
-_LEAST_SPAN = 1e-8
+_MIN_SPAN = 1e-8
 
 
 class ChannelSelectorBase(Fittable):
@@ -149,7 +150,7 @@ class ChannelSelectorBase(Fittable):
         if not self.normalize or picture.numel() == 0:
             return picture
         low, high = (bound.reshape(-1, 1, 1, 3) for bound in self._bounds(picture))
-        scaled = to_unit(picture, low, high, _LEAST_SPAN).clamp(0, 1).nan_to_num(nan=0.0)
+        scaled = to_unit(picture, low, high, _MIN_SPAN).clamp(0, 1).nan_to_num(nan=0.0)
         return linear_to_srgb(scaled) if self.gamma else scaled
 
     def _bounds(self, picture: Tensor) -> tuple[Tensor, Tensor]:

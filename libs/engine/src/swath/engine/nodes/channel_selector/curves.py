@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from swath.engine.checks import choice, number
-from swath.engine.colorimetry import rendering
-from swath.engine.context import Context
-from swath.engine.node import Node
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import choice, number
 from swath.engine.nodes.channel_selector.base import (
     BOUNDS,
     INPUTS,
@@ -24,7 +24,7 @@ from swath.engine.nodes.channel_selector.base import (
     window,
     within,
 )
-from swath.engine.ports import Port, ports
+from swath.engine.ops.colorimetry import rendering
 
 _ILLUMINANTS = ("D65", "E")
 _Range = Sequence[float]
@@ -158,8 +158,8 @@ class CameraEmulationFalseRGBSelector(ChannelSelectorBase):
 class CIETristimulusRGBSelector(ChannelSelectorBase):
     """Reflectance as people see it: CIE 1931 tristimulus values under an illuminant, as linear sRGB, negatives cut.
 
-    See `swath.engine.colorimetry.rendering` for the white. Bounds that were learnt under another illuminant are dropped
-    when weights are loaded.
+    See `swath.engine.ops.colorimetry.rendering` for the white. Bounds that were learnt under another illuminant are
+    dropped when weights are loaded.
 
     Args:
         illuminant: ``D65`` for daylight, ``E`` for equal energy without any white balance.

@@ -10,13 +10,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from swath.engine.checks import number
-from swath.engine.colours import hue
-from swath.engine.context import Context
-from swath.engine.node import Node
+from swath.engine.draw.colours import hue
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import number
 from swath.engine.nodes.channel_selector.base import BOUNDS, INPUTS, NORMALISATION, OUTPUTS, TAGS, at
-from swath.engine.ports import Port, ports
-from swath.engine.spectra import nearest_band
+from swath.engine.ops.spectra import nearest_band
 
 log = logging.getLogger(__name__)
 

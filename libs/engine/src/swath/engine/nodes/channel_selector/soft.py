@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.checks import channels, choice, number
-from swath.engine.context import Context
-from swath.engine.node import Fittable
-from swath.engine.ports import Port, ports
-from swath.engine.statistics import Moments
+from swath.engine.graph.context import Context
+from swath.engine.graph.ports import Port, ports
+from swath.engine.graph.roles import Fittable
+from swath.engine.hparams import channels, choice, number
+from swath.engine.ops.statistics import Moments
 
 
 class SoftChannelSelector(Fittable):

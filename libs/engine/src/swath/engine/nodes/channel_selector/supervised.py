@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from swath.engine.checks import channels, number
+from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import channels, number
 from swath.engine.nodes.channel_selector.base import (
     INPUTS,
     TAGS,
@@ -18,8 +19,7 @@ from swath.engine.nodes.channel_selector.base import (
     candidates,
     three_windows,
 )
-from swath.engine.ports import Port, ports
-from swath.engine.separability import choose, correlations, separability
+from swath.engine.ops.separability import choose, correlations, separability
 
 _WEIGHTS = (1.0, 1.0, 1.0)
 
@@ -28,8 +28,8 @@ class SupervisedSelectorBase(ChannelSelectorBase):
     """The three bands that tell labelled pixels from others, chosen by a fit.
 
     Each band is scored by Fisher's criterion, the area under the receiver operating characteristic and mutual
-    information, see `swath.engine.separability`. The fit keeps all pixels in main memory. In mode ``statistical`` it
-    learns the bounds of the chosen bands too, the widest of all frames.
+    information, see `swath.engine.ops.separability`. The fit keeps all pixels in main memory. In mode ``statistical``
+    it learns the bounds of the chosen bands too, the widest of all frames.
 
     Args:
         num_spectral_bands: Channels C of the cube.

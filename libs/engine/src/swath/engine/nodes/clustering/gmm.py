@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from swath.engine.checks import channels, choice, number, whole
-from swath.engine.context import Context
-from swath.engine.fitting import MASKED_CUBE, PixelFit, Pixels, sizes
-from swath.engine.ports import Port, ports
+from swath.engine.graph.context import Context
+from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import channels, choice, number, whole
+from swath.engine.mixins.pixel_fit import MASKED_CUBE, PixelFit, Pixels, sizes
 
 _ROWS = 16_384
 
@@ -76,7 +76,7 @@ class GaussianMixtureClusterer(PixelFit):
         self.starts = whole("n_init", n_init, at_least=1)
         self.seed = whole("random_state", random_state, at_least=0)
 
-    def least_pixels(self) -> int:
+    def min_pixels(self) -> int:
         return max(2, self.n_components)
 
     def learn(self, pixels: Pixels) -> dict[str, Tensor]:

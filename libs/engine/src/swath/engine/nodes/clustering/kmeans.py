@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.checks import channels, choice, whole
-from swath.engine.context import Context
-from swath.engine.fitting import MASKED_CUBE, PixelFit, Pixels, sizes
-from swath.engine.ports import Port, ports
+from swath.engine.graph.context import Context
+from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import channels, choice, whole
+from swath.engine.mixins.pixel_fit import MASKED_CUBE, PixelFit, Pixels, sizes
 
 
 class KMeansClusterer(PixelFit):
@@ -58,7 +58,7 @@ class KMeansClusterer(PixelFit):
         self.max_iter = whole("max_iter", max_iter, at_least=1)
         self.seed = whole("random_state", random_state, at_least=0)
 
-    def least_pixels(self) -> int:
+    def min_pixels(self) -> int:
         return max(2, self.n_clusters)
 
     def learn(self, pixels: Pixels) -> dict[str, Tensor]:

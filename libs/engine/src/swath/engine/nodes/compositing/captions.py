@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from swath.engine.annotations import WHITE, Annotations, font
-from swath.engine.checks import fraction, whole
-from swath.engine.colours import Shade, light, shade
-from swath.engine.context import Context
-from swath.engine.node import Node
-from swath.engine.pictures import to_bytes
-from swath.engine.ports import LIST, Port, ports
+from swath.engine.draw.annotations import WHITE, Annotations, font
+from swath.engine.draw.colours import Shade, light, shade
+from swath.engine.draw.pictures import to_bytes
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import LIST, Port, ports
+from swath.engine.hparams import fraction, whole
 
 _PICTURE = Port(torch.float32, (-1, -1, -1, 3), description="Pictures of 0..1 [B, H, W, 3]")
 _TAGS = ("image", "rgb")

@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.checks import choice, whole
-from swath.engine.colours import light
-from swath.engine.context import Context
-from swath.engine.node import Node
-from swath.engine.ports import Port, ports
+from swath.engine.draw.colours import light
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import choice, whole
 
 _PICTURE = (-1, -1, -1, 3)
-_LEAST_SIDE = 8
+_MIN_SIDE = 8
 
 
 class ROIZoomNode(Node):
@@ -42,8 +42,8 @@ class ROIZoomNode(Node):
         self, zoom_height: int = 320, zoom_width: int = 320, bg_color: Sequence[float] = (0.0, 0.0, 0.0)
     ) -> None:
         super().__init__()
-        self.height = whole("zoom_height", zoom_height, at_least=_LEAST_SIDE)
-        self.width = whole("zoom_width", zoom_width, at_least=_LEAST_SIDE)
+        self.height = whole("zoom_height", zoom_height, at_least=_MIN_SIDE)
+        self.width = whole("zoom_width", zoom_width, at_least=_MIN_SIDE)
         self.background = light("bg_color", bg_color)
 
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:

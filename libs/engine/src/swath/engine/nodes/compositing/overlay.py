@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.checks import fraction
-from swath.engine.colours import light
-from swath.engine.context import Context
-from swath.engine.node import Node
-from swath.engine.ports import Port, ports
+from swath.engine.draw.colours import light
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import fraction
 
 _PICTURE = (-1, -1, -1, 3)
 

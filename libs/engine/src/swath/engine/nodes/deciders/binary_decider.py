@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.calibration import best_quantile, best_threshold, frames
-from swath.engine.checks import choice, dimensions, fraction, number
-from swath.engine.context import Context
-from swath.engine.node import Node
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import choice, dimensions, fraction, number
 from swath.engine.nodes.deciders.placed import PlacedDecider
-from swath.engine.ports import Port, ports
-from swath.engine.ranks import quantile
+from swath.engine.ops.calibration import best_quantile, best_threshold, frames
+from swath.engine.ops.ranks import quantile
 from swath.errors import DataInvalid
 
 _DECISIONS = Port(torch.bool, (-1, -1, -1, 1), description="Anomalous pixels [B, H, W, 1]")

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.checks import choice, number, whole
-from swath.engine.context import Context
-from swath.engine.node import Node
-from swath.engine.ports import Port, ports
-from swath.engine.ranks import top_mean
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import choice, number, whole
+from swath.engine.ops.ranks import top_mean
 
 log = logging.getLogger(__name__)
 

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.calibration import best_threshold, frames
-from swath.engine.checks import dimensions, fraction, number
-from swath.engine.context import Context
+from swath.engine.graph.context import Context
+from swath.engine.graph.ports import LEARNING, Port, ports
+from swath.engine.hparams import dimensions, fraction, number
 from swath.engine.nodes.deciders.placed import PlacedDecider
-from swath.engine.ports import LEARNING, Port, ports
-from swath.engine.ranks import quantile, top_mean
+from swath.engine.ops.calibration import best_threshold, frames
+from swath.engine.ops.ranks import quantile, top_mean
 
 _OF_A_CALL = Port(torch.float32, (1,), optional=True, description="Threshold of this call, in place of the hparam [1]")
 

@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from swath.engine.bounds import to_unit
-from swath.engine.context import Context
-from swath.engine.node import Node
-from swath.engine.ports import Port, ports
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import Port, ports
+from swath.engine.mixins.bounds import to_unit
 from swath.errors import DataInvalid, FileMissing, NotFitted
 
 _EPS = 1e-6

@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.checks import channels, choice, number
-from swath.engine.context import Context
-from swath.engine.moments_fit import MomentsFit
-from swath.engine.node import Node
-from swath.engine.ports import Port, ports
-from swath.engine.statistics import Moments, principal_components
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import channels, choice, number
+from swath.engine.mixins.moments_fit import MomentsFit
+from swath.engine.ops.statistics import Moments, principal_components
 
 _TAGS = ("hyperspectral", "dim_reduction", "preprocessing", "torch")
 _CUBE = Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]")

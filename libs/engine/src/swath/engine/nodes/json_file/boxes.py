@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 import torch
 
-from swath.engine.context import Context
+from swath.engine.graph.context import Context
+from swath.engine.graph.ports import Port, ports
 from swath.engine.nodes.json_file.writer import _JsonWriter, categories, images
-from swath.engine.ports import Port, ports
 
 _INPUTS = ports(
     frame_id=Port(torch.int64, (1,), description="Number of the frame [1]"),

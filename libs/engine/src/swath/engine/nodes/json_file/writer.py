@@ -5,10 +5,10 @@ from __future__ import annotations
 import weakref
 from typing import Any, Protocol
 
-from swath.engine.checks import whole
-from swath.engine.context import Context
-from swath.engine.files import JsonOutput
-from swath.engine.node import Node
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.hparams import whole
+from swath.engine.mixins.files import JsonOutput
 
 
 class Frames(Protocol):

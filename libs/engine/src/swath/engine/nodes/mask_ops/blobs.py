@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, max_pool2d
 
-from swath.engine.checks import fraction, number, whole
-from swath.engine.context import Context
-from swath.engine.masks import blobs
-from swath.engine.node import Node
-from swath.engine.ports import Port, ports
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import fraction, number, whole
+from swath.engine.ops.masks import blobs
 
 _DECISIONS = ports(decisions=Port(torch.bool, (-1, -1, -1, -1), description="Mask [B, H, W, C]"))
 

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.checks import fraction, whole
-from swath.engine.context import Context
-from swath.engine.masks import eroded
-from swath.engine.node import Node
-from swath.engine.ports import Port, ports
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import fraction, whole
+from swath.engine.ops.masks import eroded
 
 
 class ScoreMapSuppression(Node):

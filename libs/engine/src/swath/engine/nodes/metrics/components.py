@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from swath.engine.graph.ports import Port, ports
 from swath.engine.nodes.metrics.reading import Reading
-from swath.engine.ports import Port, ports
 
 _TAGS = ("evaluation", "dim_reduction")
 

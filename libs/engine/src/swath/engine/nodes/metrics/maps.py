@@ -7,12 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.context import Context
-from swath.engine.node import Metric, Node
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import LIST, Port, ports
+from swath.engine.graph.records import Measurement
+from swath.engine.graph.roles import Metric
 from swath.engine.nodes.metrics.reading import METRICS, Reading
-from swath.engine.ports import LIST, Port, ports
-from swath.engine.ranks import quantile
-from swath.engine.records import Measurement
+from swath.engine.ops.ranks import quantile
 
 
 class ScoreStatisticsMetric(Reading):

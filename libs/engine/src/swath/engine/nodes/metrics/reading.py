@@ -6,10 +6,10 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
-from swath.engine.context import Context
-from swath.engine.node import Node
-from swath.engine.ports import EVALUATION, LIST, Port, ports
-from swath.engine.records import Measurement
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import EVALUATION, LIST, Port, ports
+from swath.engine.graph.records import Measurement
 
 METRICS = ports(metrics=Port(LIST, description="Numbers of this batch"))
 

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.checks import number
+from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import number
 from swath.engine.nodes.metrics.reading import Reading
-from swath.engine.ports import Port, ports
-from swath.engine.spectra import entropy
+from swath.engine.ops.spectra import entropy
 
 _TAGS = ("evaluation", "dim_reduction")
 _INPUTS = ports(weights=Port(torch.float32, (-1,), description="Weight of each channel [C]"))

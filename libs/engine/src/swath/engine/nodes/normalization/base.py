@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from swath.engine.node import Node
-from swath.engine.ports import Port, ports
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import Port, ports
 
 INPUTS = ports(data=Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]"))
 OUTPUTS = ports(normalized=Port(torch.float32, (-1, -1, -1, -1), description="Normalised cube [B, H, W, C]"))

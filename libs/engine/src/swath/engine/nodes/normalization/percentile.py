@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.bounds import RunningBounds, frame_bounds, to_unit
-from swath.engine.checks import channels, choice, fraction, number, whole
-from swath.engine.context import Context
-from swath.engine.node import Fittable
+from swath.engine.graph.context import Context
+from swath.engine.graph.ports import Port, ports
+from swath.engine.graph.roles import Fittable
+from swath.engine.hparams import channels, choice, fraction, number, whole
+from swath.engine.mixins.bounds import RunningBounds, frame_bounds, to_unit
 from swath.engine.nodes.normalization.base import OUTPUTS, TAGS
-from swath.engine.ports import Port, ports
-from swath.engine.ranks import quantile
+from swath.engine.ops.ranks import quantile
 
 _MODES = ("per_frame", "running", "statistical")
 _FITS = ("batch_bounds", "pooled")

@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.checks import number
-from swath.engine.colour_spaces import linear_to_srgb
-from swath.engine.context import Context
-from swath.engine.node import Node
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import number
 from swath.engine.nodes.normalization.base import INPUTS, Normalizer
-from swath.engine.ports import Port, ports
+from swath.engine.ops.colour_spaces import linear_to_srgb
 
 
 class IdentityNormalizer(Normalizer):

@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.context import Context
-from swath.engine.fitting import SizedFit, sizes
-from swath.engine.ports import Port, ports
-from swath.engine.statistics import Moments
+from swath.engine.graph.context import Context
+from swath.engine.graph.ports import Port, ports
+from swath.engine.mixins.pixel_fit import SizedFit, sizes
+from swath.engine.ops.statistics import Moments
 
-_LEAST_DEVIATION = 1e-8
+_MIN_DEVIATION = 1e-8
 
 
 class _ChannelFit(SizedFit):
@@ -75,4 +75,4 @@ class UnitVarianceScaling(_ChannelFit):
         self.require_fit()
         cube: Tensor = inputs["cube"]
         self.require_channels(cube, self.std_c.shape[0])
-        return {"cube": cube / self.std_c.clamp_min(_LEAST_DEVIATION)}
+        return {"cube": cube / self.std_c.clamp_min(_MIN_DEVIATION)}

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from swath.engine.context import Context
-from swath.engine.data.coco import run_lengths
-from swath.engine.files import FileInput
-from swath.engine.node import Node
+from swath.engine.data.readers.coco import run_lengths
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import LIST, Port, ports
+from swath.engine.mixins.files import FileInput
 from swath.engine.nodes.prompts.given import FRAME
 from swath.engine.nodes.prompts.schedule import Detections, Pick, detections, picks
-from swath.engine.ports import LIST, Port, ports
 
 
 class _DetectionPrompt(Node):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from swath.engine.files import read_json
+from swath.engine.mixins.files import read_json
 
 _SPEC = re.compile(r"\s*(\d+):(\d+)@(\d+)\s*")
 

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.checks import MOST_CHANNELS, choice, number, whole
-from swath.engine.context import Context
-from swath.engine.node import Node
-from swath.engine.ports import Port, ports
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import MAX_CHANNELS, choice, number, whole
 
 
 class IntensityThresholdSegmenter(Node):
@@ -33,7 +33,7 @@ class IntensityThresholdSegmenter(Node):
         self.low = number("low", low)
         self.high = number("high", high, at_least=self.low)
         self.reduction = choice("reduction", reduction, ("mean", "max", "band"))
-        self.band = whole("band_index", band_index, at_least=-MOST_CHANNELS)
+        self.band = whole("band_index", band_index, at_least=-MAX_CHANNELS)
 
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
         intensity = self._intensity(inputs["cube"])

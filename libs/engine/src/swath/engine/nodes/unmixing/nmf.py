@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine import unmixing
-from swath.engine.checks import channels, choice, whole
-from swath.engine.context import Context
-from swath.engine.fitting import PixelFit, Pixels, sizes
-from swath.engine.ports import Port, ports
+from swath.engine.graph.context import Context
+from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import channels, choice, whole
+from swath.engine.mixins.pixel_fit import PixelFit, Pixels, sizes
+from swath.engine.ops import unmixing
 
 _INITS = ("random", "nndsvd", "nndsvda", "nndsvdar")
 _LOSSES = ("frobenius", "kullback-leibler", "itakura-saito")

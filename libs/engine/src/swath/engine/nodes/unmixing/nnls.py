@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine import unmixing
-from swath.engine.checks import number, whole
-from swath.engine.context import Context
-from swath.engine.node import Node
-from swath.engine.ports import Port, ports
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import number, whole
+from swath.engine.ops import unmixing
 
 
 class NNLSUnmixing(Node):
@@ -45,7 +45,7 @@ class NNLSUnmixing(Node):
         super().__init__()
         self.max_steps = whole("max_iter", max_iter, at_least=1)
         self.tolerance = number("tol", tol, at_least=0)
-        self.least_total = number("min_total", min_total)
+        self.min_total = number("min_total", min_total)
 
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
         cube: Tensor = inputs["cube"]
@@ -56,5 +56,5 @@ class NNLSUnmixing(Node):
         return {
             "abundances": abundances,
             "scores": residual,
-            "class_mask": unmixing.dominant(abundances, self.least_total),
+            "class_mask": unmixing.dominant(abundances, self.min_total),
         }

@@ -1,0 +1,187 @@
+"""The services of the suite: each is declared here, once.
+
+Identities, grants, addresses, health names, the gateway's routes, the local suite, the chart, the images and the rules
+for imports follow from these entries; `make gen` writes what of that is not Python. See "A new service" in
+CONTRIBUTING.md. A test holds the entries against the protos: every public method has exactly one owner.
+"""
+
+from __future__ import annotations
+
+from swath.api.model import GrpcService, Method, Ports, Process, Service, Slice
+from swath.api.tables import Registry
+
+CUVIS = "cuvis_ai.v1.CuvisAIService"
+WORKSPACE = "swath.workspace.v1.WorkspaceService"
+RUNS = "swath.training.v1.RunService"
+NODES = "swath.pipeline.v1.NodeService"
+SESSIONS = "swath.session.v1.SessionAuthority"
+"""Private: what the other services ask of the session service."""
+PROFILES = "swath.inference.v1.ProfileShare"
+"""Private: what replicas of the inference service ask one another."""
+REFERENCES = "swath.training.v1.ArtifactReferences"
+"""Private: what the session service asks of the training service."""
+WORKERS = "swath.training.v1.WorkerLink"
+"""Private: what workers in pods of their own report to the training service."""
+GATEWAY = "gateway"
+"""The process through which clients reach the suite."""
+
+# Several services own part of it.
+_CUVIS = GrpcService(CUVIS, "cuvis_ai/v1/cuvis_ai.proto", public=True)
+
+# Not idempotent are CreateSession, CloseSession, Train, StopTrain and RestoreTrainRun: a repeated one would leave a
+# session behind, answer NOT_FOUND or touch another run.
+SERVICES = (
+    Service(
+        "session",
+        image="core",
+        database=True,
+        essential=True,
+        front=True,
+        # It removes artifacts that nothing refers to.
+        calls={REFERENCES: ("ReadReferences",)},
+        owns=(
+            Slice(
+                _CUVIS,
+                (
+                    Method("CreateSession", mutating=True),
+                    Method("SetSessionSearchPaths", mutating=True, idempotent=True),
+                    Method("CloseSession", mutating=True),
+                ),
+            ),
+            Slice(
+                GrpcService(WORKSPACE, "swath/workspace/v1/workspace.proto", public=True),
+                (
+                    Method("Put", mutating=True),
+                    Method("ResumePut", idempotent=True),
+                    Method("Get"),
+                    Method("Stat", idempotent=True),
+                    Method("List", idempotent=True),
+                    Method("Delete", mutating=True),
+                ),
+            ),
+            Slice(
+                GrpcService(SESSIONS, "swath/session/v1/session.proto"),
+                (
+                    Method("ReadSessions", idempotent=True),
+                    # Updates compare and set: one that is sent again conflicts with itself, and its caller reads anew.
+                    Method("UpdateSession", mutating=True, idempotent=True),
+                    Method("AddSession", mutating=True),
+                    Method("RemoveSession", mutating=True),
+                    Method("WatchGone"),
+                ),
+            ),
+        ),
+    ),
+    Service(
+        "config",
+        image="core",
+        essential=True,
+        calls={SESSIONS: ("ReadSessions",)},
+        owns=(
+            Slice(
+                _CUVIS,
+                (
+                    Method("ResolveConfig", idempotent=True),
+                    Method("GetParameterSchema", idempotent=True),
+                    Method("ValidateConfig", idempotent=True),
+                ),
+            ),
+        ),
+    ),
+    Service(
+        "pipeline",
+        image="torch",
+        # RestoreTrainRun makes a session, and takes it back if it fails.
+        calls={SESSIONS: ("ReadSessions", "UpdateSession", "AddSession", "RemoveSession")},
+        owns=(
+            Slice(
+                _CUVIS,
+                (
+                    Method("ListAvailablePipelines", idempotent=True),
+                    Method("GetPipelineInfo", idempotent=True),
+                    Method("LoadPipeline", mutating=True, idempotent=True),
+                    Method("LoadPipelineWeights", mutating=True, idempotent=True),
+                    Method("SavePipeline", mutating=True, idempotent=True),
+                    Method("SaveTrainRun", mutating=True, idempotent=True),
+                    Method("RestoreTrainRun", mutating=True),
+                    Method("GetPipelineInputs", idempotent=True),
+                    Method("GetPipelineOutputs", idempotent=True),
+                    Method("GetPipelineVisualization", idempotent=True),
+                    Method("LoadPlugin", mutating=True, idempotent=True),
+                    Method("ListLoadedPlugins", idempotent=True),
+                    Method("GetPluginInfo", idempotent=True),
+                    Method("ListAvailableNodes", idempotent=True),
+                ),
+            ),
+            Slice(
+                GrpcService(NODES, "swath/pipeline/v1/nodes.proto", public=True),
+                (Method("DescribeNodes", idempotent=True),),
+            ),
+        ),
+    ),
+    Service(
+        "training",
+        image="torch",
+        database=True,
+        queue=True,
+        calls={SESSIONS: ("ReadSessions", "UpdateSession", "WatchGone")},
+        owns=(
+            Slice(
+                _CUVIS,
+                (
+                    Method("SetTrainRunConfig", mutating=True, idempotent=True),
+                    Method("Train", mutating=True),
+                    Method("StopTrain", mutating=True),
+                    Method("GetTrainStatus", idempotent=True),
+                    Method("GetTrainingCapabilities", idempotent=True),
+                ),
+            ),
+            Slice(
+                GrpcService(RUNS, "swath/training/v1/runs.proto", public=True),
+                (Method("ReadLogs", idempotent=True),),
+            ),
+            Slice(
+                GrpcService(REFERENCES, "swath/training/v1/references.proto"),
+                (Method("ReadReferences", idempotent=True),),
+            ),
+            Slice(
+                GrpcService(WORKERS, "swath/training/v1/worker.proto"),
+                (Method("Connect", mutating=True),),
+            ),
+        ),
+    ),
+    Service(
+        "inference",
+        image="torch",
+        # Calls of one model take very different times: who has least to do gets the next one.
+        balancing="least_request",
+        queue=True,
+        local_replicas=2,
+        calls={SESSIONS: ("ReadSessions", "UpdateSession", "WatchGone"), PROFILES: ("ReadProfiles",)},
+        owns=(
+            Slice(
+                _CUVIS,
+                (
+                    Method("Inference", idempotent=True),
+                    Method("SetProfiling", mutating=True, idempotent=True),
+                    Method("GetProfilingSummary", idempotent=True),
+                ),
+            ),
+            Slice(
+                GrpcService(PROFILES, "swath/inference/v1/profiles.proto"),
+                (Method("ReadProfiles", idempotent=True),),
+            ),
+        ),
+    ),
+)
+"""Each service, in the order in which they are listed everywhere."""
+
+PROCESSES = (
+    Process(GATEWAY, image="core", ports=Ports(grpc=50051, probe=8086), extras=("envoy",), edge=True),
+    Process("worker", image="torch", part_of="training", calls={WORKERS: ("Connect",)}),
+    Process("standalone", image="torch", ports=Ports(grpc=50051, health=8081)),
+)
+"""Kinds of process that are no service, and have identities too."""
+
+REGISTRY = Registry(SERVICES, PROCESSES)
+"""All of it, with the tables that follow."""

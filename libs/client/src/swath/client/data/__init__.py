@@ -1,0 +1,1 @@
+"""Scenes from files, results into files, pictures and scores of them."""

@@ -1,0 +1,1 @@
+"""Data modules, by what they read."""

@@ -1,0 +1,302 @@
+"""A graph of nodes that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from swath.documents import (
+    ConnectionDocument,
+    NodeDocument,
+    PipelineDocument,
+    PipelineMetadata,
+    PluginSource,
+    SealedPipeline,
+    sources_of,
+)
+from swath.engine.graph import builder, registry
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node
+from swath.engine.graph.plan import Plan, select
+from swath.engine.graph.ports import Port, Stage
+from swath.engine.graph.roles import Fittable
+from swath.errors import WeightsInvalid
+
+State = dict[str, dict[str, Tensor]]
+"""State of nodes, by name and key."""
+
+_MAX_PLANS = 256
+
+
+class Pipeline:
+    """Nodes, the edges between their ports, and the order they run in.
+
+    Not safe for calls from several threads at once where a node trains, fits or is `stateful`; plain inference is.
+
+    Attributes:
+        nodes: Nodes by name.
+        edges: Edges between their ports.
+        order: Names of the nodes, each after those it depends on.
+        metadata: What a catalogue shows of it, if anything.
+        plugins: Plugin names of the document.
+        sources: Plugins whose code it needs.
+        stateful: Whether any node's outputs depend on earlier calls.
+        effect: Whether any node that runs at inference writes outside of the process.
+    """
+
+    def __init__(
+        self,
+        nodes: Mapping[str, Node],
+        edges: Collection[builder.Edge],
+        *,
+        class_names: Mapping[str, str] | None = None,
+        metadata: PipelineMetadata | None = None,
+        plugins: list[str] | None = None,
+        sources: Collection[PluginSource] = (),
+    ) -> None:
+        self.nodes = dict(nodes)
+        self.edges = tuple(edges)
+        self.order = builder.sort(self.nodes, self.edges)
+        self.metadata = metadata
+        self.plugins = plugins
+        self.sources = tuple(sources)
+        self.stateful = any(node.stateful for node in self.nodes.values())
+        self.effect = any(node.effect and Stage.INFERENCE in node.stages for node in self.nodes.values())
+        self._class_names = dict(class_names or {})
+        self._plans: dict[tuple[Any, ...], Plan] = {}
+
+    @classmethod
+    def from_document(cls, document: PipelineDocument, plugins: registry.NodeSource | None = None) -> Self:
+        """Build a pipeline, in evaluation mode.
+
+        Args:
+            document: The pipeline.
+            plugins: Classes beside the built-in ones. A document that is sealed with plugins needs them
+                (`swath.engine.plugins.pipelines.build_pipeline`).
+
+        Raises:
+            GraphInvalid: Names the node and port, what was expected and what was got.
+        """
+        if plugins is None and sources_of(document):
+            raise ValueError("a pipeline with plugins is built by swath.engine.plugins.pipelines.build_pipeline")
+        nodes = builder.build_nodes(document, plugins)
+        edges = builder.build_edges(document.connections, nodes)
+        class_names = {entry.name: entry.class_name for entry in document.nodes}
+        pipeline = cls(
+            nodes,
+            edges,
+            class_names=class_names,
+            metadata=document.metadata,
+            plugins=document.plugins,
+            sources=sources_of(document),
+        )
+        return pipeline.eval()
+
+    def document(self) -> PipelineDocument:
+        """Return the pipeline as a document, with the arguments of its nodes as they stand now.
+
+        It is sealed where the pipeline needs plugins.
+        """
+        document = PipelineDocument(
+            plugins=self.plugins,
+            nodes=[
+                NodeDocument(name=name, class_name=self._class_name(name), hparams=dict(node.hparams))
+                for name, node in self.nodes.items()
+            ],
+            connections=[
+                ConnectionDocument(
+                    source=f"{edge.source}.outputs.{edge.output}", target=f"{edge.target}.inputs.{edge.input}"
+                )
+                for edge in self.edges
+            ],
+            metadata=self.metadata,
+        )
+        return SealedPipeline(**{**dict(document), "sources": list(self.sources)}) if self.sources else document
+
+    def __call__(
+        self,
+        batch: Mapping[str, Any],
+        context: Context | None = None,
+        *,
+        only: Collection[str] | None = None,
+        upto: Collection[str] | None = None,
+    ) -> dict[str, Any]:
+        """Run the nodes of a stage.
+
+        Args:
+            batch: Values by key; each reaches every input port of that name that has no edge.
+            context: Stage and place in the run; inference when left out.
+            only: Outputs to return, as ``node.port`` or as a port's bare name, which stands for that port of every
+                node. Only what they depend on is computed, and nodes that write outside of the process
+                (`Node.effect`). Names that match nothing are passed over.
+            upto: Names of nodes. They and what they depend on are computed, and their outputs returned.
+
+        Returns:
+            Values by ``node.port``. What is not returned is freed as soon as it is used.
+
+        Raises:
+            InputInvalid: A value does not fit its port, or a required one is missing.
+            NotFitted: A node has no statistics yet.
+            GraphInvalid: `upto` names no node.
+        """
+        context = context or Context()
+        return self._plan(context.stage, only=only, upto=upto).run(batch, context)
+
+    def feeds(
+        self, nodes: Collection[str], batch: Mapping[str, Any], context: Context | None = None
+    ) -> dict[str, dict[str, Any]]:
+        """Return what would reach the inputs of some nodes, by name and port, without running those nodes.
+
+        Raises:
+            InputInvalid: A value does not fit its port, or a required one is missing.
+            NotFitted: A node that they depend on has no statistics yet.
+        """
+        context = context or Context()
+        return self._plan(context.stage, taps=tuple(nodes)).collect(batch, context)
+
+    def fit_waves(self) -> tuple[tuple[str, ...], ...]:
+        """Return the names of the nodes to fit, grouped so that each group shares one pass over the data.
+
+        A node is in the first group that comes after those of all fittable nodes it depends on.
+        """
+        fittable = [name for name in self.order if isinstance(node := self.nodes[name], Fittable) and node.needs_fit()]
+        return builder.waves(fittable, self.edges)
+
+    def missing_fits(self) -> list[str]:
+        """Return the names of the nodes that cannot run before a fit."""
+        return [
+            name
+            for name in self.order
+            if isinstance(node := self.nodes[name], Fittable) and not node.fitted and not node.usable_unfitted
+        ]
+
+    def input_specs(self) -> dict[str, Port]:
+        """Return the ports that no edge feeds, by the batch key that does, with sizes for names of dimensions.
+
+        Where several ports share a name, the last one is shown, and it is required when any of them is.
+        """
+        specs: dict[str, Port] = {}
+        for name, port_name, port in self._free_inputs():
+            former = specs.get(port_name)
+            optional = port.optional and (former is None or former.optional)
+            specs[port_name] = replace(port, shape=port.sizes(self.nodes[name]), optional=optional)
+        return specs
+
+    def required_inputs(self, stage: Stage = Stage.INFERENCE) -> list[str]:
+        """Return the batch keys that a full forward of a stage cannot do without."""
+        names = [
+            port_name
+            for name, port_name, port in self._free_inputs()
+            if not port.optional and stage in self.nodes[name].stages
+        ]
+        return list(dict.fromkeys(names))
+
+    def output_specs(self) -> dict[str, Port]:
+        """Return the output ports that no edge takes from, by ``node.port``, with sizes for names of dimensions."""
+        taken = {edge.key for edge in self.edges}
+        return {
+            f"{name}.{port_name}": replace(port, shape=port.sizes(self.nodes[name]))
+            for name in self.order
+            for port_name, port in self.nodes[name].outputs.items()
+            if f"{name}.{port_name}" not in taken
+        }
+
+    def parameters(self) -> Iterator[torch.nn.Parameter]:
+        """Iterate over the parameters of all nodes."""
+        for name in self.order:
+            yield from self.nodes[name].parameters()
+
+    def to(self, device: torch.device | str) -> Self:
+        """Move all nodes to a device."""
+        for node in self.nodes.values():
+            node.to(device)
+        return self
+
+    def train(self, mode: bool = True) -> Self:
+        """Put all nodes in training mode, or in evaluation mode."""
+        for node in self.nodes.values():
+            node.train(mode)
+        return self
+
+    def eval(self) -> Self:
+        """Put all nodes in evaluation mode."""
+        return self.train(False)
+
+    def forget(self) -> None:
+        """Start the memory of stateful nodes afresh."""
+        for node in self.nodes.values():
+            node.forget()
+
+    def close(self) -> None:
+        """Flush and close files that nodes hold open."""
+        for node in self.nodes.values():
+            node.close()
+
+    def state(self) -> State:
+        """Return a copy of the state of all nodes, by name and key; nodes without state hold an empty entry."""
+        return {name: node.state() for name, node in self.nodes.items()}
+
+    def load_state(self, state: Mapping[str, Mapping[str, Tensor]], *, strict: bool) -> None:
+        """Take a state over; nothing changes when it does not fit.
+
+        Args:
+            state: Values by node and key.
+            strict: Whether every node with a state must be in it, every entry must belong to a node, and every key must
+                be there. A wrong shape is refused in any case.
+
+        Raises:
+            WeightsInvalid: Lists what does not fit.
+        """
+        faults: list[str] = []
+        for name, values in state.items():
+            if name in self.nodes:
+                faults += self.nodes[name].faults(values, strict=strict)
+            elif strict and values:
+                faults.append(f"{name} is no node of the pipeline")
+        if strict:
+            absent = [name for name in self.order if name not in state]
+            faults += [f"{name} is missing" for name in absent if self.nodes[name].faults({}, strict=True)]
+        if faults:
+            listed = "\n".join(f"- {fault}" for fault in faults)
+            raise WeightsInvalid(
+                f"The weights do not fit the pipeline:\n{listed}", metadata={"faults": str(len(faults))}
+            )
+        with torch.inference_mode(False):
+            for name, values in state.items():
+                if name in self.nodes:
+                    self.nodes[name].restore(values)
+
+    def _class_name(self, name: str) -> str:
+        given = self._class_names.get(name, "")
+        return given if "." in given else registry.full_path(type(self.nodes[name]))
+
+    def _free_inputs(self) -> Iterator[tuple[str, str, Port]]:
+        joined = {(edge.target, edge.input) for edge in self.edges}
+        for name in self.order:
+            for port_name, port in self.nodes[name].inputs.items():
+                if (name, port_name) not in joined:
+                    yield name, port_name, port
+
+    def _plan(
+        self,
+        stage: Stage,
+        *,
+        only: Collection[str] | None = None,
+        upto: Collection[str] | None = None,
+        taps: tuple[str, ...] = (),
+    ) -> Plan:
+        key = (stage, None if only is None else frozenset(only), None if upto is None else frozenset(upto), taps)
+        plan = self._plans.get(key)
+        if plan is None:
+            # Clients choose the filter, so the number of plans has no bound of its own.
+            if len(self._plans) >= _MAX_PLANS:
+                self._plans.clear()
+            targets, wanted = select(self.nodes, only=only, upto=upto, taps=taps)
+            plan = self._plans[key] = Plan(
+                self.nodes, self.order, self.edges, stage=stage, targets=targets, wanted=wanted, taps=taps
+            )
+        return plan

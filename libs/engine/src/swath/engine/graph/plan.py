@@ -1,0 +1,254 @@
+"""What one kind of forward computes, worked out once and run many times.
+
+A plan belongs to a stage and to what is asked for. It leaves out every node that neither counts, and says after which
+step a value is needed no more.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from swath.engine.graph.builder import Edge, ancestors
+from swath.engine.graph.context import Context
+from swath.engine.graph.node import Node, input_error
+from swath.engine.graph.ports import ANY, Kind, Port, Stage, checker, describe_value
+from swath.errors import GraphInvalid, InputInvalid
+
+_Check = Callable[[Any], str | None]
+
+
+@dataclass(frozen=True)
+class _Feed:
+    """Where the values of one input port come from: edges of earlier steps, or a key of the batch."""
+
+    port: str
+    keys: tuple[str, ...]
+    from_batch: bool
+    variadic: bool
+    required: bool
+    check: _Check | None
+    expected: str
+
+
+@dataclass(frozen=True)
+class _Give:
+    port: str
+    key: str
+    required: bool
+    check: _Check
+    expected: str
+
+
+@dataclass(frozen=True)
+class _Step:
+    name: str
+    node: Node
+    feeds: tuple[_Feed, ...]
+    gives: tuple[_Give, ...]
+    release: tuple[str, ...]
+
+
+class Plan:
+    """The steps of one kind of forward.
+
+    Args:
+        nodes: All nodes of the pipeline.
+        order: Their names, each after those it depends on.
+        edges: All edges.
+        stage: Nodes of other stages are left out.
+        targets: Names of the nodes that must run, with all they depend on.
+        wanted: Keys ``node.port`` that a forward returns.
+        taps: Names of nodes whose inputs are asked for (`collect`); they run only where another node depends on them.
+    """
+
+    def __init__(
+        self,
+        nodes: Mapping[str, Node],
+        order: Iterable[str],
+        edges: Collection[Edge],
+        *,
+        stage: Stage,
+        targets: Collection[str],
+        wanted: Collection[str],
+        taps: Collection[str] = (),
+    ) -> None:
+        live = [name for name in order if stage in nodes[name].stages]
+        live_edges = [edge for edge in edges if edge.source in live]
+        needed = ancestors(targets, live_edges)
+        for tap in taps:
+            needed |= ancestors([tap], live_edges) - {tap}
+        steps = [name for name in live if name in needed]
+        self.wanted = frozenset(wanted)
+        self.taps = {name: _feeds(name, nodes, live_edges, steps) for name in taps}
+        tapped = {key for feeds in self.taps.values() for feed in feeds if not feed.from_batch for key in feed.keys}
+        keep = self.wanted | tapped
+        feeds = {name: _feeds(name, nodes, live_edges, steps) for name in steps}
+        last_use: dict[str, str] = {}
+        for name in steps:
+            for feed in feeds[name]:
+                last_use |= {} if feed.from_batch else dict.fromkeys(feed.keys, name)
+        self.steps = tuple(
+            _Step(
+                name=name,
+                node=nodes[name],
+                feeds=feeds[name],
+                gives=_gives(name, nodes[name]),
+                release=tuple(key for key, user in last_use.items() if user == name and key not in keep),
+            )
+            for name in steps
+        )
+        self._used = keep | set(last_use)
+
+    def run(self, batch: Mapping[str, Any], context: Context) -> dict[str, Any]:
+        """Compute and return the wanted values by ``node.port``."""
+        values = self._compute(batch, context)
+        return {key: value for key, value in values.items() if key in self.wanted}
+
+    def collect(self, batch: Mapping[str, Any], context: Context) -> dict[str, dict[str, Any]]:
+        """Compute what the taps depend on and return their inputs by name and port."""
+        values = self._compute(batch, context)
+        return {name: _gather(name, feeds, values, batch) for name, feeds in self.taps.items()}
+
+    def _compute(self, batch: Mapping[str, Any], context: Context) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for step in self.steps:
+            inputs = _gather(step.name, step.feeds, values, batch)
+            outputs = _timed(step, inputs, context) if context.observe else step.node.run(inputs, context)
+            for give in step.gives:
+                value = outputs.get(give.port)
+                if value is None:
+                    if give.required:
+                        raise input_error(step.name, "output", give.port, f"expected {give.expected}, got nothing")
+                    continue
+                fault = give.check(value)
+                if fault:
+                    raise _fault(step.name, "output", give.port, fault, give.expected, value)
+                if give.key in self._used:
+                    values[give.key] = value
+            for key in step.release:
+                values.pop(key, None)
+        return values
+
+
+def select(
+    nodes: Mapping[str, Node],
+    *,
+    only: Collection[str] | None = None,
+    upto: Collection[str] | None = None,
+    taps: Collection[str] = (),
+) -> tuple[set[str], set[str]]:
+    """Return the `targets` and `wanted` of a plan; arguments as of `Pipeline.__call__` and `Plan`.
+
+    Raises:
+        GraphInvalid: `upto` or `taps` name no node.
+    """
+    unknown = [name for name in (*(upto or ()), *taps) if name not in nodes]
+    if unknown:
+        raise GraphInvalid(f"No node named {', '.join(map(repr, unknown))} in the pipeline")
+    keys = {f"{name}.{port}": (name, port) for name, node in nodes.items() for port in node.outputs}
+    if taps:
+        return set(), set()
+    if upto is not None:
+        targets = set(upto)
+        return targets, {key for key, (name, _) in keys.items() if name in targets}
+    if only is not None:
+        wanted = {key for key, (_, port) in keys.items() if key in only or port in only}
+        return {keys[key][0] for key in wanted} | {name for name, node in nodes.items() if node.effect}, wanted
+    return set(nodes), set(keys)
+
+
+def _timed(step: _Step, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
+    assert context.observe is not None
+    synchronize = context.synchronize and torch.accelerator.is_available()
+    if synchronize:
+        torch.accelerator.synchronize()
+    start = time.perf_counter()
+    outputs = step.node.run(inputs, context)
+    if synchronize:
+        torch.accelerator.synchronize()
+    context.observe(step.name, time.perf_counter() - start)
+    return outputs
+
+
+def _gather(name: str, feeds: Iterable[_Feed], values: Mapping[str, Any], batch: Mapping[str, Any]) -> dict[str, Any]:
+    inputs: dict[str, Any] = {}
+    missing: list[_Feed] = []
+    for feed in feeds:
+        source = batch if feed.from_batch else values
+        found = [value for key in feed.keys if (value := source.get(key)) is not None]
+        if not found:
+            if feed.required:
+                missing.append(feed)
+            continue
+        if feed.check is not None:
+            for value in found:
+                fault = feed.check(value)
+                if fault:
+                    raise _fault(name, "input", feed.port, fault, feed.expected, value)
+        inputs[feed.port] = found if feed.variadic else found[0]
+    if missing:
+        ports = [feed.port for feed in missing]
+        expected = ", ".join(f"{feed.port}: {feed.expected}" for feed in missing)
+        raise InputInvalid(
+            f"Node '{name}' missing required inputs: {ports} "
+            f"(expected {expected}; got nothing from an edge or the batch)",
+            metadata={"node": name, "port": ports[0]},
+        )
+    return inputs
+
+
+def _fault(name: str, side: str, port: str, fault: str, expected: str, value: Any) -> InputInvalid:
+    return input_error(name, side, port, f"{fault} (expected {expected}, got {describe_value(value)})")
+
+
+def _feeds(name: str, nodes: Mapping[str, Node], edges: Iterable[Edge], steps: Collection[str]) -> tuple[_Feed, ...]:
+    node = nodes[name]
+    feeds = []
+    for port_name, port in node.inputs.items():
+        joined = [edge for edge in edges if edge.target == name and edge.input == port_name]
+        # An edge from a node that another stage left out still keeps the batch key from reaching the port.
+        keys = tuple(edge.key for edge in joined if edge.source in steps)
+        from_batch = not joined
+        implied = joined and all(
+            _implies(nodes[edge.source].outputs[edge.output], nodes[edge.source], port, node) for edge in joined
+        )
+        feeds.append(
+            _Feed(
+                port=port_name,
+                keys=(port_name,) if from_batch else keys,
+                from_batch=from_batch,
+                variadic=port.variadic,
+                required=not port.optional,
+                check=None if implied else checker(port, node),
+                expected=port.describe(node),
+            )
+        )
+    return tuple(feeds)
+
+
+def _gives(name: str, node: Node) -> tuple[_Give, ...]:
+    return tuple(
+        _Give(
+            port=port_name,
+            key=f"{name}.{port_name}",
+            required=not port.optional,
+            check=checker(port, node),
+            expected=port.describe(node),
+        )
+        for port_name, port in node.outputs.items()
+    )
+
+
+def _implies(source: Port, source_node: Node, target: Port, target_node: Node) -> bool:
+    """Whether what passed the check of an output needs no check at the input."""
+    if isinstance(target.dtype, Kind) and target.dtype is not ANY:
+        return source.dtype is target.dtype
+    if target.dtype is not ANY and not set(source.dtypes) <= set(target.dtypes):
+        return False
+    pairs = zip(source.sizes(source_node), target.sizes(target_node), strict=True)
+    return all(want in (-1, have) for have, want in pairs)

@@ -1,0 +1,203 @@
+"""Node classes by name.
+
+Classes come from the modules of `swath.engine.nodes`, and from plugins that the operator allows: a document
+alone cannot make the server import.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import json
+import pkgutil
+import sys
+import threading
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Protocol
+
+import torch
+
+from swath.engine.graph.node import Node
+from swath.engine.graph.ports import Port, Stage
+from swath.errors import GraphInvalid, SwathError
+
+PACKAGE = "swath.engine.nodes"
+REFERENCE = "cuvis_ai.node"
+
+# Arguments that documents may carry on any node: the base class of the reference package takes them. The name in the
+# document wins over an argument, and stages are declared on the class.
+_BASE_HPARAMS = frozenset({"name", "execution_stages"})
+_seeding = threading.Lock()
+
+
+class NodeSource(Protocol):
+    """Where node classes come from beside the built-in ones: plugins."""
+
+    def node(self, class_name: str, *, named: bool) -> type[Node] | None:
+        """As `swath.engine.plugins.loading.Plugins.node`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One class of the catalogue.
+
+    Attributes:
+        class_name: Bare name.
+        full_path: Dotted name that documents should use; it is the one that clients of the reference package know.
+        category: Lower-case name of a node category of the public API.
+        tags: Lower-case names of node tags of the public API, sorted.
+        inputs: Input ports by name.
+        outputs: Output ports by name.
+        stages: Stages that it takes part in.
+        description: First line of the docstring.
+    """
+
+    class_name: str
+    full_path: str
+    category: str
+    tags: tuple[str, ...]
+    inputs: Mapping[str, Port]
+    outputs: Mapping[str, Port]
+    stages: frozenset[Stage]
+    description: str
+
+
+def lookup(class_name: str, plugins: NodeSource | None = None) -> type[Node]:
+    """Return the class of a name.
+
+    Takes full names below ``cuvis_ai.node`` and `swath.engine.nodes`, and bare class names. Names below those two
+    packages whose module has moved are found by their last part. Classes of plugins that the pipeline names come before
+    built-in ones, those of other plugins after them (docs/adr/0019).
+
+    Raises:
+        GraphInvalid: There is no such class.
+        PluginDenied, DependencyMissing, Precondition: A plugin has it that cannot be loaded here.
+    """
+    classes = _classes()
+    if plugins is not None and (named := plugins.node(class_name, named=True)) is not None:
+        return named
+    package, _, bare = class_name.rpartition(".")
+    ours = not package or package.split(".")[0] in ("cuvis_ai", "swath")
+    if ours and bare in classes:
+        return classes[bare]
+    if plugins is not None and (other := plugins.node(class_name, named=False)) is not None:
+        return other
+    near = difflib.get_close_matches(bare, classes, n=3)
+    hint = f"; did you mean {' or '.join(near)}?" if near else "; ListAvailableNodes names all classes"
+    raise GraphInvalid(f"Unknown node class '{class_name}'{hint}", metadata={"class_name": class_name})
+
+
+def create(class_name: str, name: str, hparams: Mapping[str, Any], plugins: NodeSource | None = None) -> Node:
+    """Build a node as a document names it.
+
+    Random initial values depend on the name, the class and the arguments alone, so every replica that builds the same
+    document holds the same node.
+
+    Raises:
+        GraphInvalid: Unknown class, unknown or missing arguments, or values that the class refuses.
+    """
+    cls = lookup(class_name, plugins)
+    arguments = _arguments(cls, name, hparams)
+    try:
+        with _seeding, torch.random.fork_rng(devices=[]), torch.inference_mode(False):
+            torch.manual_seed(_seed(cls, name, arguments))
+            node = cls(**arguments)
+    except SwathError:
+        raise
+    except (TypeError, ValueError, OverflowError, RuntimeError, MemoryError) as error:
+        # torch appends the frames of its own stack after the first line.
+        fault = str(error).split("\n", 1)[0] or type(error).__name__
+        raise GraphInvalid(f"Node '{name}' ({cls.__name__}): {fault}", metadata={"node": name}) from error
+    node.name = name
+    return node
+
+
+def classes() -> Mapping[str, type[Node]]:
+    """Return all built-in classes by bare name."""
+    return _classes()
+
+
+def catalogue() -> tuple[Entry, ...]:
+    """Return all classes, sorted by name."""
+    return tuple(
+        Entry(
+            class_name=name,
+            full_path=full_path(cls),
+            category=cls.category,
+            tags=tuple(sorted(cls.tags)),
+            inputs=cls.inputs,
+            outputs=cls.outputs,
+            stages=cls.stages,
+            description=(inspect.getdoc(cls) or "").split("\n", 1)[0],
+        )
+        for name, cls in sorted(_classes().items())
+    )
+
+
+def full_path(cls: type[Node]) -> str:
+    """Return the dotted name of a class that both this and the reference package understand.
+
+    Where a module of the reference package is a package of small modules here, its classes go by the package, which
+    exports them.
+    """
+    module = cls.__module__
+    package, _, _ = module.rpartition(".")
+    while package.startswith(f"{PACKAGE}.") and vars(sys.modules[package]).get(cls.__name__) is cls:
+        module, (package, _, _) = package, package.rpartition(".")
+    return f"{REFERENCE}{module.removeprefix(PACKAGE)}.{cls.__name__}"
+
+
+def _arguments(cls: type[Node], name: str, hparams: Mapping[str, Any]) -> dict[str, Any]:
+    if hparams.get("execution_stages") is not None:
+        raise GraphInvalid(
+            f"Node '{name}' ({cls.__name__}): execution_stages is declared on the class and is no longer a "
+            "constructor argument; remove it",
+            metadata={"node": name},
+        )
+    accepted = cls.parameters_accepted()
+    dropped = (cls.legacy_hparams | _BASE_HPARAMS).difference(accepted)
+    arguments = {key: value for key, value in hparams.items() if key not in dropped}
+    unknown = [key for key in arguments if key not in accepted]
+    if unknown and not cls.open_hparams:
+        raise GraphInvalid(
+            f"Node '{name}' ({cls.__name__}) does not take {', '.join(map(repr, unknown))}; it takes "
+            f"{', '.join(accepted) or 'no hparams'}",
+            metadata={"node": name, "hparam": unknown[0]},
+        )
+    return arguments
+
+
+def _seed(cls: type[Node], name: str, arguments: Mapping[str, Any]) -> int:
+    text = json.dumps([cls.__name__, name, arguments], sort_keys=True, default=str)
+    return zlib.crc32(text.encode())
+
+
+@cache
+def _classes() -> dict[str, type[Node]]:
+    package = importlib.import_module(PACKAGE)
+    classes: dict[str, type[Node]] = {}
+    for module_info in pkgutil.walk_packages(package.__path__, f"{PACKAGE}."):
+        module = importlib.import_module(module_info.name)
+        for cls in vars(module).values():
+            if _is_node(cls, module.__name__):
+                classes[cls.__name__] = cls
+    return classes
+
+
+def _is_node(value: Any, module: str) -> bool:
+    return (
+        inspect.isclass(value)
+        and issubclass(value, Node)
+        and value.__module__ == module
+        and not value.__name__.startswith("_")
+        and not any(getattr(member, "__isabstractmethod__", False) for member in _members(value))
+    )
+
+
+def _members(cls: type[Node]) -> list[Any]:
+    return [getattr(cls, name) for base in cls.__mro__ if issubclass(base, Node) for name in vars(base)]

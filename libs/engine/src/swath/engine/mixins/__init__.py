@@ -1,0 +1,1 @@
+"""What several node classes are made with: fits, bounds, files."""

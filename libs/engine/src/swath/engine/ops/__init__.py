@@ -1,0 +1,1 @@
+"""Maths on tensors and arrays. Knows nothing of nodes."""

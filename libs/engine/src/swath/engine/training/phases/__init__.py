@@ -1,0 +1,1 @@
+"""The phases of a run: statistical fits, gradient training, calibration, evaluation."""

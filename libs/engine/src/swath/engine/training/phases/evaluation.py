@@ -1,0 +1,135 @@
+"""Metrics over a split."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from swath.engine.graph.context import Context
+from swath.engine.graph.pipeline import Pipeline
+from swath.engine.graph.ports import LIST, Stage
+from swath.engine.graph.records import Measurement, flatten
+from swath.engine.graph.roles import Metric
+from swath.engine.training.batches import Batches, frames_of
+from swath.engine.training.control import StopRun
+from swath.engine.training.reporting.events import FrameProgress, Hook, Lifecycle, Position
+from swath.engine.training.reporting.outcomes import EvaluationOutcome, EvaluationStatus
+from swath.engine.training.reporting.stream import EventStream
+
+log = logging.getLogger(__name__)
+
+METRICS_PORT = "metrics"
+
+
+class PassMetrics:
+    """Pools what metric nodes measure over one pass.
+
+    Nodes of the class `Metric` say at the end what the pass comes to; of other nodes the numbers on their ``metrics``
+    port are averaged over the batches.
+
+    Args:
+        pipeline: Whose nodes.
+        nodes: Names of the nodes to pool.
+
+    Attributes:
+        names: These names.
+        keys: All outputs of these nodes, as ``node.port``.
+    """
+
+    def __init__(self, pipeline: Pipeline, nodes: Collection[str]) -> None:
+        self._pipeline = pipeline
+        self.names = tuple(nodes)
+        self._pooled = {name: node for name in nodes if isinstance(node := pipeline.nodes[name], Metric)}
+        self._averaged = [name for name in nodes if name not in self._pooled]
+        self._sums: dict[str, tuple[float, int]] = {}
+        self.keys = frozenset(f"{name}.{port}" for name in nodes for port in pipeline.nodes[name].outputs)
+
+    def begin(self) -> None:
+        """Forget earlier passes, in all metric nodes of the pipeline: those not asked for run for monitors."""
+        self._sums.clear()
+        for node in self._pipeline.nodes.values():
+            if isinstance(node, Metric):
+                node.reset()
+
+    def add(self, outputs: dict[str, Any]) -> None:
+        """Take the outputs of one batch."""
+        for name in self._averaged:
+            for item in flatten([outputs.get(f"{name}.{METRICS_PORT}") or []]):
+                if isinstance(item, Measurement):
+                    key = f"{name}/{item.name}"
+                    total, count = self._sums.get(key, (0.0, 0))
+                    self._sums[key] = (total + float(item.value), count + 1)
+
+    def result(self) -> dict[str, float]:
+        """Return what the pass comes to, keyed ``node/metric``."""
+        values = {key: total / count for key, (total, count) in self._sums.items()}
+        for name, node in self._pooled.items():
+            values |= {f"{name}/{key}": float(value) for key, value in node.compute().items()}
+        return values
+
+
+def metric_nodes(pipeline: Pipeline, chosen: Collection[str]) -> tuple[str, ...]:
+    """Return the chosen names, or when none are those of all nodes that measure something."""
+    if chosen:
+        return tuple(chosen)
+    return tuple(
+        name
+        for name in pipeline.order
+        if (port := pipeline.nodes[name].outputs.get(METRICS_PORT)) is not None and port.dtype is LIST
+    )
+
+
+def evaluate(
+    split: Stage,
+    *,
+    pipeline: Pipeline,
+    batches: Batches,
+    nodes: Collection[str],
+    stream: EventStream,
+    position: Position,
+    resolve: Callable[[str], Path],
+) -> EvaluationOutcome:
+    """Evaluate a split and report it; a split that is missing or fails is an outcome too."""
+    where = Position(split, position.epoch, 0, position.global_step)
+    if not batches.has(split):
+        outcome = EvaluationOutcome(split, EvaluationStatus.NO_SPLIT)
+        stream.send(where, Lifecycle(Hook.EVALUATION_END, split=split, evaluation=outcome))
+        return outcome
+    stream.send(where, Lifecycle(Hook.EVALUATION_START, split=split))
+    try:
+        outcome = _measure(split, pipeline, batches, PassMetrics(pipeline, nodes), stream, where, resolve)
+    except StopRun:
+        raise
+    except Exception as error:
+        # The fit is worth keeping whatever evaluation runs into.
+        log.warning("evaluation of %s failed", split, exc_info=True)
+        outcome = EvaluationOutcome(split, EvaluationStatus.FAILED, error=f"{type(error).__name__}: {error}")
+    stream.send(where, Lifecycle(Hook.EVALUATION_END, split=split, evaluation=outcome))
+    return outcome
+
+
+def _measure(
+    split: Stage,
+    pipeline: Pipeline,
+    batches: Batches,
+    measures: PassMetrics,
+    stream: EventStream,
+    where: Position,
+    resolve: Callable[[str], Path],
+) -> EvaluationOutcome:
+    total, done = batches.frames(split), 0
+    pipeline.eval()
+    measures.begin()
+    with torch.no_grad():
+        for index, batch in enumerate(batches.over(split)):
+            stream.check_stop()
+            context = Context(split, where.epoch, index, where.global_step, resolve)
+            measures.add(pipeline(batch, context, only=measures.keys))
+            done += frames_of(batch)
+            at = Position(split, where.epoch, index, where.global_step)
+            stream.send(at, Lifecycle(Hook.EVALUATION_PROGRESS, split=split, progress=FrameProgress(done, total)))
+    return EvaluationOutcome(split, EvaluationStatus.EVALUATED, done, measures.result())

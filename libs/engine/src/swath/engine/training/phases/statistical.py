@@ -1,0 +1,145 @@
+"""The statistical phase: nodes learn statistics, as many as possible in each pass over the training frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from swath.engine.graph.context import Context
+from swath.engine.graph.pipeline import Pipeline
+from swath.engine.graph.ports import Stage
+from swath.engine.graph.roles import Fittable
+from swath.engine.training.batches import Batch, Batches, frames_of
+from swath.engine.training.control import StopRun
+from swath.engine.training.reporting.events import FrameProgress, Hook, Lifecycle, Position
+from swath.engine.training.reporting.stream import EventStream
+from swath.engine.training.snapshots import Phase, SnapshotWriter
+
+SPLIT = "train"
+
+MAX_KEPT_BYTES = 256 << 20
+"""Training frames that are kept in memory from one pass to the next. More of them are read again for each."""
+
+
+def fit(
+    pipeline: Pipeline,
+    batches: Batches,
+    stream: EventStream,
+    snapshots: SnapshotWriter,
+    resolve: Callable[[str], Path],
+    former: dict[str, Any] | None = None,
+) -> None:
+    """Fit every node that learns statistics.
+
+    Nodes whose ancestors are all fitted share one pass. A snapshot follows each pass.
+
+    Args:
+        pipeline: Changed in place.
+        batches: The data.
+        stream: Takes the events.
+        snapshots: Takes the snapshots.
+        resolve: Turns paths of nodes into places.
+        former: Content of a snapshot to go on from.
+    """
+    first = 0
+    if former is not None:
+        pipeline.load_state(former["state"], strict=True)
+        first = int(former["wave"])
+    pipeline.eval()
+    waves = pipeline.fit_waves()
+    frames = _Frames(batches, keep=not pipeline.sources)
+    for number, wave in enumerate(waves):
+        if number < first:
+            continue
+        events = stream.count
+        try:
+            _fit_wave(wave, pipeline, frames.read(again=number + 1 < len(waves)), frames.count, stream, resolve)
+        except StopRun:
+            # A pass that is given up changes nothing, so it starts over.
+            snapshots.write(Phase.STATISTICAL, events, _content(pipeline, number))
+            raise
+        if snapshots.active:
+            snapshots.write(Phase.STATISTICAL, stream.count, _content(pipeline, number + 1))
+
+
+class _Frames:
+    """The training frames in batches, read once where they fit in the device's memory: each pass takes the same ones.
+
+    Args:
+        batches: Where they come from.
+        keep: Whether they may be kept. Nodes from elsewhere may change what they are given.
+
+    Attributes:
+        count: How many frames there are.
+    """
+
+    def __init__(self, batches: Batches, *, keep: bool) -> None:
+        self.count = batches.frames(SPLIT)
+        self._batches = batches
+        self._fits = keep
+        self._kept: list[Batch] = []
+
+    def read(self, *, again: bool) -> Iterator[Batch]:
+        """Iterate over the batches.
+
+        Args:
+            again: Whether they will be asked for once more.
+        """
+        return iter(self._kept) if self._kept else self._read(again=again)
+
+    def _read(self, *, again: bool) -> Iterator[Batch]:
+        kept: list[Batch] = []
+        size = 0
+        for batch in self._batches.over(SPLIT):
+            if again and self._fits:
+                size += sum(value.nbytes for value in batch.values() if isinstance(value, Tensor))
+                self._fits = size <= MAX_KEPT_BYTES
+                kept.append(_own(batch))
+            if not self._fits:
+                kept.clear()
+            yield batch
+        self._kept = kept
+
+
+def _own(batch: Batch) -> Batch:
+    """Return a batch in memory of this process: what a loader's process shares costs a descriptor a tensor."""
+    return {
+        key: value.clone() if isinstance(value, Tensor) and value.is_shared() else value for key, value in batch.items()
+    }
+
+
+def _content(pipeline: Pipeline, wave: int) -> dict[str, Any]:
+    return {"state": pipeline.state(), "wave": wave}
+
+
+@torch.no_grad()
+def _fit_wave(
+    wave: tuple[str, ...],
+    pipeline: Pipeline,
+    batches: Iterator[Batch],
+    total: int,
+    stream: EventStream,
+    resolve: Callable[[str], Path],
+) -> None:
+    nodes = {name: node for name in wave if isinstance(node := pipeline.nodes[name], Fittable)}
+    done = 0
+    for name, node in nodes.items():
+        stream.check_stop()
+        node.begin_fit()
+        stream.send(Position(), Lifecycle(Hook.STATISTICAL_NODE_START, node=name, progress=FrameProgress(0, total)))
+    for index, batch in enumerate(batches):
+        stream.check_stop()
+        fed = pipeline.feeds(wave, batch, Context(Stage.INFERENCE, 0, index, 0, resolve))
+        done += frames_of(batch)
+        for name, node in nodes.items():
+            node.fit_batch(fed[name])
+            progress = FrameProgress(done, total)
+            stream.send(Position(batch_idx=index), Lifecycle(Hook.STATISTICAL_PROGRESS, node=name, progress=progress))
+    for name, node in nodes.items():
+        stream.check_stop()
+        node.end_fit()
+        stream.send(Position(), Lifecycle(Hook.STATISTICAL_NODE_END, node=name))

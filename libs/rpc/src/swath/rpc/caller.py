@@ -1,0 +1,46 @@
+"""The user behind the present call, for whatever runs on the call's behalf."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A user who has proved to be one.
+
+    Attributes:
+        name: Owner of the sessions and runs that the call creates. The same name is the same user, however it was
+            proved.
+        way: What proved it.
+    """
+
+    name: str
+    way: Literal["token", "jwt", "certificate"]
+
+
+_caller: ContextVar[Caller | None] = ContextVar("caller", default=None)
+
+
+def caller() -> Caller | None:
+    """Return who called; None where callers are not asked who they are, and in work that belongs to no call."""
+    return _caller.get()
+
+
+def set_caller(who: Caller | None) -> None:
+    """Set who calls, for the rest of this task."""
+    _caller.set(who)
+
+
+@contextmanager
+def acting_as(who: Caller | None) -> Iterator[None]:
+    """Set who calls, within a block."""
+    token = _caller.set(who)
+    try:
+        yield
+    finally:
+        _caller.reset(token)

@@ -1,0 +1,215 @@
+"""Prometheus metrics of a process: its calls under the usual names, and the figures of its services."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from threading import Thread
+from typing import Any
+from wsgiref.simple_server import WSGIServer
+
+import grpc
+from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from swath.errors import Unavailable
+from swath.rpc.server.handlers import KINDS, Continuation, answers_of, behaviour, shape, status_of, with_behaviour
+
+_LABELS = ("grpc_type", "grpc_service", "grpc_method")
+_STANDARD = frozenset(
+    (
+        "/grpc.health.v1.Health/Check",
+        "/grpc.health.v1.Health/Watch",
+        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+    )
+)
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
+Readings = Callable[[], float | Mapping[str, float]]
+"""Returns a figure, or figures by the values of a label. Called in another thread at each scrape: must not wait."""
+
+
+class Metrics:
+    """The metrics of a process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry(auto_describe=True)
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self.calls = CallMetrics(self.registry)
+        self._server: WSGIServer | None = None
+        self._thread: Thread | None = None
+
+    def gauge(self, name: str, text: str, read: Readings, *, label: str | None = None) -> None:
+        """Publish a figure that goes up and down.
+
+        Args:
+            name: Begins with `swath_` and ends with its unit.
+            text: What it is.
+            read: Returns it.
+            label: Name of the label, where `read` returns figures by its values.
+        """
+        self.registry.register(_Reader(GaugeMetricFamily, name, text, read, label))
+
+    def counter(self, name: str, text: str, read: Readings, *, label: str | None = None) -> None:
+        """Publish a figure that only grows; arguments as for `gauge`, the name without `_total`."""
+        self.registry.register(_Reader(CounterMetricFamily, name, text, read, label))
+
+    def interceptor(self, handlers: Sequence[grpc.GenericRpcHandler]) -> grpc.aio.ServerInterceptor:
+        """Return what counts the calls of a server with these handlers."""
+        return MetricsInterceptor(self.calls, handlers)
+
+    def serve(self, host: str, port: int) -> None:
+        """Answer scrapes on a port, at any path.
+
+        Raises:
+            Unavailable: The port is taken.
+        """
+        try:
+            self._server, self._thread = start_http_server(port, host, self.registry)
+        except OSError as error:
+            raise Unavailable(
+                f"cannot listen on {host}:{port} for metrics: {error.strerror}; choose another SWATH_METRICS_PORT"
+            ) from error
+
+    def stop(self) -> None:
+        """Answer no more."""
+        if self._server is not None and self._thread is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._thread.join()
+
+
+class CallMetrics:
+    """Counts of calls, under the names that dashboards for gRPC know."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.started = Counter("grpc_server_started", "Calls that began.", _LABELS, registry=registry)
+        self.handled = Counter(
+            "grpc_server_handled", "Calls that ended, by status.", (*_LABELS, "grpc_code"), registry=registry
+        )
+        self.received = Counter("grpc_server_msg_received", "Messages received.", _LABELS, registry=registry)
+        self.sent = Counter("grpc_server_msg_sent", "Messages sent.", _LABELS, registry=registry)
+        self.seconds = Histogram(
+            "grpc_server_handling_seconds",
+            "Seconds from the begin of a call to its end.",
+            _LABELS,
+            buckets=_BUCKETS,
+            registry=registry,
+        )
+
+
+class MetricsInterceptor(grpc.aio.ServerInterceptor):
+    """Counts every call, however it ends. Registered first: what others refuse is counted too.
+
+    Args:
+        calls: Where it is counted.
+        handlers: Their methods are counted by name; all others as one, since clients may call anything.
+    """
+
+    def __init__(self, calls: CallMetrics, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
+        self._calls = calls
+        self._handlers = handlers
+
+    async def intercept_service(
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
+    ) -> grpc.RpcMethodHandler | None:
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        method = handler_call_details.method
+        known = method in _STANDARD or any(each.service(handler_call_details) is not None for each in self._handlers)
+        service, _, name = method[1:].partition("/") if known else ("unknown", "", "unknown")
+        labels = (KINDS[shape(handler)], service, name)
+        requests_stream, answers_stream = shape(handler)
+        inner = behaviour(handler)
+
+        def arrived(request: Any, count: _Count) -> Any:
+            if requests_stream:
+                return count.each_received(request)
+            count.received()
+            return request
+
+        async def single(request: Any, context: grpc.aio.ServicerContext) -> Any:
+            with _Count(self._calls, labels, context) as count:
+                answer = await inner(arrived(request, count), context)
+                count.sent()
+                return answer
+
+        async def stream(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
+            with _Count(self._calls, labels, context) as count:
+                async with answers_of(inner(arrived(request, count), context)) as answers:
+                    async for answer in answers:
+                        yield answer
+                        count.sent()
+
+        return with_behaviour(handler, stream if answers_stream else single)
+
+
+class _Count:
+    """One call."""
+
+    def __init__(self, calls: CallMetrics, labels: tuple[str, str, str], context: grpc.aio.ServicerContext) -> None:
+        self._calls = calls
+        self._labels = labels
+        self._context = context
+        self._started = 0.0
+
+    def received(self) -> None:
+        self._calls.received.labels(*self._labels).inc()
+
+    def sent(self) -> None:
+        self._calls.sent.labels(*self._labels).inc()
+
+    async def each_received(self, requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        async for request in requests:
+            self.received()
+            yield request
+
+    def __enter__(self) -> _Count:
+        self._started = time.monotonic()
+        self._calls.started.labels(*self._labels).inc()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self._calls.handled.labels(*self._labels, _SPELLED[status_of(self._context, error)]).inc()
+        self._calls.seconds.labels(*self._labels).observe(time.monotonic() - self._started)
+
+
+# As the metrics of gRPC's other languages spell them.
+_SPELLED = {code: "".join(word.capitalize() for word in code.name.split("_")) for code in grpc.StatusCode} | {
+    grpc.StatusCode.OK: "OK",
+    grpc.StatusCode.CANCELLED: "Canceled",
+}
+
+
+class _Reader:
+    """A collector of one figure that is read when it is asked for."""
+
+    def __init__(self, family: Any, name: str, text: str, read: Readings, label: str | None) -> None:
+        self._family = family
+        self._name = name
+        self._text = text
+        self._read = read
+        self._label = label
+
+    def describe(self) -> Iterable[Any]:
+        return [self._new()]
+
+    def collect(self) -> Iterable[Any]:
+        family = self._new()
+        figures = self._read()
+        if isinstance(figures, Mapping):
+            for value, figure in figures.items():
+                family.add_metric([value], figure)
+        else:
+            family.add_metric([], figures)
+        return [family]
+
+    def _new(self) -> Any:
+        return self._family(self._name, self._text, labels=[self._label] if self._label else [])

@@ -1,0 +1,80 @@
+"""What a service is built from, and what comes of it: the same in a process of its own and among all others."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import grpc
+
+from swath.runtime.logs import Telemetry
+from swath.storage import ArtifactStore, Workspace
+
+if TYPE_CHECKING:  # a process without a port for them needs no Prometheus
+    from swath.rpc.server.metrics import Metrics
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deps:
+    """What a process gives to each service in it.
+
+    Each service has one `build(deps, ...) -> Assembly`. What it needs beside these are keyword arguments of that: its
+    own settings, sessions as callers see them, and small ports for what another service answers, which is a function
+    where that is in the same process and a gRPC client where it is not.
+
+    Attributes:
+        stack: Closes what the service opens: last opened, first closed.
+        telemetry: What the service hands to the processes that it starts.
+        workspace: What paths mean.
+        artifacts: Documents and weights by digest.
+        state: Folder for the service's own files.
+        database_url: Postgres database that replicas share; empty: SQLite files in `state`.
+        replica: Name of this process among those of its service, the same after a restart where it can be.
+    """
+
+    stack: AsyncExitStack
+    telemetry: Telemetry
+    workspace: Workspace
+    artifacts: ArtifactStore
+    state: Path
+    database_url: str = ""
+    replica: str = "alone"
+
+    def database(self, file: str) -> str | Path:
+        """Return where a service's database is, as `open_engine` takes it.
+
+        Args:
+            file: The SQLite file, relative to `state`.
+        """
+        return self.database_url or self.state / file
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assembly:
+    """A service put together, for a process to start, serve, drain and close.
+
+    Whatever it has opened the process's stack closes, started or not.
+
+    Attributes:
+        service: Its name, such as "session".
+        handlers: Its slices of the public gRPC services.
+        private: What the other services ask of it, served where those are in other processes.
+        names: Full names of the gRPC services that reflection lists.
+        start: Opens its tables and begins its work; called before the process listens.
+        warm_up: Makes it ready, after which its health is SERVING. Called when every service of the process has started
+            and the process listens.
+        drain: Ends what would outlast a drain, such as streams; called when health has long been NOT_SERVING.
+        metrics: Registers its metrics.
+    """
+
+    service: str
+    handlers: Sequence[grpc.GenericRpcHandler]
+    private: Sequence[grpc.GenericRpcHandler] = ()
+    names: Sequence[str]
+    start: Callable[[], Awaitable[None]] | None = None
+    warm_up: Callable[[], Awaitable[None]] | None = None
+    drain: Callable[[], Awaitable[None]] | None = None
+    metrics: Callable[[Metrics], None] | None = None

@@ -1,0 +1,101 @@
+"""Health of a whole suite: which services have a replica that is ready."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from swath.rpc.addresses import Address
+from swath.rpc.server.health import HealthBoard
+
+_POLL_INTERVAL_S = 1.0
+_CALL_TIMEOUT_S = 1.0
+_RESOLVE_INTERVAL_S = 5.0
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+
+Connect = Callable[[str, Address], grpc.aio.Channel]
+"""Makes a channel to one replica, given its service's name and its IP address."""
+
+
+class HealthWatch:
+    """Asks every replica of the other services for its health, and keeps a board up to date.
+
+    A frozen replica sends no change, so replicas are asked once per second instead of being watched: what has changed
+    is on the board within three seconds.
+
+    Args:
+        board: Is kept up to date.
+        addresses: Addresses of each service, by its name.
+        connect: Makes channels.
+    """
+
+    def __init__(self, board: HealthBoard, addresses: Mapping[str, Iterable[Address]], connect: Connect) -> None:
+        self._board = board
+        self._addresses = addresses
+        self._connect = connect
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Begin to ask."""
+        self._tasks = [asyncio.create_task(self._watch(part)) for part in self._addresses]
+
+    async def stop(self) -> None:
+        """Stop asking."""
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _watch(self, part: str) -> None:
+        channels: dict[Address, grpc.aio.Channel] = {}
+        looked_up = -_RESOLVE_INTERVAL_S
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                started = loop.time()
+                if started - looked_up >= _RESOLVE_INTERVAL_S:
+                    await self._look_up(part, channels)
+                    looked_up = started
+                ready = await asyncio.gather(*(_is_ready(part, channel) for channel in channels.values()))
+                await self._board.set_ready(part, any(ready))
+                await asyncio.sleep(max(0.0, started + _POLL_INTERVAL_S - loop.time()))
+        finally:
+            for channel in channels.values():
+                await channel.close()
+
+    async def _look_up(self, part: str, channels: dict[Address, grpc.aio.Channel]) -> None:
+        """Have a channel to each address that the service's names stand for now."""
+        found = {each for address in self._addresses[part] for each in await resolve(address)}
+        for gone in channels.keys() - found:
+            await channels.pop(gone).close()
+        for new in found - channels.keys():
+            channels[new] = self._connect(part, new)
+
+
+async def resolve(address: Address) -> list[Address]:
+    """Return the IP addresses that a name stands for, none where it is not known; an IP address is itself."""
+    if address.literal:
+        return [address]
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    except OSError:
+        return []
+    return list(dict.fromkeys(Address(str(where[0]), address.port) for *_, where in found))
+
+
+async def _is_ready(part: str, channel: grpc.aio.Channel) -> bool:
+    request = health_pb2.HealthCheckRequest(service=f"swath.{part}")
+    stub: Any = health_pb2_grpc.HealthStub(channel)
+    try:
+        answer = await stub.Check(request, timeout=_CALL_TIMEOUT_S)
+    except grpc.aio.AioRpcError:
+        return False
+    return answer.status == _SERVING

@@ -1,0 +1,1 @@
+"""`python -m swath.runtime.installation`: the Secrets of an installation on Kubernetes."""

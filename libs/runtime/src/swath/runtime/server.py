@@ -1,0 +1,169 @@
+"""One gRPC server of a Swath process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from swath.errors import InvalidInput, Unavailable
+from swath.rpc.server.handlers import ClosingInterceptor
+from swath.rpc.server.health import HealthBoard
+from swath.rpc.server.in_flight import InFlight
+from swath.rpc.server.interceptor import CallInterceptor
+from swath.rpc.server.methods import FallbackHandler
+from swath.rpc.server.reflection import add_reflection
+from swath.rpc.tls import server_credentials, tls_files
+from swath.rpc.tracing import TracingInterceptor
+from swath.runtime.auth.access import AccessInterceptor
+from swath.runtime.auth.authentication import Authenticator
+from swath.runtime.settings import ServerSettings
+
+if TYPE_CHECKING:  # a server without a port for them needs no Prometheus
+    from swath.rpc.server.metrics import Metrics
+
+_LAST_ANSWERS_S = 0.5
+"""Time for responses on their way out, and for the last health status to reach watchers."""
+
+_HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+
+
+def server_options(settings: ServerSettings) -> list[tuple[str, int]]:
+    """Return channel arguments of a server."""
+    options = [
+        # Otherwise two servers share a port silently, and calls go to either.
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.max_send_message_length", settings.max_message_bytes),
+        # Clients of long streams ping to notice a dead peer, the gateway every three seconds; by default gRPC ends
+        # connections that ping so often.
+        ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+    ]
+    if settings.max_connection_age_s:
+        options.append(("grpc.max_connection_age_ms", int(settings.max_connection_age_s * 1000)))
+    return options
+
+
+class Server:
+    """A gRPC server with health and reflection.
+
+    Args:
+        settings: Where to listen, TLS, who may call, limits and drain times.
+        handlers: Slices and whole services, in the order in which they are asked.
+        names: Full names of the gRPC services that reflection lists.
+        health: What health answers from.
+        behind_gateway: Whether clients reach it through the gateway alone. With TLS, public methods are then the
+            gateway's to call, and private ones those services' that `swath.runtime.auth.authorization` names.
+        metrics: Where calls are counted; served on `metrics_port`.
+
+    Raises:
+        InvalidInput: TLS files, or files with tokens or keys of issuers, cannot be used.
+    """
+
+    def __init__(
+        self,
+        settings: ServerSettings,
+        handlers: Iterable[grpc.GenericRpcHandler],
+        names: Iterable[str],
+        health: HealthBoard,
+        *,
+        behind_gateway: bool = False,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self._settings = settings
+        self._health = health
+        self._in_flight = InFlight()
+        self._tls = tls_files(settings)
+        handlers = tuple(handlers)
+        access = self._access(handlers, behind_gateway=behind_gateway)
+        self._metrics = metrics
+        interceptors = [
+            ClosingInterceptor(),
+            *(() if metrics is None else (metrics.interceptor(handlers),)),
+            TracingInterceptor(),
+            *access,
+            CallInterceptor(settings.slow_call_s, self._in_flight),
+        ]
+        self._server = grpc.aio.server(interceptors=interceptors, options=server_options(settings))
+        self._server.add_generic_rpc_handlers(handlers)
+        health_pb2_grpc.add_HealthServicer_to_server(health.servicer, self._server)
+        add_reflection(self._server, (*names, _HEALTH))
+        self._server.add_generic_rpc_handlers((FallbackHandler(),))
+        self._probes: grpc.aio.Server | None = None
+        self.port = 0
+        self.health_port = 0
+
+    async def start(self) -> None:
+        """Listen and answer; `port` then holds the port, and `health_port` that for probes if there is one.
+
+        Raises:
+            Unavailable: The address is taken or not to be had.
+        """
+        settings = self._settings
+        if self._tls is None:
+            self.port = _bound(self._server.add_insecure_port, settings.address, "--port")
+        else:
+            credentials = server_credentials(self._tls, require=settings.client_certificates == "required")
+            self.port = _bound(
+                lambda address: self._server.add_secure_port(address, credentials), settings.address, "--port"
+            )
+        if settings.health_port:
+            # Kubernetes can show no certificate when it probes.
+            self._probes = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+            health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, self._probes)
+            address = settings.at(settings.health_port)
+            self.health_port = _bound(self._probes.add_insecure_port, address, "SWATH_HEALTH_PORT")
+        if self._metrics is not None and settings.metrics_port:
+            self._metrics.serve(settings.host, settings.metrics_port)
+        await self._health.publish()
+        if self._probes is not None:
+            await self._probes.start()
+        await self._server.start()
+
+    async def drain(self, send_away: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Stop without a failed call.
+
+        Health is NOT_SERVING while calls are still taken through the lag; then new calls are refused and those in
+        flight end within the grace.
+
+        Args:
+            send_away: Ends streams that would outlast the grace; called after the lag.
+        """
+        await self._health.drain()
+        await asyncio.sleep(self._settings.drain_lag_s)
+        self._health.end_suite_watches()
+        if send_away is not None:
+            await send_away()
+        self._in_flight.close()
+        await self._in_flight.empty(self._settings.drain_grace_s)
+        await self._server.stop(_LAST_ANSWERS_S)
+        if self._probes is not None:
+            await self._probes.stop(0)
+        if self._metrics is not None:
+            self._metrics.stop()
+
+    def _access(
+        self, handlers: tuple[grpc.GenericRpcHandler, ...], *, behind_gateway: bool
+    ) -> tuple[AccessInterceptor, ...]:
+        settings = self._settings
+        if behind_gateway and self._tls is not None and settings.client_certificates == "ignored":
+            raise InvalidInput("behind a gateway client_certificates must be required: services know each other so")
+        authenticator = Authenticator(settings, behind_gateway=behind_gateway) if settings.auth_required else None
+        if self._tls is None and authenticator is None:
+            return ()
+        table = self._tls is not None
+        return (AccessInterceptor(handlers, authenticator, table=table, behind_gateway=behind_gateway),)
+
+
+def _bound(bind: Callable[[str], int], address: str, setting: str) -> int:
+    try:
+        return bind(address)
+    except RuntimeError as error:
+        raise Unavailable(
+            f"cannot listen on {address}: the port is taken or the address is not of this machine; "
+            f"choose another {setting}"
+        ) from error

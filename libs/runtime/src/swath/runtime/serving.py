@@ -1,0 +1,134 @@
+"""A process that serves: from its services put together to its last answer.
+
+The same for one service of a suite and for all of them in one process. The order of the end is what clients rely on:
+health NOT_SERVING, the lag, drains (runs write checkpoints, streams end), no new calls, calls in flight end within the
+grace; then each service closes, the last built first (the device is freed); the last spans are sent at the very end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+import structlog
+
+from swath.rpc.addresses import Address
+from swath.rpc.server.health import HealthBoard
+from swath.runtime.assembly import Assembly
+from swath.runtime.health_watch import HealthWatch
+from swath.runtime.replica import channel_to
+from swath.runtime.server import Server
+from swath.runtime.settings import ServerSettings
+from swath.runtime.tracing import configure_tracing
+
+if TYPE_CHECKING:  # a process without a port for them needs no Prometheus
+    from swath.rpc.server.metrics import Metrics
+
+_log = structlog.get_logger("swath.process")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """How a process names itself, and what is around it.
+
+    Attributes:
+        title: Begins the lines that it prints.
+        service: Names it in spans.
+        replica: Name among the processes of its service.
+        in_suite: Whether it is one of many: clients come by the gateway, and other services ask its private ones.
+        others: Services in other processes whose health it reports, and the addresses of each.
+        details: Ends the line that names the address.
+    """
+
+    title: str
+    service: str
+    replica: str = ""
+    in_suite: bool = False
+    others: Mapping[str, Iterable[Address]] = field(default_factory=dict)
+    details: str = ""
+
+
+async def serve(
+    settings: ServerSettings, program: Program, build: Callable[[AsyncExitStack], Sequence[Assembly]]
+) -> None:
+    """Build services and serve them until SIGTERM or SIGINT, then drain.
+
+    Args:
+        settings: Where to listen, who may call, how to go away.
+        program: What the process is called.
+        build: Puts the services together. They start, warm up and drain in this order and close in the reverse one.
+
+    Raises:
+        SwathError: The process could not start; what was opened is closed.
+    """
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    async with AsyncExitStack() as stack:
+        tracing = await stack.enter_async_context(AsyncExitStack())
+        assemblies = build(stack)
+        # After the services are built: sending spans takes a channel, and no gRPC object may be there before what
+        # workers are forked from. Closed after them: spans of their end are sent as well.
+        flush = configure_tracing(program.service, settings.otlp_address, program.replica)
+        tracing.push_async_callback(asyncio.to_thread, flush)
+        health = HealthBoard([each.service for each in assemblies], program.others)
+        server = _server(settings, program, assemblies, health)
+        for each in assemblies:
+            if each.start is not None:
+                await each.start()
+        if program.others:
+            watch = HealthWatch(health, program.others, partial(channel_to, settings))
+            await watch.start()
+            stack.push_async_callback(watch.stop)
+        await server.start()
+        print(f"{program.title}: listening on {settings.host}:{server.port}{program.details}", flush=True)
+        warming = asyncio.create_task(_warm_up(assemblies, health))
+        await stopping.wait()
+        print(f"{program.title}: draining", flush=True)
+        warming.cancel()
+        with suppress(asyncio.CancelledError):
+            await warming
+        await server.drain(partial(_drain, assemblies))
+
+
+def _server(settings: ServerSettings, program: Program, assemblies: Sequence[Assembly], health: HealthBoard) -> Server:
+    handlers = [
+        handler for each in assemblies for handler in (*each.handlers, *(each.private if program.in_suite else ()))
+    ]
+    names = dict.fromkeys(name for each in assemblies for name in each.names)
+    metrics = _metrics(assemblies) if settings.metrics_port else None
+    return Server(settings, handlers, names, health, behind_gateway=program.in_suite, metrics=metrics)
+
+
+def _metrics(assemblies: Iterable[Assembly]) -> Metrics:
+    """Return one registry for all services of the process."""
+    from swath.rpc.server.metrics import Metrics
+
+    metrics = Metrics()
+    for each in assemblies:
+        if each.metrics is not None:
+            each.metrics(metrics)
+    return metrics
+
+
+async def _warm_up(assemblies: Iterable[Assembly], health: HealthBoard) -> None:
+    """Make one service after the other ready: what one imports, such as torch, the next one finds."""
+    for each in assemblies:
+        try:
+            if each.warm_up is not None:
+                await each.warm_up()
+        except Exception:
+            _log.exception("the service did not come up; its health stays NOT_SERVING", service=each.service)
+        else:
+            await health.set_ready(each.service)
+
+
+async def _drain(assemblies: Iterable[Assembly]) -> None:
+    drains: list[Callable[[], Awaitable[None]]] = [each.drain for each in assemblies if each.drain is not None]
+    for drain in drains:
+        await drain()

@@ -1,0 +1,1 @@
+"""Immutable bytes named by their digest, in a folder or a bucket."""

@@ -1,0 +1,1 @@
+"""Databases: SQLite for one machine, Postgres for replicas, migrations, notifications between replicas."""

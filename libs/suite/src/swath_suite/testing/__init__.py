@@ -1,0 +1,1 @@
+"""What tests need of a suite: databases, object stores, identities, load. Fixtures are in `fixtures`."""

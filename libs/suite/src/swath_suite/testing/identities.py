@@ -1,0 +1,95 @@
+"""Users for tests: tokens that a suite knows, and issuers of JWTs whose keys it reads from a file and from a URL."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from swath.runtime.auth.tokens import new_token
+
+AUDIENCE = "swath"
+BY_FILE = "https://file.example.org"
+BY_URL = "https://url.example.org"
+"""Issuers, by where their keys are read."""
+
+
+class Identities:
+    """What users prove with that they are somebody; as a context manager, for as long as keys are to be had by URL.
+
+    Args:
+        folder: Existing folder for files that servers read.
+        names: Users with a token each.
+
+    Attributes:
+        tokens: Bearer tokens by name.
+    """
+
+    def __init__(self, folder: Path, names: tuple[str, ...] = ("alice", "bob")) -> None:
+        made = {name: new_token() for name in names}
+        self.tokens = {name: token for name, (token, _) in made.items()}
+        self._tokens_file = folder / "tokens.json"
+        self._tokens_file.write_text(json.dumps({name: known for name, (_, known) in made.items()}))
+        self._keys = {issuer: ec.generate_private_key(ec.SECP256R1()) for issuer in (BY_FILE, BY_URL)}
+        self._jwks_file = folder / "jwks.json"
+        self._jwks_file.write_bytes(self._jwks(BY_FILE))
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Settings of services by which they know all of this."""
+        url = f"http://127.0.0.1:{self._server.server_address[1]}/jwks"
+        issuers = [
+            {"issuer": BY_FILE, "audience": AUDIENCE, "jwks": str(self._jwks_file), "leeway_s": 0},
+            {"issuer": BY_URL, "audience": AUDIENCE, "jwks": url, "allow_http": True, "leeway_s": 0},
+        ]
+        return {"SWATH_TOKENS_FILE": str(self._tokens_file), "SWATH_JWT_ISSUERS": json.dumps(issuers)}
+
+    def jwt(self, issuer: str, *, key_of: str | None = None, **claims: Any) -> str:
+        """Return a JWT of alice's that is good for ten minutes.
+
+        Args:
+            issuer: Who says so.
+            key_of: Whose key signs, if not the issuer's.
+            claims: In place of, or beside, the others.
+        """
+        body = {"iss": issuer, "aud": AUDIENCE, "sub": "alice", "exp": time.time() + 600} | claims
+        return jwt.encode(body, self._keys[key_of or issuer], "ES256", headers={"kid": issuer})
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _jwks(self, issuer: str) -> bytes:
+        algorithm: Any = jwt.get_algorithm_by_name("ES256")
+        return json.dumps(
+            {"keys": [algorithm.to_jwk(self._keys[issuer].public_key(), as_dict=True) | {"kid": issuer}]}
+        ).encode()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        document = self._jwks(BY_URL)
+
+        class _Keys(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.send_header("content-length", str(len(document)))
+                self.end_headers()
+                self.wfile.write(document)
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        return _Keys

@@ -1,0 +1,1 @@
+"""Removal of artifacts that nothing refers to any more."""

@@ -1,0 +1,1 @@
+"""Sessions: the rows, who may change them, and what the other services ask of them."""

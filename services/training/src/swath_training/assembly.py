@@ -1,0 +1,223 @@
+"""The training service put together."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import tempfile
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from swath.api import CUVIS, REFERENCES, RUNS
+from swath.errors import StorageDenied
+from swath.rpc.server.methods import slice_handler
+from swath.runtime.assembly import Assembly, Deps
+from swath.runtime.logs import Telemetry
+from swath.sessions.model import Sessions
+from swath.storage import ArtifactStore, Workspace
+from swath.storage.sql.engine import open_engine
+from swath.storage.sql.notifications import Notifications
+from swath_training.api.pipelines import EnginePipelines, Pipelines
+from swath_training.api.reference_servicer import ArtifactReferencesServicer
+from swath_training.api.service import TrainingService
+from swath_training.api.servicer import RunServicer, TrainingServicer
+from swath_training.launch.fork import ForkLauncher, Launcher
+from swath_training.link.events import note
+from swath_training.link.servicer import WorkerLinkServicer, WorkerServer, worker_handler
+from swath_training.runs.store import RunStore
+from swath_training.runs.tables import SCHEMA
+from swath_training.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from swath.rpc.server.metrics import Metrics
+
+FOLDER = "training"
+"""Folder of the service in the process's state folder."""
+DATABASE = f"{FOLDER}/training.db"
+"""SQLite file of runs, from the process's state folder."""
+
+_MAX_SOCKET_PATH = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingAssembly(Assembly):
+    """The training service put together.
+
+    Attributes:
+        references: Gives the digests of all artifacts that runs refer to, for services in the same process.
+    """
+
+    references: Callable[[], Awaitable[set[str]]]
+
+
+def build(
+    deps: Deps, *, settings: TrainingSettings, sessions: Sessions, launcher: Launcher, worker_address: str = ""
+) -> TrainingAssembly:
+    """Put the service together.
+
+    Args:
+        deps: What the process gives.
+        settings: Of this service.
+        sessions: Sessions as callers see them.
+        launcher: Starts workers. What `prepare` returns must have been made before any gRPC object existed.
+        worker_address: Where workers of other machines dial this process. Workers of this one dial a socket if empty.
+    """
+    training = Training(
+        deps.state / FOLDER,
+        sessions,
+        deps.artifacts,
+        deps.workspace,
+        launcher=launcher,
+        settings=settings,
+        database=deps.database_url,
+        replica=deps.replica,
+        worker_address=worker_address,
+    )
+    deps.stack.push_async_callback(training.close)
+    supervisor, references = training.service.supervisor, training.service.artifacts
+
+    def register(metrics: Metrics) -> None:
+        metrics.gauge("swath_training_runs", "Runs that this replica drives.", lambda: len(supervisor.runs))
+        metrics.gauge(
+            "swath_training_queue_length", "Runs that wait for a device here.", supervisor.waiting, label="device"
+        )
+        metrics.counter(
+            "swath_training_events", "Events that workers reported: one per batch and epoch.", lambda: supervisor.events
+        )
+
+    return TrainingAssembly(
+        service="training",
+        handlers=(
+            slice_handler(CUVIS, "training", training.servicer),
+            slice_handler(RUNS, "training", training.runs),
+        ),
+        private=(
+            slice_handler(REFERENCES, "training", ArtifactReferencesServicer(references)),
+            *((worker_handler(training.links),) if worker_address else ()),
+        ),
+        names=(CUVIS, RUNS),
+        start=training.start,
+        warm_up=training.warm_up,
+        drain=training.drain,
+        metrics=register,
+        references=references,
+    )
+
+
+class Training:
+    """The training service with its database, its workers and their links.
+
+    Call `prepare` before any gRPC object exists in the process, then make one, `start` it, and at the end `drain` and
+    `close` it.
+
+    Args:
+        state: Folder for the service's own files.
+        sessions: The authority over sessions.
+        artifacts: The artifact store.
+        workspace: What paths mean.
+        pipelines: Builds pipelines that come with a configuration; by default the engine, in a thread.
+        launcher: Starts workers; the one that `prepare` returns.
+        settings: Times and limits.
+        database: URL of the database that replicas share; a file in `state` if not given.
+        replica: Name of this one among them, the same after a restart where it can be.
+        worker_address: Where workers of other machines dial: this process serves `links` there. A Unix socket if not
+            given.
+
+    Attributes:
+        service: Decides.
+        servicer: Answers the training slice of cuvis_ai.v1.CuvisAIService.
+        runs: Answers swath.training.v1.RunService.
+        links: Answers workers.
+    """
+
+    def __init__(
+        self,
+        state: Path,
+        sessions: Sessions,
+        artifacts: ArtifactStore,
+        workspace: Workspace,
+        *,
+        pipelines: Pipelines | None = None,
+        launcher: Launcher | None = None,
+        settings: TrainingSettings | None = None,
+        database: str = "",
+        replica: str = "alone",
+        worker_address: str = "",
+    ) -> None:
+        settings = settings or TrainingSettings()
+        engine = open_engine(database or state / Path(DATABASE).name, schema=SCHEMA.name)
+        self._store = RunStore(engine, replica, settings.lease_s, settings.log_bytes)
+        self._launcher = launcher or prepare(state)
+        self.service = TrainingService(
+            settings,
+            self._store,
+            sessions,
+            artifacts,
+            workspace,
+            pipelines or EnginePipelines(artifacts),
+            self._launcher,
+            note,
+            Notifications(engine),
+        )
+        self.servicer = TrainingServicer(self.service)
+        self.runs = RunServicer(self.service)
+        self.links = WorkerLinkServicer(settings, self.service.supervisor, artifacts.spec(), workspace.spec())
+        self.service.supervisor.address = worker_address or f"unix:{_socket(state)}"
+        self._listens = not worker_address
+        self._server: WorkerServer | None = None
+
+    async def start(self) -> None:
+        """Listen for workers and go on with the runs that an earlier process left."""
+        await self._store.prepare()
+        if self._listens:
+            self._server = WorkerServer(self.service.supervisor.address, self.links)
+        # Runs are known before a worker that was left alone can dial again.
+        await self.service.start()
+        if self._server is not None:
+            await self._server.start()
+
+    async def warm_up(self) -> None:
+        """Wait until workers start without delay."""
+        await self._launcher.warm_up()
+
+    async def drain(self) -> None:
+        """Have runs write checkpoints and stop until the next start, then end their streams."""
+        await self.service.drain()
+
+    async def close(self) -> None:
+        """Close everything; runs that still go on are left to the next process."""
+        # A worker that dials a service which drives nothing any more is refused, and exits.
+        if self._server is not None:
+            await self._server.stop()
+        await self.service.close()
+
+
+def prepare(state: Path, telemetry: Telemetry | None = None) -> Launcher:
+    """Start what starts workers. Called before any gRPC object exists in the process.
+
+    Args:
+        state: Folder for the service's own files; what workers print goes to `logs` in it.
+        telemetry: Form of workers' log lines, and where their spans go.
+    """
+    launcher = ForkLauncher(state / "logs", telemetry)
+    launcher.prepare()
+    return launcher
+
+
+def _socket(state: Path) -> Path:
+    """Return the socket that workers dial: in the state folder, or where paths are short; the same after each start."""
+    state.mkdir(parents=True, exist_ok=True)
+    near = state.resolve() / "workers" / "link.sock"
+    if len(os.fsencode(near)) < _MAX_SOCKET_PATH:
+        folder = near.parent
+    else:
+        name = hashlib.sha256(os.fsencode(near)).hexdigest()[:16]
+        folder = Path(tempfile.gettempdir()) / f"swath-{os.getuid()}-{name}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
+        raise StorageDenied(f"the folder {folder} for workers' links must be this user's alone")
+    return folder / near.name

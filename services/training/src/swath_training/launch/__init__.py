@@ -1,0 +1,1 @@
+"""Starts workers: as forks on this machine, or as Kubernetes Jobs."""

@@ -1,0 +1,81 @@
+"""What a cluster says of a worker's pod, in words for whoever waits for the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from swath_training.launch.kubernetes.manifest import INDEX
+
+_QUIET = frozenset({"", "ContainerCreating", "PodInitializing", "Completed"})
+_PLAIN = ("Error", "Completed")
+_SIGNALLED = 128
+
+
+def trouble(pod: Mapping[str, Any]) -> str:
+    """Return why a pod does not run yet, empty if it does or is about to."""
+    status = pod.get("status") or {}
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
+            return f"the cluster has no place for the worker yet: {condition.get('message') or condition.get('reason')}"
+    for container in _containers(status):
+        waiting = (container.get("state") or {}).get("waiting") or {}
+        reason = waiting.get("reason") or ""
+        if reason not in _QUIET:
+            message = waiting.get("message") or ""
+            return f"the worker's container does not start: {reason}{f' ({message})' if message else ''}"
+    return ""
+
+
+def index_of(pod: Mapping[str, Any]) -> int:
+    """Return the number of the process that a pod is for; 0 where there is only one."""
+    return int(((pod.get("metadata") or {}).get("annotations") or {}).get(INDEX, "0"))
+
+
+def outcome(pod: Mapping[str, Any], *, gone: bool) -> tuple[bool, int | None, str]:
+    """Return whether a worker is over with one of its pods, its exit code and why, as `ended` does.
+
+    A process other than the first may end well before it, which ends nothing.
+
+    Args:
+        pod: The pod, as it was seen last.
+        gone: Whether it has been deleted.
+    """
+    over, code, why = ended(pod)
+    if over and code == 0 and index_of(pod):
+        return False, None, ""
+    return over or gone, code, why
+
+
+def begun(pod: Mapping[str, Any]) -> bool:
+    """Whether the worker's container runs, or has run."""
+    states = [container.get("state") or {} for container in _containers(pod.get("status") or {}, init=False)]
+    return any("running" in state or "terminated" in state for state in states)
+
+
+def ended(pod: Mapping[str, Any]) -> tuple[bool, int | None, str]:
+    """Return whether a pod is over, its worker's exit code (negative: the signal; None: not known) and why."""
+    status = pod.get("status") or {}
+    if status.get("phase") not in ("Succeeded", "Failed"):
+        return False, None, ""
+    why = ": ".join(filter(None, (status.get("reason"), status.get("message"))))
+    for container in _containers(status, init=False):
+        terminated = (container.get("state") or {}).get("terminated")
+        if terminated is not None:
+            code = int(terminated.get("exitCode", 0))
+            why = why or (terminated.get("reason") or "")
+            return True, (_SIGNALLED - code if code > _SIGNALLED else code), "" if why in _PLAIN else why
+    return True, None, why
+
+
+def complaint(event: Mapping[str, Any]) -> str:
+    """Return what a Warning about a Job says, such as that a quota leaves no room for its pod; else nothing."""
+    if event.get("type") != "Warning" or event.get("reason") != "FailedCreate":
+        return ""
+    return f"the cluster refuses the worker's pod: {event.get('message') or event['reason']}"
+
+
+def _containers(status: Mapping[str, Any], *, init: bool = True) -> Iterator[Mapping[str, Any]]:
+    if init:
+        yield from status.get("initContainerStatuses") or ()
+    yield from status.get("containerStatuses") or ()

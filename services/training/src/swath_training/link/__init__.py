@@ -1,0 +1,1 @@
+"""The stream between a worker and the service, both ends, and its messages."""

@@ -1,0 +1,1 @@
+"""Runs as rows: model, tables, store, leases, event logs, log lines. Knows nothing of processes and of the wire."""

@@ -1,0 +1,148 @@
+"""Single steps on a run's rows, inside somebody's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from swath.errors import InvalidInput, RunNotFound
+from swath.storage.sql.engine import now
+from swath_training.runs.items import Checkpoint, Event, Failure, Item, Result, Stopped
+from swath_training.runs.model import Entry, Run, RunState, StopCause
+from swath_training.runs.tables import CHECKPOINTS, EVENTS, RUNS, run_of
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A run after a write, and what the write added to its log."""
+
+    run: Run
+    entries: tuple[Entry, ...] = ()
+
+
+def run_row(connection: Connection, run_id: str) -> Run:
+    """Return a run.
+
+    Raises:
+        RunNotFound: No such run, or it is forgotten.
+    """
+    # No database keeps a NUL in a text, and not each of them takes one in a question.
+    found = None if "\0" in run_id else connection.execute(select(RUNS).where(RUNS.c.id == run_id))
+    row = None if found is None else found.mappings().first()
+    if row is None:
+        raise no_run(run_id)
+    return run_of(row)
+
+
+def no_run(run_id: str) -> RunNotFound:
+    """Return the error for a run that is not there, or not there for who asks."""
+    return RunNotFound(f"Run {run_id} not found", metadata={"run": run_id[:64]})
+
+
+def change(connection: Connection, run: Run, **values: Any) -> Run:
+    """Write columns of a run and return it as it is then."""
+    row = connection.execute(update(RUNS).where(RUNS.c.id == run.id).values(**values).returning(RUNS)).mappings().one()
+    return run_of(row)
+
+
+def append(connection: Connection, run: Run, events: Sequence[tuple[int | None, bytes]], **changes: Any) -> Written:
+    """Append events with their places to a run's log, and change columns of the run."""
+    entries = tuple(Entry(run.last_seq + index, payload) for index, (_, payload) in enumerate(events, start=1))
+    if entries:
+        connection.execute(
+            insert(EVENTS).values(created_at=now()),
+            [
+                {
+                    "run_id": run.id,
+                    "seq": entry.seq,
+                    "attempt": run.attempt,
+                    "position": position,
+                    "payload": entry.payload,
+                }
+                for entry, (position, _) in zip(entries, events, strict=True)
+            ],
+        )
+        changes["last_seq"] = entries[-1].seq
+    return Written(change(connection, run, **changes) if changes else run, entries)
+
+
+def record(connection: Connection, run: Run, items: Sequence[Item]) -> Written:
+    """Write down items that are new to a run: events into the log, checkpoints, and the end.
+
+    Raises:
+        InvalidInput: Items are missing in between.
+    """
+    position, progressed = run.position, run.progressed
+    events: list[tuple[int | None, bytes]] = []
+    end: dict[str, Any] = {}
+    for expected, item in enumerate(items, start=run.item_seq + 1):
+        if item.seq != expected:
+            raise InvalidInput(f"run {run.id}: item {item.seq} came where {expected} was expected")
+        match item.body:
+            case Event() as event:
+                if event.position > position:
+                    events.append((event.position, event.payload))
+                    position, progressed = event.position, True
+            case Checkpoint() as checkpoint:
+                progressed = _keep(connection, run, checkpoint) or progressed
+            case Result() | Stopped() | Failure() as body:
+                end = _end(body)
+    if not items:
+        return Written(run)
+    return append(connection, run, events, item_seq=items[-1].seq, position=position, progressed=progressed, **end)
+
+
+def _keep(connection: Connection, run: Run, checkpoint: Checkpoint) -> bool:
+    """Keep a checkpoint in place of older ones and say whether it is further on than they were."""
+    best = connection.execute(
+        select(CHECKPOINTS.c.position)
+        .where(CHECKPOINTS.c.run_id == run.id)
+        .order_by(CHECKPOINTS.c.position.desc())
+        .limit(1)
+    ).scalar()
+    if best is not None and best > checkpoint.position:
+        return False
+    connection.execute(delete(CHECKPOINTS).where(CHECKPOINTS.c.run_id == run.id))
+    connection.execute(
+        insert(CHECKPOINTS).values(
+            run_id=run.id,
+            position=checkpoint.position,
+            attempt=run.attempt,
+            digest=checkpoint.digest,
+            created_at=now(),
+        )
+    )
+    return best is None or best < checkpoint.position
+
+
+def _end(body: Result | Stopped | Failure) -> dict[str, Any]:
+    match body:
+        case Result():
+            return {
+                "state": RunState.ENDING,
+                "result_weights": body.weights_digest,
+                "result_pipeline": body.pipeline_digest,
+                "final": body.final.payload,
+                "stop": None,
+            }
+        case Stopped(cause=StopCause.DRAIN):
+            return {"state": RunState.QUEUED}
+        case Stopped():
+            return {
+                "state": RunState.ENDING,
+                "result_weights": body.weights_digest,
+                "result_pipeline": body.pipeline_digest,
+                "final": body.final.payload if body.final else None,
+                "stop": body.cause,
+            }
+        case Failure():
+            return {
+                "state": RunState.ENDING,
+                "code": body.code,
+                "reason": body.reason,
+                "message": body.message,
+                "details": dict(body.metadata),
+            }

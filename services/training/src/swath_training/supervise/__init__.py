@@ -1,0 +1,1 @@
+"""Brings runs to their ends: the queue for devices, attempts, leases of this replica."""

@@ -1,0 +1,1 @@
+"""The process that trains: one attempt of a run, or one rank of it."""

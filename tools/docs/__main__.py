@@ -1,0 +1,45 @@
+"""Writes docs/reference/{settings,metrics,errors}.md: `python -m tools.docs [--check]`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from tools.docs import errors_page, metrics_page, settings_page
+from tools.docs.commands import options
+from tools.docs.errors import Errors
+from tools.docs.metrics import metrics
+from tools.docs.settings import Settings
+from tools.docs.sources import Sources
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "docs" / "reference"
+
+
+def pages() -> dict[Path, str]:
+    """Return each page as it should be."""
+    sources = Sources()
+    return {
+        FOLDER / "settings.md": settings_page.render(Settings(sources), options(sources)),
+        FOLDER / "metrics.md": metrics_page.render(metrics(sources), ROOT / "charts" / "swath" / "files"),
+        FOLDER / "errors.md": errors_page.render(Errors(sources)),
+    }
+
+
+def main() -> int:
+    """Write the pages, or say which ones are out of date; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tools.docs", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing; fail where a page is out of date")
+    check = parser.parse_args().check
+    stale = {place: text for place, text in pages().items() if not place.exists() or place.read_text() != text}
+    for place, text in stale.items():
+        if check:
+            print(f"{place.relative_to(ROOT)} is out of date: make gen", file=sys.stderr)
+        else:
+            place.write_text(text)
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
