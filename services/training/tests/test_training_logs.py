@@ -262,6 +262,16 @@ def test_the_last_lines_are_kept_and_keep_their_numbers(log: WorkerLog) -> None:
     assert log.after(100) == []
 
 
+def test_lines_are_taken_as_many_as_fit_into_a_message(log: WorkerLog) -> None:
+    log.begin(0)
+    for number in range(1, 6):
+        _logger(log).warning("line %d", number)
+
+    size = len(log.after(0)[0].payload) + 16
+    assert [line.number for line in log.after(0, 3 * size)] == [1, 2, 3]
+    assert [line.number for line in log.after(3, 1)] == [4]
+
+
 def test_what_is_printed_is_logged_line_by_line(log: WorkerLog) -> None:
     log.begin(0)
     stream = io.StringIO()

@@ -8,16 +8,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+import grpc
 import pytest
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
+from swath.api import RUNS
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import AttemptFenced, RunNotFound
 from swath.rpc.caller import Caller, acting_as
+from swath.rpc.server.interceptor import CallInterceptor
+from swath.rpc.server.methods import slice_handler
 from swath.storage.sql.engine import open_engine
 from swath.storage.sql.engine import run as in_database
-from swath.training.v1 import events_pb2
+from swath.training.v1 import events_pb2, runs_pb2, runs_pb2_grpc
 from swath_training import TrainingService
 from swath_training.api.adapters.run_events import RunEventCodec
 from swath_training.api.requests import TrainRequest
@@ -138,6 +142,34 @@ async def test_they_are_there_for_the_owner_of_the_run_alone(world: World) -> No
     with acting_as(Caller("bob", "token")), pytest.raises(RunNotFound):
         await metrics_of(world.service, "run")
     await world.training._store.end("run", RunState.CANCELLED)
+
+
+async def test_clients_read_them(world: World) -> None:
+    run = Run("run", "session", "", RunState.QUEUED, Trainer.GRADIENT, "", "", "", None, "cpu")
+    store = world.training._store
+    await store.create(run, Event(0, b""))
+    await store.begin("run", "token")
+    await store.record("run", 1, [Item(1, measuring(1, total=math.nan)), Item(2, measuring(2, total=0.5, other=1.0))])
+    server = grpc.aio.server(interceptors=(CallInterceptor(),))
+    server.add_generic_rpc_handlers((slice_handler(RUNS, "training", world.training.runs),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stub = runs_pb2_grpc.RunServiceStub(channel)
+        everything = stub.ReadMetrics(runs_pb2.ReadMetricsRequest(run_id="run", names=["total"]))
+        first, second = [metric async for answer in everything for metric in answer.metrics]
+        later = stub.ReadMetrics(runs_pb2.ReadMetricsRequest(run_id="run", after_seq=1))
+        names = [metric.name async for answer in later for metric in answer.metrics]
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            _ = [answer async for answer in stub.ReadMetrics(runs_pb2.ReadMetricsRequest(run_id="walk"))]
+    await server.stop(None)
+    await store.end("run", RunState.CANCELLED)
+
+    assert math.isnan(first.value)
+    assert (second.name, second.split, second.step, second.seq, second.value) == ("total", "train", 2, 2, 0.5)
+    assert names == ["other", "total"]
+    assert refused.value.code() is grpc.StatusCode.NOT_FOUND
 
 
 # On disk

@@ -13,7 +13,7 @@ from swath_training.runs.database.tables import METRICS
 from swath_training.runs.items import Event
 from swath_training.runs.model import LoggedEvent, Metric
 
-_PAGE = 5_000
+_PAGE = 1_000
 _MAX_SEQ = 2**31 - 1
 
 
