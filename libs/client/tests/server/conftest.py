@@ -128,7 +128,7 @@ def refused(result: Result) -> str:
 
 
 class Relay:
-    """Passes bytes between clients and a server, and breaks connections off where `cuts` has it\.
+    """Passes bytes between clients and a server, and breaks connections off where `cuts` has it.
 
     Attributes:
         target: Where clients reach it.
