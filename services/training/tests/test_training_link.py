@@ -23,9 +23,9 @@ from swath_training.api.adapters.train_responses import response_of
 from swath_training.link import client
 from swath_training.link.client import WorkerLink
 from swath_training.link.endpoint import local
+from swath_training.runs.database.store import RunStore
 from swath_training.runs.items import Checkpoint, Event, Item, Result
 from swath_training.runs.model import LoggedEvent, Run, RunState, Trainer
-from swath_training.runs.store import RunStore
 
 EVENT = replace(RunEventCodec().note("RUNNING", "an event"), position=1)
 

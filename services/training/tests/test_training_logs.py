@@ -27,11 +27,11 @@ from swath_training.launch.processes import Handle
 from swath_training.link.client import WorkerLink
 from swath_training.link.endpoint import local
 from swath_training.link.worker_log import WorkerLog
+from swath_training.runs.database.log_store import ROW_BYTES
+from swath_training.runs.database.store import RunStore
+from swath_training.runs.database.tables import SCHEMA
 from swath_training.runs.items import Event, Line, Result
-from swath_training.runs.logs.log_store import ROW_BYTES
 from swath_training.runs.model import LoggedLine, Run, RunState, Trainer
-from swath_training.runs.store import RunStore
-from swath_training.runs.tables import SCHEMA
 from swath_training.supervise.launcher import Notify, Worker
 from swath_training.worker.stdio_capture import StdioCapture
 

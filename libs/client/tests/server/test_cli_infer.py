@@ -10,7 +10,7 @@ import pytest
 
 from swath.client import Client, SearchPaths
 
-from .conftest import RX, SCALE, Swath, refused, said
+from .conftest import RX, Swath, refused, said
 
 pytestmark = pytest.mark.xdist_group("client-server")
 
@@ -116,18 +116,12 @@ def test_a_session_that_is_open_stays_open(swath: Swath, client: Client, trained
     [
         (("-p", "tiny/rx", "--session", "s1"), "say what to run with one of"),
         (("--trainrun", "runs/tiny.yaml", "--override", "a=1"), "--override changes a pipeline that is loaded"),
-        (("-p", "no/such"), "CONFIG_NOT_FOUND"),
         (("-p", "tiny/rx", "-w", "no/such.pt"), "no/such.pt"),
         (("--session", "nobody"), "SESSION_NOT_FOUND"),
     ],
 )
 def test_what_cannot_run_is_said(swath: Swath, scene: Path, arguments: tuple[str, ...], message: str) -> None:
     assert message in refused(swath("infer", scene, *arguments))
-
-
-def test_an_input_that_the_scene_does_not_have_is_named(swath: Swath, scene: Path, tmp_path: Path) -> None:
-    (tmp_path / "scale.yaml").write_text(json.dumps(SCALE))
-    assert "data" in refused(swath("infer", scene, "-p", tmp_path / "scale.yaml"))
 
 
 def test_a_result_of_an_unknown_kind_is_refused(swath: Swath, trained: str, scene: Path, tmp_path: Path) -> None:
