@@ -82,17 +82,17 @@ def test_a_command_of_our_own_is_not_replaced(install: Install) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "said"),
+    ("command", "message"),
     [
         ("read", "error: /no/such/file: No such file or directory\n"),
         ("write", "error: the disk is full\n"),
         ("refuse", "error: not allowed: ask the operator\n"),
     ],
 )
-def test_an_error_that_has_a_name_is_one_line(install: Install, command: str, said: str) -> None:
+def test_an_error_that_has_a_name_is_one_line(install: Install, command: str, message: str) -> None:
     install(f"{command}=extra:{command}")
     result = runner.invoke(app, [command])
-    assert (result.exit_code, result.stderr, result.stdout) == (1, said, "")
+    assert (result.exit_code, result.stderr, result.stdout) == (1, message, "")
 
 
 def test_an_error_that_has_none_keeps_its_traceback(install: Install) -> None:

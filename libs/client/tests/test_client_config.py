@@ -1,4 +1,4 @@
-"""How a client is told to reach a server."""
+"""How a client reaches a server."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_pauses_are_positive(field: str, value: float) -> None:
         RetryConfig(**{field: value})  # type: ignore[arg-type]
 
 
-def test_a_retry_config_is_what_grpc_is_told() -> None:
+def test_grpc_gets_the_retry_config() -> None:
     retry = RetryConfig(attempts=3, initial_s=0.25, max_s=2.0, multiplier=1.5)
     [methods] = json.loads(str(dict(options(ClientConfig(retry=retry)))["grpc.service_config"]))["methodConfig"]
     assert methods["retryPolicy"] == {
@@ -56,7 +56,7 @@ def test_a_config_is_made_of_nothing_of_a_target_or_of_itself() -> None:
     assert ClientConfig.of(config) is config
 
 
-def test_a_copy_changes_what_it_is_told_to() -> None:
+def test_a_copy_changes_the_fields_given() -> None:
     config = ClientConfig(target="a:1", timeout_s=3.0)
     assert config.with_(target="b:2") == ClientConfig(target="b:2", timeout_s=3.0)
     assert config.target == "a:1"
@@ -68,15 +68,15 @@ def test_a_config_cannot_be_changed_under_a_client() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         ({"target": ""}, "target must name a server"),
         ({"max_message_bytes": 0}, "max_message_bytes must be 1 to 2147483647, got 0"),
         ({"max_message_bytes": 2**31}, "got 2147483648"),
     ],
 )
-def test_what_no_server_can_be_reached_with_is_refused(wrong: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_what_no_server_can_be_reached_with_is_refused(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         ClientConfig(**wrong)
 
 

@@ -171,7 +171,7 @@ def _broken(code: grpc.StatusCode, details: str, trailing: tuple = ()) -> Simple
 
 
 @pytest.mark.parametrize(
-    ("details", "said"),
+    ("details", "message"),
     [
         (
             "failed to connect to all addresses; last error: UNKNOWN: ipv4:10.0.0.7:1: Failed to connect to remote "
@@ -189,9 +189,9 @@ def _broken(code: grpc.StatusCode, details: str, trailing: tuple = ()) -> Simple
         ("the server is draining", "the server is draining"),
     ],
 )
-def test_what_a_person_can_use_of_a_connection_s_failure_is_said(details: str, said: str) -> None:
+def test_what_a_person_can_use_of_a_connection_s_failure_is_said(details: str, message: str) -> None:
     error = call_error(_broken(grpc.StatusCode.UNAVAILABLE, details), target="swath:1")
-    assert error.message == said
+    assert error.message == message
 
 
 def test_a_server_s_own_words_about_a_connection_stay(target: str, refusing: Refusing) -> None:

@@ -91,8 +91,8 @@ class TestDownload:
 
         return leave
 
-    def _header(self, data: bytes = DATA, **said: str) -> wpb.GetResponse:
-        entry = wpb.Entry(path="data/cube.npz", size=len(data), sha256=said.get("sha256", _sha256(data)))
+    def _header(self, data: bytes = DATA, **fields: str) -> wpb.GetResponse:
+        entry = wpb.Entry(path="data/cube.npz", size=len(data), sha256=fields.get("sha256", _sha256(data)))
         return wpb.GetResponse(header=wpb.GetHeader(entry=entry))
 
     def test_arrives_in_pieces_and_is_whole_at_the_end(self, to: Path) -> None:

@@ -82,7 +82,7 @@ class TestBatch:
             (99, "neutral"),
         ],
     )
-    def test_points_have_a_type_in_words(self, code, name):
+    def test_points_have_a_named_type(self, code, name):
         points = pb.Points(points=[pb.Point(element_id=1, x=0.5, y=1.5, type=code)])
         batch = read_batch(pb.InputBatch(points=points), shared_prefix=None)
         assert batch["points"] == [{"element_id": 1, "x": 0.5, "y": 1.5, "type": name}]
@@ -98,7 +98,7 @@ class TestTensors:
         assert torch.equal(found, values)
 
     @pytest.mark.parametrize(
-        ("message", "said"),
+        ("message", "text"),
         [
             (pb.Tensor(shape=[1], raw_data=b"1234"), "cube: Unsupported dtype: 0"),
             (pb.Tensor(shape=[2], dtype=pb.D_TYPE_INT32, raw_data=b"1234"), "cube: "),
@@ -107,8 +107,8 @@ class TestTensors:
         ],
         ids=["no type", "too short", "too long", "no shape"],
     )
-    def test_a_payload_that_does_not_fit_is_refused_by_name(self, message, said):
-        with pytest.raises(InputInvalid, match=said):
+    def test_a_payload_that_does_not_fit_is_refused_by_name(self, message, text):
+        with pytest.raises(InputInvalid, match=text):
             read_tensor(message, name="cube", shared_prefix=None)
 
 

@@ -22,7 +22,7 @@ def thread():
 
 @pytest.fixture
 def busy(thread):
-    """Keeps the device busy until it is told to go on."""
+    """Keeps the device busy until the event is set."""
     go_on = threading.Event()
     thread.later(go_on.wait)
     yield go_on

@@ -55,11 +55,11 @@ def started(sessions, artifacts, workspace):
 
 
 class TestFigures:
-    async def test_a_service_that_was_not_asked_yet_holds_nothing(self, service):
+    async def test_before_the_first_call_there_are_no_models(self, service):
         assert (service.models, service.model_bytes, service.model_loads, service.waiting) == (0, 0, 0, 0)
         assert service.sessions_in_use() == set()
 
-    async def test_what_it_holds_is_counted(self, service, normalizing):
+    async def test_models_and_sessions_in_use_are_counted(self, service, normalizing):
         first, second = await normalizing(), await normalizing()
         for session_id in (first, second, first):
             await service.infer(session_id, _batch, [], _same)
@@ -126,7 +126,7 @@ class TestRefusals:
         )
         await asyncio.to_thread(begun.wait, 10)
         leaving = asyncio.create_task(service.infer(session_id, lambda: read.append(True), [], _same))
-        while service.waiting < 2:  # noqa: ASYNC110  nothing tells when a call has come to the queue
+        while service.waiting < 2:  # noqa: ASYNC110  no event for a call that has come to the queue
             await asyncio.sleep(0)
         leaving.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -250,7 +250,7 @@ class TestFiles:
         assert bucket.bucket.get("written/features_000003.npy")
 
 
-async def test_a_service_that_is_closed_lets_go_of_its_models(started, normalizing):
+async def test_a_service_that_is_closed_frees_its_models(started, normalizing):
     service = await started()
     await service.infer(await normalizing(), _batch, [], _same)
     with capture_logs() as logs:
@@ -260,7 +260,7 @@ async def test_a_service_that_is_closed_lets_go_of_its_models(started, normalizi
 
 
 class TestForgetting:
-    async def test_a_session_that_was_never_asked_for_is_forgotten_without_a_word(self, service):
+    async def test_a_session_that_made_no_call_is_forgotten_without_an_error(self, service):
         await service.forget("nobody")
         assert service.sessions_in_use() == set()
 

@@ -91,7 +91,7 @@ async def test_only_what_was_asked_for_comes_back(stub, normalizing):
 
 
 @pytest.mark.parametrize(
-    ("tensor", "words"),
+    ("tensor", "message"),
     [
         (pb.Tensor(shape=[1, 2, 2, 2], dtype=pb.D_TYPE_FLOAT32, raw_data=b"1234"), "data: "),
         (pb.Tensor(shape=[4], dtype=pb.D_TYPE_FLOAT32, raw_data=bytes(16)), "data"),
@@ -99,10 +99,10 @@ async def test_only_what_was_asked_for_comes_back(stub, normalizing):
     ],
     ids=["payload", "shape", "type"],
 )
-async def test_a_batch_that_does_not_fit_is_the_client_s_mistake(stub, normalizing, tensor, words):
+async def test_a_batch_that_does_not_fit_is_the_client_s_mistake(stub, normalizing, tensor, message):
     code, text = await _refused(stub.Inference(_request(await normalizing(), tensor)))
     assert code == "INVALID_ARGUMENT"
-    assert words in text
+    assert message in text
 
 
 async def test_a_session_that_there_is_not_is_not_found(stub):

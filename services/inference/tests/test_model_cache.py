@@ -1,4 +1,4 @@
-"""How much the cache holds, and for whom."""
+"""How much the cache takes, and which sessions use it."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ def cache(artifacts):
 
 
 def _state_bytes(bands):
-    """Bytes of a detector's state: as the fixture `pipeline` says."""
+    """Bytes of a detector's state: see the fixture `pipeline`."""
     return 16 + 16 * bands**2
 
 
@@ -25,7 +25,7 @@ async def test_a_model_counts_with_its_tensors_and_a_little_more(cache, pipeline
     assert model.size == cache.size == state + OVERHEAD
 
 
-async def test_the_cache_holds_the_sum_of_its_models(cache, pipeline):
+async def test_the_cache_takes_the_sum_of_its_models(cache, pipeline):
     models = [await cache.get((pipeline(bands), None), str(bands)) for bands in (2, 3)]
     assert cache.size == sum(model.size for model in models)
     assert cache.loads == 2
@@ -41,7 +41,7 @@ async def test_outputs_are_known_by_both_of_their_names(cache, artifacts):
     assert model.names == {"normalized", "first.normalized", "second.normalized"}
 
 
-async def test_sessions_are_known_while_they_hold_a_model(cache, pipeline):
+async def test_sessions_are_known_while_they_use_a_model(cache, pipeline):
     await cache.get((pipeline(), None), "a")
     await cache.get((pipeline(), None), "b")
     assert cache.sessions == {"a", "b"}
@@ -49,7 +49,7 @@ async def test_sessions_are_known_while_they_hold_a_model(cache, pipeline):
     assert cache.sessions == {"b"}
 
 
-async def test_a_model_that_was_pushed_out_is_loaded_again_for_its_session(artifacts, pipeline):
+async def test_a_model_that_was_evicted_is_loaded_again_for_its_session(artifacts, pipeline):
     cache = ModelCache(artifacts, "cpu", 0)
     keys = [(pipeline(bands), None) for bands in (2, 3)]
     first = await cache.get(keys[0], "a")
@@ -59,7 +59,7 @@ async def test_a_model_that_was_pushed_out_is_loaded_again_for_its_session(artif
     assert cache.loads == 3
 
 
-async def test_a_session_that_lets_go_of_a_model_pushed_out_before_frees_nothing(artifacts, pipeline):
+async def test_a_session_that_releases_a_model_evicted_before_frees_nothing(artifacts, pipeline):
     cache = ModelCache(artifacts, "cpu", 0)
     await cache.get((pipeline(2), None), "a")
     await cache.get((pipeline(3), None), "b")
@@ -78,7 +78,7 @@ async def test_several_models_make_room_for_one(artifacts, pipeline):
     assert [pipeline.nodes["node"].mu.numel() for pipeline in dropped] == [2, 3]
 
 
-async def test_everything_goes_at_the_end_without_a_word_to_anybody(artifacts, pipeline):
+async def test_clearing_drops_everything_and_calls_nobody(artifacts, pipeline):
     dropped = []
     cache = ModelCache(artifacts, "cpu", 2**30, dropped.append)
     models = [await cache.get((pipeline(bands), None), "a") for bands in (2, 3)]
@@ -99,12 +99,12 @@ async def test_weights_that_do_not_fit_are_refused_and_nothing_is_kept(cache, pi
 
 
 async def test_a_call_for_another_model_does_not_wait_for_a_load(cache, pipeline, artifacts, monkeypatch):
-    held, get = asyncio.Event(), artifacts.get
+    release, get = asyncio.Event(), artifacts.get
     slow, quick = pipeline(2), pipeline(3)
 
     async def hold(digest):
         if digest == slow:
-            await held.wait()
+            await release.wait()
         return await get(digest)
 
     monkeypatch.setattr(artifacts, "get", hold)
@@ -112,5 +112,5 @@ async def test_a_call_for_another_model_does_not_wait_for_a_load(cache, pipeline
     await asyncio.sleep(0)
     await cache.get((quick, None), "b")
     assert not waiting.done()
-    held.set()
+    release.set()
     await waiting

@@ -1,4 +1,4 @@
-"""Replicas tell each other what they have recorded, over real connections."""
+"""Replicas read one another's records, over real connections."""
 
 import socket
 from contextlib import AsyncExitStack
@@ -84,7 +84,7 @@ async def test_together_they_are_what_one_alone_would_have_recorded(replicas, ot
     assert times.std == pytest.approx((2 / 3) ** 0.5)
 
 
-async def test_times_from_before_a_reset_are_not_told(replicas, others):
+async def test_times_from_before_a_reset_are_left_out(replicas, others):
     replicas[1].observe(0.002, generation=0)
     assert await others().read("s", 1) == [{}]
     replicas[1].observe(0.004, generation=1)

@@ -20,14 +20,14 @@ BEGINNINGS = {
 
 @pytest.mark.parametrize(("kind", "begins"), BEGINNINGS.items())
 async def test_a_session_s_pipeline_is_drawn_in_each_format(service, loaded, kind, begins):
-    picture, told = await service.draw(loaded, kind.upper())
-    assert told == kind
+    picture, drawn = await service.draw(loaded, kind.upper())
+    assert drawn == kind
     assert picture.startswith(begins)
 
 
 async def test_a_png_is_drawn_where_no_format_is_named(service, loaded):
-    picture, told = await service.draw(loaded, "")
-    assert (picture[:4], told) == (b"\x89PNG", "png")
+    picture, drawn = await service.draw(loaded, "")
+    assert (picture[:4], drawn) == (b"\x89PNG", "png")
 
 
 async def test_text_names_nodes_and_classes(service, loaded):
@@ -50,15 +50,15 @@ async def test_there_must_be_a_pipeline_to_draw(service, session):
 
 @pytest.mark.parametrize(("kind", "begins"), BEGINNINGS.items())
 async def test_a_document_needs_no_session(service, kind, begins):
-    picture, told = await service.draw_document(json.dumps(PIPELINE), kind)
-    assert told == kind
+    picture, drawn = await service.draw_document(json.dumps(PIPELINE), kind)
+    assert drawn == kind
     assert picture.startswith(begins)
 
 
 @pytest.mark.parametrize("kind", ["", "gif"])
 async def test_a_document_is_a_png_where_its_format_is_not_known(service, kind):
-    picture, told = await service.draw_document(json.dumps(PIPELINE), kind)
-    assert (picture[:4], told) == (b"\x89PNG", "png")
+    picture, drawn = await service.draw_document(json.dumps(PIPELINE), kind)
+    assert (picture[:4], drawn) == (b"\x89PNG", "png")
 
 
 @pytest.mark.parametrize(

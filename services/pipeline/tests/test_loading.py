@@ -44,7 +44,7 @@ def _weights(document, **means):
 
 @pytest.fixture
 def means(sessions, store):
-    """Tells the means that the nodes of a session's pipeline have."""
+    """Returns the means that the nodes of a session's pipeline have."""
 
     async def read(session_id):
         session = await sessions.get(session_id)

@@ -1,4 +1,4 @@
-"""Node classes that a session may use, and what is told of each."""
+"""Node classes that a session may use, and how each is described."""
 
 import json
 
@@ -106,7 +106,7 @@ class TestPluginsThatMayRun:
         assert BLUR in found
         assert MISSING not in found
 
-    async def test_who_asks_for_it_is_told_why(self, service, with_plugin):
+    async def test_a_call_that_names_it_gets_the_reason(self, service, with_plugin):
         with pytest.raises(NotFound, match="Missing"):
             await service.describe_nodes(with_plugin, (MISSING,))
 
@@ -115,6 +115,6 @@ class TestPluginsThatMayNotRun:
     async def test_their_classes_are_left_out(self, service, with_plugin):
         assert BLUR not in {each.full_path for each in await service.describe_nodes(with_plugin, ())}
 
-    async def test_who_asks_for_one_is_told_why(self, service, with_plugin):
+    async def test_a_call_that_names_one_gets_the_reason(self, service, with_plugin):
         with pytest.raises(PluginDenied, match="acme"):
             await service.describe_nodes(with_plugin, (BLUR,))

@@ -51,7 +51,7 @@ def write(workspace):
 
 @pytest.fixture
 def mean(sessions, store):
-    """Tells the mean that a session's detector has; None for a session without weights."""
+    """Returns the mean that a session's detector has; None for a session without weights."""
 
     async def read(session_id):
         session = await sessions.get(session_id)

@@ -128,7 +128,7 @@ class TestDiscovery:
         assert len((await call("ListAvailablePipelines", filter_tag="anomaly")).pipelines) == 1
         assert len((await call("ListAvailablePipelines", filter_tag="other")).pipelines) == 0
 
-    async def test_one_is_told_with_its_text_and_where_its_weights_are(self, call, own):
+    async def test_one_is_shown_with_its_text_and_where_its_weights_are(self, call, own):
         (own / "mine.yaml").write_text("metadata: {name: Mine}")
         (own / "mine.pt").touch()
         info = (await call("GetPipelineInfo", pipeline_path="mine.yaml")).pipeline_info
@@ -167,14 +167,14 @@ class TestIntrospection:
 
 
 class TestPlugins:
-    async def test_one_is_registered_listed_and_told(self, call, session):
+    async def test_one_is_registered_listed_and_shown(self, call, session):
         answer = await call("LoadPlugin", session_id=session, manifest=_manifest(MANIFEST))
         assert (answer.registered_plugin, answer.error) == ("acme", "")
         [listed] = (await call("ListLoadedPlugins", session_id=session)).plugins
-        told = (await call("GetPluginInfo", session_id=session, plugin_name="acme")).plugin
-        assert listed == told
-        assert (told.type, told.source, told.tag) == ("local", "/opt/acme", "")
-        assert list(told.capabilities) == ["acme.nodes.Blur", "acme.data.Frames"]
+        shown = (await call("GetPluginInfo", session_id=session, plugin_name="acme")).plugin
+        assert listed == shown
+        assert (shown.type, shown.source, shown.tag) == ("local", "/opt/acme", "")
+        assert list(shown.capabilities) == ["acme.nodes.Blur", "acme.data.Frames"]
 
     async def test_one_of_a_repository_has_a_tag(self, call, session):
         await call("LoadPlugin", session_id=session, manifest=_manifest(REMOTE))

@@ -120,7 +120,7 @@ def said(result: Result) -> list[str]:
 
 
 def refused(result: Result) -> str:
-    """What a command said on standard error, after checking that it failed in one line."""
+    """What a command wrote to standard error, after checking that it failed in one line."""
     assert result.exit_code == 1, result.output
     line = result.stderr.splitlines()[-1]
     assert line.startswith("error: ")
@@ -128,7 +128,7 @@ def refused(result: Result) -> str:
 
 
 class Relay:
-    """Passes bytes between clients and a server, and breaks connections off when it is told to.
+    """Passes bytes between clients and a server, and breaks connections off where `cuts` has it.
 
     Attributes:
         target: Where clients reach it.

@@ -60,16 +60,16 @@ class TestNodes:
         assert line.split()[:3] == ["Blur", "(mine)", "transform"]
 
     @pytest.mark.parametrize(
-        ("content", "words"),
+        ("content", "message"),
         [
             ("{", "is no JSON and no YAML"),
             ("[]", "plugin manifest must be a JSON object"),
             ("name: a b", "refused the"),
         ],
     )
-    def test_a_manifest_that_is_none_is_refused(self, swath: Swath, tmp_path: Path, content: str, words: str) -> None:
+    def test_a_manifest_that_is_none_is_refused(self, swath: Swath, tmp_path: Path, content: str, message: str) -> None:
         (tmp_path / "manifest.yaml").write_text(content)
-        assert words in refused(swath("nodes", "--plugin", tmp_path / "manifest.yaml"))
+        assert message in refused(swath("nodes", "--plugin", tmp_path / "manifest.yaml"))
 
     def test_a_manifest_that_is_not_there_is_named(self, swath: Swath) -> None:
         assert "nowhere.yaml: No such file" in refused(swath("nodes", "--plugin", "nowhere.yaml"))
@@ -121,7 +121,7 @@ class TestPipelines:
         assert said(swath("pipeline", "draw", "tiny/rx.yaml")) == ["wrote rx.png"]
 
     @pytest.mark.parametrize(
-        ("arguments", "words"),
+        ("arguments", "message"),
         [
             (("draw",), "which pipeline? write: swath pipeline draw PATH"),
             (("show", "no/such"), "no/such.yaml"),
@@ -129,8 +129,8 @@ class TestPipelines:
             (("draw", "tiny/rx", "-o", "/no/such/folder/rx.png"), "/no/such/folder/rx.png: No such file"),
         ],
     )
-    def test_that_cannot_be_shown_are_named(self, swath: Swath, arguments: tuple[str, ...], words: str) -> None:
-        assert words in refused(swath("pipeline", *arguments))
+    def test_that_cannot_be_shown_are_named(self, swath: Swath, arguments: tuple[str, ...], message: str) -> None:
+        assert message in refused(swath("pipeline", *arguments))
 
     def test_are_listed_shown_or_drawn_and_nothing_else(self, swath: Swath) -> None:
         assert swath("pipeline", "burn").exit_code == 2

@@ -94,15 +94,15 @@ class TestCp:
         assert (tmp_path / "down" / "deep" / "b.bin").read_bytes() == b"b"
 
     @pytest.mark.parametrize(
-        ("source", "destination", "words"),
+        ("source", "destination", "message"),
         [
             (":here", "swath:there", "one of SRC and DST must be on the server"),
             ("nowhere.bin", ":there", "no such file or folder: nowhere.bin"),
             (":nowhere.bin", "there", "nowhere.bin"),
         ],
     )
-    def test_of_what_cannot_be_copied_fails(self, swath: Swath, source: str, destination: str, words: str) -> None:
-        assert words in refused(swath("cp", source, destination))
+    def test_of_what_cannot_be_copied_fails(self, swath: Swath, source: str, destination: str, message: str) -> None:
+        assert message in refused(swath("cp", source, destination))
 
 
 class TestRm:

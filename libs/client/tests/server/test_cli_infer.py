@@ -17,8 +17,8 @@ pytestmark = pytest.mark.xdist_group("client-server")
 
 def _rows(lines: list[str]) -> dict[str, list[str]]:
     """Rows of the table by output: frame, dtype, shape and range."""
-    words = [line.replace(", ", ",").split() for line in lines if "[" in line and "wrote" not in line]
-    return {row[1]: [row[0], *row[2:]] for row in words}
+    rows = [line.replace(", ", ",").split() for line in lines if "[" in line and "wrote" not in line]
+    return {row[1]: [row[0], *row[2:]] for row in rows}
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_a_session_that_is_open_stays_open(swath: Swath, client: Client, trained
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         (("-p", "tiny/rx", "--session", "s1"), "say what to run with one of"),
         (("--trainrun", "runs/tiny.yaml", "--override", "a=1"), "--override changes a pipeline that is loaded"),
@@ -120,8 +120,8 @@ def test_a_session_that_is_open_stays_open(swath: Swath, client: Client, trained
         (("--session", "nobody"), "SESSION_NOT_FOUND"),
     ],
 )
-def test_what_cannot_run_is_said(swath: Swath, scene: Path, arguments: tuple[str, ...], words: str) -> None:
-    assert words in refused(swath("infer", scene, *arguments))
+def test_what_cannot_run_is_said(swath: Swath, scene: Path, arguments: tuple[str, ...], message: str) -> None:
+    assert message in refused(swath("infer", scene, *arguments))
 
 
 def test_a_result_of_an_unknown_kind_is_refused(swath: Swath, trained: str, scene: Path, tmp_path: Path) -> None:

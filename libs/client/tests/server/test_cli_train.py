@@ -15,7 +15,7 @@ pytestmark = pytest.mark.xdist_group("client-server")
 
 
 def _word(lines: list[str], name: str) -> str:
-    """The word after a name at the beginning of a line."""
+    """The text after a name at the beginning of a line."""
     [found] = [line.split()[1] for line in lines if line.startswith(f"{name} ")]
     return found
 
@@ -71,14 +71,14 @@ def test_a_run_that_fails_at_once_is_named_all_the_same(swath: Swath) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         (("tiny_rx", "no.such.key=1"), "CONFIG_INVALID"),
         (("tiny_rx", "-u", "nowhere.npz"), "no such file or folder: nowhere.npz"),
     ],
 )
-def test_what_cannot_be_trained_is_said(swath: Swath, arguments: tuple[str, ...], words: str) -> None:
-    assert words in refused(swath("train", *arguments))
+def test_what_cannot_be_trained_is_said(swath: Swath, arguments: tuple[str, ...], message: str) -> None:
+    assert message in refused(swath("train", *arguments))
 
 
 def test_a_phase_is_one_of_five(swath: Swath) -> None:
