@@ -103,6 +103,7 @@ def test_calls_that_are_made_once_and_calls_that_are_audited():
         *(f"/{CUVIS}/{name}" for name in ("CreateSession", "CloseSession", "Train", "StopTrain", "RestoreTrainRun")),
         *(f"/{WORKSPACE}/{name}" for name in ("Put", "Get", "Delete")),
     }
+    assert (IDEMPOTENT[WORKERS], IDEMPOTENT[REFERENCES]) == ((), ("ReadReferences",))
     assert once - {f"/{WORKSPACE}/Get"} <= MUTATING <= ROUTES.keys()
 
 
