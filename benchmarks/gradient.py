@@ -8,7 +8,7 @@ from torch.nn.functional import relu, softplus
 from benchmarks.harness import InMemory, Row, interleaved, ratio_row
 from swath.documents import parse
 from swath.engine.graph.pipeline import Pipeline
-from swath.engine.training import Job, Trainer, run
+from swath.engine.training import RunSpec, Trainer, run
 
 BATCHES, FRAMES, SIDE, CHANNELS = 12, 4, 64, 61
 HIDDEN, REPRESENTATION, NU, RATE, EPOCHS = 128, 32, 0.05, 1e-3, 3
@@ -39,8 +39,8 @@ def measure() -> list[Row]:
     document, config = parse("pipeline", _PIPELINE), parse("trainrun", _RUN)
 
     def ours() -> None:
-        job = Job(Trainer.GRADIENT, config, config.training)
-        run(job, InMemory(batches, FRAMES), Pipeline.from_document(document), lambda event: None)
+        spec = RunSpec(Trainer.GRADIENT, config, config.training)
+        run(spec, InMemory(batches, FRAMES), Pipeline.from_document(document), lambda event: None)
 
     def by_hand() -> None:
         projection = torch.nn.Sequential(

@@ -29,7 +29,7 @@ from swath.client import build_stub, create_session_with_search_paths, numpy_to_
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath_suite.process import descendants
 from tools.parity.cases.case import BANDS, WAVELENGTHS
-from tools.parity.scenes import Scene, bands_of
+from tools.parity.example_scenes import ExampleScene, bands_of
 from tools.parity.trainruns import without_pictures
 
 PIPELINE = "pipeline/anomaly/rx/channel_selector.yaml"
@@ -126,10 +126,10 @@ def faster(name: str, figures: Sequence[float], target: float, unit: str = "s") 
     )
 
 
-def _frames() -> Scene:
+def _frames() -> ExampleScene:
     cube, mask = bands_of(SCENE)
     shifts = [(6 * index, 11 * index) for index in range(FRAMES)]
-    return Scene(
+    return ExampleScene(
         np.stack([np.roll(cube, shift, (0, 1)) for shift in shifts]),
         np.stack([np.roll(mask, shift, (0, 1)) for shift in shifts]),
     )

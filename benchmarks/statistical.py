@@ -8,7 +8,7 @@ from torch import Tensor
 from benchmarks.harness import InMemory, Row, interleaved, ratio_row
 from swath.documents import parse
 from swath.engine.graph.pipeline import Pipeline
-from swath.engine.training import Job, Trainer, run
+from swath.engine.training import RunSpec, Trainer, run
 
 FRAMES, SIDE, CHANNELS = 16, 128, 189
 
@@ -21,8 +21,8 @@ def measure() -> list[Row]:
     config = parse("trainrun", {"name": "rx", "data": {"data_module": "scene"}})
 
     def fit() -> None:
-        job = Job(Trainer.STATISTICAL, config, None)
-        run(job, InMemory(batches, 1), Pipeline.from_document(document), lambda event: None)
+        spec = RunSpec(Trainer.STATISTICAL, config, None)
+        run(spec, InMemory(batches, 1), Pipeline.from_document(document), lambda event: None)
 
     def floor() -> Tensor:
         rows = torch.cat([batch["data"].reshape(-1, CHANNELS) for batch in batches]).to(torch.float64)

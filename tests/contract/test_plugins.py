@@ -18,8 +18,8 @@ CODE = '''
 import numpy as np
 import torch
 from swath.engine.data.collection import Collection, Sample
-from swath.engine.data.modules.params import LoaderParams
-from swath.engine.graph.node import Fittable
+from swath.engine.data.params import LoaderParams
+from swath.engine.graph.roles import Fittable
 from swath.engine.graph.ports import Port, ports
 
 CUBE = Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]")

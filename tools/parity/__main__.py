@@ -12,7 +12,7 @@ import torch
 
 from tools.parity import environment, nodes, pipelines, report, trainruns
 from tools.parity.cases import cases, left_out
-from tools.parity.scenes import NAMES, Scene
+from tools.parity.example_scenes import NAMES, ExampleScene
 
 PAGE = environment.ROOT / "docs" / "reference" / "parity.md"
 SCENES = (environment.ROOT / "examples" / "data", environment.ROOT.parent / "shared" / "data")
@@ -44,7 +44,7 @@ def main() -> int:
     # Both sides on one thread: sums then have one order each.
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
-    scenes = {name: Scene.read(file) for name in NAMES if (file := _file(name, given.scenes))}
+    scenes = {name: ExampleScene.read(file) for name in NAMES if (file := _file(name, given.scenes))}
     chosen = [case for case in cases() if not given.only or case.class_name in given.only]
     of_nodes = nodes.measure(chosen) if "nodes" in parts else []
     of_pipelines = pipelines.measure(next(iter(scenes.values()))) if "pipelines" in parts else []

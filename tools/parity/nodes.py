@@ -13,8 +13,9 @@ import torch
 
 from swath.engine.graph import registry
 from swath.engine.graph.context import Context
-from swath.engine.graph.node import Fittable, Node
+from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Stage
+from swath.engine.graph.roles import Fittable
 from tools.parity import environment, files
 from tools.parity.cases import Case
 from tools.parity.compare import Difference, judged

@@ -17,8 +17,8 @@ from swath.engine.graph.ports import Stage
 from swath.errors import WeightsInvalid
 from tools.parity import environment
 from tools.parity.compare import Difference, difference
+from tools.parity.example_scenes import ExampleScene
 from tools.parity.exchange import plain, tensors
-from tools.parity.scenes import Scene
 
 NAMES = (
     "anomaly/rx/channel_selector",
@@ -67,7 +67,7 @@ class Row:
         return self.difference.met
 
 
-def measure(scene: Scene) -> list[Row]:
+def measure(scene: ExampleScene) -> list[Row]:
     """Run all pipelines in both over tiles of a scene."""
     documents = environment.packages() / "cuvis_ai" / "configs" / "pipeline"
     with tempfile.TemporaryDirectory(prefix="swath-parity-") as folder:
@@ -80,7 +80,7 @@ def measure(scene: Scene) -> list[Row]:
         ]
 
 
-def _order(document: Path, scene: Scene, folder: Path) -> dict[str, Any]:
+def _order(document: Path, scene: ExampleScene, folder: Path) -> dict[str, Any]:
     weights = document.with_suffix(".pt")
     batches = [scene.batch(slice(0, 4)), scene.batch(slice(4, 8))]
     for batch in batches:

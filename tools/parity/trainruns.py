@@ -17,11 +17,11 @@ from swath.client import roc_auc
 from swath.documents import load_yaml, parse
 from swath.engine.data import WHOLE, DataModule, Part, build
 from swath.engine.graph.pipeline import Pipeline
-from swath.engine.training import Job, Trainer, run
+from swath.engine.training import RunSpec, Trainer, run
 from tools.parity import environment
 from tools.parity.compare import difference
+from tools.parity.example_scenes import ExampleScene
 from tools.parity.exchange import plain, tensors
-from tools.parity.scenes import Scene
 
 NAMES = ("rx_statistical", "default_statistical", "channel_selector", "default_gradient", "deep_svdd")
 SEEDS = (42, 43, 44)
@@ -98,7 +98,7 @@ class Row:
         return bool(self.remark)
 
 
-def measure(scenes: Mapping[str, Scene]) -> list[Row]:
+def measure(scenes: Mapping[str, ExampleScene]) -> list[Row]:
     """Train all runs in both on each scene."""
     with tempfile.TemporaryDirectory(prefix="swath-parity-") as name:
         folder = Path(name)
@@ -113,7 +113,7 @@ def measure(scenes: Mapping[str, Scene]) -> list[Row]:
         ]
 
 
-def _order(name: str, scene: Scene, folder: Path) -> dict[str, Any]:
+def _order(name: str, scene: ExampleScene, folder: Path) -> dict[str, Any]:
     configs = environment.packages() / "cuvis_ai" / "configs"
     document: Any = OmegaConf.load(configs / "trainrun" / f"{name}.yaml")
     defaults = OmegaConf.to_container(document.pop("defaults"))
@@ -167,7 +167,7 @@ def _relabel(batch: dict[str, np.ndarray], data: Path) -> None:
         np.savez(file, **{**content, "wavelengths": wavelengths})  # pyright: ignore[reportArgumentType]
 
 
-def _row(name: str, scene_name: str, scene: Scene, order: dict[str, Any], answer: dict[str, Any]) -> Row:
+def _row(name: str, scene_name: str, scene: ExampleScene, order: dict[str, Any], answer: dict[str, Any]) -> Row:
     theirs = answer["scores"]
     folder, initial = Path(order["folder"]).parent, answer["initial"]
     ours = _train(order, initial, folder / "swath", answer["epochs"])
@@ -228,8 +228,8 @@ def _train(
     data = build(config.data, Path, seed=SEEDS[0])
     for trainer in _phases(config):
         gradient = trainer is Trainer.GRADIENT
-        job = Job(trainer, config, config.training, resolve=folder.joinpath, post_fit=gradient)
-        run(job, _Reordered(data, epochs) if gradient and epochs else data, pipeline, lambda event: None)
+        spec = RunSpec(trainer, config, config.training, resolve=folder.joinpath, post_fit=gradient)
+        run(spec, _Reordered(data, epochs) if gradient and epochs else data, pipeline, lambda event: None)
     return _scores(order, pipeline)
 
 

@@ -403,7 +403,7 @@ topologySpreadConstraints: {{- toYaml $values.topologySpreadConstraints | ninden
 - name: configs
   image: {{ include "swath.image" (dict "root" $root "image" $image) }}
   imagePullPolicy: {{ $image.pullPolicy }}
-  command: [python, -m, swath.storage.s3.bundle, {{ $root.Values.configs.bundle.url | quote }}, --sha256, {{ $root.Values.configs.bundle.sha256 | quote }}, --into, /etc/swath/configs]
+  command: [python, -m, swath.storage.bundle, {{ $root.Values.configs.bundle.url | quote }}, --sha256, {{ $root.Values.configs.bundle.sha256 | quote }}, --into, /etc/swath/configs]
   securityContext: {{- include "swath.containerSecurity" $root | nindent 4 }}
   env: {{- include "swath.env" . | nindent 4 }}
   resources:

@@ -8,8 +8,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from swath.runtime.auth.commands import certs, token
 from swath.runtime.auth.tokens import TokenTable, hash_of
-from swath.runtime.commands import certs, token
 
 
 def _run(command, *arguments: object) -> list[str]:

@@ -42,7 +42,7 @@ class _Sessions:
         session = await self.get(session_id)
         return self.rows.pop(session.id)
 
-    def on_close(self, listener, held) -> None: ...
+    def on_close(self, listener, in_use) -> None: ...
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from swath.errors import ArtifactCorrupt, ArtifactMissing, InvalidInput, StorageRefused, Unavailable
-from swath.storage import ArtifactStore
+from swath.storage import ArtifactStore, FolderObjects
+from swath.storage.opening import artifacts_from_spec
 from swath.storage.s3.bucket import PART, Bucket
 from swath.storage.s3.location import S3Location
 from swath_suite.s3 import S3Process
@@ -30,13 +31,13 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def in_folder(folder: Path) -> ArtifactStore:
-    return ArtifactStore.folder(folder)
+    return ArtifactStore(FolderObjects(folder))
 
 
 @pytest.fixture
 def in_bucket(s3_location: S3Location, tmp_path: Path) -> ArtifactStore:
     spec = {"bucket": s3_location.spec(), "cache": str(tmp_path / "cache"), "cache_bytes": 1 << 30}
-    return ArtifactStore.from_spec(spec)
+    return artifacts_from_spec(spec)
 
 
 @pytest.fixture(params=["in_folder", "in_bucket"])
@@ -118,7 +119,7 @@ def test_what_was_read_from_a_bucket_is_read_from_a_copy_then(
 
 def test_a_worker_opens_the_same_store(store: ArtifactStore) -> None:
     store.put_sync(b"weights")
-    assert ArtifactStore.from_spec(json.loads(json.dumps(store.spec()))).get_sync(DIGEST) == b"weights"
+    assert artifacts_from_spec(json.loads(json.dumps(store.spec()))).get_sync(DIGEST) == b"weights"
 
 
 def test_large_ones(store: ArtifactStore) -> None:
@@ -129,7 +130,7 @@ def test_large_ones(store: ArtifactStore) -> None:
 def test_a_bucket_that_is_away(tmp_path: Path) -> None:
     with S3Process(tmp_path / "s3") as server:
         spec = {"bucket": server.place("a").spec(), "cache": str(tmp_path / "cache"), "cache_bytes": 1 << 30}
-        store = ArtifactStore.from_spec(spec)
+        store = artifacts_from_spec(spec)
         store.put_sync(b"weights")
         other = store.put_sync(b"others")
         store.get_sync(DIGEST)
@@ -153,7 +154,7 @@ def test_no_room_is_said_before_the_acknowledgement(in_folder: ArtifactStore, fo
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InvalidInput):
-        ArtifactStore.folder(tmp_path / "file" / "artifacts")
+        ArtifactStore(FolderObjects(tmp_path / "file" / "artifacts"))
 
 
 def aged(files: Path, digests: Collection[str], seconds: float = 100.0) -> None:
@@ -178,7 +179,7 @@ def test_parts_are_apart(kind: tuple[ArtifactStore, Path]) -> None:
     assert (part.exists_sync(DIGEST), store.exists_sync(DIGEST)) == (True, False)
     aged(files, [DIGEST])
     assert (part.older_sync(50), store.older_sync(50)) == ({DIGEST}, set())
-    assert ArtifactStore.from_spec(part.spec()).get_sync(DIGEST) == b"weights"
+    assert artifacts_from_spec(part.spec()).get_sync(DIGEST) == b"weights"
 
 
 class TestRemoval:
@@ -203,7 +204,7 @@ class TestRemoval:
         self, kind: tuple[ArtifactStore, Path], monkeypatch: pytest.MonkeyPatch, late: bool
     ) -> None:
         store, files = kind
-        other = ArtifactStore.from_spec(store.spec())
+        other = artifacts_from_spec(store.spec())
         aged(files, [store.put_sync(b"weights")])
         looking: Any = store._objects
         written = looking.written
@@ -228,7 +229,7 @@ class TestRemoval:
     def test_others_are_put_without_waiting(
         self, in_bucket: ArtifactStore, objects: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        other = ArtifactStore.from_spec(in_bucket.spec())
+        other = artifacts_from_spec(in_bucket.spec())
         aged(objects, [in_bucket.put_sync(b"weights")])
         looking: Any = in_bucket._objects
         written = looking.written

@@ -15,6 +15,7 @@ from obstore.store import MemoryStore
 
 from swath.errors import FileMissing, PathDenied, StorageDenied, Unavailable
 from swath.storage import Base, Workspace
+from swath.storage.opening import workspace_from_spec
 from swath.storage.s3.bucket import PART, Bucket
 from swath.storage.s3.location import S3Location
 from swath.storage.workspace.bucket import BucketWorkspace
@@ -297,7 +298,7 @@ class TestGathering:
         for folder in in_bucket.config_folders(["/workspace/study/trainrun"], "x.yaml"):
             in_bucket.gather(folder)
         assert present(in_bucket) == ["configs/pipeline/own.yaml", "study/pipeline/y.yaml", "study/trainrun/x.yaml"]
-        reader = Workspace.from_spec(in_bucket.local_spec())
+        reader = workspace_from_spec(in_bucket.local_spec())
         assert not isinstance(reader, BucketWorkspace)
         assert reader.find("x.yaml", ["/workspace/study/trainrun"]).read_bytes() == b"study/trainrun/x.yaml"
         assert reader.shown(reader.resolve("/workspace/study/pipeline/y.yaml")) == "/workspace/study/pipeline/y.yaml"
@@ -340,7 +341,7 @@ class TestReader:
 
     def test_a_worker_of_a_bucket(self, in_bucket: BucketWorkspace, bucket: Bucket) -> None:
         bucket.put("x", b"1")
-        worker = Workspace.from_spec(in_bucket.spec())
+        worker = workspace_from_spec(in_bucket.spec())
         assert worker.reader()("x").read_bytes() == b"1"
         worker.close()
 

@@ -10,8 +10,9 @@ import pytest
 from obstore.store import MemoryStore
 
 from swath.errors import FileChanged, FileMissing, InvalidInput, PathDenied, StorageDenied, Unavailable
-from swath.storage.s3.bucket import PART, Bucket, stem_of
+from swath.storage.s3.bucket import PART, Bucket
 from swath.storage.s3.location import S3Location
+from swath.storage.s3.objects import stem_of
 from swath_suite.s3 import S3Process
 
 LARGE = os.urandom(2 * PART + 12_345)
@@ -75,32 +76,32 @@ class TestLook:
         put(bucket, "data/scene/x", "data/scenery.npz", "data/scend", "data/other.npz", "data/scene.zarr/0/0", "top.pt")
 
     def test_a_file_with_those_of_its_stem(self, bucket: Bucket) -> None:
-        look = bucket.look("data/scene.npz")
+        look = bucket.list_key("data/scene.npz")
         assert look.file is not None
         assert not look.folder
         assert [each.key for each in look.siblings] == ["data/scene.hdr", "data/scene.img.hdr"]
 
     def test_a_folder(self, bucket: Bucket) -> None:
         for key in ("data", "data/scene", "data/scene.zarr", "data/scene.zarr/0"):
-            assert bucket.look(key).folder
-        assert not bucket.look("data/scen").folder
+            assert bucket.list_key(key).folder
+        assert not bucket.list_key("data/scen").folder
 
     def test_at_the_top(self, bucket: Bucket) -> None:
-        assert bucket.look("top.pt").file is not None
-        assert bucket.look("to").file is None
+        assert bucket.list_key("top.pt").file is not None
+        assert bucket.list_key("to").file is None
 
     @pytest.mark.parametrize("name", ["0", "a0", "!", " x", "é", "\ue000", "~", "a b#c?d%e+f&g*[h]"])
     def test_any_name(self, bucket: Bucket, name: str) -> None:
         put(bucket, f"{name}/deep", f"data/{name}", f"data/{name}.yaml")
-        assert bucket.look(f"data/{name}").file is not None
-        assert bucket.look(f"data/{name}.yaml").file is not None
-        assert bucket.look(name).folder
+        assert bucket.list_key(f"data/{name}").file is not None
+        assert bucket.list_key(f"data/{name}.yaml").file is not None
+        assert bucket.list_key(name).folder
 
     def test_passes_over_a_folder_with_very_much_in_it(self) -> None:
         store = MemoryStore()
         bucket = Bucket(store, store, "memory")
         put(bucket, *(f"x.zarr/{number}" for number in range(2500)), "x.zzz", "x.npz")
-        look = bucket.look("x.npz")
+        look = bucket.list_key("x.npz")
         assert look.file is not None
         assert [each.key for each in look.siblings] == ["x.zzz"]
 
@@ -108,8 +109,8 @@ class TestLook:
         store = MemoryStore()  # a file system, as versitygw has it below, knows no such thing
         bucket = Bucket(store, store, "memory")
         put(bucket, "a", "a/b")
-        assert bucket.look("a").folder
-        assert bucket.look("a").file is None
+        assert bucket.list_key("a").folder
+        assert bucket.list_key("a").file is None
 
 
 @pytest.mark.parametrize(
@@ -143,7 +144,7 @@ class TestFaults:
         nowhere = Bucket.open(
             S3Location("nowhere", "", s3.endpoint, "us-east-1", s3.access_key_id, s3.secret_access_key)
         )
-        for call in (lambda: nowhere.put("a", b"1"), lambda: nowhere.folder(), lambda: list(nowhere.list())):
+        for call in (lambda: nowhere.put("a", b"1"), lambda: nowhere.list_folder(), lambda: list(nowhere.list())):
             with pytest.raises(StorageDenied, match="no bucket"):
                 call()
 
@@ -156,7 +157,7 @@ class TestFaults:
                 lambda: bucket.put("a", b"1"),
                 lambda: bucket.put_stream("a", [LARGE], size=len(LARGE)),
                 lambda: bucket.get("kept"),
-                lambda: bucket.look("kept"),
+                lambda: bucket.list_key("kept"),
                 lambda: bucket.delete(["kept"]),
             ):
                 started = time.monotonic()

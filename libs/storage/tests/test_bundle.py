@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from swath.errors import ArtifactCorrupt, InvalidInput
+from swath.storage.bundle import main, unpack
 from swath.storage.s3.bucket import Bucket
-from swath.storage.s3.bundle import main, unpack
 from swath.storage.s3.location import S3Location
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from swath.errors import InvalidInput, PathDenied, StorageDenied, StorageRefused, SwathError
-from swath.storage.files import refusals, replace_files
+from swath.storage.files import replace_files, storage_errors
 
 
 @pytest.mark.parametrize(
@@ -23,12 +23,12 @@ from swath.storage.files import refusals, replace_files
     ],
 )
 def test_refusals_have_names(number: int, expected: type[SwathError]) -> None:
-    with pytest.raises(expected, match="the weights"), refusals("the weights"):
+    with pytest.raises(expected, match="the weights"), storage_errors("the weights"):
         raise OSError(number, "no")
 
 
 def test_what_is_no_refusal_stays_what_it_is() -> None:
-    with pytest.raises(FileNotFoundError), refusals("the weights"):
+    with pytest.raises(FileNotFoundError), storage_errors("the weights"):
         raise FileNotFoundError(errno.ENOENT, "no")
 
 

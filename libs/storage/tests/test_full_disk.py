@@ -12,7 +12,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 
 from swath.errors import DependencyMissing, FileMissing, StorageRefused, Unavailable
-from swath.storage import ArtifactStore, Workspace
+from swath.storage import ArtifactStore, FolderObjects, Workspace
+from swath.storage.opening import artifacts_from_spec
 from swath.storage.s3.bucket import PART, Bucket
 from swath.storage.sql.engine import GroupWriter, open_engine, reading, run
 from swath.storage.workspace.bucket import BucketWorkspace
@@ -27,7 +28,7 @@ def files(folder: Path) -> set[str]:
 
 
 def test_artifacts(small_disk: SmallDisk) -> None:
-    store = ArtifactStore.folder(small_disk.folder / "artifacts")
+    store = ArtifactStore(FolderObjects(small_disk.folder / "artifacts"))
     kept = store.put_sync(b"kept")
     before = files(small_disk.folder)
     small_disk.fill(leave=100_000)
@@ -44,7 +45,7 @@ def test_artifacts(small_disk: SmallDisk) -> None:
 
 
 def test_artifacts_are_collected_also_when_nothing_can_be_written(small_disk: SmallDisk) -> None:
-    store = ArtifactStore.folder(small_disk.folder / "artifacts")
+    store = ArtifactStore(FolderObjects(small_disk.folder / "artifacts"))
     digests = {store.put_sync(os.urandom(100_000)) for _ in range(3)}
     small_disk.fill()
     store.tidy_sync(0)
@@ -125,7 +126,7 @@ def full_s3(small_disk: SmallDisk) -> Iterator[S3Process]:
 
 def test_a_bucket(small_disk: SmallDisk, full_s3: S3Process, tmp_path: Path) -> None:
     spec = {"bucket": full_s3.place("artifacts").spec(), "cache": str(tmp_path / "cache"), "cache_bytes": 1 << 30}
-    store, bucket = ArtifactStore.from_spec(spec), Bucket.open(full_s3.place(""))
+    store, bucket = artifacts_from_spec(spec), Bucket.open(full_s3.place(""))
     kept = store.put_sync(b"kept")
     before = [each.key for each in bucket.list()]
     small_disk.fill()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from swath.errors import FileMissing, InvalidInput, PathDenied, StorageRefused, SwathError
 from swath.storage import Base, Workspace
+from swath.storage.opening import workspace_from_spec
 from swath.storage.workspace.bucket import BucketWorkspace
 
 
@@ -200,7 +201,7 @@ class TestFind:
 
 
 def test_a_worker_rebuilds_the_workspace(workspace: Workspace) -> None:
-    again = Workspace.from_spec(json.loads(json.dumps(workspace.spec())))
+    again = workspace_from_spec(json.loads(json.dumps(workspace.spec())))
     assert again.spec() == workspace.spec()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from swath.documents import canonical, parse
-from swath.storage import ArtifactStore, Workspace
+from swath.storage import ArtifactStore, FolderObjects, Workspace
 from swath.storage.sql.engine import open_engine
 from swath_inference import InferenceService, InferenceSettings
 from swath_session import SessionAuthority, SessionSettings, SessionStore
@@ -19,7 +19,7 @@ BANDS = 4
 
 @pytest.fixture
 def artifacts(tmp_path: Path) -> ArtifactStore:
-    return ArtifactStore.folder(tmp_path / "artifacts")
+    return ArtifactStore(FolderObjects(tmp_path / "artifacts"))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from swath.storage import ArtifactStore, Workspace
+from swath.storage import ArtifactStore, FolderObjects, Workspace
 from swath.storage.sql.engine import open_engine
 from swath_pipeline import PipelineService
 from swath_session import SessionAuthority, SessionSettings, SessionStore
@@ -50,7 +50,7 @@ async def sessions(tmp_path: Path) -> AsyncIterator[SessionAuthority]:
 
 @pytest.fixture
 def store(tmp_path: Path) -> ArtifactStore:
-    return ArtifactStore.folder(tmp_path / "artifacts")
+    return ArtifactStore(FolderObjects(tmp_path / "artifacts"))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from sqlalchemy import Float, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from swath.errors import Unavailable
-from swath.storage import ArtifactStore
+from swath.storage import ArtifactStore, FolderObjects
 from swath.storage.artifacts.store import CHECKPOINTS
 from swath.storage.sql.engine import open_engine, reading
 from swath_session import Collector, Collectors, SessionSettings, UnreferencedArtifacts
@@ -30,7 +30,7 @@ class World:
 
     def __init__(self, folder: Path, engine: AsyncEngine, clock: SimpleNamespace) -> None:
         self.referred: set[str] = set()
-        self.artifacts = ArtifactStore.folder(folder)
+        self.artifacts = ArtifactStore(FolderObjects(folder))
         self.clock = clock
         self._folder = folder
         self._engine = engine

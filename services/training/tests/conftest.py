@@ -15,10 +15,11 @@ from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.documents import canonical, parse
 from swath.runtime.logs import Telemetry
 from swath.sessions.model import Session
-from swath.storage import ArtifactStore, Workspace
+from swath.storage import ArtifactStore, FolderObjects, Workspace
 from swath.storage.sql.engine import open_engine
 from swath_session import SessionAuthority, SessionSettings, SessionStore
 from swath_training import Training, TrainingService, TrainingSettings, prepare
+from swath_training.api.adapters.train_responses import response_of
 from swath_training.api.requests import TrainRequest
 from swath_training.api.streams import Following
 from swath_training.launch.processes import Handle
@@ -131,14 +132,14 @@ class World:
     async def train(self, session: Session, trainer: int, **changes: Any) -> list[pb.TrainResponse]:
         """Train to the end and return what was streamed."""
         following = await self.service.train(TrainRequest(session.id, trainer, **changes))
-        return [pb.TrainResponse.FromString(entry.payload) async for entry in following.events()]
+        return [response_of(entry) async for entry in following.events()]
 
     async def until(self, following: Following, wanted: Callable[[pb.TrainResponse], bool]) -> list[pb.TrainResponse]:
         """Follow a run until an event is as wanted, then drop the stream; return what was streamed."""
         seen: list[pb.TrainResponse] = []
         async with aclosing(following.events()) as events:
             async for entry in events:
-                seen.append(pb.TrainResponse.FromString(entry.payload))
+                seen.append(response_of(entry))
                 if wanted(seen[-1]):
                     return seen
         raise AssertionError(f"the run ended before: {seen[-1:]}")
@@ -146,7 +147,13 @@ class World:
     async def ended(self, run_id: str) -> list[pb.TrainResponse]:
         """Wait for a run's end without being one of its followers; return its whole log."""
         log = self.service._log.follow(run_id, 0)
-        return [pb.TrainResponse.FromString(entry.payload) async for entry in log]
+        return [response_of(entry) async for entry in log]
+
+    async def status(self, session: Session) -> pb.TrainResponse:
+        """Return the last event of the session's last run."""
+        event = await self.service.status(session.id)
+        assert event is not None
+        return response_of(event)
 
     async def worker(self, run_id: str) -> Handle:
         """Return the process of a run's present attempt."""
@@ -226,7 +233,7 @@ async def worlds(tmp_path: Path, database: Path | str) -> AsyncIterator[Worlds]:
         write_frames(workspace.root / "frames")
         sessions = SessionAuthority(SessionStore(open_engine(tmp_path / "session.db")), SessionSettings())
         await sessions.start()
-        artifacts = ArtifactStore.folder(tmp_path / "artifacts")
+        artifacts = ArtifactStore(FolderObjects(tmp_path / "artifacts"))
         training = make_training(
             tmp_path, sessions, artifacts, workspace, database=url, telemetry=telemetry, **settings
         )

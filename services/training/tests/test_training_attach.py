@@ -10,6 +10,7 @@ import pytest
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import RunActive, RunNotFound
+from swath_training.api.adapters.train_responses import response_of
 from swath_training.api.requests import TrainRequest
 
 from .conftest import GRADIENT, STATISTICAL, World, Worlds, epoch_ended, epochs_of
@@ -46,7 +47,7 @@ async def test_an_end_that_nobody_heard_is_told_once(world: World) -> None:
     again = await world.service.train(TrainRequest(session.id, STATISTICAL))
 
     assert told.run_id == ended_undelivered.run_id
-    assert pb.TrainResponse.FromString(heartbeat[-1].payload).status == pb.TRAIN_STATUS_COMPLETE
+    assert response_of(heartbeat[-1]).status == pb.TRAIN_STATUS_COMPLETE
     assert again.run_id != ended_undelivered.run_id
 
 

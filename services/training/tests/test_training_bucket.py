@@ -13,7 +13,7 @@ import torch
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import DataInvalid
-from swath.storage import ArtifactStore
+from swath.storage.opening import artifacts_from_spec
 from swath.storage.s3.bucket import Bucket
 from swath.storage.sql.engine import open_engine
 from swath.storage.workspace.bucket import BucketWorkspace
@@ -39,7 +39,7 @@ async def made(tmp_path: Path) -> AsyncIterator[Made]:
         workspace = BucketWorkspace(
             place, tmp_path / "shipped", public="/workspace", cache=tmp_path / "cache", cache_bytes=1 << 30
         )
-        artifacts = ArtifactStore.from_spec(
+        artifacts = artifacts_from_spec(
             {
                 "bucket": server.place(f"artifacts-{tmp_path.name}").spec(),
                 "cache": str(tmp_path / "cache"),

@@ -34,15 +34,18 @@ from swath.runtime.logs import Telemetry
 from swath.sessions.model import Session
 from swath.storage.sql.engine import open_engine
 from swath.training.v1 import worker_pb2 as pb
+from swath_training.api.adapters.train_responses import response
 from swath_training.api.requests import TrainRequest
-from swath_training.launch.fork import Notify, Worker
-from swath_training.link import client
-from swath_training.link.client import WorkerLink, local
-from swath_training.link.events import response
-from swath_training.link.servicer import _Connection
+from swath_training.api.worker_servicer import _Connection
+from swath_training.link import client, exit_codes
+from swath_training.link.client import WorkerLink
+from swath_training.link.endpoint import local
+from swath_training.link.run_events import run_event
 from swath_training.runs.items import Ack, Failure, Welcome
+from swath_training.runs.items import Event as RunEvent
 from swath_training.runs.model import Run, RunState, StopCause, Trainer
 from swath_training.runs.store import RunStore
+from swath_training.supervise.launcher import Notify, Worker
 from swath_training.worker import attempt
 
 from .conftest import GRADIENT, STATISTICAL, World, Worlds, epoch_ended
@@ -80,7 +83,7 @@ async def test_a_run_that_never_got_its_session_is_cancelled(worlds: Worlds) -> 
     run = Run(
         "lost", session.id, "", RunState.QUEUED, Trainer.STATISTICAL, "arguments", "spec", "pipeline", None, "cpu"
     )
-    await world.training._store.create(run, b"")  # and the process that was to go on had its answer lost
+    await world.training._store.create(run, RunEvent(0, b""))  # and the process that was to go on had its answer lost
 
     async with asyncio.timeout(30):
         assert (await world.ended("lost"))[-1].status == CANCELLED
@@ -89,12 +92,12 @@ async def test_a_run_that_never_got_its_session_is_cancelled(worlds: Worlds) -> 
 async def test_a_worker_whose_process_could_not_be_written_down_is_not_left_running(world: World) -> None:
     session = await world.configured()
     store, launcher = world.training._store, world.service._launcher
-    note, start = store.worker, launcher.start
+    set_worker, start = store.set_worker, launcher.start
     started: list[Worker] = []
     alive_at_start: list[bool] = []
 
-    async def note_later(*arguments: Any) -> None:
-        store.worker = note  # type: ignore[method-assign]
+    async def set_later(*arguments: Any) -> None:
+        store.set_worker = set_worker  # type: ignore[method-assign]
         raise Unavailable("the database is away")
 
     async def start_and_remember(*arguments: Any) -> Worker:
@@ -102,7 +105,7 @@ async def test_a_worker_whose_process_could_not_be_written_down_is_not_left_runn
         started.append(await start(*arguments))
         return started[-1]
 
-    store.worker = note_later  # type: ignore[method-assign]
+    store.set_worker = set_later  # type: ignore[method-assign]
     launcher.start = start_and_remember  # type: ignore[method-assign]
 
     assert (await world.train(session, STATISTICAL))[-1].status == COMPLETE
@@ -183,7 +186,7 @@ async def test_a_stopped_run_ends_where_nobody_has_its_device(tmp_path: Path) ->
     await gone.prepare()
     run = Run("one", "session", "", RunState.QUEUED, Trainer.STATISTICAL, "a", "spec", "pipeline", None, "cuda:7")
     for each in (run, replace(run, id="other")):
-        await gone.create(each, b"")
+        await gone.create(each, RunEvent(0, b""))
     await here.ask_stop("one", StopCause.CLIENT)
 
     assert [each.id for each in await here.leases.adopt(["cpu"], [])] == ["one"]
@@ -191,20 +194,20 @@ async def test_a_stopped_run_ends_where_nobody_has_its_device(tmp_path: Path) ->
     await here.close()
 
 
-async def test_last_words_name_files_as_clients_know_them(world: World) -> None:
+async def test_the_last_output_names_files_as_clients_know_them(world: World) -> None:
     world.workspace.public = "/workspace"
     session = await world.configured()
     launcher = world.service._launcher
     start = launcher.start
 
-    async def start_a_stranger(run: Run, address: str, token: str, tell: Notify) -> Worker:
-        return await start(run, address, "not the token", tell)
+    async def start_a_stranger(run: Run, address: str, token: str, notify: Notify) -> Worker:
+        return await start(run, address, "not the token", notify)
 
-    async def words(run: Run) -> str:
+    async def last_output(run: Run) -> str:
         return f"no room for {world.workspace.root}/scores.npy"
 
     launcher.start = start_a_stranger  # type: ignore[method-assign]
-    launcher.words = words  # type: ignore[method-assign]
+    launcher.last_output = last_output  # type: ignore[method-assign]
 
     with pytest.raises(WorkerDied, match=r"no room for /workspace/scores\.npy"):
         await world.train(session, STATISTICAL)
@@ -241,7 +244,7 @@ def test_storage_that_is_away_for_long_does_not_end_the_run(
     code = attempt.main(local("unix:nowhere"), "run", 1, "token", Telemetry(), sys.stderr)
 
     logging.getLogger().handlers.pop()
-    assert (code, left) == (client.AWAY, ["left"])
+    assert (code, left) == (exit_codes.AWAY, ["left"])
     assert "the bucket is away" in capfd.readouterr().err
 
 
@@ -267,9 +270,9 @@ def test_storage_that_is_away_for_long_does_not_end_the_run(
     ids=lambda event: str(event.hook),
 )
 def test_events_name_files_as_clients_know_them(event: Lifecycle) -> None:
-    last_notice = response(Event(Position(), event=event), lambda text: text.replace("/cache/", "/workspace/"))
-    assert "/workspace/" in str(last_notice)
-    assert "/cache/" not in str(last_notice)
+    last = response(run_event(Event(Position(), event=event), lambda text: text.replace("/cache/", "/workspace/")))
+    assert "/workspace/" in str(last)
+    assert "/cache/" not in str(last)
 
 
 # A service that is frozen: its links stay, and nothing comes through them
@@ -297,7 +300,7 @@ async def test_a_worker_whose_service_is_frozen_leaves(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(client, "_exit", leave)
     link = WorkerLink(local(f"unix:{tmp_path}/link.sock"), "run", 1, "token")
-    with pytest.raises(ProcessLookupError, match=str(client.LOST)):
+    with pytest.raises(ProcessLookupError, match=str(exit_codes.LOST)):
         async with asyncio.timeout(10):
             await link._stay_connected()  # what its thread does
     await server.stop(None)

@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -17,14 +18,16 @@ from swath.errors import AttemptFenced, InvalidInput
 from swath.rpc.server.methods import whole_handler
 from swath.storage.sql.engine import open_engine
 from swath.training.v1 import worker_pb2 as pb
+from swath_training.api.adapters.run_events import RunEventCodec
+from swath_training.api.adapters.train_responses import response_of
 from swath_training.link import client
-from swath_training.link.client import WorkerLink, local
-from swath_training.link.events import note
+from swath_training.link.client import WorkerLink
+from swath_training.link.endpoint import local
 from swath_training.runs.items import Checkpoint, Event, Item, Result
-from swath_training.runs.model import Run, RunState, Trainer
+from swath_training.runs.model import LoggedEvent, Run, RunState, Trainer
 from swath_training.runs.store import RunStore
 
-EVENT = Event(1, note("RUNNING", "an event"))
+EVENT = replace(RunEventCodec().note("RUNNING", "an event"), position=1)
 
 
 class Service:
@@ -137,7 +140,7 @@ async def test_events_are_on_disk_in_few_commits(store: RunStore, run: Run, comm
     items = [[Item(seq, Event(seq, b"event"))] for seq in range(1, 201)]
     await asyncio.gather(*[store.record(run.id, run.attempt, one) for one in items])
 
-    assert [entry.seq for entry in await store.entries(run.id, 0)] == list(range(1, 201))
+    assert [entry.seq for entry in await store.events(run.id, 0)] == list(range(1, 201))
     assert len(commits) - before <= 3
 
 
@@ -145,7 +148,7 @@ async def test_what_comes_again_is_passed_over(store: RunStore, run: Run) -> Non
     await store.record(run.id, 1, _events(1, 2, 3))
     again = await store.record(run.id, 1, _events(1, 2, 3, 4))
 
-    assert [entry.seq for entry in again.entries] == [4]
+    assert [entry.seq for entry in again.events] == [4]
 
 
 async def test_a_new_attempt_adds_only_what_the_log_lacks(store: RunStore, run: Run) -> None:
@@ -155,8 +158,8 @@ async def test_a_new_attempt_adds_only_what_the_log_lacks(store: RunStore, run: 
     # It goes on from the checkpoint after event 2, so events 3 and 4 come again.
     written = await store.record(run.id, 2, _events(3, 4, 5))
 
-    assert [entry.payload for entry in written.entries] == [b"5"]
-    assert [entry.payload for entry in await store.entries(run.id, 0)] == [b"1", b"2", b"3", b"4", b"5"]
+    assert [entry.payload for entry in written.events] == [b"5"]
+    assert [entry.payload for entry in await store.events(run.id, 0)] == [b"1", b"2", b"3", b"4", b"5"]
 
 
 async def test_a_gap_is_refused(store: RunStore, run: Run) -> None:
@@ -174,7 +177,7 @@ async def test_one_stale_worker_does_not_hold_up_the_others(store: RunStore, run
 
 
 def test_an_event_of_the_service_is_a_train_response() -> None:
-    told = cuvis_ai_pb2.TrainResponse.FromString(note("CANCELLED", "over"))
+    told = response_of(LoggedEvent(1, RunEventCodec().note("CANCELLED", "over").payload))
 
     assert (told.status, told.message) == (cuvis_ai_pb2.TRAIN_STATUS_CANCELLED, "over")
 
@@ -209,5 +212,5 @@ def commits() -> list[int]:
 async def run(store: RunStore) -> Run:
     """A run in its first attempt."""
     run = Run("run", "session", "", RunState.QUEUED, Trainer.STATISTICAL, "arguments", "spec", "pipeline", None, "cpu")
-    await store.create(run, b"")
+    await store.create(run, Event(0, b""))
     return await store.begin(run.id, "first")

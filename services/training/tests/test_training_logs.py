@@ -22,16 +22,17 @@ from swath.storage.sql.engine import open_engine
 from swath.training.v1 import runs_pb2
 from swath.training.v1 import worker_pb2 as pb
 from swath_training.api.requests import TrainRequest
-from swath_training.launch.fork import Notify, Worker
+from swath_training.api.worker_servicer import worker_handler
 from swath_training.launch.processes import Handle
-from swath_training.link.client import WorkerLink, local
-from swath_training.link.servicer import worker_handler
+from swath_training.link.client import WorkerLink
+from swath_training.link.endpoint import local
 from swath_training.link.worker_log import WorkerLog
 from swath_training.runs.items import Event, Line, Result
-from swath_training.runs.log_store import ROW_BYTES
+from swath_training.runs.logs.log_store import ROW_BYTES
 from swath_training.runs.model import LoggedLine, Run, RunState, Trainer
 from swath_training.runs.store import RunStore
 from swath_training.runs.tables import SCHEMA
+from swath_training.supervise.launcher import Notify, Worker
 from swath_training.worker.stdio_capture import StdioCapture
 
 from .conftest import GRADIENT, STATISTICAL, World, config, epoch_ended, tables_in
@@ -80,7 +81,7 @@ async def test_a_worker_in_a_job_is_heard_too(world: World) -> None:
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
 
-    async def start_as_a_job_does(run: Run, address: str, token: str, tell: Notify) -> Worker:
+    async def start_as_a_job_does(run: Run, address: str, token: str, notify: Notify) -> Worker:
         task = {"ADDRESS": f"127.0.0.1:{port}", "RUN": run.id, "ATTEMPT": str(run.attempt), "TOKEN": token}
         environment = {**os.environ, **{f"SWATH_WORKER_{name}": value for name, value in task.items()}}
         jobs.append(
@@ -140,7 +141,7 @@ async def test_a_server_that_goes_away_sends_its_followers_to_another_one(world:
 async def test_a_log_is_there_for_the_owner_of_the_run_alone(world: World) -> None:
     session = await world.session()
     run = Run("run", session.id, "alice", RunState.QUEUED, Trainer.STATISTICAL, "", "", "", None, "cpu")
-    await world.training._store.create(run, b"")
+    await world.training._store.create(run, Event(0, b""))
 
     with acting_as(ALICE):
         assert await _logs(world, "run") == []
@@ -170,7 +171,7 @@ async def store(database: Path | str) -> AsyncIterator[RunStore]:
 async def run(store: RunStore) -> Run:
     """A run in its first attempt."""
     run = Run("run", "session", "", RunState.QUEUED, Trainer.STATISTICAL, "", "", "", None, "cpu")
-    await store.create(run, b"")
+    await store.create(run, Event(0, b""))
     return await store.begin(run.id, "first")
 
 

@@ -19,12 +19,13 @@ from swath.sessions.model import Session
 from swath.storage.sql.engine import open_engine
 from swath.training.v1 import runs_pb2
 from swath_training.api.requests import TrainRequest
-from swath_training.launch.fork import Notify, Worker
+from swath_training.api.worker_servicer import worker_handler
 from swath_training.launch.processes import Handle
-from swath_training.link.servicer import worker_handler
+from swath_training.runs.items import Event
 from swath_training.runs.model import Run, RunState, Trainer
 from swath_training.runs.store import RunStore
 from swath_training.supervise.device_queue import DeviceQueue
+from swath_training.supervise.launcher import Notify, Worker
 
 from .conftest import GRADIENT, STATISTICAL, World, config, epoch_ended, epochs_of
 
@@ -154,7 +155,7 @@ async def test_jobs_meet_by_the_variables_of_torchrun(world: World) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         meeting = probe.getsockname()[1]
 
-    async def start_as_a_job_does(run: Run, address: str, token: str, tell: Notify) -> Worker:
+    async def start_as_a_job_does(run: Run, address: str, token: str, notify: Notify) -> Worker:
         task = {"ADDRESS": f"127.0.0.1:{port}", "RUN": run.id, "ATTEMPT": str(run.attempt), "TOKEN": token}
         place = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(meeting)}
         for rank in ("1", "0"):
@@ -183,7 +184,7 @@ async def test_a_replica_takes_over_runs_that_its_devices_suffice_for(tmp_path: 
     await gone.prepare()
     for device in ("cpu+cpu", "cuda:0", "cuda:0+cuda:1"):
         run = Run(device, device, "", RunState.QUEUED, Trainer.GRADIENT, "a", "spec", "pipeline", None, device)
-        await gone.create(run, b"")
+        await gone.create(run, Event(0, b""))
 
     taken = await here.leases.adopt(["cpu", "cuda:0"], [])
 

@@ -18,6 +18,7 @@ from swath.storage.sql.engine import run as in_database
 from swath_session.adapters.training_references import TrainingReferences
 from swath_training.api.reference_servicer import ArtifactReferencesServicer
 from swath_training.api.requests import TrainRequest
+from swath_training.runs.items import Event
 from swath_training.runs.model import Run, RunState, Trainer
 from swath_training.runs.tables import CHECKPOINTS, EVENTS, RUNS
 
@@ -109,7 +110,7 @@ def made(number: int, owner: str = "ada") -> Run:
 async def test_runs_with_many_events_go_a_few_at_a_time(world: World) -> None:
     store = world.training._store
     for number in range(5):
-        await store.create(made(number), b"")
+        await store.create(made(number), Event(0, b""))
         await store.end(f"run-{number}", RunState.CANCELLED)
     many = update(RUNS).values(last_seq=15_000, finished_at=RUNS.c.finished_at - 100 + RUNS.c.number)
     await in_database(store._engine, lambda connection: connection.execute(many).rowcount, write=True)
@@ -120,14 +121,14 @@ async def test_runs_with_many_events_go_a_few_at_a_time(world: World) -> None:
 class TestQuota:
     async def test_one_more_is_refused_in_words_until_one_has_ended(self, world: World) -> None:
         store = world.training._store
-        await store.create(made(0), b"", most=2)
-        await store.create(made(1), b"", most=2)
+        await store.create(made(0), Event(0, b""), quota=2)
+        await store.create(made(1), Event(0, b""), quota=2)
         with pytest.raises(RunQuota, match="ada has 2 of 2 runs queued or under way: wait") as told:
-            await store.create(made(2), b"", most=2)
+            await store.create(made(2), Event(0, b""), quota=2)
         assert (told.value.code, told.value.reason) == ("RESOURCE_EXHAUSTED", "RUN_QUOTA")
-        await store.create(made(3, "grace"), b"", most=2)
+        await store.create(made(3, "grace"), Event(0, b""), quota=2)
         await store.end("run-0", RunState.CANCELLED)
-        await store.create(made(2), b"", most=2)
+        await store.create(made(2), Event(0, b""), quota=2)
         for number in (1, 2, 3):
             await store.end(f"run-{number}", RunState.CANCELLED)
 

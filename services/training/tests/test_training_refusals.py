@@ -19,7 +19,7 @@ from .conftest import GRADIENT, STATISTICAL, World, epoch_ended, epochs_of
 
 
 @pytest.mark.parametrize("error", [StorageRefused, StorageDenied])
-@pytest.mark.parametrize("write", ["begin", "worker", "end"])
+@pytest.mark.parametrize("write", ["begin", "set_worker", "end"])
 async def test_a_run_stands_still_while_its_database_is_full_and_ends_then(
     world: World, monkeypatch: pytest.MonkeyPatch, error: type[SwathError], write: str
 ) -> None:

@@ -15,12 +15,13 @@ import pytest
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import Unavailable
 from swath.training.v1.runs_pb2 import LogLine
+from swath_training.api.adapters.train_responses import response_of
 from swath_training.api.requests import TrainRequest
 from swath_training.runs.model import Run, RunState
 
 from .conftest import GRADIENT, STATISTICAL, World, Worlds, epoch_ended, make_training
 
-LEASE: dict[str, Any] = {"lease_s": 1.0, "look_s": 0.1}
+LEASE: dict[str, Any] = {"lease_s": 1.0, "poll_interval_s": 0.1}
 
 
 @dataclass
@@ -222,4 +223,4 @@ async def test_a_replica_without_work_takes_a_run_that_waits_at_the_other(pair: 
 
 async def _all(following) -> list[pb.TrainResponse]:
     async with aclosing(following.events()) as events:
-        return [pb.TrainResponse.FromString(entry.payload) async for entry in events]
+        return [response_of(entry) async for entry in events]

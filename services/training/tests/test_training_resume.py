@@ -8,11 +8,12 @@ import pytest
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import AttemptFenced, Unavailable, WorkerDied
+from swath_training.api.adapters.train_responses import response_of
 from swath_training.api.requests import TrainRequest
-from swath_training.launch.fork import Notify, Worker
 from swath_training.launch.processes import Handle
 from swath_training.runs.items import Event, Item
 from swath_training.runs.model import Run
+from swath_training.supervise.launcher import Notify, Worker
 
 from .conftest import GRADIENT, STATISTICAL, World, Worlds, epoch_ended, epochs_of
 
@@ -24,7 +25,7 @@ async def test_a_killed_worker_changes_nothing_but_the_time(world: World) -> Non
     following = await world.service.train(TrainRequest(disturbed.id, GRADIENT))
     seen: list[pb.TrainResponse] = []
     async for entry in following.events():
-        seen.append(pb.TrainResponse.FromString(entry.payload))
+        seen.append(response_of(entry))
         if epoch_ended(4)(seen[-1]):
             (await world.worker(following.run_id)).kill()
 
@@ -69,7 +70,7 @@ async def test_a_restarted_server_resumes_a_run_whose_worker_is_gone(world: Worl
 
 
 async def test_a_worker_without_a_server_exits(worlds: Worlds) -> None:
-    world = await worlds(worker_lost_s=0.5)
+    world = await worlds(worker_disconnect_timeout_s=0.5)
     session = await world.fitted(epochs=1000)
     following = await world.service.train(TrainRequest(session.id, GRADIENT))
     await world.until(following, epoch_ended(1))
@@ -107,7 +108,7 @@ async def test_a_drained_run_goes_on_after_the_next_start(world: World) -> None:
     drained = asyncio.create_task(world.training.drain())
     with pytest.raises(Unavailable, match="the server goes away"):
         async for entry in stream.events():
-            streamed.append(pb.TrainResponse.FromString(entry.payload))
+            streamed.append(response_of(entry))
     await drained
     attempts = (await world.training._store.get(following.run_id)).attempt
     await world.restart()
@@ -119,12 +120,12 @@ async def test_a_drained_run_goes_on_after_the_next_start(world: World) -> None:
     assert sorted({*epochs_of(seen), *epochs_of(streamed), *epochs_of(rest)}) == list(range(1, 61))
 
 
-async def test_a_worker_that_dies_again_and_again_fails_the_run_with_its_last_words(world: World) -> None:
+async def test_a_worker_that_dies_again_and_again_fails_the_run_with_its_last_output(world: World) -> None:
     session = await world.configured()
     start = world.service._launcher.start
 
-    async def start_a_stranger(run: Run, address: str, token: str, tell: Notify) -> Worker:
-        return await start(run, address, "not the token", tell)
+    async def start_a_stranger(run: Run, address: str, token: str, notify: Notify) -> Worker:
+        return await start(run, address, "not the token", notify)
 
     world.service._launcher.start = start_a_stranger  # type: ignore[method-assign]
 

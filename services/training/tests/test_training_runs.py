@@ -7,8 +7,8 @@ import pytest
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.documents import canonical
 from swath.errors import DocumentInvalid, InvalidInput, NotFitted, PipelineMissing, RunActive
+from swath_training.api.admission import NOT_STARTING
 from swath_training.api.requests import TrainRequest
-from swath_training.api.service import NOT_STARTING
 
 from .conftest import CALIBRATION, GRADIENT, PIPELINE, STATISTICAL, World, Worlds, config, epoch_ended
 
@@ -35,7 +35,7 @@ async def test_status_is_the_last_event(world: World) -> None:
     last = (await world.train(session, STATISTICAL))[-1]
 
     assert before is None
-    assert await world.service.status(session.id) == last.SerializeToString()
+    assert await world.status(session) == last
 
 
 async def test_an_error_of_the_worker_is_the_error_of_the_stream(world: World) -> None:
@@ -47,7 +47,7 @@ async def test_an_error_of_the_worker_is_the_error_of_the_stream(world: World) -
 
     assert getattr(failure.value, "code", None) == "NOT_FOUND"
     assert (await world.sessions.get(session.id)).active_run is None
-    assert pb.TrainResponse.FromString(await world.service.status(session.id) or b"").status == pb.TRAIN_STATUS_ERROR
+    assert (await world.status(session)).status == pb.TRAIN_STATUS_ERROR
 
 
 async def test_a_stop_keeps_what_was_learnt_and_the_next_phase_does_not_start(world: World) -> None:

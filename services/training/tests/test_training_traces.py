@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from swath.engine.graph.ports import Stage
 from swath.engine.training import Event, Hook
-from swath.engine.training.events import EpochProgress, Lifecycle, Position
+from swath.engine.training.reporting.events import EpochProgress, Lifecycle, Position
 from swath.errors import DataInvalid
 from swath.rpc.tracing import part_of
 from swath.runtime.logs import Telemetry

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from swath.engine.data.module import FrameModule
-from swath.engine.data.modules.coco import Annotations
+from swath.engine.data.readers.coco import Annotations
 from swath.errors import DataInvalid, DependencyMissing, FileMissing
 
 Open = Callable[..., FrameModule]

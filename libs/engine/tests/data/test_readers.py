@@ -17,7 +17,7 @@ from PIL import Image
 from scipy.io import savemat
 from spectral.io import envi
 
-from swath.engine.data.readers import Recording, Scene, Variables, read_mask, read_scene
+from swath.engine.data.readers import Recording, SceneData, Variables, read_mask, read_scene
 from swath.errors import DataInvalid, DependencyMissing, FileMissing
 
 NANOMETRES = [450.4, 550.6, 650.0]
@@ -438,4 +438,4 @@ def test_a_processing_mode_that_does_not_exist_is_named(tmp_path: Path) -> None:
 
 def test_a_scene_says_what_of_it_does_not_fit() -> None:
     with pytest.raises(DataInvalid, match=r"^here: wavelengths: expected one for each of 3 bands, got 2$"):
-        Scene("here", np.zeros((2, 2, 3)), wavelengths=np.ones(2))
+        SceneData("here", np.zeros((2, 2, 3)), wavelengths=np.ones(2))

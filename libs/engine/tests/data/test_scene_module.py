@@ -15,7 +15,7 @@ import torch
 from swath.documents import DataDocument, load_yaml, parse
 from swath.engine.data import build, registry
 from swath.engine.data.module import FrameModule
-from swath.engine.data.modules.scene import find_scene
+from swath.engine.data.modules.single_scene import find_scene
 from swath.engine.data.tiles import tile_extents
 from swath.errors import DataInvalid, FileMissing, InvalidInput, PathDenied
 

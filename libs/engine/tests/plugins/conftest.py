@@ -10,7 +10,8 @@ from swath.engine.plugins.settings import PluginSettings
 
 NODES = '''
 import torch
-from swath.engine.graph.node import Fittable, Node
+from swath.engine.graph.node import Node
+from swath.engine.graph.roles import Fittable
 from swath.engine.graph.ports import Port, ports
 
 CUBE = Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]")
@@ -36,7 +37,7 @@ class RXGlobal(Offset):
 
 def frames(doc, resolve):
     from swath.engine.data.collection import Collection, Sample
-    from swath.engine.data.modules.params import LoaderParams
+    from swath.engine.data.params import LoaderParams
 
     file = resolve(doc.params["path"])
     return Collection((Sample("one", None, file),), read), LoaderParams()

@@ -7,10 +7,10 @@ import torch
 
 from swath.documents import NodeDocument, PluginSource, SealedPipeline, sources_of
 from swath.engine import data
-from swath.engine.graph.pipeline import Pipeline
 from swath.engine.nodes.anomaly.rx_detector import RXGlobal
 from swath.engine.plugins.checkout import checkout
 from swath.engine.plugins.loading import Plugins
+from swath.engine.plugins.pipelines import build_pipeline
 from swath.engine.plugins.settings import PluginSettings
 from swath.errors import DependencyMissing, GraphInvalid, InvalidInput, PluginDenied, Precondition
 
@@ -27,13 +27,13 @@ def _document(*sources, class_name=OFFSET, **hparams):
 
 
 def test_a_node_of_a_plugin_runs_in_a_pipeline(allowed):
-    pipeline = Pipeline.from_document(_document(_source(allowed, OFFSET), by=2.0))
+    pipeline = build_pipeline(_document(_source(allowed, OFFSET), by=2.0))
     shifted = pipeline({"data": torch.ones(1, 2, 2, 3)})["a.shifted"]
     assert torch.equal(shifted, torch.full((1, 2, 2, 3), 3.0))
 
 
 def test_a_pipeline_keeps_its_plugins_in_its_document(allowed):
-    pipeline = Pipeline.from_document(_document(_source(allowed, OFFSET)))
+    pipeline = build_pipeline(_document(_source(allowed, OFFSET)))
     document = pipeline.document()
     assert sources_of(document)[0].path == str(allowed)
     assert document.nodes[0].class_name == OFFSET
@@ -71,10 +71,10 @@ def test_the_setting_is_a_list_with_commas(monkeypatch):
 
 def test_a_class_that_is_built_in_wins_unless_the_pipeline_names_the_plugin(allowed):
     name = "cuvis_ai.node.anomaly.rx_detector.RXGlobal"
-    built_in = Pipeline.from_document(_document(_source(allowed, name), class_name=name, num_channels=3))
+    built_in = build_pipeline(_document(_source(allowed, name), class_name=name, num_channels=3))
     assert type(built_in.nodes["a"]) is RXGlobal
     named = _source(allowed, "acme_nodes.nodes.RXGlobal", named=True)
-    theirs = Pipeline.from_document(_document(named, class_name="acme_nodes.nodes.RXGlobal"))
+    theirs = build_pipeline(_document(named, class_name="acme_nodes.nodes.RXGlobal"))
     assert type(theirs.nodes["a"]).__module__ == "acme_nodes.nodes"
 
 

@@ -16,11 +16,11 @@ import torch
 from swath.documents import PluginSource, SealedPipeline, load_yaml, parse
 from swath.engine import data
 from swath.engine.graph.context import Context
-from swath.engine.graph.node import Decider, Fittable
-from swath.engine.graph.pipeline import Pipeline
 from swath.engine.graph.ports import ANY, LIST, Stage
+from swath.engine.graph.roles import Decider, Fittable
+from swath.engine.plugins.consumer_thread import ConsumerThread
 from swath.engine.plugins.loading import Plugins
-from swath.engine.plugins.pull import Pull
+from swath.engine.plugins.pipelines import build_pipeline
 from swath.engine.plugins.reference import adapt
 from swath.errors import DataInvalid, InputInvalid, NotFitted
 
@@ -165,7 +165,7 @@ def test_an_error_of_a_class_names_the_node(fitted):
 
 def test_a_consumer_that_ends_early_is_handed_no_more():
     seen = []
-    pull = Pull(lambda stream: seen.append(next(stream)))
+    pull = ConsumerThread(lambda stream: seen.append(next(stream)))
     for number in range(3):
         pull.feed({"number": number})
     pull.finish()
@@ -200,6 +200,34 @@ def test_a_class_with_memory_forgets_it_and_keeps_its_weights():
     assert node.run({"data": torch.zeros(1)}, Context()) == first
     assert node.inner.weight is weight
     assert weight.item() == 3.0
+
+
+class Threshold(torch.nn.Module):
+    """Decides by a threshold that `calibrate` places, as the reference's deciders are built."""
+
+    INPUT_SPECS = {"logits": _spec(torch.float32, (-1,))}
+    OUTPUT_SPECS = {"decisions": _spec(torch.bool, (-1,))}
+
+    def __init__(self, threshold=None):
+        super().__init__()
+        self.hparams = {"threshold": threshold}
+
+    def forward(self, logits, context):
+        return {"decisions": logits > self.hparams["threshold"]}
+
+    def calibrate(self, logits, targets):
+        self.hparams["threshold"] = float(logits[targets].min()) - 1.0
+        return {"f1_score": 1.0}
+
+
+def test_a_decider_of_the_reference_is_calibrated():
+    cls: Any = adapt(Threshold)
+    node = cls()
+    assert isinstance(node, Decider)
+    assert (node.threshold_names, node.placed) == (("threshold",), False)
+    scores = torch.tensor([1.0, 5.0]).view(1, 1, 2, 1)
+    assert node.calibrate([scores], [scores > 3]) == {"f1_score": 1.0}
+    assert (node.hparams, node.placed) == ({"threshold": 4.0}, True)
 
 
 class Frames:
@@ -267,7 +295,7 @@ def _theirs(folder, name):
 )
 def test_the_reference_s_own_classes_run_unchanged_and_agree(reference, name):
     sealed, document = _theirs(reference, name)
-    theirs, ours = Pipeline.from_document(sealed), Pipeline.from_document(document)
+    theirs, ours = build_pipeline(sealed), build_pipeline(document)
     random = torch.Generator().manual_seed(1)
     batch = {
         "cube": torch.rand(1, 12, 12, 61, generator=random) + 0.1,

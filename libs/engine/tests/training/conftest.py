@@ -16,7 +16,7 @@ from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.pipeline import Pipeline, State
 from swath.engine.graph.ports import Port, Stage
-from swath.engine.training import Event, Job, Trainer
+from swath.engine.training import Event, RunSpec, Trainer
 
 CHANNELS = 5
 BATCH = 2
@@ -182,11 +182,11 @@ def make_training(**changes: Any) -> TrainingDocument:
 
 
 @pytest.fixture
-def gradient_job(tmp_path: Path) -> Callable[..., Job]:
+def gradient_spec(tmp_path: Path) -> Callable[..., RunSpec]:
     """Makes gradient jobs whose files go under a folder of their own."""
 
-    def make(run: dict[str, Any] | None = None, **training: Any) -> Job:
-        return Job(
+    def make(run: dict[str, Any] | None = None, **training: Any) -> RunSpec:
+        return RunSpec(
             Trainer.GRADIENT, make_run(**(run or {})), make_training(**training), resolve=lambda path: tmp_path / path
         )
 
@@ -220,7 +220,7 @@ class StopAfter:
         return len(self._events) >= self._count
 
 
-class Shelf:
+class SnapshotList:
     """Keeps every snapshot with the number of events before it."""
 
     def __init__(self) -> None:

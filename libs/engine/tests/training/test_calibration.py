@@ -16,9 +16,9 @@ from swath.engine.training import (
     EvaluationOutcome,
     EvaluationStatus,
     Event,
-    Job,
     Outcome,
     PhaseSkip,
+    RunSpec,
     Trainer,
     run,
 )
@@ -28,7 +28,7 @@ from .conftest import Frames, fit, make_pipeline, make_run, short
 
 def calibrate(pipeline: Pipeline, frames: Frames, **changes: Any) -> tuple[CalibrationOutcome, Outcome, list[Event]]:
     events: list[Event] = []
-    outcome = run(Job(Trainer.CALIBRATION, make_run(**changes)), frames, pipeline, events.append)
+    outcome = run(RunSpec(Trainer.CALIBRATION, make_run(**changes)), frames, pipeline, events.append)
     assert outcome.calibration is not None
     return outcome.calibration, outcome, events
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from swath.documents import CheckpointDocument
-from swath.engine.training.checkpoints import Checkpoints, Place, check_document, format_name
+from swath.engine.training.checkpoints import Checkpoints, Progress, check_document, format_name
 from swath.errors import InvalidInput
 
 EPOCH_STEPS = 4
@@ -28,8 +28,8 @@ def keep(folder: Path, values: list[float], *, at_epoch_end: bool = True, **fiel
     checkpoints = Checkpoints(document, folder, "x", at_epoch_end=at_epoch_end)
     for epoch, value in enumerate(values):
         for step in range(EPOCH_STEPS):
-            checkpoints.after_step(Place(epoch, epoch * EPOCH_STEPS + step + 1), {"x": value}, content)
-        end = Place(epoch, (epoch + 1) * EPOCH_STEPS)
+            checkpoints.after_step(Progress(epoch, epoch * EPOCH_STEPS + step + 1), {"x": value}, content)
+        end = Progress(epoch, (epoch + 1) * EPOCH_STEPS)
         checkpoints.after_validation(end, {"x": value}, content)
         checkpoints.after_epoch(end, {"x": value}, content, validated=True)
     return checkpoints
@@ -92,7 +92,7 @@ def test_a_time_interval_saves_after_it(tmp_path: Path) -> None:
     checkpoints = Checkpoints(document, tmp_path, "x", at_epoch_end=True)
     time.sleep(0.002)
 
-    checkpoints.after_step(Place(0, 1), {"x": 1.0}, content)
+    checkpoints.after_step(Progress(0, 1), {"x": 1.0}, content)
 
     assert names(tmp_path) == ["epoch=0-step=1.ckpt"]
 
@@ -108,7 +108,7 @@ def test_weights_alone_or_all(tmp_path: Path, alone: bool, keys: set[str]) -> No
 def test_the_state_at_an_error(tmp_path: Path, wanted: bool, expected: list[str]) -> None:
     document = CheckpointDocument(monitor="x", save_on_exception=wanted, filename="{epoch:02d}")
 
-    Checkpoints(document, tmp_path, "x", at_epoch_end=True).after_error(Place(0, 1), {}, content)
+    Checkpoints(document, tmp_path, "x", at_epoch_end=True).after_error(Progress(0, 1), {}, content)
 
     assert names(tmp_path) == expected
 
@@ -124,13 +124,13 @@ def test_verbose_logs_each_file(tmp_path: Path, caplog: pytest.LogCaptureFixture
 def test_a_value_that_validation_did_not_bring_is_named(tmp_path: Path) -> None:
     checkpoints = Checkpoints(CheckpointDocument(monitor="y"), tmp_path, "y", at_epoch_end=True)
 
-    checkpoints.after_epoch(Place(0, 1), {"x": 1.0}, content, validated=False)
+    checkpoints.after_epoch(Progress(0, 1), {"x": 1.0}, content, validated=False)
     with pytest.raises(InvalidInput, match="'y' is not among the values that this run reports: x"):
-        checkpoints.after_epoch(Place(0, 1), {"x": 1.0}, content, validated=True)
+        checkpoints.after_epoch(Progress(0, 1), {"x": 1.0}, content, validated=True)
 
 
 def test_slashes_of_metric_names_make_no_folders() -> None:
-    name = format_name("{epoch}-{m/iou:.2f}", Place(3, 9), {"m/iou": 0.123}, insert_names=True)
+    name = format_name("{epoch}-{m/iou:.2f}", Progress(3, 9), {"m/iou": 0.123}, insert_names=True)
 
     assert name == "epoch=3-m_iou=0.12"
 

@@ -13,7 +13,7 @@ from swath.documents import PluginSource
 from swath.engine.data import WHOLE, Part
 from swath.engine.graph.pipeline import Pipeline
 from swath.engine.graph.ports import Stage
-from swath.engine.training import Event, FrameProgress, Hook, Job, Status, Trainer, run
+from swath.engine.training import Event, FrameProgress, Hook, RunSpec, Status, Trainer, run
 from swath.engine.training.phases import statistical
 
 from .conftest import Frames, fit, make_pipeline, make_run, make_training, same_state, short
@@ -25,9 +25,9 @@ def moments(events: list[Event]) -> list[str]:
 
 def test_statistical_nodes_share_passes_and_each_has_its_own_sequence(pipeline: Pipeline, frames: Frames) -> None:
     events: list[Event] = []
-    job = Job(Trainer.STATISTICAL, make_run(), make_training())
+    spec = RunSpec(Trainer.STATISTICAL, make_run(), make_training())
 
-    outcome = run(job, frames, pipeline, events.append)
+    outcome = run(spec, frames, pipeline, events.append)
 
     assert outcome.status is Status.COMPLETE
     assert events[0].message == "Starting statistical training"
@@ -56,7 +56,7 @@ def test_frames_that_do_not_fit_in_memory_are_read_for_each_pass(
     frames.opened.clear()
     monkeypatch.setattr(statistical, "MAX_KEPT_BYTES", 1000)
 
-    run(Job(Trainer.STATISTICAL, make_run(), make_training()), frames, pipeline, lambda event: None)
+    run(RunSpec(Trainer.STATISTICAL, make_run(), make_training()), frames, pipeline, lambda event: None)
 
     assert [split for split, _, _ in frames.opened] == ["train"] * 3
     assert same_state(pipeline.state(), expected.state())
@@ -65,7 +65,7 @@ def test_frames_that_do_not_fit_in_memory_are_read_for_each_pass(
 def test_frames_are_read_for_each_pass_where_nodes_come_from_elsewhere(pipeline: Pipeline, frames: Frames) -> None:
     pipeline.sources = (PluginSource(name="theirs", path="/plugins/theirs"),)
 
-    run(Job(Trainer.STATISTICAL, make_run(), make_training()), frames, pipeline, lambda event: None)
+    run(RunSpec(Trainer.STATISTICAL, make_run(), make_training()), frames, pipeline, lambda event: None)
 
     assert [split for split, _, _ in frames.opened] == ["train"] * 3
 
@@ -86,7 +86,7 @@ def test_frames_that_are_kept_hold_nothing_of_a_loaders_process(pipeline: Pipeli
     def count(event: Event) -> None:
         held.append(sum(each() is not None for each in given))
 
-    run(Job(Trainer.STATISTICAL, make_run(), make_training()), Shared({"train": 16}), pipeline, count)
+    run(RunSpec(Trainer.STATISTICAL, make_run(), make_training()), Shared({"train": 16}), pipeline, count)
 
     assert len(given) == 8  # read once
     assert max(held) <= 2  # the batch at hand and the one that the loader has last given
@@ -97,7 +97,7 @@ def test_a_statistical_run_without_training_configuration_ends_with_the_post_fit
 ) -> None:
     events: list[Event] = []
 
-    outcome = run(Job(Trainer.STATISTICAL, make_run()), frames, pipeline, events.append)
+    outcome = run(RunSpec(Trainer.STATISTICAL, make_run()), frames, pipeline, events.append)
 
     assert (
         moments(events)[-16:]
@@ -119,10 +119,10 @@ def test_a_statistical_run_without_training_configuration_ends_with_the_post_fit
     assert outcome.message.startswith("Statistical training complete; thresholds calibrated on val: decider (threshold")
 
 
-def test_gradient_sequence(fitted: Pipeline, frames: Frames, gradient_job: Callable[..., Job]) -> None:
+def test_gradient_sequence(fitted: Pipeline, frames: Frames, gradient_spec: Callable[..., RunSpec]) -> None:
     events: list[Event] = []
 
-    outcome = run(gradient_job(), frames, fitted, events.append)
+    outcome = run(gradient_spec(), frames, fitted, events.append)
 
     epoch = [
         "epoch_start",
@@ -151,12 +151,12 @@ def test_gradient_sequence(fitted: Pipeline, frames: Frames, gradient_job: Calla
 
 
 def test_gradient_messages_counts_and_values(
-    fitted: Pipeline, frames: Frames, gradient_job: Callable[..., Job]
+    fitted: Pipeline, frames: Frames, gradient_spec: Callable[..., RunSpec]
 ) -> None:
     events: list[Event] = []
     rates = {"learning_rate_monitor": {"logging_interval": "epoch"}}
 
-    run(gradient_job({"loss_nodes": ["svdd_loss", "bce"]}, callbacks=rates), frames, fitted, events.append)
+    run(gradient_spec({"loss_nodes": ["svdd_loss", "bce"]}, callbacks=rates), frames, fitted, events.append)
 
     at = {short(event): event for event in events}
     assert at["fit_start"].message == "Gradient training"
@@ -178,10 +178,10 @@ def test_gradient_messages_counts_and_values(
     assert at["calibration_progress:val"].message == "Calibrating decider thresholds (5/5)"
 
 
-def test_limits_leave_totals_unknown(fitted: Pipeline, frames: Frames, gradient_job: Callable[..., Job]) -> None:
+def test_limits_leave_totals_unknown(fitted: Pipeline, frames: Frames, gradient_spec: Callable[..., RunSpec]) -> None:
     events: list[Event] = []
 
-    run(gradient_job(limit_train_batches=2, limit_val_batches=1), frames, fitted, events.append)
+    run(gradient_spec(limit_train_batches=2, limit_val_batches=1), frames, fitted, events.append)
 
     at = {short(event): event for event in events}
     assert moments(events).count("train_progress") == 4
@@ -192,21 +192,21 @@ def test_limits_leave_totals_unknown(fitted: Pipeline, frames: Frames, gradient_
 def test_calibration_alone(fitted: Pipeline, frames: Frames) -> None:
     events: list[Event] = []
 
-    outcome = run(Job(Trainer.CALIBRATION, make_run()), frames, fitted, events.append)
+    outcome = run(RunSpec(Trainer.CALIBRATION, make_run()), frames, fitted, events.append)
 
     assert events[0].message == "Starting calibration"
     assert moments(events)[1] == "calibration_start:val"
     assert outcome.message.startswith("Calibration complete; thresholds calibrated on val: decider")
 
 
-def test_sanity_steps_are_silent_and_leave_no_trace(frames: Frames, gradient_job: Callable[..., Job]) -> None:
+def test_sanity_steps_are_silent_and_leave_no_trace(frames: Frames, gradient_spec: Callable[..., RunSpec]) -> None:
     states = []
     for steps in (0, -1):
         pipeline = make_pipeline()
         fit(pipeline, frames)
         frames.opened.clear()
         events: list[Event] = []
-        states.append(run(gradient_job(num_sanity_val_steps=steps), frames, pipeline, events.append).state)
+        states.append(run(gradient_spec(num_sanity_val_steps=steps), frames, pipeline, events.append).state)
         assert frames.opened[0][0] == ("val" if steps else "train")
         assert moments(events)[:2] == ["fit_start", "epoch_start"]
 
@@ -218,7 +218,7 @@ def test_a_missing_split_is_an_outcome(fitted: Pipeline, stage: Stage) -> None:
     frames = Frames({name: 4 for name in ("train", "val", "test") if name != stage})
     events: list[Event] = []
 
-    run(Job(Trainer.CALIBRATION, make_run()), frames, fitted, events.append)
+    run(RunSpec(Trainer.CALIBRATION, make_run()), frames, fitted, events.append)
 
     ends = [event for event in events if short(event) == f"evaluation_end:{stage}"]
     assert [event.message for event in ends] == [f"No {stage} split; evaluation skipped"]

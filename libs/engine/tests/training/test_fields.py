@@ -12,7 +12,7 @@ import torch
 
 from swath.engine.graph import weights
 from swath.engine.graph.pipeline import State
-from swath.engine.training import Event, Job, Outcome, run
+from swath.engine.training import Event, Outcome, RunSpec, run
 from swath.errors import InvalidInput
 
 from .conftest import Frames, fit, make_pipeline, same_state, short
@@ -21,14 +21,14 @@ Run = Callable[..., tuple[Outcome, list[Event]]]
 
 
 @pytest.fixture
-def train(frames: Frames, gradient_job: Callable[..., Job]) -> Run:
+def train(frames: Frames, gradient_spec: Callable[..., RunSpec]) -> Run:
     """Trains a fresh pipeline with the given fields, for one epoch unless told otherwise."""
 
     def go(nodes: dict[str, Any] | None = None, **fields: Any) -> tuple[Outcome, list[Event]]:
         pipeline = make_pipeline()
         fit(pipeline, frames)
         events: list[Event] = []
-        return run(gradient_job(nodes, **{"max_epochs": 1, **fields}), frames, pipeline, events.append), events
+        return run(gradient_spec(nodes, **{"max_epochs": 1, **fields}), frames, pipeline, events.append), events
 
     return go
 
@@ -194,7 +194,7 @@ def test_step_values_are_reported_every_so_many_steps(train: Run) -> None:
 def test_progress_goes_to_the_log(
     train: Run, caplog: pytest.LogCaptureFixture, fields: dict[str, Any], lines: int
 ) -> None:
-    with caplog.at_level("INFO", "swath.engine.training.reports"):
+    with caplog.at_level("INFO", "swath.engine.training.reporting.reports"):
         train(**{"log_every_n_steps": 2, **fields})
 
     assert len([record for record in caplog.records if "step" in record.getMessage()]) == lines
@@ -218,14 +218,14 @@ def test_early_stopping_at_validation_ends_within_an_epoch(train: Run) -> None:
     assert count(events, "train_progress") == 2
 
 
-def test_a_loss_that_is_no_number_stops_the_fit(frames: Frames, gradient_job: Callable[..., Job]) -> None:
+def test_a_loss_that_is_no_number_stops_the_fit(frames: Frames, gradient_spec: Callable[..., RunSpec]) -> None:
     pipeline = make_pipeline()
     fit(pipeline, frames)
     frames.spoil("train")
     events: list[Event] = []
 
     run(
-        gradient_job(max_epochs=5, callbacks={"early_stopping": [{"monitor": "train_loss"}]}),
+        gradient_spec(max_epochs=5, callbacks={"early_stopping": [{"monitor": "train_loss"}]}),
         frames,
         pipeline,
         events.append,

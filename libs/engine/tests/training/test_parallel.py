@@ -16,8 +16,8 @@ from swath.engine.graph.pipeline import Pipeline
 from swath.engine.training import Event, Group, Outcome, PeerLost, Rank, Rendezvous, Status, listen
 from swath.errors import InvalidInput
 
-from .companion import SPLITS, job_of, train
-from .conftest import Frames, Shelf, make_pipeline, same_state, short
+from .conftest import Frames, SnapshotList, make_pipeline, same_state, short
+from .second_process import SPLITS, spec_of, train
 
 REPOSITORY = Path(__file__).resolve().parents[4]
 ALIKE = {
@@ -31,31 +31,31 @@ Together = Callable[..., tuple[Outcome, list[Event]]]
 
 
 @pytest.fixture
-def together(companion: subprocess.Popen[str], tmp_path: Path) -> Together:
-    """Runs a case with the companion as the second process and returns what the first one has of it."""
+def together(second_process: subprocess.Popen[str], tmp_path: Path) -> Together:
+    """Runs a case with the second_process as the second process and returns what the first one has of it."""
 
-    def both(*, run: dict[str, Any], shelf: Shelf | None = None, **case: Any) -> tuple[Outcome, list[Event]]:
+    def both(*, run: dict[str, Any], snapshots: SnapshotList | None = None, **case: Any) -> tuple[Outcome, list[Event]]:
         case = {"folder": str(tmp_path), "run": {"data": {"data_module": "frames", "batch_size": 1}, **run}, **case}
         door = listen()
         port = door.getsockname()[1]
-        assert companion.stdin is not None
-        companion.stdin.write(json.dumps({**case, "port": port}) + "\n")
-        companion.stdin.flush()
+        assert second_process.stdin is not None
+        second_process.stdin.write(json.dumps({**case, "port": port}) + "\n")
+        second_process.stdin.flush()
         group = Rendezvous(Rank(0, 2, 0, 2, "127.0.0.1", port, door.detach())).meet(lambda: False)
         assert group is not None
-        return train(case, group, Frames(SPLITS), shelf)
+        return train(case, group, Frames(SPLITS), snapshots)
 
     return both
 
 
 @pytest.fixture(scope="module")
-def companions() -> Iterator[Callable[[], subprocess.Popen[str]]]:
+def second_processes() -> Iterator[Callable[[], subprocess.Popen[str]]]:
     """Starts second processes; one that ended is replaced."""
     started: list[subprocess.Popen[str]] = []
 
     def one() -> subprocess.Popen[str]:
         if not started or started[-1].poll() is not None:
-            command = [sys.executable, "-m", "libs.engine.tests.training.companion"]
+            command = [sys.executable, "-m", "libs.engine.tests.training.second_process"]
             started.append(
                 subprocess.Popen(command, cwd=REPOSITORY, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
             )
@@ -67,8 +67,8 @@ def companions() -> Iterator[Callable[[], subprocess.Popen[str]]]:
 
 
 @pytest.fixture
-def companion(companions: Callable[[], subprocess.Popen[str]]) -> subprocess.Popen[str]:
-    return companions()
+def second_process(second_processes: Callable[[], subprocess.Popen[str]]) -> subprocess.Popen[str]:
+    return second_processes()
 
 
 def alone(folder: Path, run: dict[str, Any], **training: Any) -> tuple[Outcome, list[Event]]:
@@ -125,11 +125,11 @@ def test_moving_statistics_are_those_of_whole_batches(together: Together, tmp_pa
 def test_from_snapshots_of_a_run_whose_processes_were_killed(together: Together, tmp_path: Path) -> None:
     # With random numbers of each process's own, and gradients that are not applied yet.
     case: dict[str, Any] = {"run": {}, "training": {"accumulate_grad_batches": 3}}
-    shelf = Shelf()
-    expected, all_events = together(**case, shelf=shelf)
+    snapshots = SnapshotList()
+    expected, all_events = together(**case, snapshots=snapshots)
 
-    for number in range(1, len(shelf.kept), len(shelf.kept) // 3):
-        snapshot, seen = shelf.kept[number]
+    for number in range(1, len(snapshots.kept), len(snapshots.kept) // 3):
+        snapshot, seen = snapshots.kept[number]
         (tmp_path / "snapshot").write_bytes(snapshot)
         outcome, events = together(**case, snapshot=str(tmp_path / "snapshot"))
         assert same_state(outcome.state, expected.state), number
@@ -150,12 +150,12 @@ def test_all_stop_at_one_point(together: Together, tmp_path: Path) -> None:
     assert [*events[:-1], *rest] == all_events
 
 
-def test_the_end_of_one_is_the_end_of_all(together: Together, companion: subprocess.Popen[str]) -> None:
+def test_the_end_of_one_is_the_end_of_all(together: Together, second_process: subprocess.Popen[str]) -> None:
     with pytest.raises(PeerLost, match="process 0 has lost another process"):
         together(run={}, dies_in=1)
-    assert companion.wait() == 3
+    assert second_process.wait() == 3
 
 
 def test_a_run_has_the_processes_that_it_asks_for(tmp_path: Path, frames: Frames, fitted: Pipeline) -> None:
     with pytest.raises(InvalidInput, match="devices '2' asks for 2 processes, and the run has 1"):
-        job_of({"folder": str(tmp_path)}).check(fitted, frames)
+        spec_of({"folder": str(tmp_path)}).check(fitted, frames)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from swath.engine.graph.pipeline import Pipeline
-from swath.engine.training import Event, Job, Trainer, run
+from swath.engine.training import Event, RunSpec, Trainer, run
 from swath.errors import DataInvalid, DependencyMissing, InvalidInput, NotFitted, OutOfMemory
 
 from .conftest import Frames, make_run, make_training
@@ -39,10 +39,10 @@ from .conftest import Frames, make_run, make_training
     ],
 )
 def test_settings_that_cannot_be(
-    fitted: Pipeline, frames: Frames, gradient_job: Callable[..., Job], fields: dict[str, Any], words: str
+    fitted: Pipeline, frames: Frames, gradient_spec: Callable[..., RunSpec], fields: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(InvalidInput, match=words):
-        gradient_job(**fields).check(fitted, frames)
+        gradient_spec(**fields).check(fitted, frames)
 
 
 @pytest.mark.parametrize(
@@ -60,58 +60,58 @@ def test_settings_that_cannot_be(
     ],
 )
 def test_nodes_that_cannot_be(
-    fitted: Pipeline, frames: Frames, gradient_job: Callable[..., Job], nodes: dict[str, Any], words: str
+    fitted: Pipeline, frames: Frames, gradient_spec: Callable[..., RunSpec], nodes: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(InvalidInput, match=words):
-        gradient_job(nodes).check(fitted, frames)
+        gradient_spec(nodes).check(fitted, frames)
 
 
 @pytest.mark.parametrize("fields", [{"devices": 99_999}, {"devices": "99999,"}])
 def test_devices_that_this_machine_lacks(
-    fitted: Pipeline, frames: Frames, gradient_job: Callable[..., Job], fields: dict[str, Any]
+    fitted: Pipeline, frames: Frames, gradient_spec: Callable[..., RunSpec], fields: dict[str, Any]
 ) -> None:
     with pytest.raises(DependencyMissing, match=r"this machine has [0-9]+ of that kind"):
-        gradient_job(**fields).check(fitted, frames)
+        gradient_spec(**fields).check(fitted, frames)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="has a CUDA device")
 def test_an_accelerator_that_this_machine_lacks(
-    fitted: Pipeline, frames: Frames, gradient_job: Callable[..., Job]
+    fitted: Pipeline, frames: Frames, gradient_spec: Callable[..., RunSpec]
 ) -> None:
     with pytest.raises(DependencyMissing, match="no CUDA device"):
-        gradient_job(accelerator="gpu").check(fitted, frames)
+        gradient_spec(accelerator="gpu").check(fitted, frames)
 
 
 def test_gradient_training_needs_a_training_configuration(fitted: Pipeline, frames: Frames) -> None:
     with pytest.raises(InvalidInput, match="requires a training config"):
-        Job(Trainer.GRADIENT, make_run()).check(fitted, frames)
+        RunSpec(Trainer.GRADIENT, make_run()).check(fitted, frames)
 
 
 @pytest.mark.parametrize("trainer", [Trainer.STATISTICAL, Trainer.GRADIENT])
 def test_training_needs_a_train_split(fitted: Pipeline, trainer: Trainer) -> None:
     with pytest.raises(DataInvalid, match="needs a train split; the data has: val"):
-        Job(trainer, make_run(), make_training()).check(fitted, Frames({"val": 2}))
+        RunSpec(trainer, make_run(), make_training()).check(fitted, Frames({"val": 2}))
 
 
 def test_gradient_training_needs_the_statistics(
-    pipeline: Pipeline, frames: Frames, gradient_job: Callable[..., Job]
+    pipeline: Pipeline, frames: Frames, gradient_spec: Callable[..., RunSpec]
 ) -> None:
     with pytest.raises(NotFitted, match="Nodes zscore, center need a statistical fit"):
-        gradient_job().check(pipeline, frames)
+        gradient_spec().check(pipeline, frames)
 
 
 def test_a_calibration_needs_weights(pipeline: Pipeline, fitted: Pipeline, frames: Frames) -> None:
     with pytest.raises(NotFitted, match="holds no trained weights"):
-        Job(Trainer.CALIBRATION, make_run(), has_weights=False).check(fitted, frames)
+        RunSpec(Trainer.CALIBRATION, make_run(), has_weights=False).check(fitted, frames)
 
 
 def test_a_calibration_needs_the_statistics(pipeline: Pipeline, frames: Frames) -> None:
     with pytest.raises(NotFitted, match="zscore, center need a statistical fit before a calibration"):
-        Job(Trainer.CALIBRATION, make_run()).check(pipeline, frames)
+        RunSpec(Trainer.CALIBRATION, make_run()).check(pipeline, frames)
 
 
 def test_required_decisions_need_a_threshold(
-    fitted: Pipeline, frames: Frames, gradient_job: Callable[..., Job]
+    fitted: Pipeline, frames: Frames, gradient_spec: Callable[..., RunSpec]
 ) -> None:
     fitted.nodes["decider"].hparams["threshold"] = None
     metrics = fitted.nodes["metrics"]
@@ -119,7 +119,7 @@ def test_required_decisions_need_a_threshold(
     object.__setattr__(metrics, "inputs", required)
 
     with pytest.raises(InvalidInput, match="metrics reads decisions from decider, whose thresholds are not calibrated"):
-        gradient_job().check(fitted, frames)
+        gradient_spec().check(fitted, frames)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_required_decisions_need_a_threshold(
 def test_failures_are_told_by_kind(
     fitted: Pipeline,
     frames: Frames,
-    gradient_job: Callable[..., Job],
+    gradient_spec: Callable[..., RunSpec],
     monkeypatch: pytest.MonkeyPatch,
     error: Exception,
     expected: type[Exception],
@@ -148,4 +148,4 @@ def test_failures_are_told_by_kind(
     events: list[Event] = []
 
     with pytest.raises(expected, match=words):
-        run(gradient_job(), frames, fitted, events.append)
+        run(gradient_spec(), frames, fitted, events.append)

@@ -1,4 +1,4 @@
-"""What the serving process sends to the processes that compose. Imports no Hydra, which takes long."""
+"""What the serving process sends to the processes that compose."""
 
 from __future__ import annotations
 
@@ -22,17 +22,3 @@ class Request:
     kind: str
     path: str
     overrides: tuple[str, ...] = ()
-
-
-def resolve(request: Request) -> bytes:
-    """Run `swath_config.composition.compose.resolve` here, in the process of a pool."""
-    from swath_config.composition import compose
-
-    return compose.resolve(request)
-
-
-def warm() -> None:
-    """Have this process of a pool ready to compose."""
-    from swath_config.composition import compose
-
-    assert compose.resolve

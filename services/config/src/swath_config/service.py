@@ -14,8 +14,9 @@ from swath.sessions.model import Sessions
 from swath.sessions.read_batcher import ReadBatcher
 from swath.storage.workspace.folder import ConfigFolder, Workspace
 from swath_config.pool import Pool
-from swath_config.request import Request, resolve, warm
+from swath_config.request import Request
 from swath_config.settings import ConfigSettings
+from swath_config.tasks import resolve, warm
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from swath.api import CUVIS, PROFILES
-from swath.rpc.server.methods import slice_handler, whole_handler
+from swath.rpc.server.methods import slice_handler
 from swath.runtime.assembly import Assembly, Deps
 from swath.sessions.model import Sessions
 from swath_inference.adapters.profiles import ProfileShareServicer
@@ -52,7 +52,7 @@ def build(
     return Assembly(
         service="inference",
         handlers=(slice_handler(CUVIS, "inference", InferenceServicer(service, shared_memory=shared_memory)),),
-        private=(whole_handler(PROFILES, ProfileShareServicer(profiler, replicas.name)),),
+        private=(slice_handler(PROFILES, "inference", ProfileShareServicer(profiler, replicas.name)),),
         names=(CUVIS,),
         warm_up=service.warm_up,
         metrics=register,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from swath.api import SERVICE_NAMES
+from swath.api import REGISTRY
 from swath.rpc.channels import channel
 from swath.rpc.tracing import INTERCEPTORS
 from swath.runtime.assembly import Assembly, Deps
@@ -13,8 +13,8 @@ from swath_session.adapters.training_references import TrainingReferences
 from swath_session.assembly import build
 from swath_session.settings import SessionSettings
 
-OTHERS = tuple(name for name in SERVICE_NAMES if name != "session")
-"""Services whose health this one reports too: clients ask here how the suite is."""
+OTHERS = tuple(service for service in REGISTRY.names if service != "session")
+"""Services whose health this one reports too: it answers for the whole suite."""
 
 
 class SessionReplicaSettings(ReplicaSettings):

@@ -13,7 +13,7 @@ from swath.errors import Unavailable
 from swath.runtime.assembly import Assembly, Deps
 from swath.runtime.logs import Telemetry
 from swath.sessions.ownership import OwnedSessions
-from swath.storage import ArtifactStore, Workspace
+from swath.storage import ArtifactStore, FolderObjects, Workspace
 from swath_config import build as build_config
 from swath_inference import NoReplicas
 from swath_inference import build as build_inference
@@ -44,7 +44,7 @@ def compose(settings: StandaloneSettings, launcher: Launcher, stack: AsyncExitSt
         stack=stack,
         telemetry=Telemetry.of(settings),
         workspace=Workspace(settings.state / "workspace", settings.configs, settings.allow_root),
-        artifacts=ArtifactStore.folder(settings.state / "artifacts"),
+        artifacts=ArtifactStore(FolderObjects(settings.state / "artifacts")),
         state=settings.state,
     )
     session = build_session(deps, settings=settings.session, references=lambda: training.references())
@@ -56,7 +56,13 @@ def compose(settings: StandaloneSettings, launcher: Launcher, stack: AsyncExitSt
         deps, settings=settings.inference, sessions=sessions, shared_memory=True, replicas=NoReplicas()
     )
     pipeline = build_pipeline(deps, sessions=sessions)
-    training = build_training(deps, settings=settings.training, sessions=sessions, launcher=launcher)
+    training = build_training(
+        deps,
+        settings=settings.training,
+        sessions=sessions,
+        launcher=launcher,
+        max_message_bytes=settings.max_message_bytes,
+    )
     return session, config, inference, pipeline, training
 
 

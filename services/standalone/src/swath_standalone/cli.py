@@ -50,7 +50,7 @@ def serve(
     try:
         with locked(settings.state):
             # The forkserver must be there before any gRPC object: forking a process with gRPC's threads can hang.
-            launcher = prepare(settings.state / FOLDER, Telemetry.of(settings))
+            launcher = prepare(settings.state / FOLDER, Telemetry.of(settings), settings.max_message_bytes)
             asyncio.run(serve_all(settings, program, lambda stack: compose(settings, launcher, stack)))
     except SwathError as error:
         print(f"swath serve: {error.message}", file=sys.stderr)

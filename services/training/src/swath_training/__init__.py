@@ -8,8 +8,8 @@ from swath_training.api.pipelines import Pipelines
 from swath_training.api.service import TrainingService
 from swath_training.api.servicer import TrainingServicer
 from swath_training.assembly import FOLDER, Training, TrainingAssembly, build, prepare
-from swath_training.launch.fork import Launcher
 from swath_training.settings import TrainingSettings
+from swath_training.supervise.launcher import Launcher
 
 __all__ = [
     "FOLDER",

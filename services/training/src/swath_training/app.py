@@ -7,9 +7,9 @@ from pydantic import Field
 from swath.runtime.assembly import Assembly, Deps
 from swath.runtime.replica import ReplicaSettings, remote_sessions
 from swath_training.assembly import FOLDER, build, prepare
-from swath_training.launch.fork import Launcher
 from swath_training.launch.kubernetes.settings import JobSettings
 from swath_training.settings import TrainingSettings
+from swath_training.supervise.launcher import Launcher
 
 
 class TrainingReplicaSettings(ReplicaSettings):
@@ -32,11 +32,12 @@ def assemble(settings: TrainingReplicaSettings, deps: Deps) -> Assembly:
         launcher = JobLauncher(settings.jobs)
     else:
         # What workers are forked from must be there before any gRPC object: forking gRPC's threads can hang.
-        launcher = prepare(deps.state / FOLDER, deps.telemetry)
+        launcher = prepare(deps.state / FOLDER, deps.telemetry, settings.max_message_bytes)
     return build(
         deps,
         settings=settings.training,
         sessions=remote_sessions(settings, deps.stack),
         launcher=launcher,
         worker_address=settings.jobs.address if jobs else "",
+        max_message_bytes=settings.max_message_bytes,
     )

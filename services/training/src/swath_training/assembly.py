@@ -8,28 +8,32 @@ import stat
 import tempfile
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swath.api import CUVIS, REFERENCES, RUNS
 from swath.errors import StorageDenied
-from swath.rpc.server.methods import slice_handler, whole_handler
+from swath.rpc.server.methods import slice_handler
 from swath.runtime.assembly import Assembly, Deps
 from swath.runtime.logs import Telemetry
 from swath.sessions.model import Sessions
 from swath.storage import ArtifactStore, Workspace
 from swath.storage.sql.engine import open_engine
 from swath.storage.sql.notifications import Notifications
+from swath_training.api.adapters.run_events import RunEventCodec
 from swath_training.api.pipelines import EnginePipelines, Pipelines
 from swath_training.api.reference_servicer import ArtifactReferencesServicer
 from swath_training.api.service import TrainingService
 from swath_training.api.servicer import RunServicer, TrainingServicer
-from swath_training.launch.fork import ForkLauncher, Launcher
-from swath_training.link.events import note
-from swath_training.link.servicer import WorkerLinkServicer, WorkerServer, worker_handler
+from swath_training.api.worker_servicer import WorkerLinkServicer, WorkerServer, worker_handler
+from swath_training.launch.fork import ForkLauncher
+from swath_training.link.endpoint import GRPC_MESSAGE_BYTES
 from swath_training.runs.store import RunStore
 from swath_training.runs.tables import SCHEMA
 from swath_training.settings import TrainingSettings
+from swath_training.supervise.launcher import Launcher
+from swath_training.worker.fork_task import PRELOAD, ForkTask
 
 if TYPE_CHECKING:
     from swath.rpc.server.metrics import Metrics
@@ -54,7 +58,13 @@ class TrainingAssembly(Assembly):
 
 
 def build(
-    deps: Deps, *, settings: TrainingSettings, sessions: Sessions, launcher: Launcher, worker_address: str = ""
+    deps: Deps,
+    *,
+    settings: TrainingSettings,
+    sessions: Sessions,
+    launcher: Launcher,
+    worker_address: str = "",
+    max_message_bytes: int,
 ) -> TrainingAssembly:
     """Put the service together.
 
@@ -63,7 +73,9 @@ def build(
         settings: Of this service.
         sessions: Sessions as callers see them.
         launcher: Starts workers. What `prepare` returns must have been made before any gRPC object existed.
-        worker_address: Where workers of other machines dial this process. Workers of this one dial a socket if empty.
+        worker_address: Where workers of other machines connect to this process. If empty, workers of this machine
+            connect to a Unix socket.
+        max_message_bytes: Largest message that goes over the links of workers of this machine, either way.
     """
     training = Training(
         deps.state / FOLDER,
@@ -75,6 +87,7 @@ def build(
         database=deps.database_url,
         replica=deps.replica,
         worker_address=worker_address,
+        max_message_bytes=max_message_bytes,
     )
     deps.stack.push_async_callback(training.close)
     supervisor, references = training.service.supervisor, training.service.artifacts
@@ -95,7 +108,7 @@ def build(
             slice_handler(RUNS, "training", training.runs),
         ),
         private=(
-            whole_handler(REFERENCES, ArtifactReferencesServicer(references)),
+            slice_handler(REFERENCES, "training", ArtifactReferencesServicer(references)),
             *((worker_handler(training.links),) if worker_address else ()),
         ),
         names=(CUVIS, RUNS),
@@ -123,8 +136,9 @@ class Training:
         settings: Times and limits.
         database: URL of the database that replicas share; a file in `state` if not given.
         replica: Name of this one among them, the same after a restart where it can be.
-        worker_address: Where workers of other machines dial: this process serves `links` there. A Unix socket if not
-            given.
+        worker_address: Where workers of other machines connect to: this process serves `links` there. A Unix socket if
+            not given.
+        max_message_bytes: Largest message that goes over the links of workers of this machine, either way.
 
     Attributes:
         service: Decides.
@@ -146,8 +160,12 @@ class Training:
         database: str = "",
         replica: str = "alone",
         worker_address: str = "",
+        max_message_bytes: int = GRPC_MESSAGE_BYTES,
     ) -> None:
         settings = settings or TrainingSettings()
+        codec = RunEventCodec()
+        self._worker_address = worker_address or f"unix:{_socket(state)}"
+        self._max_message_bytes = max_message_bytes
         engine = open_engine(database or state / Path(DATABASE).name, schema=SCHEMA.name)
         self._store = RunStore(engine, replica, settings.lease_s, settings.log_bytes)
         self._launcher = launcher or prepare(state)
@@ -159,13 +177,14 @@ class Training:
             workspace,
             pipelines or EnginePipelines(artifacts),
             self._launcher,
-            note,
+            codec,
             Notifications(engine),
+            self._worker_address,
         )
         self.servicer = TrainingServicer(self.service)
         self.runs = RunServicer(self.service)
-        self.links = WorkerLinkServicer(settings, self.service.supervisor, artifacts.spec(), workspace.spec())
-        self.service.supervisor.address = worker_address or f"unix:{_socket(state)}"
+        reports = self.service.supervisor.reports
+        self.links = WorkerLinkServicer(settings, reports, codec, artifacts.spec(), workspace.spec())
         self._listens = not worker_address
         self._server: WorkerServer | None = None
 
@@ -173,8 +192,8 @@ class Training:
         """Listen for workers and go on with the runs that an earlier process left."""
         await self._store.prepare()
         if self._listens:
-            self._server = WorkerServer(self.service.supervisor.address, self.links)
-        # Runs are known before a worker that was left alone can dial again.
+            self._server = WorkerServer(self._worker_address, self.links, self._max_message_bytes)
+        # Runs are known before a worker that was left alone can connect again.
         await self.service.start()
         if self._server is not None:
             await self._server.start()
@@ -189,26 +208,30 @@ class Training:
 
     async def close(self) -> None:
         """Close everything; runs that still go on are left to the next process."""
-        # A worker that dials a service which drives nothing any more is refused, and exits.
+        # A worker that connects to a service which drives nothing any more is refused, and exits.
         if self._server is not None:
             await self._server.stop()
         await self.service.close()
 
 
-def prepare(state: Path, telemetry: Telemetry | None = None) -> Launcher:
+def prepare(state: Path, telemetry: Telemetry | None = None, max_message_bytes: int = GRPC_MESSAGE_BYTES) -> Launcher:
     """Start what starts workers. Called before any gRPC object exists in the process.
 
     Args:
         state: Folder for the service's own files; what workers print goes to `logs` in it.
         telemetry: Form of workers' log lines, and where their spans go.
+        max_message_bytes: Largest message that goes over a worker's link, either way.
     """
-    launcher = ForkLauncher(state / "logs", telemetry)
+    telemetry = telemetry or Telemetry()
+    exporter = ("swath.runtime.otlp_exporter",) if telemetry.otlp_address else ()
+    make_task = partial(ForkTask, telemetry=telemetry, max_message_bytes=max_message_bytes)
+    launcher = ForkLauncher(state / "logs", make_task, (*PRELOAD, *exporter))
     launcher.prepare()
     return launcher
 
 
 def _socket(state: Path) -> Path:
-    """Return the socket that workers dial: in the state folder, or where paths are short; the same after each start."""
+    """Return the socket for workers: in the state folder, or where paths are short; the same after each start."""
     state.mkdir(parents=True, exist_ok=True)
     near = state.resolve() / "workers" / "link.sock"
     if len(os.fsencode(near)) < _MAX_SOCKET_PATH:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from swath.documents import stored_pipeline
 from swath.engine.graph import weights as files
 from swath.engine.graph.pipeline import Pipeline
+from swath.engine.plugins.pipelines import build_pipeline
 
 
 def open_pipeline(document: bytes, weights: bytes | None = None) -> Pipeline:
@@ -22,7 +23,7 @@ def open_pipeline(document: bytes, weights: bytes | None = None) -> Pipeline:
         PluginDenied, DependencyMissing, Precondition: It needs a plugin that cannot be loaded here.
         WeightsInvalid: The weights are unsafe to read, or do not fit.
     """
-    pipeline = Pipeline.from_document(stored_pipeline(document))
+    pipeline = build_pipeline(stored_pipeline(document))
     if weights is not None:
         load_weights(pipeline, weights, strict=True)
     return pipeline

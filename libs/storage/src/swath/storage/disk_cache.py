@@ -1,6 +1,6 @@
-"""Local copies of what is elsewhere: immutable files by name, the least recently used removed when there are too many.
+"""A cache of immutable files by name; it evicts the least recently used ones.
 
-Any number of processes may share a folder of copies. A copy appears whole; whoever wants to keep one links it.
+Any number of processes may share the cache's folder. A file appears whole; to keep a file beyond its eviction, link it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from swath.errors import StorageDenied
-from swath.storage.files import HIDDEN, refusals
+from swath.storage.files import HIDDEN, private_folder, storage_errors
 
 _LOCKS = 64
 _LOCK_S = 60.0
@@ -23,10 +22,10 @@ _STALE_S = 24 * 3600.0
 
 
 class DiskCache:
-    """A folder of copies.
+    """A folder of cached files.
 
     Args:
-        folder: The folder, which is made if it is missing.
+        folder: The folder; made if it is missing.
         limit: Bytes to keep.
 
     Raises:
@@ -36,46 +35,46 @@ class DiskCache:
     def __init__(self, folder: Path, limit: int) -> None:
         self._folder = private_folder(folder)
         self._limit = limit
-        # How much has come since the folder was last measured. The first copy has it measured.
+        # Bytes added since the folder was last measured. The first file makes it be measured.
         self._added = limit
 
     def find(self, name: str, size: int | None = None) -> Path | None:
-        """Return the copy of a name, and count that as a use of it.
+        """Return the file of a name, and count that as a use of it.
 
         Args:
             name: Hexadecimal digits.
-            size: What it must have: a file that was written just before a loss of power may have less.
+            size: Bytes that it must have: a file written just before a loss of power may have fewer.
         """
         path = self._path(name)
         try:
             status = path.stat()
             if size is not None and status.st_size != size:
                 return None
-            # The time of the last change is left alone: by it others know that a copy is as it was.
+            # The modification time stays: others compare it to see that a file is unchanged.
             os.utime(path, ns=(time.time_ns(), status.st_mtime_ns))
         except FileNotFoundError:
             return None
         return path
 
     def fetch(self, name: str, size: int, write: Callable[[Path], str]) -> Path:
-        """Return the copy of a name, made if it is missing. Of processes that want a large one at once one makes it.
+        """Return the file of a name; write it if it is missing. Of several processes, one writes a large file.
 
         Args:
             name: Hexadecimal digits.
             size: Bytes.
-            write: Writes the copy to a path and returns its name: what is to be copied may be another by then.
+            write: Writes the file to a path and returns its name: another one if the source has changed.
 
         Raises:
             StorageRefused: No room.
         """
         if (found := self.find(name, size)) is not None:
             return found
-        with self._turn(name) if size > _LARGE else _nothing():
+        with self._locked(name) if size > _LARGE else _nothing():
             if (found := self.find(name, size)) is not None:
                 return found
             unfinished = self._folder / f"{HIDDEN}{secrets.token_hex(8)}"
             try:
-                with refusals("a local copy"):
+                with storage_errors("a local copy"):
                     path = self._path(write(unfinished))
                     path.parent.mkdir(exist_ok=True)
                     self._shrink(unfinished.stat().st_size)
@@ -86,7 +85,7 @@ class DiskCache:
             return path
 
     def drop(self, name: str) -> None:
-        """Remove a copy."""
+        """Remove a file."""
         with suppress(FileNotFoundError):
             self._path(name).unlink()
 
@@ -94,12 +93,12 @@ class DiskCache:
         return self._folder / name[:2] / name[2:]
 
     @contextmanager
-    def _turn(self, name: str) -> Iterator[None]:
+    def _locked(self, name: str) -> Iterator[None]:
         lock = os.open(
             self._folder / f"lock-{int(name[:8], 16) % _LOCKS:02d}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
         )
         try:
-            # Whoever holds it may be frozen: then there are two copies on their way, and no harm is done.
+            # The holder may be frozen: then two processes write the file, which does no harm.
             deadline = time.monotonic() + _LOCK_S
             while time.monotonic() < deadline:
                 with suppress(BlockingIOError):
@@ -111,7 +110,7 @@ class DiskCache:
             os.close(lock)
 
     def _shrink(self, coming: int) -> None:
-        """Make room for a copy; the folder is measured anew after every twentieth of its limit."""
+        """Evict files to make room; the folder is measured again whenever 1/20 of the limit was added."""
         self._added += coming
         if self._added < self._limit / 20:
             return
@@ -134,21 +133,6 @@ class DiskCache:
             with suppress(FileNotFoundError):
                 os.unlink(path)
             excess -= size
-
-
-def private_folder(folder: Path) -> Path:
-    """Make a folder that only this user may change, and return where it really is.
-
-    Raises:
-        StorageDenied: It cannot be made, or is somebody else's or open to others.
-    """
-    with refusals(f"the folder {folder}"):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    real = Path(os.path.realpath(folder))
-    status = real.stat()
-    if status.st_uid != os.geteuid() or status.st_mode & 0o022:
-        raise StorageDenied(f"the folder {folder} must be this user's, and nobody else may write in it (chmod go-w)")
-    return real
 
 
 @contextmanager

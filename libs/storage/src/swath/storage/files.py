@@ -1,4 +1,4 @@
-"""Writes to a file system that are whole or not there, and refusals in words."""
+"""Atomic, durable writes to a file system, and errors of the system as errors of `swath.errors`."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from pathlib import Path
 from swath.errors import InvalidInput, PathDenied, StorageDenied, StorageRefused, SwathError
 
 HIDDEN = ".swath-"
-"""Files and folders whose names begin so are the server's own: unfinished writes, uploads under way."""
+"""Files and folders whose names begin with this are reserved for the server: unfinished writes and uploads."""
+
+Stamp = tuple[int, int, int]
+"""Inode, modification time, size: they show whether a local file is unchanged."""
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
 
 
-def refusal(error: OSError, what: str) -> SwathError | None:
-    """Return the error that a client gets for a write that the system refused, or None for an error of another kind."""
+def storage_error(error: OSError, what: str) -> SwathError | None:
+    """Return the error that a client gets for a failed write, or None for an error of another kind."""
     match error.errno:
         case int(number) if number in _FULL:
             return StorageRefused(f"no room on the server for {what}: {os.strerror(number)}")
@@ -35,11 +38,11 @@ def refusal(error: OSError, what: str) -> SwathError | None:
 
 
 @contextmanager
-def refusals(what: str) -> Iterator[None]:
-    """Turn what the system says to a write into an error of the tree.
+def storage_errors(what: str) -> Iterator[None]:
+    """Raise errors of writes as errors of `swath.errors`.
 
     Args:
-        what: What is written, in words for the message.
+        what: What is written, for the message.
 
     Raises:
         StorageRefused: No room.
@@ -49,13 +52,19 @@ def refusals(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if (refused := refusal(error, what)) is None:
+        if (refused := storage_error(error, what)) is None:
             raise
         raise refused from error
 
 
+def stamp_of(path: Path) -> Stamp:
+    """Return the stamp of a file, which changes when the file is changed or replaced."""
+    status = path.stat()
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
 def sync_folder(folder: Path) -> None:
-    """Have the names in a folder survive a loss of power."""
+    """Make the names in a folder survive a loss of power."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -64,7 +73,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Have a file and its name survive a loss of power."""
+    """Make a file and its name survive a loss of power."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -73,20 +82,35 @@ def sync_file(path: Path) -> None:
     sync_folder(path.parent)
 
 
-def replace_files(files: Mapping[Path, bytes | memoryview]) -> None:
-    """Write files whole: readers see the old content of each or the new one, also after a loss of power. Parents are
-    made.
+def private_folder(folder: Path) -> Path:
+    """Make a folder that only this user may write to, and return its real path.
 
-    Nothing is replaced before there is room for all of them; they are replaced in their order.
+    Raises:
+        StorageDenied: It cannot be made, belongs to another user, or others may write to it.
+    """
+    with storage_errors(f"the folder {folder}"):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    real = Path(os.path.realpath(folder))
+    status = real.stat()
+    if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+        raise StorageDenied(f"the folder {folder} must be this user's, and nobody else may write in it (chmod go-w)")
+    return real
+
+
+def replace_files(files: Mapping[Path, bytes | memoryview]) -> None:
+    """Write files whole: readers see the old or the new content of each, also after a loss of power. Missing parent
+    folders are made.
+
+    All are written before the first is replaced; they are replaced in their order.
 
     Raises:
         StorageRefused: No room; the old files are still there.
-        StorageDenied: No permission; the old files are still there, but for those that were replaced before.
+        StorageDenied: No permission; the old files are still there, except for those replaced before.
     """
     staged: dict[Path, Path] = {}
     try:
         for target, data in files.items():
-            with refusals(target.name):
+            with storage_errors(target.name):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 staged[target] = target.parent / f"{HIDDEN}{secrets.token_hex(8)}"
                 with staged[target].open("xb") as file:
@@ -94,7 +118,7 @@ def replace_files(files: Mapping[Path, bytes | memoryview]) -> None:
                     file.flush()
                     os.fsync(file.fileno())
         for target, unfinished in staged.items():
-            with refusals(target.name):
+            with storage_errors(target.name):
                 unfinished.replace(target)
     except BaseException:
         for unfinished in staged.values():
@@ -102,5 +126,5 @@ def replace_files(files: Mapping[Path, bytes | memoryview]) -> None:
                 unfinished.unlink()
         raise
     for folder in {target.parent for target in files}:
-        with refusals(folder.name):
+        with storage_errors(folder.name):
             sync_folder(folder)

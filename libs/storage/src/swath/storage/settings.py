@@ -1,4 +1,4 @@
-"""Where state is kept, as an operator says it."""
+"""Where an operator wants state to be kept."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ class StorageSettings(BaseSettings):
             raise ValueError(f"workspace_root must be an absolute path such as /workspace, got {self.workspace_root!r}")
         return self
 
-    def place(self, url: str) -> S3Location:
-        """Return the part of a bucket that a URL names, with what it takes to get there."""
+    def location(self, url: str) -> S3Location:
+        """Return the part of a bucket that a URL names, with endpoint and credentials."""
         parts = urlsplit(url)
         return S3Location(
             bucket=parts.netloc,
@@ -73,5 +73,5 @@ class StorageSettings(BaseSettings):
         )
 
     def cache_folder(self, state: Path) -> Path:
-        """Return where local copies go."""
+        """Return the folder for local copies."""
         return self.cache or state / "cache"

@@ -24,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from swath.documents import KINDS, model, modernize, parse, plain
 from swath.errors import ConfigInvalid, ConfigNotFound, DocumentInvalid, PathDenied, SwathError
+from swath.storage.opening import workspace_from_spec
 from swath.storage.workspace.folder import Workspace
 from swath.storage.workspace.trainruns import find_pipeline
 from swath_config.composition.library import Library, Opened
@@ -72,7 +73,7 @@ def resolve(request: Request) -> bytes:
 
 @lru_cache(maxsize=8)
 def _workspace(spec: str) -> Workspace:
-    return Workspace.from_spec(json.loads(spec))
+    return workspace_from_spec(json.loads(spec))
 
 
 def find(workspace: Workspace, search_paths: Sequence[str], path: str) -> Place:

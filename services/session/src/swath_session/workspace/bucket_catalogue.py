@@ -15,9 +15,10 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from swath.errors import FileChanged, FileMissing, FolderNotEmpty, InvalidInput, PathDenied, Unavailable
-from swath.storage.s3.bucket import PART, SHA256, Bucket, Object, is_hidden
+from swath.storage.s3.bucket import PART, SHA256, Bucket
+from swath.storage.s3.objects import Object, is_hidden
 from swath.storage.workspace.bucket import BucketWorkspace
-from swath.storage.workspace.folder import CONFIGS
+from swath.storage.workspace.paths import CONFIGS
 from swath_session.workspace.folder_catalogue import FolderCatalogue, children
 from swath_session.workspace.model import Entry, OpenFile, missing
 
@@ -87,7 +88,7 @@ class BucketCatalogue:
     def delete(self, path: str, *, recursive: bool) -> int:
         """As `Catalogue.delete`."""
         key = self.name(path)
-        look = self._bucket.look(key)
+        look = self._bucket.list_key(key)
         if look.folder and not recursive:
             raise FolderNotEmpty(f"{path!r} is a folder that is not empty; set recursive to remove all that it holds")
         if look.folder:
@@ -122,7 +123,7 @@ class BucketCatalogue:
                     raise PathDenied(f"the path {path[:200]!r} is not in the workspace")
                 if os.path.lexists(each):
                     return each
-            elif not each or (look := self._bucket.look(each)).folder:
+            elif not each or (look := self._bucket.list_key(each)).folder:
                 return each
             elif look.file is not None:
                 return look.file
@@ -131,7 +132,7 @@ class BucketCatalogue:
     def _own(self, key: str, recursive: bool, after: str) -> Iterator[Entry]:
         """Give what is below a folder of the bucket, in order, from behind `after` on."""
         if not recursive:
-            objects, folders = self._bucket.folder(key)
+            objects, folders = self._bucket.list_folder(key)
             given = [*map(_folder, folders), *map(_file, (each for each in objects if each.key not in folders))]
             yield from sorted(
                 (each for each in given if each.place > after and not is_hidden(each.path)), key=lambda each: each.place

@@ -14,7 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from swath.errors import ContentMismatch, PathDenied, SwathError, TooLarge
-from swath.storage.s3.bucket import PART, SHA256, Bucket, Object
+from swath.storage.s3.bucket import PART, SHA256, Bucket
+from swath.storage.s3.objects import Object
 from swath.storage.workspace.bucket import BucketWorkspace
 from swath_session.workspace.bucket_catalogue import BucketCatalogue
 from swath_session.workspace.model import Entry, UploadHeader, behind, check_header

@@ -13,8 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from swath.errors import FileChanged, FileMissing, FolderNotEmpty, InvalidInput, PathDenied
-from swath.storage.files import HIDDEN, refusals
-from swath.storage.workspace.folder import CONFIGS, Workspace
+from swath.storage.files import HIDDEN, storage_errors
+from swath.storage.workspace.folder import Workspace
+from swath.storage.workspace.paths import CONFIGS
 from swath_session.workspace.model import Entry, missing
 
 _BLOCK = 1 << 20
@@ -83,7 +84,7 @@ class FolderCatalogue:
     def delete(self, path: str, *, recursive: bool) -> int:
         """As `Catalogue.delete`."""
         target = self._removable(path)
-        with refusals(repr(path)):
+        with storage_errors(repr(path)):
             if not os.path.lexists(target):
                 if os.path.lexists(self._workspace.resolve(path)):
                     raise PathDenied(f"{path!r} ships with the server and cannot be removed")

@@ -21,7 +21,7 @@ from swath.errors import (
     TooLarge,
     UploadActive,
 )
-from swath.storage.files import HIDDEN, refusals, sync_folder
+from swath.storage.files import HIDDEN, storage_errors, sync_folder
 from swath.storage.workspace.folder import Workspace
 from swath_session.workspace.folder_catalogue import FolderCatalogue
 from swath_session.workspace.model import Entry, UploadHeader, behind, check_header
@@ -54,7 +54,7 @@ class FolderUploads:
             raise TooLarge(
                 f"{header.path!r} has {header.size} bytes; this server takes files of {self._max_bytes} bytes at most"
             )
-        with refusals(repr(header.path)):
+        with storage_errors(repr(header.path)):
             self._folder.mkdir(exist_ok=True)
             free = shutil.disk_usage(self._folder).free
             if header.size is not None and header.size - header.offset > free:
@@ -164,7 +164,7 @@ class LocalUpload:
 
     def write(self, chunks: Iterable[bytes]) -> None:
         """As `Upload.write`."""
-        with self._lock, refusals(repr(self._header.path)):
+        with self._lock, storage_errors(repr(self._header.path)):
             for chunk in chunks:
                 self._size += len(chunk)
                 self._check_size()
@@ -177,7 +177,7 @@ class LocalUpload:
         """As `Upload.finish`."""
         header = self._header
         digest = self._hash.hexdigest()
-        with self._lock, refusals(repr(header.path)):
+        with self._lock, storage_errors(repr(header.path)):
             if header.size is not None and self._size < header.size:
                 # The one mismatch that can be mended: by going on.
                 raise ContentMismatch(f"{header.path!r} ended after {self._size} of {header.size} bytes")

@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Iterator
 
 from swath.storage.files import HIDDEN
-from swath.storage.s3.bucket import Bucket, Object
+from swath.storage.s3.bucket import Bucket
+from swath.storage.s3.objects import Object
 
 PARTS_FOLDER = f"{HIDDEN}uploads"
 """Folder of all uploads' parts in the bucket."""

@@ -1,4 +1,4 @@
-"""What gradient training can be told, as GetTrainingCapabilities lists it: read off the documents that check it."""
+"""Options of gradient training, as GetTrainingCapabilities lists them: read from the documents that check them."""
 
 from __future__ import annotations
 
@@ -80,10 +80,10 @@ def _parameter(name: str, field: FieldInfo, *, wanted: bool) -> Parameter:
     ]
     rules = [f"in {choices}"] if choices and len(choices) == len(kinds) else []
     rules += [
-        f"{sign} {getattr(constraint, word):g}"
+        f"{sign} {getattr(constraint, bound):g}"
         for constraint in field.metadata
-        for word, sign in _BOUNDS
-        if getattr(constraint, word, None) is not None
+        for bound, sign in _BOUNDS
+        if getattr(constraint, bound, None) is not None
     ]
     default = field.get_default(call_default_factory=True)
     return Parameter(

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from swath.documents import DataDocument, PipelineDocument, TrainingDocument, TrainRunDocument, canonical, digest, parse
 from swath.errors import InvalidInput, NotFitted
-from swath_training.runs.devices import written
 from swath_training.runs.model import Trainer
 
 
@@ -16,7 +15,7 @@ class TrainRequest:
 
     Attributes:
         session_id: The session.
-        trainer: Number of the phase.
+        trainer: Number of the kind of run.
         data: Data configuration as JSON, None to take the session's.
         training: Training configuration as JSON, None to take the session's.
         run_id: Run to attach to, whatever the other arguments; for clients that know it.
@@ -32,10 +31,10 @@ class TrainRequest:
 
 
 def trainer_of(number: int) -> Trainer:
-    """Return the phase of a number.
+    """Return the kind of run of a number.
 
     Raises:
-        InvalidInput: There is no such phase.
+        InvalidInput: There is none.
     """
     try:
         return Trainer(number)
@@ -47,7 +46,7 @@ def effective(config: TrainRunDocument | None, request: TrainRequest, trainer: T
     """Return the session's configuration with what the request replaces.
 
     Raises:
-        InvalidInput: There is no data, or no training configuration for a gradient phase.
+        InvalidInput: There is no data, or no training configuration for gradient training.
         DocumentInvalid: What the request brings does not fit.
     """
     data: DataDocument | None = config.data if config else None
@@ -73,7 +72,7 @@ def arguments_of(trainer: Trainer, document: TrainRunDocument) -> str:
 
 
 def check(trainer: Trainer, document: TrainRunDocument, pipeline: PipelineDocument, *, has_weights: bool) -> None:
-    """Refuse what the documents alone show to be wrong; a worker sees the rest.
+    """Refuse what the documents alone show to be wrong; a worker finds the rest.
 
     Raises:
         NotFitted: A calibration without weights.
@@ -96,25 +95,3 @@ def check(trainer: Trainer, document: TrainRunDocument, pipeline: PipelineDocume
                 f"{field}: no node {', '.join(unknown)} in the pipeline; it has {', '.join(sorted(names))}",
                 metadata={"field": field},
             )
-
-
-def device_of(trainer: Trainer, training: TrainingDocument | None) -> str:
-    """Return the torch devices that a run is for, as `places` writes them: one for each of its processes.
-
-    Blocks while torch is imported: call it in a thread. Only gradient training is shared among processes.
-
-    Raises:
-        InvalidInput: It asks for what no server gives.
-        DependencyMissing: This machine lacks it.
-    """
-    from swath.engine.training.distributed.device import devices_of  # imports torch, which takes seconds: not at import
-
-    found = devices_of(training)
-    return written(found if trainer is Trainer.GRADIENT else found[:1])
-
-
-def devices() -> tuple[str, ...]:
-    """Return the torch devices of this machine. Blocks while torch is imported: call it in a thread."""
-    from swath.engine.training.distributed.device import devices
-
-    return tuple(map(str, devices()))

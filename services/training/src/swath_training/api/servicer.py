@@ -11,6 +11,7 @@ from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import InvalidInput
 from swath.training.v1 import runs_pb2
 from swath_training.api import capabilities
+from swath_training.api.adapters.train_responses import response_of
 from swath_training.api.capabilities import Parameter
 from swath_training.api.requests import TrainRequest
 from swath_training.api.service import TrainingService
@@ -61,8 +62,8 @@ class TrainingServicer:
             await context.send_initial_metadata(((RUN_KEY, following.run_id), (AFTER_KEY, str(following.seq))))
             try:
                 async with aclosing(following.events()) as events:
-                    async for entry in events:
-                        yield pb.TrainResponse.FromString(entry.payload)
+                    async for event in events:
+                        yield response_of(event)
             finally:
                 context.set_trailing_metadata(_trailers(following))
 
@@ -74,17 +75,14 @@ class TrainingServicer:
         self, request: pb.GetTrainStatusRequest, context: grpc.aio.ServicerContext
     ) -> pb.GetTrainStatusResponse:
         """Return the last event of the session's last run."""
-        payload = await self._service.status(request.session_id)
-        if payload is None:
-            latest = pb.TrainResponse(message="No training activity in this session yet")
-        else:
-            latest = pb.TrainResponse.FromString(payload)
-        return pb.GetTrainStatusResponse(latest_progress=latest)
+        event = await self._service.status(request.session_id)
+        none = pb.TrainResponse(message="No training activity in this session yet")
+        return pb.GetTrainStatusResponse(latest_progress=none if event is None else response_of(event))
 
     async def GetTrainingCapabilities(
         self, request: pb.GetTrainingCapabilitiesRequest, context: grpc.aio.ServicerContext
     ) -> pb.GetTrainingCapabilitiesResponse:
-        """List what gradient training can be told."""
+        """List the options of gradient training."""
         return pb.GetTrainingCapabilitiesResponse(
             supported_optimizers=capabilities.OPTIMIZER_NAMES,
             supported_schedulers=capabilities.SCHEDULER_NAMES,

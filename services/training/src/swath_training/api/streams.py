@@ -1,4 +1,4 @@
-"""The streams that follow runs: what each was given, and how long a run goes on with none."""
+"""The streams that follow runs: what each was given, and how long a run goes on without any."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import structlog
 
 from swath.errors import SwathError, restore
 from swath_training.api.subscribers import Subscribers
-from swath_training.runs.event_log import EventLog
-from swath_training.runs.model import Entry, Run
+from swath_training.runs.logs.event_log import EventLog
+from swath_training.runs.model import LoggedEvent, Run
 from swath_training.runs.store import RunStore
 
 _log = structlog.get_logger("swath.training")
@@ -27,9 +27,9 @@ class Streams:
 
     Args:
         log: Where events are.
-        store: Where it is written down what was delivered.
+        store: Where it is written what was delivered.
         window_s: Seconds that a run goes on without a stream, at whichever replica.
-        holds: Whether a run is in the charge of this replica.
+        holds: Whether this replica drives a run.
         abandoned: Called with the id of such a run when that time has passed.
     """
 
@@ -50,7 +50,7 @@ class Streams:
         self._announcing: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to tell other replicas which of their runs are followed here."""
+        """Begin to announce to other replicas which of their runs are followed here."""
         self._announcing = asyncio.create_task(self._announce_followed())
 
     def open(self, run: Run, after_seq: int | None = None) -> Following:
@@ -64,7 +64,7 @@ class Streams:
         self.subscribers.expect(run.id, run.delivered_seq)
 
     async def close(self) -> None:
-        """Send all streams away and finish writing down what they were given."""
+        """Send all streams away and finish writing what they were given."""
         if self._announcing is not None:
             self._announcing.cancel()
             await asyncio.wait([self._announcing])
@@ -75,7 +75,7 @@ class Streams:
         try:
             await self._abandon_unless_followed(run_id)
         except SwathError as error:
-            # Else it would go on for ever: nobody is there to leave it.
+            # Otherwise it would go on for ever: no stream is there that could end.
             _log.warning("a run that nobody follows could not be stopped yet", run=run_id, error=error.message)
             self.subscribers.expect(run_id, window_s=_RETRY_DELAY_S)
 
@@ -142,25 +142,25 @@ class Following:
             self._open = False
             self._streams.subscribers.leave(self.run_id)
 
-    async def events(self) -> AsyncGenerator[Entry]:
+    async def events(self) -> AsyncGenerator[LoggedEvent]:
         """Yield events until the run is over.
 
         Raises:
             SwathError: The run failed; or the server goes away first (Unavailable).
         """
         try:
-            async with aclosing(self._streams.log.follow(self.run_id, self.seq)) as entries:
-                async for entry in entries:
-                    yield entry
+            async with aclosing(self._streams.log.follow(self.run_id, self.seq)) as events:
+                async for event in events:
+                    yield event
                     # The consumer came back for more: it has handed this one on.
-                    self.seq = entry.seq
-                    self._streams.subscribers.given(self.run_id, entry.seq)
+                    self.seq = event.seq
+                    self._streams.subscribers.given(self.run_id, event.seq)
             await self._deliver_end()
         finally:
             self.close()
 
     async def _deliver_end(self) -> None:
-        """Note that everything was handed on, the end included, and raise what the run failed with."""
+        """Write that everything was handed on, the end included, and raise what the run failed with."""
         await self._streams.store.delivered(self.run_id, self.seq, end=True)
         self._streams.subscribers.dismiss(self.run_id)
         run = await self._streams.store.get(self.run_id)

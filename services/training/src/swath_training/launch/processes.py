@@ -17,7 +17,7 @@ class Handle:
 
     Attributes:
         pid: Process id.
-        started: When it started, in the system's own words; empty where the system does not say.
+        started: When it started, as the system writes it; empty where the system does not know.
     """
 
     pid: int
@@ -30,7 +30,7 @@ class Handle:
 
     @property
     def begun(self) -> bool:
-        """Whether it can be expected to dial: a process can from its start."""
+        """Whether it can be expected to connect: a process can from its start."""
         return True
 
     @classmethod
@@ -50,6 +50,10 @@ class Handle:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
 
+    async def exited(self) -> None:
+        """Wait until the process has ended; nobody but its parent knows its exit code."""
+        await self.gone()
+
     async def gone(self) -> None:
         """Wait until the process has ended, also where it is not our child."""
         try:
@@ -57,7 +61,7 @@ class Handle:
         except ProcessLookupError:
             return
         except (AttributeError, OSError):  # no such call on this system
-            while self.alive:  # noqa: ASYNC110 - nothing tells of the end of somebody else's child there
+            while self.alive:  # noqa: ASYNC110 - nothing notifies of the end of another process's child there
                 await asyncio.sleep(_POLL_S)
             return
         try:

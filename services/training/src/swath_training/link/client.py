@@ -1,4 +1,4 @@
-"""A worker's end of its link: what must arrive is kept until the service has it on disk, whatever the link does."""
+"""A worker's end of its link: it reconnects, and sends again what the service does not have on disk."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import os
 import sys
 import threading
 import time
-from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
@@ -18,19 +16,13 @@ import grpc.aio
 
 from swath.training.v1 import worker_pb2 as pb
 from swath.training.v1 import worker_pb2_grpc
-from swath_training.link.messages import command_of, item_message, lines_message, welcome_of
+from swath_training.link.endpoint import Endpoint
+from swath_training.link.exit_codes import LOST, REFUSED
+from swath_training.link.messages import command_of, lines_message, welcome_of
+from swath_training.link.outbox import Outbox
 from swath_training.link.worker_log import WorkerLog
-from swath_training.runs.items import Ack, Body, Item, Release, Stop, Welcome
+from swath_training.runs.items import Ack, Body, Release, Stop, Welcome
 from swath_training.runs.model import StopCause
-
-LOST = 75
-"""Exit code of a worker that has lost its server."""
-REFUSED = 76
-"""Exit code of a worker that the server refused: a newer attempt has begun, or the run is over."""
-AWAY = 77
-"""Exit code of a worker that could not reach storage for longer than it waits."""
-ALONE = 78
-"""Exit code of a worker that has lost one of its processes."""
 
 _FINAL_CODES = {
     grpc.StatusCode.ABORTED,
@@ -39,7 +31,6 @@ _FINAL_CODES = {
     grpc.StatusCode.INVALID_ARGUMENT,
     grpc.StatusCode.UNIMPLEMENTED,
 }
-_MESSAGE_BYTES = 1 << 20
 _RETRY_S = 0.1
 _LOST_AFTER_S = 60.0
 _LATE_S = 1.0
@@ -47,28 +38,9 @@ _LEAVE_S = 2.0
 # Between two messages of items, unless there are many or it is the last: each message is a commit at the service, and a
 # run with steps of milliseconds would have it write all the time.
 _ITEMS_INTERVAL_S = 0.05
-# Between two messages of log lines: how many lines there are is to be no burden.
+# Between two messages of log lines, so that many of them cost little.
 _LOG_LINES_INTERVAL_S = 0.5
 _ENDS = ("result", "failure", "stopped")
-_CHANNEL_OPTIONS = [
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-    ("grpc.keepalive_time_ms", 15_000),
-    ("grpc.max_receive_message_length", -1),
-]
-
-
-Connect = Callable[[], grpc.aio.Channel]
-
-
-def local(address: str) -> Connect:
-    """Return what connects to a service on this machine.
-
-    Args:
-        address: Where it listens, as gRPC writes it.
-    """
-    return lambda: grpc.aio.insecure_channel(address, options=_CHANNEL_OPTIONS)
 
 
 class WorkerLink:
@@ -78,11 +50,11 @@ class WorkerLink:
     has no link for too long, ends as a process: nothing that it could still compute would count.
 
     Args:
-        connect: Opens a channel to the service; called where an event loop runs.
+        service: Where the service is.
         run_id: The run.
         attempt: Its attempt.
         token: Proves that this is the worker of that attempt.
-        process: Number of this process among the attempt's. Only 0 has more to say than Hello.
+        process: Number of this process among the attempt's. Only 0 sends more than a Hello.
         max_items: Unacknowledged items that are kept at most.
         max_bytes: Bytes of them at most.
 
@@ -92,7 +64,7 @@ class WorkerLink:
 
     def __init__(
         self,
-        connect: Connect,
+        service: Endpoint,
         run_id: str,
         attempt: int,
         token: str,
@@ -102,7 +74,7 @@ class WorkerLink:
         max_bytes: int = 32 << 20,
     ) -> None:
         self.log = WorkerLog()
-        self._connect = connect
+        self._service = service
         self._hello = pb.Hello(
             run_id=run_id,
             attempt=attempt,
@@ -111,12 +83,10 @@ class WorkerLink:
             host=os.uname().nodename,
             process=process,
         )
-        self._max_items = max_items
-        self._max_bytes = max_bytes
         self._changed = threading.Condition()
-        self._kept: deque[pb.Item] = deque()
-        self._kept_bytes = 0
-        self._last_seq = 0
+        self._outbox = Outbox(
+            self._changed, max_items=max_items, max_bytes=max_bytes, max_message_bytes=service.max_message_bytes
+        )
         self._welcome: Welcome | None = None
         self._stop: StopCause | None = None
         self._released = False
@@ -131,7 +101,7 @@ class WorkerLink:
     # The run's thread
 
     def connect(self) -> Welcome:
-        """Dial, and return what the service says."""
+        """Connect, and return the service's Welcome."""
         self._thread.start()
         with self._changed:
             self._changed.wait_for(lambda: self._welcome is not None)
@@ -139,13 +109,12 @@ class WorkerLink:
             return self._welcome
 
     def put(self, body: Body) -> None:
-        """Send a body as the next item, as soon as there is room for it."""
-        with self._changed:
-            self._changed.wait_for(lambda: len(self._kept) < self._max_items and self._kept_bytes < self._max_bytes)
-            self._last_seq += 1
-            message = item_message(Item(self._last_seq, body))
-            self._kept.append(message)
-            self._kept_bytes += message.ByteSize()
+        """Send a body as the next item, as soon as there is room for it.
+
+        Raises:
+            InvalidInput: It fits into no message.
+        """
+        self._outbox.put(body)
         self._wake()
 
     @property
@@ -154,13 +123,13 @@ class WorkerLink:
         return self._stop
 
     def finish(self) -> None:
-        """Wait until everything is on the service's disk and it has said so."""
+        """Wait until the service has everything on disk and has acknowledged it."""
         with self._changed:
             self._changed.wait_for(lambda: self._released)
         self._thread.join(_LOST_AFTER_S)
 
     def leave(self) -> None:
-        """Send what is there to be sent, and hang up: the run goes on in another attempt."""
+        """Send what is left to be sent, and disconnect: the run goes on in another attempt."""
         self._leaving = True
         self._wake()
         self._thread.join(_LEAVE_S)
@@ -169,7 +138,7 @@ class WorkerLink:
 
     async def _stay_connected(self) -> None:
         self._loop = asyncio.get_running_loop()
-        async with self._connect() as channel:
+        async with self._service.connect() as channel:
             stub = worker_pb2_grpc.WorkerLinkStub(channel)
             while not self._done:
                 call = stub.Connect()
@@ -179,7 +148,7 @@ class WorkerLink:
                     if error.code() in _FINAL_CODES:
                         _exit(REFUSED, f"the server refused the worker: {error.code().name}: {error.details()}")
                 except (asyncio.InvalidStateError, TimeoutError):
-                    pass  # a write on a link that had just ended; or a server that says nothing
+                    pass  # a write on a link that had just ended; or a server that is silent
                 finally:
                     self._outgoing = None
                     call.cancel()
@@ -217,8 +186,8 @@ class WorkerLink:
         self._lost_after_s = lost_after_s
         self._linked_at = time.monotonic()
         self.log.begin(welcome.logged)
+        self._outbox.acknowledge(welcome.acked_seq)
         with self._changed:
-            self._forget(welcome.acked_seq)
             self._stop = welcome.stop or self._stop
             self._welcome = self._welcome or welcome
             self._changed.notify_all()
@@ -229,12 +198,13 @@ class WorkerLink:
         while True:
             outgoing.clear()
             leaving = self._leaving
-            batch, more = self._after(sent)
+            batch, more = self._outbox.after(sent)
             ends = bool(batch) and batch[-1].WhichOneof("item") in _ENDS
             if self.log.last > logged and (leaving or ends or time.monotonic() >= lines_at):
-                lines = self.log.after(logged)
+                lines = self.log.after(logged, self._service.max_message_bytes)
                 await call.write(lines_message(lines))
                 logged, lines_at = lines[-1].number, time.monotonic() + _LOG_LINES_INTERVAL_S
+                continue
             if batch and (leaving or ends or more or time.monotonic() >= items_at):
                 await call.write(pb.ConnectRequest(items=pb.Items(items=batch)))
                 sent, items_at = batch[-1].seq, time.monotonic() + _ITEMS_INTERVAL_S
@@ -249,25 +219,10 @@ class WorkerLink:
                 if not due:
                     await call.write(pb.ConnectRequest(heartbeat=pb.Heartbeat()))
 
-    def _after(self, seq: int) -> tuple[list[pb.Item], bool]:
-        """Return the next items to send, as many as make one message, and whether that is as large as it may be."""
-        batch: list[pb.Item] = []
-        size = 0
-        with self._changed:
-            skip = seq - self._kept[0].seq + 1 if self._kept else 0
-            for index in range(max(skip, 0), len(self._kept)):
-                batch.append(self._kept[index])
-                size += batch[-1].ByteSize()
-                if size >= _MESSAGE_BYTES:
-                    return batch, True
-        return batch, False
-
     def _handle(self, message: pb.ConnectResponse) -> None:
         match command_of(message):
             case Ack(seq=seq):
-                with self._changed:
-                    self._forget(seq)
-                    self._changed.notify_all()
+                self._outbox.acknowledge(seq)
             case Stop(cause=cause):
                 # A drain must not turn into an end, nor an end into a drain.
                 self._stop = self._stop or cause
@@ -277,10 +232,6 @@ class WorkerLink:
                     self._changed.notify_all()
             case None:
                 pass
-
-    def _forget(self, acked_seq: int) -> None:
-        while self._kept and self._kept[0].seq <= acked_seq:
-            self._kept_bytes -= self._kept.popleft().ByteSize()
 
     def _wake(self) -> None:
         loop, outgoing = self._loop, self._outgoing
@@ -293,12 +244,12 @@ async def _read(call: grpc.aio.StreamStreamCall, timeout_s: float) -> pb.Connect
     """Return the next message, None at the end.
 
     Raises:
-        TimeoutError: None has come for so many seconds, though a service that lives says something all the time. It is
-            frozen, and its run may be another one's by now.
+        TimeoutError: None has come for so many seconds, though a service that is alive sends something all the time. It
+            is frozen, and another replica may have taken its run over.
     """
     reading = asyncio.ensure_future(call.read())
     try:
-        # Whoever was held up itself has not seen yet what came meanwhile: that is read before it is missed.
+        # A process that was itself stopped for a while has not read what came meanwhile: that is read first.
         for wait_s in (timeout_s, _LATE_S):
             await asyncio.wait({reading}, timeout=wait_s)
             if reading.done():
@@ -310,7 +261,7 @@ async def _read(call: grpc.aio.StreamStreamCall, timeout_s: float) -> pb.Connect
 
 
 async def _ended(call: grpc.aio.StreamStreamCall) -> grpc.aio.AioRpcError:
-    """Return how a call ended as an error; a link that ends well before the release has merely ended."""
+    """Return how a call ended as an error, also where it ended well: the release had not come."""
     return grpc.aio.AioRpcError(
         await call.code() or grpc.StatusCode.UNKNOWN,
         await call.initial_metadata(),

@@ -40,7 +40,7 @@ _TRACE_KEY = "traceparent"
 _CAUSES_BACK = {number: cause for cause, number in _CAUSES.items()}
 
 
-# Down: what the service says
+# From the service
 
 
 def command_message(command: Command) -> pb.ConnectResponse:
@@ -90,12 +90,13 @@ def welcome_message(welcome: Welcome, heartbeat_s: float, lost_after_s: float) -
             lost_after_s=lost_after_s,
             stop=stop,
             logged=welcome.logged,
+            run_events=welcome.run_events,
         )
     )
 
 
 def call_metadata(welcome: Welcome) -> tuple[tuple[str, str], ...]:
-    """Return as metadata of the link what ties a worker's spans and log lines to the call that it works for."""
+    """Return the metadata of the link that ties a worker's spans and log lines to the Train call of its run."""
     return (_SESSION_KEY, welcome.session_id), (_TRACE_KEY, welcome.traceparent)
 
 
@@ -103,8 +104,8 @@ def welcome_of(message: pb.Welcome, metadata: Mapping[str, str | bytes] = Mappin
     """Return a Welcome.
 
     Args:
-        message: As it came.
-        metadata: What came before it.
+        message: The message.
+        metadata: Initial metadata of the call.
     """
     spec = message.spec
     return Welcome(
@@ -117,6 +118,7 @@ def welcome_of(message: pb.Welcome, metadata: Mapping[str, str | bytes] = Mappin
         acked_seq=message.acked_seq,
         stop=_CAUSES_BACK.get(message.stop),
         logged=message.logged,
+        run_events=message.run_events,
         artifacts=json.loads(spec.artifacts),
         workspace=json.loads(spec.workspace),
         session_id=str(metadata.get(_SESSION_KEY, "")),
@@ -124,7 +126,7 @@ def welcome_of(message: pb.Welcome, metadata: Mapping[str, str | bytes] = Mappin
     )
 
 
-# Up: what a worker says
+# From a worker
 
 
 def hello_of(message: pb.ConnectRequest) -> Hello:
@@ -242,8 +244,8 @@ def _utf8(text: str) -> str:
 
 
 def _event_message(event: Event) -> pb.Event:
-    return pb.Event(position=event.position, response=event.payload)
+    return pb.Event(position=event.position, event=event.payload)
 
 
 def _event(message: pb.Event) -> Event:
-    return Event(message.position, message.response)
+    return Event(message.position, message.event, message.response)

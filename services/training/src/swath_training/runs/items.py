@@ -1,25 +1,35 @@
-"""What a worker reports and is told, without the wire: swath.training.v1 in plain Python."""
+"""What a worker reports and what it is sent, without the wire: swath.training.v1 in plain Python."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
-from swath_training.runs.model import StopCause, Trainer
+from swath_training.runs.model import Metric, StopCause, Trainer
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A step of progress: its place in the undisturbed sequence, from 1, and a serialized TrainResponse."""
+    """A step of progress.
+
+    Attributes:
+        position: Its position in the undisturbed sequence, from 1; 0 for what the service itself reports.
+        payload: A serialized swath.training.v1.RunEvent; empty if it came from a worker of the release before.
+        response: The same as a serialized cuvis_ai.v1.TrainResponse, which replicas of the release before read. Workers
+            leave it to the service to fill in.
+        metrics: What it has measured, filled in by the service too.
+    """
 
     position: int
     payload: bytes
+    response: bytes = b""
+    metrics: tuple[Metric, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A snapshot that is safe in the artifact store, and the place of the last event before it."""
+    """A snapshot that is safe in the artifact store, and the position of the last event before it."""
 
     digest: str
     position: int
@@ -75,7 +85,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """Who dials: run, attempt and the token that proves it. Process 0 of the attempt keeps the link."""
+    """Who connects: run, attempt and the token that proves it. Process 0 of the attempt keeps the link."""
 
     run_id: str
     attempt: int
@@ -89,7 +99,8 @@ class Welcome:
     """What a worker needs to know; fields as in swath.training.v1.Welcome and Spec.
 
     `artifacts` and `workspace`, by which it opens storage, are filled in by the link. `session_id` and `traceparent`,
-    for logs and traces alone, travel as the link's metadata.
+    for logs and traces alone, travel as the link's metadata. `run_events` is whether the service takes events as
+    RunEvent.
     """
 
     trainer: Trainer
@@ -101,6 +112,7 @@ class Welcome:
     acked_seq: int
     stop: StopCause | None
     logged: int = 0
+    run_events: bool = True
     artifacts: Mapping[str, Any] = field(default_factory=dict)
     workspace: Mapping[str, Any] = field(default_factory=dict)
     session_id: str = ""
@@ -127,3 +139,20 @@ class Release:
 
 
 Command = Ack | Stop | Release
+
+
+class EventCodec(Protocol):
+    """Reads and makes serialized events, which this service's plain Python hands on as they are."""
+
+    def note(self, status: str, message: str) -> Event:
+        """Return an event of the service's own.
+
+        Args:
+            status: RUNNING, CANCELLED or ERROR.
+            message: One line for people.
+        """
+        ...
+
+    def complete(self, event: Event) -> Event:
+        """Return an event of a worker with its metrics, and its form for replicas of the release before."""
+        ...

@@ -1,4 +1,4 @@
-"""Which replica has which run in charge."""
+"""Which replica holds which run."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _r = RUNS.c
 
 
 class Leases:
-    """Takes runs into this replica's charge, keeps them there, and lets them go.
+    """Takes leases of runs for this replica, renews them, and releases them.
 
-    A charge is a lease by the database's clock: a holder that is gone or frozen stops renewing it, and another replica
-    takes its runs over.
+    A lease runs by the database's clock: a holder that is gone or frozen stops renewing it, and another replica takes
+    its runs over.
 
     Args:
         engine: The training service's database.
         writer: Its group writer.
         holder: Name of this replica.
-        lease_s: Seconds that a charge lasts without being renewed.
+        lease_s: Seconds that a lease lasts without being renewed.
     """
 
     def __init__(self, engine: AsyncEngine, writer: GroupWriter, holder: str, lease_s: float) -> None:
@@ -36,19 +36,18 @@ class Leases:
         self._fresh: dict[str, Any] = {"holder": holder, "held_until": now() + lease_s}
 
     async def renew(self) -> list[Run]:
-        """Renew this replica's charges, also those of its life before a restart; return the runs as they are now."""
+        """Renew this replica's leases, also those from before a restart; return the runs as they are now."""
         return await self._take(lambda _: and_(self._mine, _r.state.not_in(OVER)), {})
 
     async def adopt(self, devices: Collection[str] | None, idle: Collection[str]) -> list[Run]:
-        """Take over what other replicas no longer care for, or wait with.
+        """Take over runs of other replicas: those whose lease has lapsed, and those that wait in a queue there.
 
         Args:
-            devices: This replica's devices: runs whose charge has lapsed are taken for each of them, and any that need
+            devices: This replica's devices: runs whose lease has lapsed are taken for each of them, and any that need
                 no device to come to their end. None if it can take any run.
-            idle: Those of them that have nothing to do: the longest waiting run in another replica's queue is taken
-                for each.
+            idle: Devices that have nothing to do: for each the longest waiting run in another replica's queue is taken.
         """
-        # A worker of another replica is a process of another machine, or of another life of it.
+        # A worker of another replica is a process of another machine, or was started before that one restarted.
         forgotten = {"worker_pid": None, "worker_started": ""}
 
         def wanted(connection: Connection) -> ColumnElement[bool]:
@@ -71,7 +70,7 @@ class Leases:
         await self._writer.write(lambda connection: connection.execute(lapse))
 
     async def followed(self, run_ids: Sequence[str], window_s: float) -> None:
-        """Note that streams at this replica follow runs which others have in charge, for a time in seconds from now."""
+        """Write that streams at this replica follow runs which others hold, for a time in seconds from now."""
         until = now() + window_s
         note = update(RUNS).where(_r.id.in_(run_ids), _r.followed_until < until).values(followed_until=until)
         await self._writer.write(lambda connection: connection.execute(note))
@@ -82,7 +81,7 @@ class Leases:
         return await run(self._engine, lambda connection: connection.execute(query).scalar() or 0.0)
 
     def _longest_waiting(self, connection: Connection, device: str) -> str | None:
-        # A run that has an event and no attempt has been told its place in a queue.
+        # A run that has an event and no attempt waits in a queue: the event reports its position.
         queued = and_(_r.state == RunState.QUEUED, _r.attempt == 0, _r.last_seq > 0)
         query = select(_r.id).where(~self._mine, queued, _r.device == device).order_by(_r.number).limit(1)
         return connection.execute(query).scalar()

@@ -8,7 +8,7 @@ from enum import IntEnum, StrEnum
 
 
 class Trainer(IntEnum):
-    """Phases that Train runs; numbers are those of cuvis_ai.v1.TrainerType."""
+    """Kinds of runs that Train starts; numbers are those of cuvis_ai.v1.TrainerType."""
 
     STATISTICAL = 1
     GRADIENT = 2
@@ -16,11 +16,11 @@ class Trainer(IntEnum):
 
 
 class RunState(StrEnum):
-    """Where a run is in its life.
+    """State of a run.
 
     queued -> running -> ending -> complete | cancelled, with stopping between running and ending where a stop was asked
-    for; failed, and back to queued, from any of the first three. In `ending` the worker's end is on disk and the
-    session is about to learn of it.
+    for; failed, and back to queued, from any of the first three. In `ending` the run's end is on disk, and its session
+    is about to be updated.
     """
 
     QUEUED = "queued"
@@ -59,35 +59,37 @@ class Run:
         session_id: Session whose pipeline it trains.
         owner: Identity of that session.
         state: Where it is.
-        trainer: Its phase.
+        trainer: Its kind.
         arguments_digest: Digest of what Train was called with; equal arguments attach.
         spec_digest: Artifact with the canonical JSON of the trainrun document that it runs.
         pipeline_digest: Pipeline that it started from.
         weights_digest: Weights that it started from, if any.
         device: Torch device that it queues for.
         traceparent: The Train call that started it, in the form of W3C Trace Context; empty where it is not known.
-        holder: Replica that has it in charge.
+        holder: Replica that holds its lease.
         attempt: Fencing number: what an older attempt sends is refused. 0 before the first.
         token_digest: SHA-256 of the token of the present attempt's worker.
         worker_pid: Process of that worker.
         worker_started: When that process started, so that another one of the same id is not taken for it.
         item_seq: Last item of the present attempt that is on disk.
-        position: Place in the undisturbed sequence of the last event in the log.
+        position: Position in the undisturbed sequence of the last event in the log.
         last_seq: Last event in the log.
         delivered_seq: Last event that a stream was given, as far as it was written down.
         end_delivered: Whether a stream was given the run's end.
         progressed: Whether the present attempt got further than the ones before.
-        fruitless: Attempts that died in a row without progress.
+        attempts_without_progress: Attempts in a row whose worker died without progress.
         stop: Why it was asked to stop, if it was.
         code: Status name of a failed run.
-        reason: Machine-readable word of it.
-        message: Text of it.
-        details: Small facts for machines about it.
+        reason: Machine-readable reason of the failure.
+        message: Text of the failure.
+        details: Small facts for machines about the failure.
         result_pipeline: Pipeline document after the run.
         result_weights: Weights after the run.
-        final: Serialized last event, from the end on disk until it is in the log.
+        final: Its last event as a serialized RunEvent, from the end on disk until it is in the log.
+        final_response: The same as a serialized TrainResponse, for replicas of the release before.
         line_number: Last log line of its workers.
         line_bytes: Bytes of the lines that are kept.
+        metric_rows: Metrics that are kept.
     """
 
     id: str
@@ -112,7 +114,7 @@ class Run:
     delivered_seq: int = 0
     end_delivered: bool = False
     progressed: bool = False
-    fruitless: int = 0
+    attempts_without_progress: int = 0
     stop: StopCause | None = None
     code: str = ""
     reason: str = ""
@@ -121,21 +123,25 @@ class Run:
     result_pipeline: str | None = None
     result_weights: str | None = None
     final: bytes | None = None
+    final_response: bytes | None = None
     line_number: int = 0
     line_bytes: int = 0
+    metric_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LoggedEvent:
     """One event in a run's log.
 
     Attributes:
         seq: Counts from 1 in the run, without gaps.
-        payload: A serialized cuvis_ai.v1.TrainResponse.
+        payload: A serialized swath.training.v1.RunEvent; empty in a row that the release before wrote.
+        response: That row's serialized cuvis_ai.v1.TrainResponse; empty in others.
     """
 
     seq: int
     payload: bytes
+    response: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +149,34 @@ class LoggedLine:
     """One line that a worker has logged.
 
     Attributes:
-        number: Counts from 1 in the run; what is missing was dropped.
-        attempt: Whose worker.
+        number: Counts from 1 in the run; numbers that are missing are of lines that were dropped.
+        attempt: The attempt whose worker logged it.
         payload: A serialized swath.training.v1.LogLine.
     """
 
     number: int
     attempt: int
     payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One value that a run has measured.
+
+    Attributes:
+        name: What was measured, such as "val_loss" or "metrics/iou".
+        value: Its value; may be infinite or not a number.
+        split: Part of the data that it was measured on: "train", "val" or "test".
+        step: Optimizer steps that the run had done.
+        epoch: Epoch of the run, from 0.
+        seq: Event of the run's log that it came with; 0 until it is in the log.
+        index: Counts the metrics of that event, from 0.
+    """
+
+    name: str
+    value: float
+    split: str
+    step: int
+    epoch: int
+    seq: int = 0
+    index: int = 0

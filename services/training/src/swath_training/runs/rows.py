@@ -11,16 +11,17 @@ from sqlalchemy import Connection, delete, insert, select, update
 from swath.errors import InvalidInput, RunNotFound
 from swath.storage.sql.engine import now
 from swath_training.runs.items import Checkpoint, Event, Failure, Item, Result, Stopped
-from swath_training.runs.model import Entry, Run, RunState, StopCause
+from swath_training.runs.logs.metric_store import keep_metrics
+from swath_training.runs.model import LoggedEvent, Run, RunState, StopCause
 from swath_training.runs.tables import CHECKPOINTS, EVENTS, RUNS, run_of
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A run after a write, and what the write added to its log."""
+    """A run after a write, and the events that the write added to its log."""
 
     run: Run
-    entries: tuple[Entry, ...] = ()
+    events: tuple[LoggedEvent, ...] = ()
 
 
 def run_row(connection: Connection, run_id: str) -> Run:
@@ -48,35 +49,42 @@ def change(connection: Connection, run: Run, **values: Any) -> Run:
     return run_of(row)
 
 
-def append(connection: Connection, run: Run, events: Sequence[tuple[int | None, bytes]], **changes: Any) -> Written:
-    """Append events with their places to a run's log, and change columns of the run."""
-    entries = tuple(Entry(run.last_seq + index, payload) for index, (_, payload) in enumerate(events, start=1))
-    if entries:
+def append(connection: Connection, run: Run, events: Sequence[Event], **changes: Any) -> Written:
+    """Append events to a run's log, keep what they have measured, and change columns of the run."""
+    logged = tuple(
+        LoggedEvent(run.last_seq + index, event.payload, b"" if event.payload else event.response)
+        for index, event in enumerate(events, start=1)
+    )
+    if logged:
         connection.execute(
             insert(EVENTS).values(created_at=now()),
             [
                 {
                     "run_id": run.id,
-                    "seq": entry.seq,
+                    "seq": seq,
                     "attempt": run.attempt,
-                    "position": position,
-                    "payload": entry.payload,
+                    "position": event.position or None,
+                    "response": event.response,
+                    "event": event.payload or None,
                 }
-                for entry, (position, _) in zip(entries, events, strict=True)
+                for seq, event in enumerate(events, start=run.last_seq + 1)
             ],
         )
-        changes["last_seq"] = entries[-1].seq
-    return Written(change(connection, run, **changes) if changes else run, entries)
+        changes["last_seq"] = logged[-1].seq
+        kept = keep_metrics(connection, run.id, zip(logged, events, strict=True))
+        if kept:
+            changes["metric_rows"] = run.metric_rows + kept
+    return Written(change(connection, run, **changes) if changes else run, logged)
 
 
 def record(connection: Connection, run: Run, items: Sequence[Item]) -> Written:
-    """Write down items that are new to a run: events into the log, checkpoints, and the end.
+    """Write items that are new to a run: events into the log, checkpoints, and the end.
 
     Raises:
         InvalidInput: Items are missing in between.
     """
     position, progressed = run.position, run.progressed
-    events: list[tuple[int | None, bytes]] = []
+    events: list[Event] = []
     end: dict[str, Any] = {}
     for expected, item in enumerate(items, start=run.item_seq + 1):
         if item.seq != expected:
@@ -84,7 +92,7 @@ def record(connection: Connection, run: Run, items: Sequence[Item]) -> Written:
         match item.body:
             case Event() as event:
                 if event.position > position:
-                    events.append((event.position, event.payload))
+                    events.append(event)
                     position, progressed = event.position, True
             case Checkpoint() as checkpoint:
                 progressed = _keep(connection, run, checkpoint) or progressed
@@ -96,7 +104,7 @@ def record(connection: Connection, run: Run, items: Sequence[Item]) -> Written:
 
 
 def _keep(connection: Connection, run: Run, checkpoint: Checkpoint) -> bool:
-    """Keep a checkpoint in place of older ones and say whether it is further on than they were."""
+    """Keep a checkpoint in place of older ones and return whether it is further on than they were."""
     best = connection.execute(
         select(CHECKPOINTS.c.position)
         .where(CHECKPOINTS.c.run_id == run.id)
@@ -125,7 +133,7 @@ def _end(body: Result | Stopped | Failure) -> dict[str, Any]:
                 "state": RunState.ENDING,
                 "result_weights": body.weights_digest,
                 "result_pipeline": body.pipeline_digest,
-                "final": body.final.payload,
+                **_final(body.final),
                 "stop": None,
             }
         case Stopped(cause=StopCause.DRAIN):
@@ -135,7 +143,7 @@ def _end(body: Result | Stopped | Failure) -> dict[str, Any]:
                 "state": RunState.ENDING,
                 "result_weights": body.weights_digest,
                 "result_pipeline": body.pipeline_digest,
-                "final": body.final.payload if body.final else None,
+                **_final(body.final),
                 "stop": body.cause,
             }
         case Failure():
@@ -146,3 +154,9 @@ def _end(body: Result | Stopped | Failure) -> dict[str, Any]:
                 "message": body.message,
                 "details": dict(body.metadata),
             }
+
+
+def _final(event: Event | None) -> dict[str, Any]:
+    if event is None:
+        return {"final": None, "final_response": None}
+    return {"final": event.payload or None, "final_response": event.response}

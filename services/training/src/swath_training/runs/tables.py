@@ -52,7 +52,8 @@ RUNS = Table(
     Column("delivered_seq", Integer, nullable=False, default=0),
     Column("end_delivered", Boolean, nullable=False, default=False),
     Column("progressed", Boolean, nullable=False, default=False),
-    Column("fruitless", Integer, nullable=False, default=0),
+    # Its name in the database is the one that the first release gave it.
+    Column("fruitless", Integer, key="attempts_without_progress", nullable=False, default=0),
     Column("stop", String(16)),
     Column("code", Text, nullable=False, default=""),
     Column("reason", Text, nullable=False, default=""),
@@ -60,20 +61,25 @@ RUNS = Table(
     Column("details", JSON, nullable=False, default=dict),
     Column("result_pipeline", String(71)),
     Column("result_weights", String(71)),
-    Column("final", LargeBinary),
+    # The form that the release before reads.
+    Column("final", LargeBinary, key="final_response"),
     Column("created_at", Float, nullable=False),
     Column("started_at", Float),
     Column("finished_at", Float),
-    # The replica that has the run in charge, and until when by the database's clock: after that another may take it.
+    # The replica that holds the run's lease, and until when by the database's clock: after that another may take it.
     Column("holder", Text, nullable=False, server_default=""),
     Column("held_until", Float, nullable=False, server_default="0"),
     # Until when streams at other replicas follow it; those at its holder are counted there.
     Column("followed_until", Float, nullable=False, server_default="0"),
-    # Trace and span of the Train call that started it: what belongs to the run belongs to that, at whichever replica.
+    # Trace and span of the Train call that started it, at whichever replica.
     Column("traceparent", String(55), nullable=False, server_default=""),
     # Last log line of its workers, and bytes of those that are kept.
     Column("line_number", BigInteger, nullable=False, server_default="0"),
     Column("line_bytes", BigInteger, nullable=False, server_default="0"),
+    # Its last event, from its end on disk until that is in the log.
+    Column("final_event", LargeBinary, key="final"),
+    # How many metrics are kept of it.
+    Column("metric_rows", BigInteger, nullable=False, server_default="0"),
     Index("runs_by_session", "session_id", "number"),
     Index("runs_by_state", "state"),
     sqlite_autoincrement=True,
@@ -85,10 +91,31 @@ EVENTS = Table(
     Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
     Column("seq", Integer, primary_key=True),
     Column("attempt", Integer, nullable=False),
-    # Null for what the service itself says, such as a place in the queue.
+    # Null for what the service itself reports, such as a position in the queue.
     Column("position", Integer),
-    Column("payload", LargeBinary, nullable=False),
+    # A serialized TrainResponse. The release before reads nothing else, and serves the same rows during a roll-out and
+    # after a rollback; the release after this one no longer writes it.
+    Column("payload", LargeBinary, key="response", nullable=False),
     Column("created_at", Float, nullable=False),
+    # A serialized RunEvent; null where the release before wrote the row.
+    Column("event", LargeBinary),
+    sqlite_with_rowid=False,
+)
+
+METRICS = Table(
+    "run_metrics",
+    METADATA,
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    # The event that the value came with, and the value's number among that event's: an event that is reported again
+    # has no number of its own, so nothing is written twice.
+    Column("seq", Integer, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("step", Integer, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("split", String(16), nullable=False),
+    Column("name", Text, nullable=False),
+    # Null for what is not a number, for which SQLite has no form. Infinities are themselves.
+    Column("value", Float),
     sqlite_with_rowid=False,
 )
 
@@ -122,23 +149,15 @@ STOPS = Table(
 
 
 _NOT_OF_RUN = frozenset(
-    (
-        "number",
-        "held_until",
-        "followed_until",
-        "created_at",
-        "started_at",
-        "finished_at",
-        "state",
-        "trainer",
-        "stop",
-    )
+    ("number", "held_until", "followed_until", "created_at", "started_at", "finished_at", "state", "trainer", "stop")
 )
+# Attributes of a `Run`, and the columns' names in a row.
+_FIELDS = tuple((column.key, column.name) for column in RUNS.columns if column.key not in _NOT_OF_RUN)
 
 
 def run_of(row: RowMapping) -> Run:
     """Return a row of `RUNS` as a `Run`."""
-    values: dict[str, Any] = {key: value for key, value in row.items() if key not in _NOT_OF_RUN}
+    values: dict[str, Any] = {attribute: row[name] for attribute, name in _FIELDS}
     return Run(
         state=RunState(row["state"]),
         trainer=Trainer(row["trainer"]),
@@ -147,4 +166,4 @@ def run_of(row: RowMapping) -> Run:
     )
 
 
-SCHEMA = Schema("training", METADATA, "0004", Path(__file__).parent / "migrations")
+SCHEMA = Schema("training", METADATA, "0005", Path(__file__).parent / "migrations")

@@ -1,4 +1,4 @@
-"""A run in charge, and the worker that it has at the moment."""
+"""A run that this replica drives, and the worker that it has at the moment."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from swath.errors import SwathError
-from swath_training.launch.fork import Worker
-from swath_training.runs.items import Command
-from swath_training.runs.model import RunState, StopCause
+from swath_training.runs.items import Command, Stop
+from swath_training.runs.model import Run, RunState, StopCause
 from swath_training.settings import TrainingSettings
+from swath_training.supervise.launcher import Worker
 
 
 class WorkerConnection(Protocol):
-    """The way down to a worker that has dialled."""
+    """The service's end of the link of a worker that has connected."""
 
     def send(self, command: Command) -> None:
         """Send a command, in order, without waiting."""
@@ -27,7 +27,17 @@ class WorkerConnection(Protocol):
 
 @dataclass(eq=False)
 class ActiveRun:
-    """A run that is not over, and what is known of its worker in this process."""
+    """A run that is not over, and what is known of its worker in this process. Times are those of the event loop.
+
+    Attributes:
+        stop: Why it is to stop, if it is.
+        stop_at: When it was asked to.
+        drain_at: When it was asked to go on elsewhere, because this server goes away.
+        worker: The worker of the present attempt.
+        connection: That worker's link, while there is one.
+        has_connected: Whether the worker has ever connected.
+        changed: Set when there is something to look at: a stop, the worker's end, or its link.
+    """
 
     run_id: str
     session_id: str
@@ -35,27 +45,64 @@ class ActiveRun:
     state: RunState
     stop: StopCause | None
     stop_at: float = 0.0
+    drain_at: float | None = None
     worker: Worker | None = None
     connection: WorkerConnection | None = None
-    dialled: bool = False
+    has_connected: bool = False
     last_heartbeat_at: float = 0.0
-    # Set when there is something to look at: a stop, the worker's end, or the worker's line.
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
-    # What those who follow the run were told last of a worker that does not begin.
-    last_notice: str = ""
+
+    @property
+    def draining(self) -> bool:
+        """Whether it is to go on elsewhere, because this server goes away."""
+        return self.drain_at is not None
+
+    def take_state(self, run: Run) -> None:
+        """Take in what is on disk."""
+        self.attempt, self.state, self.stop = run.attempt, run.state, self.stop or run.stop
+
+    def ask_stop(self, cause: StopCause, at: float) -> None:
+        """Have the worker stop with a checkpoint. The first cause counts."""
+        if self.stop is not None:
+            return
+        self.stop, self.stop_at = cause, at
+        if self.connection is not None:
+            self.connection.send(Stop(cause))
+        self.changed.set()
+
+    def end_at_once(self) -> None:
+        """Have the run end without a checkpoint: its session is closed."""
+        self.stop = self.stop or StopCause.SESSION_CLOSED
+        self.stop_at = float("-inf")  # no grace
+        self.changed.set()
+
+    def ask_drain(self, at: float) -> None:
+        """Have the worker write a checkpoint and exit; the run stays queued."""
+        self.drain_at = at
+        if self.connection is not None:
+            self.connection.send(Stop(StopCause.DRAIN))
+        self.changed.set()
 
     def deadline(self, settings: TrainingSettings, since: float) -> float:
-        """Return when the worker has to be killed if nothing changes until then, by the loop's clock.
+        """Return when the worker has to be killed if nothing changes until then.
 
         Args:
             settings: Times.
             since: When the worker was started, or taken over.
         """
         if self.connection is not None:
-            limit = self.last_heartbeat_at + settings.worker_silent_s
-        elif self.dialled:
-            limit = max(self.last_heartbeat_at, since) + settings.worker_lost_s + settings.heartbeat_s
+            limit = self.last_heartbeat_at + settings.worker_heartbeat_timeout_s
+        elif self.has_connected:
+            limit = (
+                max(self.last_heartbeat_at, since)
+                + settings.worker_disconnect_timeout_s
+                + settings.heartbeat_interval_s
+            )
         else:
-            limit = since + settings.worker_start_s
-        return limit if self.stop is None else min(limit, self.stop_at + settings.stop_grace_s)
+            limit = since + settings.worker_start_timeout_s
+        if self.stop is not None:
+            limit = min(limit, self.stop_at + settings.stop_grace_s)
+        if self.drain_at is not None:
+            limit = min(limit, self.drain_at + settings.drain_s)
+        return limit

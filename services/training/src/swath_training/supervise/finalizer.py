@@ -1,15 +1,15 @@
-"""How runs end: the session gets what the run brought, then the log gets its last event."""
+"""How runs end: the session gets the run's result, then the log gets its last event."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import structlog
 
 from swath.errors import SessionNotFound, SwathError
 from swath.sessions.model import Session, Sessions
-from swath_training.runs.event_log import EventLog
+from swath_training.runs.items import Event, EventCodec
+from swath_training.runs.logs.event_log import EventLog
 from swath_training.runs.model import Run, RunState, StopCause
 from swath_training.runs.store import RunStore
 
@@ -25,17 +25,17 @@ class Finalizer:
         store: Runs.
         log: Their event logs.
         sessions: The authority over sessions.
-        note: Makes a serialized TrainResponse of a status name and a text.
+        codec: Reads events of workers, and makes those of the service.
     """
 
-    def __init__(self, store: RunStore, log: EventLog, sessions: Sessions, note: Callable[[str, str], bytes]) -> None:
+    def __init__(self, store: RunStore, log: EventLog, sessions: Sessions, codec: EventCodec) -> None:
         self._store = store
         self._log = log
         self._sessions = sessions
-        self._note = note
+        self._codec = codec
 
     async def cancel(self, run: Run) -> None:
-        """End a stopped run that has no worker to say so."""
+        """End a stopped run that has no worker to report its end."""
         await self.finish(await self._store.give_up(run.id, stop=run.stop or StopCause.SESSION_CLOSED))
 
     async def fail(self, run: Run, error: SwathError) -> None:
@@ -52,9 +52,15 @@ class Finalizer:
         if run.code:
             await self._log.end(run.id, RunState.FAILED)
         elif run.stop is not None:
-            await self._log.end(run.id, RunState.CANCELLED, run.final or self._note("CANCELLED", CANCELLED_TEXT))
+            final = self._final(run) or self._codec.note("CANCELLED", CANCELLED_TEXT)
+            await self._log.end(run.id, RunState.CANCELLED, final)
         else:
-            await self._log.end(run.id, RunState.COMPLETE, run.final)
+            await self._log.end(run.id, RunState.COMPLETE, self._final(run))
+
+    def _final(self, run: Run) -> Event | None:
+        if not (run.final or run.final_response):
+            return None
+        return self._codec.complete(Event(0, run.final or b"", run.final_response or b""))
 
     async def _settle(self, run: Run) -> None:
         def decide(session: Session) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""This replica's charge over runs: kept, lost, and taken over from others."""
+"""This replica's leases of runs: renewed, lost, and taken over from others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import structlog
 from swath.errors import RunNotFound, SwathError
 from swath.storage.sql.notifications import Notifications
 from swath_training.runs.model import Run
-from swath_training.runs.store import STOPPED, RunStore
+from swath_training.runs.stops import STOPPED
+from swath_training.runs.store import RunStore
 from swath_training.settings import TrainingSettings
 from swath_training.supervise.supervisor import Supervisor
 
@@ -19,13 +20,13 @@ _log = structlog.get_logger("swath.training")
 
 
 class LeaseManager:
-    """Renews charges, and looks for runs that nobody cares for.
+    """Renews leases, and looks for runs whose lease has lapsed.
 
     Args:
         settings: Times.
-        store: Who has which run.
+        store: Which replica holds which run.
         supervisor: Drives those of this replica.
-        devices: Says what there is for runs here, as a launcher does.
+        devices: Returns what there is for runs here, as a launcher does.
         take: Goes on with a run that was taken over.
         starting: Ids of runs that a call here is about to begin.
     """
@@ -49,16 +50,16 @@ class LeaseManager:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Take up the runs of this replica's life before a restart, then go on in the background."""
+        """Take up the runs that this replica drove before a restart, then go on in the background."""
         await self._take_up(await self._store.leases.renew())
         self._task = asyncio.create_task(self._keep())
 
     def retire(self) -> None:
-        """Take nothing any more; what is held stays held until `stop`."""
+        """Take no more runs; leases are renewed until `stop`."""
         self._takes = False
 
     async def stop(self) -> None:
-        """Renew and take nothing any more."""
+        """Stop renewing and taking."""
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -66,20 +67,20 @@ class LeaseManager:
             self._task = None
 
     async def subscribe(self, notifications: Notifications) -> None:
-        """Pass stops on that were asked for at other replicas, until the notices end."""
+        """Pass on stops that were asked for at other replicas, until notifications end."""
         async with aclosing(notifications.subscribe(STOPPED)) as arrived:
             async for run_id in arrived:
-                # What went unheard, the next round shows.
+                # What is missed here, the next round finds.
                 if run_id is not None and self._supervisor.holds(run_id):
                     with suppress(SwathError):
-                        self._supervisor.tell(await self._store.get(run_id))
+                        self._supervisor.stop_requested(await self._store.get(run_id))
 
     async def poll(self) -> None:
         """Do one round."""
         before = self._supervisor.runs
         held = await self._store.leases.renew()
         for run in held:
-            self._supervisor.tell(run)
+            self._supervisor.stop_requested(run)
         for run_id in before.difference(run.id for run in held):
             if await self._is_lost(run_id):
                 self._supervisor.lose(run_id)
@@ -91,11 +92,11 @@ class LeaseManager:
         mine = await asyncio.to_thread(self._devices)
         adopted = await self._store.leases.adopt(mine, self._supervisor.idle(mine or ()))
         for run in adopted:
-            _log.info("a run of another replica is taken over", run=run.id, attempt=run.attempt, state=run.state)
+            _log.info("run of another replica taken over", run=run.id, attempt=run.attempt, state=run.state)
         await self._take_up(adopted)
 
     async def _take_up(self, runs: Iterable[Run]) -> None:
-        """Go on with runs that this replica holds and does not drive; what cannot be now is left to a later look."""
+        """Go on with runs that this replica holds and does not drive; what cannot be now is left to a later round."""
         for run in runs:
             if self._supervisor.holds(run.id) or run.id in self._starting:
                 continue
@@ -104,7 +105,7 @@ class LeaseManager:
                 if not present.state.over and self._store.holds(present):
                     await self._take(present)
             except SwathError as error:
-                _log.warning("a run is not taken up yet", run=run.id, error=error.message)
+                _log.warning("run not taken up yet", run=run.id, error=error.message)
 
     async def _is_lost(self, run_id: str) -> bool:
         try:
@@ -119,4 +120,4 @@ class LeaseManager:
             try:
                 await self.poll()
             except Exception as error:
-                _log.warning("charges of runs are not renewed for a while", error=str(error))
+                _log.warning("leases of runs not renewed for a while", error=str(error))

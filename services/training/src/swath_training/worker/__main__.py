@@ -17,6 +17,7 @@ from swath.rpc.channels import channel
 from swath.runtime.logs import Telemetry
 from swath.runtime.process import settings_or_exit
 from swath.runtime.settings import ServerSettings
+from swath_training.link.endpoint import Endpoint
 from swath_training.worker import attempt, rank_worker
 
 
@@ -38,11 +39,14 @@ class WorkerSettings(ServerSettings):
 def main() -> int:
     """Run an attempt; return the process's exit status."""
     settings = settings_or_exit(WorkerSettings, "swath_training.worker")
-    # The first process of a container does not die of SIGTERM by itself. What it computed since its last checkpoint is
-    # computed again by the next attempt.
+    # The first process of a container does not exit on SIGTERM by itself. The next attempt computes again what this one
+    # has computed since its last checkpoint.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
     arguments = (
-        partial(channel, settings.worker_address, "training", settings, check_health=False),
+        Endpoint(
+            partial(channel, settings.worker_address, "training", settings, check_health=False),
+            settings.max_message_bytes,
+        ),
         settings.worker_run,
         settings.worker_attempt,
         settings.worker_token,

@@ -1,4 +1,4 @@
-"""The process that runs one attempt, or the first of several. All that it imports the fork server has imported."""
+"""The process that runs one attempt, or the first of several. The fork server has imported all that it imports."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ from swath.retry import retry_while_unavailable
 from swath.rpc.tracing import span, trace_of, traceparent
 from swath.runtime.logs import Telemetry, configure_logs
 from swath.runtime.tracing import configure_tracing
-from swath_training.link.client import ALONE, AWAY, Connect, WorkerLink
-from swath_training.link.events import response
+from swath_training.link.client import WorkerLink
+from swath_training.link.endpoint import Endpoint
+from swath_training.link.exit_codes import ALONE, AWAY, REFUSED
+from swath_training.link.run_events import run_event
 from swath_training.runs.items import Body, Checkpoint, Event, Failure, Result, Stopped, Welcome
 from swath_training.runs.model import StopCause
 from swath_training.worker.checkpoint_writer import CheckpointWriter
@@ -40,7 +42,7 @@ _log = structlog.get_logger("swath.worker")
 
 
 def main(
-    connect: Connect,
+    service: Endpoint,
     run_id: str,
     attempt: int,
     token: str,
@@ -52,13 +54,13 @@ def main(
     """Run an attempt to its end and return the exit code.
 
     Args:
-        connect: Opens a channel to the training service.
+        service: Where the training service is.
         run_id: The run.
         attempt: Its attempt.
         token: Proves to the service that this is the worker of that attempt.
         telemetry: Form of log lines, and where spans go.
         lines: Where log lines go.
-        rank_info: The place of process 0 among several, None where there is one.
+        rank_info: The rank of process 0 among several, None where there is one.
         others: Ids of those others that run on this machine as its children.
     """
     faulthandler.enable()
@@ -66,10 +68,14 @@ def main(
     facts: dict[str, Any] = {"run": run_id, "attempt": attempt}
     configure_logs(telemetry, lines, facts)
     logging.captureWarnings(True)
-    link = WorkerLink(connect, run_id, attempt, token)
+    link = WorkerLink(service, run_id, attempt, token)
     logging.getLogger().addHandler(link.log)
     welcome = link.connect()
-    # All of this process is part of the one call.
+    if not welcome.run_events:
+        print("the training service is of an older release than this worker", file=sys.stderr, flush=True)
+        link.leave()
+        return REFUSED
+    # All of this process is part of one call.
     facts |= {"session": welcome.session_id, "trace": trace_of(welcome.traceparent)}
     send_last_spans = configure_tracing("training-worker", telemetry.otlp_address)
     _log.info("attempt begins")
@@ -84,11 +90,11 @@ def main(
             body = _attempt(link, welcome, run_id, attempt, ranks)
     except (Unavailable, PeerLost) as error:
         # Not the run's end: the next attempt goes on from the last checkpoint.
-        words = _words(error, ranks)
-        _log.warning("attempt breaks off", error=words)
+        text = _text(error, ranks)
+        _log.warning("attempt breaks off", error=text)
         if ranks is not None:
             ranks.close()
-        print(words, file=sys.stderr, flush=True)
+        print(text, file=sys.stderr, flush=True)
         link.leave()
         return ALONE if isinstance(error, PeerLost) else AWAY
     if ranks is not None:
@@ -96,7 +102,7 @@ def main(
     _log.info("attempt ends", end=type(body).__name__.lower())
     sys.stderr.flush()
     link.put(body)
-    # While the service writes the end down. A collector that is away must not keep the device from the next run.
+    # While the service writes the end. A collector that is away must not keep the device from the next run.
     sending = threading.Thread(target=send_last_spans, name="last-spans", daemon=True)
     sending.start()
     link.finish()
@@ -104,13 +110,13 @@ def main(
     return 0
 
 
-def _words(error: Exception, ranks: LocalRanks | None) -> str:
+def _text(error: Exception, ranks: LocalRanks | None) -> str:
     trouble = ranks.trouble() if ranks is not None and isinstance(error, PeerLost) else None
     return trouble if isinstance(trouble, str) else str(error)
 
 
 def _end_without(link: WorkerLink, trouble: Failure | str) -> None:
-    """End the process from the crew's thread, while the run's thread waits for another process that is gone."""
+    """End the process from the thread of `LocalRanks`: the run's thread waits for another process that is gone."""
     if isinstance(trouble, str):
         print(trouble, file=sys.stderr, flush=True)
         link.leave()
@@ -132,7 +138,7 @@ def _attempt(link: WorkerLink, welcome: Welcome, run_id: str, attempt: int, rank
         with span("attempt", welcome.traceparent, **facts):
             return _Attempt(link, welcome, ranks).run()
     except PeerLost:
-        # It may have failed rather than died, which is the run's end.
+        # It may have failed rather than died: that is the run's end.
         trouble = ranks.trouble() if ranks is not None else None
         if isinstance(trouble, Failure):
             return trouble
@@ -147,24 +153,24 @@ class _Attempt:
     def __init__(self, link: WorkerLink, welcome: Welcome, ranks: LocalRanks | None) -> None:
         self._link = link
         self._ranks = ranks
-        self._place = WorkerContext(welcome)
-        link.log.shown = self._place.workspace.shown_in
+        self._context = WorkerContext(welcome)
+        link.log.shown = self._context.workspace.shown_in
         self._final: Event | None = None
         self._phases = PhaseSpans()
         self._traceparent = traceparent()
         self._checkpoint_writer = CheckpointWriter(self._keep)
 
     def run(self) -> Result | Stopped:
-        with self._place, self._phases:
+        with self._context, self._phases:
             group = self._ranks.meet(self.stop_requested) if self._ranks is not None else Group()
             if group is None:
                 return Stopped(self._link.stop_cause or StopCause.CLIENT)
             return self._run(group)
 
     def _run(self, group: Group) -> Result | Stopped:
-        outputs = self._place.outputs
+        outputs = self._context.outputs
         try:
-            outcome = self._place.train(self._emit, self, self._checkpoint_writer, group)
+            outcome = self._context.train(self._emit, self, self._checkpoint_writer, group)
         except Exception:
             # What a run wrote before it failed is what people look at.
             with suppress(SwathError):
@@ -188,7 +194,7 @@ class _Attempt:
 
     def _emit(self, event: EngineEvent) -> None:
         self._phases.take(event)
-        item = Event(event.ordinal + 1, response(event, self._place.workspace.shown_in).SerializeToString())
+        item = Event(event.ordinal + 1, run_event(event, self._context.workspace.shown_in).SerializeToString())
         if event.status is Status.RUNNING:
             self._link.put(item)
         else:
@@ -199,13 +205,13 @@ class _Attempt:
         return self._link.stop_cause is not None
 
     def _keep(self, snapshot: bytes, events: int) -> None:
-        # In the shelf's thread, beside the phases.
+        # In the checkpoint writer's thread, beside the phases.
         with span("checkpoint", self._traceparent, **{"swath.bytes": len(snapshot)}):
             # A run that goes on from here finds the files that it had written.
-            retry_while_unavailable(partial(self._place.outputs.publish, final=False))
+            retry_while_unavailable(partial(self._context.outputs.publish, final=False))
             self._link.put(
-                Checkpoint(retry_while_unavailable(partial(self._place.checkpoints.put_sync, snapshot)), events)
+                Checkpoint(retry_while_unavailable(partial(self._context.checkpoints.put_sync, snapshot)), events)
             )
 
     def _put(self, data: bytes) -> str:
-        return retry_while_unavailable(partial(self._place.artifacts.put_sync, data))
+        return retry_while_unavailable(partial(self._context.artifacts.put_sync, data))

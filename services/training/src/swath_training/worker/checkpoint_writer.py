@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 
 class CheckpointWriter:
-    """Keeps snapshots from a thread of its own: a run with short epochs does not wait for the disk after each.
+    """Writes snapshots from a thread of its own: a run with short epochs does not wait for the disk after each.
 
     Of snapshots that come faster than the disk takes them only the newest is kept.
 
     Args:
-        keep: Brings a snapshot to safety, given it and the number of events before it. What it raises is raised by the
-            next `save` or `flush`.
+        keep: Stores a snapshot, given it and the number of events before it. What it raises is raised by the next
+            `save` or `flush`.
     """
 
     def __init__(self, keep: Callable[[bytes, int], None]) -> None:
@@ -32,7 +32,7 @@ class CheckpointWriter:
             self._changed.notify_all()
 
     def flush(self) -> None:
-        """Wait until the last snapshot is safe."""
+        """Wait until the last snapshot is stored."""
         with self._changed:
             self._changed.wait_for(lambda: self._error or (self._next is None and not self._busy))
             self._raise()

@@ -1,4 +1,4 @@
-"""The processes of one worker, as the first sees them: it starts those of its machine, and notes how all end."""
+"""The processes of one worker, as the first sees them: it starts those of its machine, and watches how all end."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _EXIT_S = 5.0
 
 
 def fork(count: int) -> tuple[Rank | None, list[int]]:
-    """Make processes of this one, which must have no thread, and return in each its seat; None where it stays alone.
+    """Fork this process, which must have no thread, and return in each its rank; None where it stays alone.
 
     They meet on this machine's loopback.
 
@@ -37,34 +37,34 @@ def fork(count: int) -> tuple[Rank | None, list[int]]:
         count: How many processes there are then.
 
     Returns:
-        The seat, and in process 0 the ids of the others.
+        The rank, and in process 0 the ids of the others.
     """
     if count == 1:
         return None, []
     for _, name in socket.if_nameindex():
         if name in ("lo", "lo0"):
             os.environ["GLOO_SOCKET_IFNAME"] = os.environ["NCCL_SOCKET_IFNAME"] = name
-    door = listen()
-    host, port = door.getsockname()
+    listener = listen()
+    host, port = listener.getsockname()
     others: list[int] = []
     for rank in range(1, count):
         pid = os.fork()
         if not pid:
-            door.close()
+            listener.close()
             return Rank(rank, count, rank, count, host, port), []
         others.append(pid)
-    return Rank(0, count, 0, count, host, port, door.detach()), others
+    return Rank(0, count, 0, count, host, port, listener.detach()), others
 
 
 class LocalRanks:
-    """Process 0's view of the others. A thread takes what they log, and notes how they end.
+    """Process 0's view of the others. A thread takes what they log, and watches how they end.
 
     Args:
-        rank_info: Process 0's place.
+        rank_info: Process 0's rank.
         others: Ids of those that it has forked, by rank from 1; none where they run elsewhere.
         log: Takes their log lines.
-        stuck: Called, in the thread, with what another process failed of, or how it died, where process 0 has not ended
-            some time after that: an exchange on a GPU may wait forever for a process that is gone.
+        stuck: Called, in the thread, with how another process failed or died, where process 0 has not ended some time
+            after that: an exchange on a GPU may wait forever for a process that is gone.
 
     Raises:
         PeerLost: The port where they meet cannot be opened.
@@ -73,13 +73,13 @@ class LocalRanks:
     def __init__(
         self, rank_info: Rank, others: Sequence[int], log: WorkerLog, stuck: Callable[[Failure | str], None]
     ) -> None:
-        self._seat = rank_info
+        self._rank = rank_info
         self._alive = dict(enumerate(others, start=1))
         self._log = log
         self._stuck = stuck
         self._rendezvous = Rendezvous(rank_info)
-        self._store = self._rendezvous.again()
-        self._heard: dict[int, tuple[int, float]] = {}
+        self._store = self._rendezvous.clone()
+        self._beats: dict[int, tuple[int, float]] = {}
         self._done: set[int] = set()
         self._trouble: Failure | str | None = None
         self._troubled = threading.Event()
@@ -88,7 +88,7 @@ class LocalRanks:
         self._thread.start()
 
     def meet(self, give_up: Callable[[], bool]) -> Group | None:
-        """Wait for the others and return the group of all, None if `give_up` says so before.
+        """Wait for the others and return the group of all, None if `give_up` returns true before.
 
         Raises:
             PeerLost: One of them has died.
@@ -99,12 +99,12 @@ class LocalRanks:
         return group
 
     def trouble(self) -> Failure | str | None:
-        """Return what another process failed of, or how it died, as soon as that is known; None if no one knows."""
+        """Return how another process failed or died, as soon as that is known; None if it is not."""
         self._troubled.wait(_LAST_OUTPUT_S)
         return self._trouble
 
     def close(self) -> None:
-        """See the others out: what they said last is in the log then."""
+        """Wait for the others to exit; their last lines are in the log then."""
         self._closing.set()
         self._thread.join(_EXIT_S + _LAST_OUTPUT_S)
         for pid in self._alive.values():
@@ -114,11 +114,11 @@ class LocalRanks:
 
     def _watch(self) -> None:
         troubled_at, closing_at = 0.0, 0.0
-        while not closing_at or (self._somebody_is_left and time.monotonic() - closing_at < _EXIT_S):
+        while not closing_at or (self._any_left and time.monotonic() - closing_at < _EXIT_S):
             closing_at = closing_at or (time.monotonic() if self._closing.wait(POLL_INTERVAL_S) else 0.0)
             if closing_at:
                 time.sleep(POLL_INTERVAL_S)
-            for rank in range(1, self._seat.size):
+            for rank in range(1, self._rank.size):
                 try:
                     self._look_at(rank)
                 except PeerLost as error:
@@ -130,30 +130,30 @@ class LocalRanks:
                     self._stuck(self._trouble)
 
     @property
-    def _somebody_is_left(self) -> bool:
-        return bool(self._alive) or (self._trouble is None and len(self._done) < self._seat.size - 1)
+    def _any_left(self) -> bool:
+        return bool(self._alive) or (self._trouble is None and len(self._done) < self._rank.size - 1)
 
     def _look_at(self, rank: int) -> None:
-        for line in self._store.told(LINES, rank):
+        for line in self._store.receive(LINES, rank):
             self._log.take(line)
-        self._done |= {rank} if self._store.told(DONE, rank) else set()
-        for failure in self._store.told(FAILURE, rank):
+        self._done |= {rank} if self._store.receive(DONE, rank) else set()
+        for failure in self._store.receive(FAILURE, rank):
             self._trouble = Failure(**json.loads(failure))
-        beats, now = self._store.beats(rank), time.monotonic()
-        if self._heard.get(rank, (-1, 0.0))[0] != beats:
-            self._heard[rank] = beats, now
-        if beats and rank not in self._done and now - self._heard[rank][1] > _SILENT_S:
-            self._trouble = self._trouble or f"process {rank} of {self._seat.size} has said nothing for {_SILENT_S:g} s"
+        beats, now = self._store.heartbeats(rank), time.monotonic()
+        if self._beats.get(rank, (-1, 0.0))[0] != beats:
+            self._beats[rank] = beats, now
+        if beats and rank not in self._done and now - self._beats[rank][1] > _SILENT_S:
+            self._trouble = self._trouble or f"process {rank} of {self._rank.size} has said nothing for {_SILENT_S:g} s"
         if rank in self._alive:
             pid, status = os.waitpid(self._alive[rank], os.WNOHANG)
             if pid:
                 del self._alive[rank]
                 code = os.waitstatus_to_exitcode(status)
                 if code:
-                    how = f"process {rank} of {self._seat.size} died: {exit_reason(code, '')}"
+                    how = f"process {rank} of {self._rank.size} died: {exit_reason(code, '')}"
                     self._trouble = self._trouble or how
 
 
 def report(failure: Failure, rank: int) -> bytes:
-    """Return for process 0 what another process failed of."""
+    """Return for process 0 how another process failed."""
     return json.dumps({**asdict(failure), "message": f"process {rank}: {failure.message}"}).encode()

@@ -13,7 +13,7 @@ _BLOCK_BYTES = 128 << 20
 
 
 def tune_memory() -> None:
-    """Have a run use the pages that it has once been given again, and large ones for large tensors.
+    """Have a run reuse the pages that it has once been given, and large ones for large tensors.
 
     By default the C library gives freed blocks of megabytes back to the system at once. A run asks for the same sizes
     in each batch, and the system then clears fresh pages for each of them, which may take longer than the arithmetic on

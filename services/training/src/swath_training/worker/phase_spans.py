@@ -1,4 +1,4 @@
-"""Spans of what a worker does, made of the events that its run reports."""
+"""Spans of what a worker does, made from the events of its run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BEGINS = {
     Hook.VALIDATION_START: "validation",
     Hook.CALIBRATION_START: "calibration",
     Hook.EVALUATION_START: "evaluation",
-    # A run that goes on from a checkpoint reports no begin of what it is in the middle of.
+    # A run that goes on from a checkpoint does not report the beginning of what it is in the middle of.
     Hook.STATISTICAL_PROGRESS: "fit",
     Hook.TRAIN_PROGRESS: "epoch",
     Hook.VALIDATION_PROGRESS: "validation",
@@ -49,7 +49,7 @@ class PhaseSpans:
         self._root = trace.get_current_span()
 
     def take(self, event: Event) -> None:
-        """Begin or end what an event says has begun or ended."""
+        """Begin or end the spans of what an event reports as begun or ended."""
         moment = event.event
         if moment is None:
             return

@@ -1,4 +1,4 @@
-"""A process of a worker other than its first: it trains along, and tells the first what it logs and fails of."""
+"""A process of a worker other than its first: it trains too, and reports to the first what it logs and how it fails."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ import structlog
 from swath.engine.training import Event, PeerLost, Rank, Rendezvous, StopFlag
 from swath.errors import Unavailable
 from swath.runtime.logs import Telemetry, configure_logs
-from swath_training.link.client import AWAY, LOST, Connect, WorkerLink
+from swath_training.link.client import WorkerLink
+from swath_training.link.endpoint import Endpoint
+from swath_training.link.exit_codes import AWAY, LOST
 from swath_training.link.worker_log import WorkerLog
 from swath_training.worker.local_ranks import DONE, FAILURE, LINES, POLL_INTERVAL_S, report
 from swath_training.worker.memory import tune_memory
@@ -26,13 +28,13 @@ _log = structlog.get_logger("swath.worker")
 
 
 def main(
-    connect: Connect, run_id: str, attempt: int, token: str, telemetry: Telemetry, lines: TextIO, rank_info: Rank
+    service: Endpoint, run_id: str, attempt: int, token: str, telemetry: Telemetry, lines: TextIO, rank_info: Rank
 ) -> int:
     """Run a process's part of an attempt to its end and return the exit code.
 
     Args:
-        connect, run_id, attempt, token, telemetry, lines: As for `worker.main`.
-        rank_info: Its place among the processes.
+        service, run_id, attempt, token, telemetry, lines: As for `attempt.main`.
+        rank_info: Its rank among the processes.
     """
     faulthandler.enable()
     tune_memory()
@@ -43,13 +45,13 @@ def main(
     log = WorkerLog({"process": str(rank_info.rank)})
     log.begin(0)
     logging.getLogger().addHandler(log)
-    link = WorkerLink(connect, run_id, attempt, token, rank_info.rank)
+    link = WorkerLink(service, run_id, attempt, token, rank_info.rank)
     welcome = link.connect()
     link.leave()
     facts |= {"session": welcome.session_id}
-    # Process 0 may have died before it had a store to be missed at.
+    # Process 0 may have died before it had a store.
     rendezvous = Rendezvous(rank_info, lambda: os.getppid() != parent)
-    forwarder = _LogForwarder(rendezvous.again(), log)
+    forwarder = _LogForwarder(rendezvous.clone(), log)
     try:
         with (
             redirect_stdout(cast(TextIO, StdioCapture(sys.stdout, "stdout", log))),
@@ -66,21 +68,21 @@ def main(
         forwarder.close()
         return LOST if isinstance(error, PeerLost) else AWAY
     except Exception as error:
-        rendezvous.tell(FAILURE, report(failure_of(error, run_id, attempt), rank_info.rank))
+        rendezvous.publish(FAILURE, report(failure_of(error, run_id, attempt), rank_info.rank))
         forwarder.close()
         return 1
     forwarder.close()
-    # Its last word: process 0 may be gone right after.
-    rendezvous.tell(DONE, b"")
+    # The last message: process 0 may be gone right after.
+    rendezvous.publish(DONE, b"")
     return 0
 
 
 def _no_one(event: Event) -> None:
-    """Events are told by process 0."""
+    """Process 0 reports events."""
 
 
 class _LogForwarder:
-    """Says in a thread that this process lives, and what it logs. Without process 0 there is nothing to live for."""
+    """Reports in a thread that this process is alive, and what it logs. It exits when process 0 is gone."""
 
     def __init__(self, rendezvous: Rendezvous, log: WorkerLog) -> None:
         self._rendezvous, self._log = rendezvous, log
@@ -90,7 +92,7 @@ class _LogForwarder:
         self._thread.start()
 
     def close(self) -> None:
-        """Say what there is still to be said."""
+        """Send what is left to be sent."""
         self._closing.set()
         self._thread.join()
 
@@ -98,9 +100,9 @@ class _LogForwarder:
         try:
             while True:
                 last = self._closing.wait(POLL_INTERVAL_S)
-                self._rendezvous.beat()
+                self._rendezvous.heartbeat()
                 for line in self._log.after(self._sent):
-                    self._rendezvous.tell(LINES, line.payload)
+                    self._rendezvous.publish(LINES, line.payload)
                     self._sent = line.number
                 if last:
                     return

@@ -1,4 +1,4 @@
-"""What is printed instead of logged, which is how much code tells what it does."""
+"""What is printed instead of logged, as much code does."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _LONGEST = 4096
 
 
 class StdioCapture:
-    """A standard stream whose lines are taken as log lines besides.
+    """A standard stream whose lines become log lines too.
 
     Args:
         stream: Where everything goes on to at once.
-        name: Logger that the lines are of, such as "stdout".
+        name: Logger of the lines, such as "stdout".
         log: Takes the lines.
     """
 

@@ -1,4 +1,4 @@
-"""What a process of a worker trains with: storage, the workspace, and what the run's documents make of them."""
+"""What a process of a worker trains with: storage, the workspace, and what the run's documents name in them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from swath.documents import TrainRunDocument, parse
 from swath.engine import data
 from swath.engine.plugins.loading import Plugins
 from swath.engine.stored import open_pipeline
-from swath.engine.training import Checkpointer, Control, Event, Group, Job, Outcome, PeerLost, Trainer, run
+from swath.engine.training import Checkpointer, Control, Event, Group, Outcome, PeerLost, RunSpec, Trainer, run
 from swath.errors import ArtifactCorrupt, ArtifactMissing, SwathError, Unavailable
 from swath.retry import retry_while_unavailable
-from swath.storage import ArtifactStore, Workspace
 from swath.storage.artifacts.store import CHECKPOINTS
+from swath.storage.opening import artifacts_from_spec, workspace_from_spec
 from swath_training.runs.items import Failure, Welcome
 
 _log = structlog.get_logger("swath.worker")
@@ -27,7 +27,7 @@ class WorkerContext:
     """Storage of an attempt, as each of its processes opens it.
 
     Args:
-        welcome: What the service has said of the attempt.
+        welcome: The service's Welcome to the attempt.
 
     Attributes:
         artifacts: Pipelines and weights.
@@ -38,9 +38,9 @@ class WorkerContext:
 
     def __init__(self, welcome: Welcome) -> None:
         self._welcome = welcome
-        self.artifacts = ArtifactStore.from_spec(welcome.artifacts)
+        self.artifacts = artifacts_from_spec(welcome.artifacts)
         self.checkpoints = self.artifacts.part(CHECKPOINTS)
-        self.workspace = Workspace.from_spec(welcome.workspace)
+        self.workspace = workspace_from_spec(welcome.workspace)
         self.outputs = self.workspace.outputs()
 
     def __enter__(self) -> WorkerContext:
@@ -65,7 +65,7 @@ class WorkerContext:
         document: TrainRunDocument = parse("trainrun", welcome.trainrun)
         weights = self._get(welcome.weights_digest) if welcome.weights_digest is not None else None
         pipeline = open_pipeline(self._get(welcome.pipeline_digest), weights)
-        job = Job(
+        spec = RunSpec(
             Trainer[welcome.trainer.name],
             document,
             document.training,
@@ -76,17 +76,17 @@ class WorkerContext:
         module = data.build(
             document.data,
             lambda path: retry_while_unavailable(partial(read, path)),
-            seed=job.seed,
+            seed=spec.seed,
             plugins=Plugins(pipeline.sources),
         )
         snapshot = self._snapshot(welcome.checkpoint_digest)
-        return run(job, module, pipeline, emit, control, checkpointer=checkpointer, snapshot=snapshot, group=group)
+        return run(spec, module, pipeline, emit, control, checkpointer=checkpointer, snapshot=snapshot, group=group)
 
     def _snapshot(self, digest: str | None) -> bytes | None:
         """Return what the run goes on from, None if it begins.
 
-        One that is gone (of a database that was restored, say) costs time and nothing else: events that the log holds
-        already are passed over.
+        One that is gone (with a database that was restored, for example) costs time and nothing else: events that the
+        log holds already are passed over.
         """
         if digest is None:
             return None
@@ -101,7 +101,7 @@ class WorkerContext:
 
 
 def failure_of(error: Exception, run_id: str, attempt: int) -> Failure:
-    """Return as the run's end what the training of an attempt ran into, and log it.
+    """Return an error of the training of an attempt as the run's end, and log it.
 
     Raises:
         Unavailable, PeerLost: These are not the run's end: another attempt goes on from the last checkpoint.
@@ -109,11 +109,11 @@ def failure_of(error: Exception, run_id: str, attempt: int) -> Failure:
     if isinstance(error, Unavailable | PeerLost):
         raise error
     if isinstance(error, SwathError):
-        # Where it was raised is in the run's own log, for those who ask.
+        # Where it was raised is in the run's own log.
         traceback.print_exception(error)
         _log.warning("training failed", code=error.code, reason=error.reason, error=error.message)
         return Failure(error.code, error.reason, error.message, error.metadata)
     _log.error("training failed", exc_info=error)
-    # What it says is for those who read the log: nobody knows what is in it.
+    # Its text goes to the log alone: it may contain anything.
     text = f"Training failed: {type(error).__name__}; the log of run {run_id} has its cause (swath logs {run_id})"
     return Failure("INTERNAL", "TRAINING_FAILED", text, {"run": run_id, "attempt": str(attempt)})

@@ -83,12 +83,14 @@ class Item(_message.Message):
     def __init__(self, seq: _Optional[int] = ..., event: _Optional[_Union[Event, _Mapping]] = ..., checkpoint: _Optional[_Union[Checkpoint, _Mapping]] = ..., result: _Optional[_Union[Result, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., stopped: _Optional[_Union[Stopped, _Mapping]] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("position", "response")
+    __slots__ = ("position", "response", "event")
     POSITION_FIELD_NUMBER: _ClassVar[int]
     RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    EVENT_FIELD_NUMBER: _ClassVar[int]
     position: int
     response: bytes
-    def __init__(self, position: _Optional[int] = ..., response: _Optional[bytes] = ...) -> None: ...
+    event: bytes
+    def __init__(self, position: _Optional[int] = ..., response: _Optional[bytes] = ..., event: _Optional[bytes] = ...) -> None: ...
 
 class Checkpoint(_message.Message):
     __slots__ = ("digest", "position")
@@ -158,20 +160,22 @@ class Heartbeat(_message.Message):
     def __init__(self) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("spec", "acked_seq", "heartbeat_s", "lost_after_s", "stop", "logged")
+    __slots__ = ("spec", "acked_seq", "heartbeat_s", "lost_after_s", "stop", "logged", "run_events")
     SPEC_FIELD_NUMBER: _ClassVar[int]
     ACKED_SEQ_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_S_FIELD_NUMBER: _ClassVar[int]
     LOST_AFTER_S_FIELD_NUMBER: _ClassVar[int]
     STOP_FIELD_NUMBER: _ClassVar[int]
     LOGGED_FIELD_NUMBER: _ClassVar[int]
+    RUN_EVENTS_FIELD_NUMBER: _ClassVar[int]
     spec: Spec
     acked_seq: int
     heartbeat_s: float
     lost_after_s: float
     stop: StopCause
     logged: int
-    def __init__(self, spec: _Optional[_Union[Spec, _Mapping]] = ..., acked_seq: _Optional[int] = ..., heartbeat_s: _Optional[float] = ..., lost_after_s: _Optional[float] = ..., stop: _Optional[_Union[StopCause, str]] = ..., logged: _Optional[int] = ...) -> None: ...
+    run_events: bool
+    def __init__(self, spec: _Optional[_Union[Spec, _Mapping]] = ..., acked_seq: _Optional[int] = ..., heartbeat_s: _Optional[float] = ..., lost_after_s: _Optional[float] = ..., stop: _Optional[_Union[StopCause, str]] = ..., logged: _Optional[int] = ..., run_events: _Optional[bool] = ...) -> None: ...
 
 class Spec(_message.Message):
     __slots__ = ("trainer", "trainrun", "pipeline_digest", "weights_digest", "checkpoint_digest", "device", "artifacts", "workspace")

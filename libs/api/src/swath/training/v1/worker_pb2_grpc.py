@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class WorkerLinkStub:
-    """Served by the training service, dialled by workers.
+    """Served by the training service; workers connect to it.
     """
 
     def __init__(self, channel):
@@ -43,7 +43,7 @@ class WorkerLinkStub:
 
 
 class WorkerLinkServicer:
-    """Served by the training service, dialled by workers.
+    """Served by the training service; workers connect to it.
     """
 
     def Connect(self, request_iterator, context):
@@ -73,7 +73,7 @@ def add_WorkerLinkServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class WorkerLink:
-    """Served by the training service, dialled by workers.
+    """Served by the training service; workers connect to it.
     """
 
     @staticmethod

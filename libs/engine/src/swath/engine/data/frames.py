@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from swath.engine.data.collection import Extent, Frame, Sample
-from swath.engine.data.readers import Scene
+from swath.engine.data.readers import SceneData
 
 
-def frame_of(scene: Scene, sample: Sample, *, scale: float | None = None, blank_labels: bool = False) -> Frame:
+def frame_of(scene: SceneData, sample: Sample, *, scale: float | None = None, blank_labels: bool = False) -> Frame:
     """Cut one frame out of a scene.
 
     Args:

@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from swath.engine.data.collection import Frame, Sample
-from swath.engine.data.modules.params import LoaderParams
+from swath.engine.data.params import LoaderParams
 from swath.errors import DataInvalid, SwathError
 
 Batch = tuple[int, ...]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from swath.engine.data.collection import Collection, Sample
 from swath.engine.data.loading import Loader, epoch_batches
-from swath.engine.data.modules.params import LoaderParams
+from swath.engine.data.params import LoaderParams
 from swath.errors import DataInvalid
 
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from swath.documents import DataDocument
 from swath.engine.data.collection import Resolve
 from swath.engine.data.module import DataModule, FrameModule
 from swath.engine.data.modules.cu3s import find_cu3s, find_cu3s_multi
 from swath.engine.data.modules.npz_multi import find_npz_multi
-from swath.engine.data.modules.params import Finder
-from swath.engine.data.modules.scene import find_scene
+from swath.engine.data.modules.single_scene import find_scene
 from swath.engine.data.modules.tiff_paired import find_tiff_paired
+from swath.engine.data.params import Finder
 from swath.engine.data.splits import assign
 from swath.errors import FileMissing, InvalidInput
-
-if TYPE_CHECKING:
-    from swath.engine.plugins.loading import Plugins
 
 _FINDERS: dict[str, Finder] = {
     "cu3s": find_cu3s,
@@ -25,6 +22,18 @@ _FINDERS: dict[str, Finder] = {
     "scene": find_scene,
     "tiff_paired": find_tiff_paired,
 }
+
+
+class FinderSource(Protocol):
+    """Where data modules come from beside the built-in ones: plugins."""
+
+    def data_module(self, name: str, *, named: bool) -> Finder | None:
+        """As `swath.engine.plugins.loading.Plugins.data_module`."""
+        ...
+
+    def data_modules(self) -> list[str]:
+        """Return the names of all data modules."""
+        ...
 
 
 def available() -> list[str]:
@@ -43,7 +52,7 @@ def register(name: str, finder: Finder) -> None:
     _FINDERS[name] = finder
 
 
-def build(doc: DataDocument, resolve: Resolve, *, seed: int, plugins: Plugins | None = None) -> DataModule:
+def build(doc: DataDocument, resolve: Resolve, *, seed: int, plugins: FinderSource | None = None) -> DataModule:
     """Make the data module that a document names, with its splits resolved and checked.
 
     Args:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from swath.documents import DataDocument, SelectorDocument, SelectorKind, SplitsDocument
 from swath.engine.data.collection import Collection, Resolve, Sample
 from swath.engine.data.constraints import check
-from swath.engine.data.modules.params import existing_file
+from swath.engine.data.params import existing_file
 from swath.errors import DataInvalid
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath.engine.draw.pictures import Pixels, stretch
-from swath.engine.graph.checks import whole
+from swath.engine.hparams import whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.graph.checks import fraction, whole
+from swath.engine.hparams import fraction, whole
 
 Shade = tuple[int, int, int]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping
 
-from swath.engine.graph.node import Fittable, Node
+from swath.engine.graph.node import Node
 from swath.engine.graph.pipeline import Pipeline
 from swath.engine.graph.ports import Port
+from swath.engine.graph.roles import Fittable
 
 COLOURS = {
     "source": "#d5e8f7",

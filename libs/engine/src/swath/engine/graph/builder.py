@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import graphlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from swath.documents import ConnectionDocument, PipelineDocument, sources_of
+from swath.documents import ConnectionDocument, PipelineDocument
 from swath.engine.graph import registry
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, mismatch
-from swath.engine.plugins.loading import Plugins
 from swath.errors import GraphInvalid
 
 
@@ -29,14 +28,17 @@ class Edge:
         return f"{self.source}.{self.output}"
 
 
-def build_nodes(document: PipelineDocument) -> dict[str, Node]:
+def build_nodes(document: PipelineDocument, plugins: registry.NodeSource | None = None) -> dict[str, Node]:
     """Build the nodes of a document, by name in its order.
+
+    Args:
+        document: The pipeline.
+        plugins: Classes beside the built-in ones.
 
     Raises:
         GraphInvalid: A name is used twice or cannot be one, or a node cannot be built.
     """
     nodes: dict[str, Node] = {}
-    plugins = Plugins(sources_of(document))
     for entry in document.nodes:
         if not entry.name or "." in entry.name:
             raise GraphInvalid(f"Node name '{entry.name}' is empty or holds a dot", metadata={"node": entry.name})
@@ -117,6 +119,21 @@ def ancestors(targets: Iterable[str], edges: Iterable[Edge]) -> set[str]:
             found.add(name)
             waiting.extend(parents.get(name, ()))
     return found
+
+
+def waves(names: Iterable[str], edges: Collection[Edge]) -> tuple[tuple[str, ...], ...]:
+    """Group nodes so that each is in the first group after those of all given nodes that it depends on.
+
+    Args:
+        names: The nodes, each after those it depends on.
+        edges: All edges of the graph.
+    """
+    wave: dict[str, int] = {}
+    for name in names:
+        before = ancestors([name], edges) - {name}
+        wave[name] = max((wave[other] + 1 for other in before if other in wave), default=0)
+    count = max(wave.values(), default=-1) + 1
+    return tuple(tuple(name for name in wave if wave[name] == index) for index in range(count))
 
 
 def _port(node: str, port: str, nodes: Mapping[str, Node], side: str) -> Port:

@@ -9,7 +9,8 @@ import typing
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from swath.engine.graph.node import Decider, Fittable, Node
+from swath.engine.graph.node import Node
+from swath.engine.graph.roles import Decider, Fittable
 
 _ENTRY = re.compile(r"^(\w+)(?:\s*\([^)]*\))?\s*:\s*(.*)$")
 _SECTION = re.compile(r"^(\w[\w ]*):$")

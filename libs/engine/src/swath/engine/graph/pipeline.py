@@ -20,12 +20,16 @@ from swath.documents import (
 )
 from swath.engine.graph import builder, registry
 from swath.engine.graph.context import Context
-from swath.engine.graph.node import Fittable, Node
-from swath.engine.graph.plan import Plan
+from swath.engine.graph.node import Node
+from swath.engine.graph.plan import Plan, select
 from swath.engine.graph.ports import Port, Stage
-from swath.errors import GraphInvalid, WeightsInvalid
+from swath.engine.graph.roles import Fittable
+from swath.errors import WeightsInvalid
 
 State = dict[str, dict[str, Tensor]]
+"""State of nodes, by name and key."""
+
+_MAX_PLANS = 256
 
 
 class Pipeline:
@@ -66,13 +70,20 @@ class Pipeline:
         self._plans: dict[tuple[Any, ...], Plan] = {}
 
     @classmethod
-    def from_document(cls, document: PipelineDocument) -> Self:
+    def from_document(cls, document: PipelineDocument, plugins: registry.NodeSource | None = None) -> Self:
         """Build a pipeline, in evaluation mode.
+
+        Args:
+            document: The pipeline.
+            plugins: Classes beside the built-in ones. A document that is sealed with plugins needs them
+                (`swath.engine.plugins.pipelines.build_pipeline`).
 
         Raises:
             GraphInvalid: Names the node and port, what was expected and what was got.
         """
-        nodes = builder.build_nodes(document)
+        if plugins is None and sources_of(document):
+            raise ValueError("a pipeline with plugins is built by swath.engine.plugins.pipelines.build_pipeline")
+        nodes = builder.build_nodes(document, plugins)
         edges = builder.build_edges(document.connections, nodes)
         class_names = {entry.name: entry.class_name for entry in document.nodes}
         pipeline = cls(
@@ -152,14 +163,8 @@ class Pipeline:
 
         A node is in the first group that comes after those of all fittable nodes it depends on.
         """
-        wave: dict[str, int] = {}
-        for name in self.order:
-            node = self.nodes[name]
-            if isinstance(node, Fittable) and node.needs_fit():
-                before = builder.ancestors([name], self.edges) - {name}
-                wave[name] = max((wave[other] + 1 for other in before if other in wave), default=0)
-        count = max(wave.values(), default=-1) + 1
-        return tuple(tuple(name for name in wave if wave[name] == index) for index in range(count))
+        fittable = [name for name in self.order if isinstance(node := self.nodes[name], Fittable) and node.needs_fit()]
+        return builder.waves(fittable, self.edges)
 
     def missing_fits(self) -> list[str]:
         """Return the names of the nodes that cannot run before a fit."""
@@ -287,32 +292,11 @@ class Pipeline:
         key = (stage, None if only is None else frozenset(only), None if upto is None else frozenset(upto), taps)
         plan = self._plans.get(key)
         if plan is None:
-            if (
-                len(self._plans) >= _MAX_PLANS
-            ):  # clients choose the filter, so the number of kinds has no bound of its own
+            # Clients choose the filter, so the number of plans has no bound of its own.
+            if len(self._plans) >= _MAX_PLANS:
                 self._plans.clear()
-            plan = self._plans[key] = self._make_plan(stage, only, upto, taps)
+            targets, wanted = select(self.nodes, only=only, upto=upto, taps=taps)
+            plan = self._plans[key] = Plan(
+                self.nodes, self.order, self.edges, stage=stage, targets=targets, wanted=wanted, taps=taps
+            )
         return plan
-
-    def _make_plan(
-        self, stage: Stage, only: Collection[str] | None, upto: Collection[str] | None, taps: tuple[str, ...]
-    ) -> Plan:
-        unknown = [name for name in (*(upto or ()), *taps) if name not in self.nodes]
-        if unknown:
-            raise GraphInvalid(f"No node named {', '.join(map(repr, unknown))} in the pipeline")
-        keys = {f"{name}.{port}": (name, port) for name, node in self.nodes.items() for port in node.outputs}
-        if taps:
-            targets: set[str] = set()
-            wanted: set[str] = set()
-        elif upto is not None:
-            targets = set(upto)
-            wanted = {key for key, (name, _) in keys.items() if name in targets}
-        elif only is not None:
-            wanted = {key for key, (_, port) in keys.items() if key in only or port in only}
-            targets = {keys[key][0] for key in wanted} | {name for name, node in self.nodes.items() if node.effect}
-        else:
-            targets, wanted = set(self.nodes), set(keys)
-        return Plan(self.nodes, self.order, self.edges, stage=stage, targets=targets, wanted=wanted, taps=taps)
-
-
-_MAX_PLANS = 256

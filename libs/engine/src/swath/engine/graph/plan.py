@@ -17,7 +17,7 @@ from swath.engine.graph.builder import Edge, ancestors
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node, input_error
 from swath.engine.graph.ports import ANY, Kind, Port, Stage, checker, describe_value
-from swath.errors import InputInvalid
+from swath.errors import GraphInvalid, InputInvalid
 
 _Check = Callable[[Any], str | None]
 
@@ -133,6 +133,33 @@ class Plan:
             for key in step.release:
                 values.pop(key, None)
         return values
+
+
+def select(
+    nodes: Mapping[str, Node],
+    *,
+    only: Collection[str] | None = None,
+    upto: Collection[str] | None = None,
+    taps: Collection[str] = (),
+) -> tuple[set[str], set[str]]:
+    """Return the `targets` and `wanted` of a plan; arguments as of `Pipeline.__call__` and `Plan`.
+
+    Raises:
+        GraphInvalid: `upto` or `taps` name no node.
+    """
+    unknown = [name for name in (*(upto or ()), *taps) if name not in nodes]
+    if unknown:
+        raise GraphInvalid(f"No node named {', '.join(map(repr, unknown))} in the pipeline")
+    keys = {f"{name}.{port}": (name, port) for name, node in nodes.items() for port in node.outputs}
+    if taps:
+        return set(), set()
+    if upto is not None:
+        targets = set(upto)
+        return targets, {key for key, (name, _) in keys.items() if name in targets}
+    if only is not None:
+        wanted = {key for key, (_, port) in keys.items() if key in only or port in only}
+        return {keys[key][0] for key in wanted} | {name for name, node in nodes.items() if node.effect}, wanted
+    return set(nodes), set(keys)
 
 
 def _timed(step: _Step, inputs: dict[str, Any], context: Context) -> dict[str, Any]:

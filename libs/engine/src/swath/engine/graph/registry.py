@@ -17,16 +17,13 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, Stage
 from swath.errors import GraphInvalid, SwathError
-
-if TYPE_CHECKING:
-    from swath.engine.plugins.loading import Plugins
 
 PACKAGE = "swath.engine.nodes"
 REFERENCE = "cuvis_ai.node"
@@ -35,6 +32,14 @@ REFERENCE = "cuvis_ai.node"
 # document wins over an argument, and stages are declared on the class.
 _BASE_HPARAMS = frozenset({"name", "execution_stages"})
 _seeding = threading.Lock()
+
+
+class NodeSource(Protocol):
+    """Where node classes come from beside the built-in ones: plugins."""
+
+    def node(self, class_name: str, *, named: bool) -> type[Node] | None:
+        """As `swath.engine.plugins.loading.Plugins.node`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ class Entry:
     description: str
 
 
-def lookup(class_name: str, plugins: Plugins | None = None) -> type[Node]:
+def lookup(class_name: str, plugins: NodeSource | None = None) -> type[Node]:
     """Return the class of a name.
 
     Takes full names below ``cuvis_ai.node`` and `swath.engine.nodes`, and bare class names. Names below those two
@@ -87,7 +92,7 @@ def lookup(class_name: str, plugins: Plugins | None = None) -> type[Node]:
     raise GraphInvalid(f"Unknown node class '{class_name}'{hint}", metadata={"class_name": class_name})
 
 
-def create(class_name: str, name: str, hparams: Mapping[str, Any], plugins: Plugins | None = None) -> Node:
+def create(class_name: str, name: str, hparams: Mapping[str, Any], plugins: NodeSource | None = None) -> Node:
     """Build a node as a document names it.
 
     Random initial values depend on the name, the class and the arguments alone, so every replica that builds the same

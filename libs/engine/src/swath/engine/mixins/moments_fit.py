@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from swath.engine.graph.node import Fittable
+from swath.engine.graph.roles import Fittable
 from swath.engine.ops.statistics import Moments
 
 

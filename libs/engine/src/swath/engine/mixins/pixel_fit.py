@@ -19,9 +19,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from swath.engine.graph.checks import whole
-from swath.engine.graph.node import Fittable
 from swath.engine.graph.ports import Port, ports
+from swath.engine.graph.roles import Fittable
+from swath.engine.hparams import whole
 from swath.errors import DataInvalid
 
 log = logging.getLogger(__name__)

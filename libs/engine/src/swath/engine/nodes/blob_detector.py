@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.graph.checks import choice, fraction, number, whole
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import choice, fraction, number, whole
+from swath.engine.mixins.wavelengths import WAVELENGTHS
 from swath.engine.ops import masks
-from swath.engine.ops.spectra import WAVELENGTHS, nearest_band
+from swath.engine.ops.spectra import nearest_band
 
 _BINS = 256
 

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from swath.engine.draw.colours import hue
 from swath.engine.draw.colours import palette as colours
-from swath.engine.graph.checks import number
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import number
 
 
 class ScalarHSVColormapNode(Node):

@@ -13,7 +13,7 @@ from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import ANY, Port, ports
 from swath.engine.mixins.anomalous_classes import AnomalousClasses
-from swath.engine.ops.spectra import FRAME_WAVELENGTHS, WAVELENGTHS
+from swath.engine.mixins.wavelengths import FRAME_WAVELENGTHS, WAVELENGTHS
 
 _MASK = Port(torch.int32, (-1, -1, -1), optional=True, description="Class of each pixel [B, H, W]")
 _INDEX = Port(torch.int64, (-1,), optional=True, description="Index of each frame [B]")

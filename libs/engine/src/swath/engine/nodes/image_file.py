@@ -10,10 +10,10 @@ from PIL import Image
 from torch import Tensor
 
 from swath.engine.draw import pictures
-from swath.engine.graph.checks import whole
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import whole
 from swath.engine.nodes.video import frame_numbers
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from swath.engine.graph.checks import whole
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import LEARNING, LIST, Port, ports
 from swath.engine.graph.records import Measurement, Picture, flatten
+from swath.engine.hparams import whole
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

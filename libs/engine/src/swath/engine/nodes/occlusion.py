@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from swath.engine.data.modules.coco import run_lengths
-from swath.engine.graph.checks import choice, fraction, number, whole
+from swath.engine.data.readers.coco import run_lengths
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import choice, fraction, number, whole
 from swath.engine.mixins.files import FileInput, read_json
 from swath.engine.ops import poisson
 from swath.errors import InputInvalid

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from swath.engine.draw import charts, pictures
-from swath.engine.graph.checks import whole
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import EVALUATION, LEARNING, LIST, Port, Stage, ports
 from swath.engine.graph.records import Picture
-from swath.engine.ops.spectra import WAVELENGTHS
+from swath.engine.hparams import whole
+from swath.engine.mixins.wavelengths import WAVELENGTHS
 
 _ARTIFACTS = ports(artifacts=Port(LIST, description="Pictures"))
 

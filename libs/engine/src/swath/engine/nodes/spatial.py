@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from swath.engine.graph.checks import choice, number, whole
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import choice, number, whole
 
 _REACH = 4
 """Standard deviations that a Gaussian kernel reaches to each side; what lies beyond weighs less than 1e-4."""

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from swath.engine.graph.checks import channels, choice, number, whole
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import channels, choice, number, whole
 from swath.engine.ops.thresholds import otsu
 
 _LEVELS_PER_DEGREE = 10

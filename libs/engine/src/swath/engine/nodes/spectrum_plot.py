@@ -12,11 +12,11 @@ from torch import Tensor
 from swath.engine.draw import charts
 from swath.engine.draw.colours import palette as colours
 from swath.engine.draw.pictures import Pixels
-from swath.engine.graph.checks import number, whole
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
-from swath.engine.ops.spectra import WAVELENGTHS
+from swath.engine.hparams import number, whole
+from swath.engine.mixins.wavelengths import WAVELENGTHS
 
 _PLOTS = ports(
     rgb_image=Port(torch.float32, (-1, -1, -1, 3), description="Plots of 0..1 [B, plot height, plot width, 3]")

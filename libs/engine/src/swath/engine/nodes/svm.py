@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.graph.checks import choice, number, whole
 from swath.engine.graph.context import Context
 from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import choice, number, whole
 from swath.engine.mixins.pixel_fit import PixelFit, Pixels, sizes
 
 _VALUES = 2**24

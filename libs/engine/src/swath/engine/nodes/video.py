@@ -17,10 +17,10 @@ from PIL import Image
 from torch import Tensor
 
 from swath.engine.draw import pictures
-from swath.engine.graph.checks import choice, number, quarter_turns
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import choice, number, quarter_turns
 from swath.errors import DependencyMissing
 
 _FLAGS = {"full": "+faststart", "partial": "+frag_keyframe+empty_moov+default_base_moof"}

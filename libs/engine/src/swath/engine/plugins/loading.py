@@ -19,7 +19,7 @@ from typing import Any, cast
 import torch
 
 from swath.documents import PluginSource
-from swath.engine.data.modules.params import Finder
+from swath.engine.data.params import Finder
 from swath.engine.graph.node import Node
 from swath.engine.plugins.checkout import checkout
 from swath.engine.plugins.reference import adapt, is_reference
@@ -86,7 +86,7 @@ class Plugins:
                     return cast(Finder, found)
                 raise InvalidInput(
                     f"{source.data_modules[name]} of plugin '{source.name}' is no data module: expected a function "
-                    "that lists frames (swath.engine.data.modules.params.Finder) or a class with setup and *_dataloader"
+                    "that lists frames (swath.engine.data.params.Finder) or a class with setup and *_dataloader"
                 )
         return None
 

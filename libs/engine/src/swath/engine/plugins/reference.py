@@ -8,24 +8,22 @@ ports, stages, hparams, state, fits, thresholds, metrics and pictures.
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
-from swath.engine.graph.node import Decider, Fittable, Node
-from swath.engine.graph.ports import ALWAYS, ANY, DICT, LIST, TEXT, DType, Port, Stage
-from swath.engine.plugins.pull import Pull
+from swath.engine.graph.node import Node
+from swath.engine.graph.roles import Decider, Fittable
+from swath.engine.plugins.consumer_thread import ConsumerThread
+from swath.engine.plugins.reference_specs import accepted, is_array, overrides, plain, ports, stages
 from swath.engine.plugins.values import given, given_context, taken
 from swath.errors import DataInvalid, InputInvalid, SwathError
 
 _FAULTS = (ValueError, TypeError, LookupError, RuntimeError, ArithmeticError, AttributeError)
-_KINDS: Mapping[Any, DType] = {torch.Tensor: ANY, list: LIST, dict: DICT, str: TEXT}
 _FITTED = "_statistically_initialized"
 _NO_MEMORY = frozenset(vars(torch.nn.Module())) | {
     "hparams",
@@ -50,9 +48,9 @@ def is_reference(found: Any) -> bool:
 def adapt(cls: type[torch.nn.Module]) -> type[Node]:
     """Return a node class that runs a class of the reference's base class."""
     bases: list[type] = []
-    if _overrides(cls, "calibrate") and "logits" in cls.INPUT_SPECS:  # type: ignore[attr-defined]
+    if overrides(cls, "calibrate") and "logits" in cls.INPUT_SPECS:  # type: ignore[attr-defined]
         bases.append(AdaptedDecider)
-    if _overrides(cls, "statistical_initialization"):
+    if overrides(cls, "statistical_initialization"):
         bases.append(AdaptedFittable)
     tags = tuple(str(tag) for tag in getattr(cls, "_tags", ()))
     category = str(getattr(cls, "_category", "unspecified"))
@@ -63,15 +61,15 @@ def adapt(cls: type[torch.nn.Module]) -> type[Node]:
             "__doc__": cls.__doc__,
             "__module__": cls.__module__,
             "reference": cls,
-            "inputs": _ports(cls.INPUT_SPECS),  # type: ignore[attr-defined]
-            "outputs": _ports(cls.OUTPUT_SPECS),  # type: ignore[attr-defined]
-            "stages": _stages(getattr(cls, "EXECUTION_STAGES", ("always",))),
+            "inputs": ports(cls.INPUT_SPECS),  # type: ignore[attr-defined]
+            "outputs": ports(cls.OUTPUT_SPECS),  # type: ignore[attr-defined]
+            "stages": stages(getattr(cls, "EXECUTION_STAGES", ("always",))),
             "category": category,
             "tags": tags,
             "stateful": "stateful" in tags,
             "effect": category == "sink",
             # Documents in use carry arguments that classes of the reference swallow.
-            "open_hparams": _accepted(cls)[1],
+            "open_hparams": accepted(cls)[1],
         },
     )
 
@@ -90,8 +88,8 @@ class Adapted(Node):
     def __init__(self, **hparams: Any) -> None:
         super().__init__()
         self.inner = self.reference(**hparams)
-        object.__setattr__(self, "inputs", _ports(self.inner.INPUT_SPECS))
-        object.__setattr__(self, "outputs", _ports(self.inner.OUTPUT_SPECS))
+        object.__setattr__(self, "inputs", ports(self.inner.INPUT_SPECS))
+        object.__setattr__(self, "outputs", ports(self.inner.OUTPUT_SPECS))
         self._note_hparams()
         self._note_memory()
 
@@ -107,12 +105,12 @@ class Adapted(Node):
 
     @classmethod
     def parameters_accepted(cls) -> tuple[str, ...]:
-        return _accepted(cls.reference)[0]
+        return accepted(cls.reference)[0]
 
     def _note_hparams(self) -> None:
         own = getattr(self.inner, "hparams", None)
         if isinstance(own, Mapping):
-            self.hparams = {key: _plain(value) for key, value in own.items()}
+            self.hparams = {key: plain(value) for key, value in own.items()}
 
     def _note_memory(self) -> None:
         """Keep what the module holds beside its state, which `forget` goes back to."""
@@ -144,7 +142,7 @@ class Adapted(Node):
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
         specs = self.inner.INPUT_SPECS
         values = {
-            name: value.cpu().numpy() if _is_array(specs[name]) and isinstance(value, Tensor) else given(value, context)
+            name: value.cpu().numpy() if is_array(specs[name]) and isinstance(value, Tensor) else given(value, context)
             for name, value in inputs.items()
         }
         try:
@@ -197,7 +195,7 @@ class AdaptedFittable(Adapted, Fittable):
     The fit runs on a copy, which takes the module's place when the pass ends.
     """
 
-    _pull: Pull | None = None
+    _consumer: ConsumerThread | None = None
     _trial: Any = None
 
     @property
@@ -212,28 +210,28 @@ class AdaptedFittable(Adapted, Fittable):
         return super().run(inputs, context)
 
     def begin_fit(self) -> None:
-        if self._pull is not None:
-            self._pull.abandon()
+        if self._consumer is not None:
+            self._consumer.abandon()
         trial = copy.deepcopy(self.inner)
         object.__setattr__(self, "_trial", trial)  # no part of this node's state before the pass has ended
-        object.__setattr__(self, "_pull", Pull(trial.statistical_initialization))
+        object.__setattr__(self, "_consumer", ConsumerThread(trial.statistical_initialization))
 
     def fit_batch(self, inputs: dict[str, Any]) -> None:
-        assert self._pull is not None
+        assert self._consumer is not None
         try:
-            self._pull.feed(inputs)
+            self._consumer.feed(inputs)
         except _FAULTS as error:
             raise self._unfit(error) from error
 
     def end_fit(self) -> None:
-        assert self._pull is not None
+        assert self._consumer is not None
         assert self._trial is not None
         try:
-            self._pull.finish()
+            self._consumer.finish()
         except _FAULTS as error:
             raise self._unfit(error) from error
         self.inner = self._trial
-        object.__setattr__(self, "_pull", None)
+        object.__setattr__(self, "_consumer", None)
         object.__setattr__(self, "_trial", None)
         setattr(self.inner, _FITTED, True)
         self._note_hparams()
@@ -261,10 +259,10 @@ class AdaptedDecider(Adapted, Decider):
     score_port = "logits"
 
     @property
-    def threshold_name(self) -> str:  # type: ignore[override]
-        """The first hparam that is a threshold or a quantile."""
+    def threshold_names(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The first hparam that is a threshold or a quantile, if there is one."""
         names = [name for name in self.hparams if "threshold" in name or "quantile" in name]
-        return names[0] if names else "threshold"
+        return tuple(names[:1])
 
     def calibrate(self, scores: list[Tensor], masks: list[Tensor]) -> dict[str, float]:
         targets = torch.cat([mask if mask.dim() == 4 else mask.unsqueeze(-1) for mask in masks])
@@ -278,70 +276,6 @@ class AdaptedDecider(Adapted, Decider):
             for key, value in report.items()
             if isinstance(value, int | float) and not isinstance(value, bool)
         }
-
-
-def _accepted(cls: type) -> tuple[tuple[str, ...], bool]:
-    """Return the arguments that a constructor and the parents that it hands others to name, and whether any goes."""
-    names: dict[str, None] = {}
-    for parent in cls.__mro__:
-        if "__init__" not in vars(parent) or parent is torch.nn.Module:
-            continue
-        parameters = list(inspect.signature(vars(parent)["__init__"]).parameters.values())[1:]
-        names |= {each.name: None for each in parameters if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)}
-        if all(each.kind is not each.VAR_KEYWORD for each in parameters):
-            return tuple(names), False
-    return tuple(names), True
-
-
-def _ports(specs: Mapping[str, Any]) -> Mapping[str, Port]:
-    return {name: _port(spec) for name, spec in specs.items()}
-
-
-def _port(spec: Any) -> Port:
-    return Port(
-        dtype=_dtype(spec),
-        shape=tuple(spec.shape),
-        optional=bool(spec.optional),
-        variadic=bool(getattr(spec, "variadic", False)),
-        description=str(spec.description),
-    )
-
-
-def _is_array(spec: Any) -> bool:
-    """Whether a numpy array travels over a port of the reference; here a tensor does."""
-    return isinstance(spec.dtype, type) and issubclass(spec.dtype, np.generic | np.ndarray)
-
-
-def _dtype(spec: Any) -> DType:
-    if isinstance(spec.dtype, torch.dtype):
-        return spec.dtype
-    if _is_array(spec) and issubclass(spec.dtype, np.generic):
-        return torch.from_numpy(np.zeros(1, spec.dtype)).dtype
-    return _KINDS.get(spec.dtype, ANY)
-
-
-def _stages(declared: Any) -> frozenset[Stage]:
-    names = {str(stage) for stage in declared}
-    return ALWAYS if "always" in names else frozenset(Stage(name) for name in names)
-
-
-def _overrides(cls: type, method: str) -> bool:
-    """Whether a class has its own method of a name, and not only that of an abstract or empty base."""
-    owner = next((parent for parent in cls.__mro__ if method in vars(parent)), None)
-    return owner is not None and owner.__module__ not in (
-        "cuvis_ai_core.node.node",
-        "cuvis_ai_core.deciders.base_decider",
-    )
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item) for item in value]
-    if isinstance(value, Tensor):
-        return value.tolist()
-    return value if isinstance(value, bool | int | float | str | None) else str(value)
 
 
 def _without(state: Mapping[str, Tensor], key: str) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from swath.documents import DataDocument
 from swath.engine.data.collection import Collection, Frame, Resolve, Sample
-from swath.engine.data.modules.params import Finder, LoaderParams
+from swath.engine.data.params import Finder, LoaderParams
 from swath.errors import DataInvalid
 
 _STAGES = ("train", "val", "test", "predict")

@@ -46,11 +46,11 @@ class SessionPlugins:
             GraphInvalid: It is no graph that runs.
             PluginDenied, Precondition: It needs a plugin that may not run here, or is not registered.
         """
-        from swath.engine.graph.pipeline import Pipeline  # imports torch, which takes seconds: not at import
+        from swath.engine.plugins.pipelines import build_pipeline  # imports torch, which takes seconds
 
         sealed = self.seal(document)
         try:
-            return Pipeline.from_document(sealed), sealed
+            return build_pipeline(sealed), sealed
         except GraphInvalid as error:
             raise self.refusal(error, document) from error
 

@@ -1,32 +1,34 @@
 """Runs: statistical fits, gradient training, calibration and evaluation, with events, stops and resumption.
 
-`run` does a `Job` on a pipeline and data, reports each step as an `Event`, and returns an `Outcome`. Nothing here knows
-how events travel or where snapshots are kept.
+`run` does what a `RunSpec` says to a pipeline and data, reports each step as an `Event`, and returns an `Outcome`.
+Nothing here knows how events travel or where snapshots are stored.
 """
 
 from swath.engine.training.control import Checkpointer, Control, StopFlag
 from swath.engine.training.distributed.group import Group, PeerLost
 from swath.engine.training.distributed.rendezvous import Rank, Rendezvous, listen
-from swath.engine.training.events import (
+from swath.engine.training.reporting.events import (
+    EpochProgress,
+    Event,
+    FrameProgress,
+    Hook,
+    Lifecycle,
+    Position,
+    Status,
+)
+from swath.engine.training.reporting.outcomes import (
     CalibrationOutcome,
     CheckpointRestored,
     DeciderCalibration,
     DeciderSkip,
     DeciderStatus,
-    EpochProgress,
     EvaluationOutcome,
     EvaluationStatus,
-    Event,
-    FrameProgress,
-    Hook,
-    Lifecycle,
     PhaseSkip,
-    Position,
-    Status,
     ThresholdChange,
 )
-from swath.engine.training.job import Job, Trainer
 from swath.engine.training.runs import Outcome, run
+from swath.engine.training.spec import RunSpec, Trainer
 
 __all__ = [
     "CalibrationOutcome",
@@ -43,7 +45,6 @@ __all__ = [
     "FrameProgress",
     "Group",
     "Hook",
-    "Job",
     "Lifecycle",
     "Outcome",
     "PeerLost",
@@ -51,6 +52,7 @@ __all__ = [
     "Position",
     "Rank",
     "Rendezvous",
+    "RunSpec",
     "Status",
     "StopFlag",
     "ThresholdChange",

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import torch
 
 from swath.documents import CheckpointDocument
-from swath.engine.training.phases.optimizers import missing_value
+from swath.engine.training.reporting.values import missing_value
 from swath.errors import InvalidInput
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ Content = Callable[[bool], dict[str, Any]]
 """Makes what is written, given whether weights alone are wanted."""
 
 
-class Place(NamedTuple):
+class Progress(NamedTuple):
     """Epoch (0-based) and optimizer steps done."""
 
     epoch: int
@@ -76,7 +76,7 @@ class Checkpoints:
             return None
         return Path(self._best), self._kept.get(self._best) if self._monitor else None
 
-    def after_step(self, place: Place, values: dict[str, float], content: Content) -> None:
+    def after_step(self, place: Progress, values: dict[str, float], content: Content) -> None:
         """Called after each optimizer step."""
         document = self._document
         if document.every_n_train_steps:
@@ -88,28 +88,28 @@ class Checkpoints:
         if due:
             self._save(place, values, content, required=False)
 
-    def after_validation(self, place: Place, values: dict[str, float], content: Content) -> None:
+    def after_validation(self, place: Progress, values: dict[str, float], content: Content) -> None:
         """Called after each validation."""
         if not self._at_epoch_end and self._epoch_due(place):
             self._save(place, values, content, required=True)
 
-    def after_epoch(self, place: Place, values: dict[str, float], content: Content, *, validated: bool) -> None:
+    def after_epoch(self, place: Progress, values: dict[str, float], content: Content, *, validated: bool) -> None:
         """Called at the end of each training epoch; `validated` says whether any validation has happened."""
         if self._at_epoch_end and self._epoch_due(place):
             self._save(place, values, content, required=validated)
 
-    def after_error(self, place: Place, values: dict[str, float], content: Content) -> None:
+    def after_error(self, place: Progress, values: dict[str, float], content: Content) -> None:
         """Called when the run fails."""
         if self._document.save_on_exception:
             self._write(self._folder / self._free_name(place, values), content)
 
-    def _epoch_due(self, place: Place) -> bool:
+    def _epoch_due(self, place: Progress) -> bool:
         document = self._document
         if document.every_n_train_steps or document.train_time_interval is not None:
             return False
         return (place.epoch + 1) % (document.every_n_epochs or 1) == 0
 
-    def _save(self, place: Place, values: dict[str, float], content: Content, *, required: bool) -> None:
+    def _save(self, place: Progress, values: dict[str, float], content: Content, *, required: bool) -> None:
         document = self._document
         if place.step == self._saved_step:
             return
@@ -123,7 +123,7 @@ class Checkpoints:
         if document.save_last:
             self._write_last(path, content)
 
-    def _keep(self, place: Place, values: dict[str, float], content: Content) -> Path | None:
+    def _keep(self, place: Progress, values: dict[str, float], content: Content) -> Path | None:
         """Write a file if the state is among the best, and remove the one that it displaces."""
         count = self._document.save_top_k
         score = float(place.step) if self._monitor is None else values[self._monitor]
@@ -172,7 +172,7 @@ class Checkpoints:
         if self._document.verbose:
             log.info("checkpoint written: %s", path)
 
-    def _free_name(self, place: Place, values: dict[str, float], released: str = "") -> str:
+    def _free_name(self, place: Progress, values: dict[str, float], released: str = "") -> str:
         document = self._document
         stem = format_name(
             document.filename or "{epoch}-{step}", place, values, insert_names=document.auto_insert_metric_name
@@ -235,10 +235,10 @@ def check_document(document: CheckpointDocument) -> None:
             raise InvalidInput(
                 f"training.callbacks.checkpoint.filename '{document.filename}' must be a name inside dirpath"
             )
-        format_name(document.filename, Place(0, 0), {}, insert_names=document.auto_insert_metric_name)
+        format_name(document.filename, Progress(0, 0), {}, insert_names=document.auto_insert_metric_name)
 
 
-def format_name(pattern: str, place: Place, values: dict[str, float], *, insert_names: bool) -> str:
+def format_name(pattern: str, place: Progress, values: dict[str, float], *, insert_names: bool) -> str:
     """Fill a pattern such as ``{epoch:02d}-{val_loss:.3f}``.
 
     Args:

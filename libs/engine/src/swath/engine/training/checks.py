@@ -7,13 +7,14 @@ from collections.abc import Iterable
 import torch
 
 from swath.documents import TrainingDocument, TrainRunDocument, review
-from swath.engine.graph.node import Decider, Node
+from swath.engine.graph.node import Node
 from swath.engine.graph.pipeline import Pipeline
 from swath.engine.graph.ports import LEARNING, Stage
+from swath.engine.graph.roles import Decider
 from swath.engine.training import checkpoints
+from swath.engine.training.batches import Batches
+from swath.engine.training.cadence import cadence
 from swath.engine.training.distributed.precision import format_of
-from swath.engine.training.phases.cadence import cadence
-from swath.engine.training.phases.passes import Batches
 from swath.errors import InvalidInput, NotFitted
 
 

@@ -1,4 +1,4 @@
-"""Running a job from its first event to its last."""
+"""Running a spec from its first event to its last."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from swath.documents import PipelineDocument, TrainingDocument
 from swath.engine.data import DataModule
 from swath.engine.graph.pipeline import Pipeline, State
 from swath.engine.training import randomness
+from swath.engine.training.batches import Batches
 from swath.engine.training.control import Checkpointer, Control, StopFlag, StopRun
 from swath.engine.training.distributed.device import adapted, device_of, switches
 from swath.engine.training.distributed.group import ALONE, Group
 from swath.engine.training.distributed.precision import format_of
-from swath.engine.training.events import CalibrationOutcome, Event, Hook, Lifecycle, Position, Status
-from swath.engine.training.job import Job, Trainer
 from swath.engine.training.phases import statistical
 from swath.engine.training.phases.gradient import GradientPhase
-from swath.engine.training.phases.passes import Batches
 from swath.engine.training.phases.postfit import restore_best, run_post_fit
-from swath.engine.training.resume import Keeper, Phase, Snapshot, load
-from swath.engine.training.stream import Stream
+from swath.engine.training.reporting.events import Event, Hook, Lifecycle, Position, Status
+from swath.engine.training.reporting.outcomes import CalibrationOutcome
+from swath.engine.training.reporting.stream import EventStream
+from swath.engine.training.snapshots import Phase, Snapshot, SnapshotWriter, load
+from swath.engine.training.spec import RunSpec, Trainer
 from swath.errors import InvalidInput, OutOfMemory, SwathError
 
 _NOT_STARTED = "Training run was cancelled; not starting this trainer phase"
@@ -56,7 +57,7 @@ class Outcome:
 
 
 def run(
-    job: Job,
+    spec: RunSpec,
     data: DataModule,
     pipeline: Pipeline,
     emit: Callable[[Event], None],
@@ -66,15 +67,15 @@ def run(
     snapshot: bytes | None = None,
     group: Group = ALONE,
 ) -> Outcome:
-    """Run a job to its end.
+    """Run a spec to its end.
 
     Args:
-        job: What to do.
+        spec: What to do.
         data: The frames.
         pipeline: As its document and weights make it; changed in place, and on the CPU again at the end.
         emit: Takes each event, in order, on this thread.
         control: Asked before each batch and node whether to stop.
-        checkpointer: Takes snapshots, at the end of each epoch and statistical pass, every `Job.snapshot_every_s`
+        checkpointer: Takes snapshots, at the end of each epoch and statistical pass, every `RunSpec.snapshot_every_s`
             seconds, and at a stop.
         snapshot: Where to go on; the pipeline and data are made as for the first start. On the CPU the weights come out
             bit-equal to those of a run that was never interrupted, and the same events follow.
@@ -87,127 +88,132 @@ def run(
         OutOfMemory: The device is too small.
         SwathError: Of other kinds, from data and nodes.
     """
-    job.check(pipeline, data, group)
+    spec.check(pipeline, data, group)
     control = control or StopFlag()
-    device = device_of(job.training, group)
-    stream = Stream(emit, control, group)
-    keeper = Keeper(checkpointer, job.identity, job.snapshot_every_s, group)
-    former = load(snapshot, job.identity) if snapshot is not None else None
+    device = device_of(spec.training, group)
+    stream = EventStream(emit, control, group)
+    snapshots = SnapshotWriter(checkpointer, spec.identity, spec.snapshot_every_s, group)
+    former = load(snapshot, spec.identity) if snapshot is not None else None
     if former is not None:
         stream.count = former.events
-        keeper.latest = snapshot
-    with _errors_named(), randomness.isolated(device), switches(job.training or TrainingDocument()):
-        randomness.seed_all(job.seed + group.rank)
+        snapshots.latest = snapshot
+    with _errors_named(), randomness.isolated(device), switches(spec.training or TrainingDocument()):
+        randomness.seed_all(spec.seed + group.rank)
         if stream.stop_requested():
             stream.send(Position(), message=_NOT_STARTED, status=Status.CANCELLED)
-            return _outcome(Status.CANCELLED, _NOT_STARTED, pipeline, stream, keeper)
+            return _outcome(Status.CANCELLED, _NOT_STARTED, pipeline, stream, snapshots)
         pipeline.to(device)
         try:
-            message, calibration, last = _phases(job, data, pipeline, stream, keeper, device, former, group)
+            message, calibration, last = _phases(spec, data, pipeline, stream, snapshots, device, former, group)
         except StopRun:
             group.leave()
             stream.send(Position(), message=_CANCELLED, status=Status.CANCELLED)
-            return _outcome(Status.CANCELLED, _CANCELLED, pipeline, stream, keeper)
+            return _outcome(Status.CANCELLED, _CANCELLED, pipeline, stream, snapshots)
         finally:
             pipeline.eval().to("cpu")
             pipeline.close()
         stream.send(last, message=message, status=Status.COMPLETE)
-        return _outcome(Status.COMPLETE, message, pipeline, stream, keeper, calibration)
+        return _outcome(Status.COMPLETE, message, pipeline, stream, snapshots, calibration)
 
 
 def _phases(
-    job: Job,
+    spec: RunSpec,
     data: DataModule,
     pipeline: Pipeline,
-    stream: Stream,
-    keeper: Keeper,
+    stream: EventStream,
+    snapshots: SnapshotWriter,
     device: torch.device,
     former: Snapshot | None,
     group: Group,
 ) -> tuple[str, CalibrationOutcome | None, Position]:
     """Do the work; returns the last message, what calibration came to, and where the run ended."""
-    batches = Batches(data, job.run.data.batch_size, device)
-    match job.trainer:
+    batches = Batches(data, spec.trainrun.data.batch_size, device)
+    match spec.trainer:
         case Trainer.STATISTICAL:
-            return _statistical(job, pipeline, batches, stream, keeper, former)
+            return _statistical(spec, pipeline, batches, stream, snapshots, former)
         case Trainer.GRADIENT:
-            shared = Batches(data, job.run.data.batch_size, device, group)
-            return _gradient(job, pipeline, shared, batches, stream, keeper, device, former, group)
+            shared = Batches(data, spec.trainrun.data.batch_size, device, group)
+            return _gradient(spec, pipeline, shared, batches, stream, snapshots, device, former, group)
         case Trainer.CALIBRATION:
-            return _calibration(job, pipeline, batches, stream)
+            return _calibration(spec, pipeline, batches, stream)
 
 
 def _statistical(
-    job: Job, pipeline: Pipeline, batches: Batches, stream: Stream, keeper: Keeper, former: Snapshot | None
+    spec: RunSpec,
+    pipeline: Pipeline,
+    batches: Batches,
+    stream: EventStream,
+    snapshots: SnapshotWriter,
+    former: Snapshot | None,
 ) -> tuple[str, CalibrationOutcome | None, Position]:
     if not stream.count:
         stream.send(Position(), message="Starting statistical training")
     last = Position(epoch=1, global_step=1)
     if former is None or former.phase is Phase.STATISTICAL:
-        statistical.fit(pipeline, batches, stream, keeper, job.resolve, former.content if former else None)
+        statistical.fit(pipeline, batches, stream, snapshots, spec.resolve, former.content if former else None)
     else:
         pipeline.load_state(former.content["state"], strict=True)
     message = "Statistical training complete"
-    if not job.does_post_fit:
+    if not spec.does_post_fit:
         return message, None, last
-    with _repeatable(keeper, stream, {"state": pipeline.state()}):
-        calibration = run_post_fit(job, pipeline, batches, stream, last)
+    with _repeatable(snapshots, stream, {"state": pipeline.state()}):
+        calibration = run_post_fit(spec, pipeline, batches, stream, last)
     return _with_summary(message, calibration), calibration, last
 
 
 def _gradient(
-    job: Job,
+    spec: RunSpec,
     pipeline: Pipeline,
     shared: Batches,
     batches: Batches,
-    stream: Stream,
-    keeper: Keeper,
+    stream: EventStream,
+    snapshots: SnapshotWriter,
     device: torch.device,
     former: Snapshot | None,
     group: Group,
 ) -> tuple[str, CalibrationOutcome | None, Position]:
-    assert job.training is not None
-    parameters = job.trainable(pipeline)
-    mixed = format_of(job.training) is not None
-    phase = GradientPhase(job, pipeline, parameters, shared, device, stream, keeper, group)
+    assert spec.training is not None
+    parameters = spec.trainable(pipeline)
+    mixed = format_of(spec.training) is not None
+    phase = GradientPhase(spec, pipeline, parameters, shared, device, stream, snapshots, group)
     if former is None or former.phase is Phase.GRADIENT:
-        with adapted(pipeline, frozen=job.run.freeze_nodes, mixed=mixed):
+        with adapted(pipeline, frozen=spec.trainrun.freeze_nodes, mixed=mixed):
             phase.run(former.content if former else None)
     else:
         phase.take_summary(former.content)
     group.leave()
     message = "Gradient training complete"
-    last = Position(epoch=job.training.max_epochs, global_step=phase.step)
-    if not job.does_post_fit or not group.leads:
+    last = Position(epoch=spec.training.max_epochs, global_step=phase.loop.step)
+    if not spec.does_post_fit or not group.is_leader:
         return message, None, last
-    position = Position(epoch=phase.epoch, global_step=phase.step)
-    with _repeatable(keeper, stream, phase.summary()):
+    position = Position(epoch=phase.loop.epoch, global_step=phase.loop.step)
+    with _repeatable(snapshots, stream, phase.summary()):
         restored = restore_best(phase.checkpoints, pipeline)
         stream.send(position, Lifecycle(Hook.CHECKPOINT_RESTORED, checkpoint=restored))
-        calibration = run_post_fit(job, pipeline, batches, stream, position)
+        calibration = run_post_fit(spec, pipeline, batches, stream, position)
     return _with_summary(message, calibration), calibration, last
 
 
 def _calibration(
-    job: Job, pipeline: Pipeline, batches: Batches, stream: Stream
+    spec: RunSpec, pipeline: Pipeline, batches: Batches, stream: EventStream
 ) -> tuple[str, CalibrationOutcome | None, Position]:
     stream.send(Position(), message="Starting calibration")
-    calibration = run_post_fit(job, pipeline, batches, stream, Position())
+    calibration = run_post_fit(spec, pipeline, batches, stream, Position())
     summary = calibration.summary() if calibration.applicable else "no calibratable decider"
     return f"Calibration complete; {summary}", calibration, Position()
 
 
 @contextmanager
-def _repeatable(keeper: Keeper, stream: Stream, content: dict[str, Any]) -> Iterator[None]:
+def _repeatable(snapshots: SnapshotWriter, stream: EventStream, content: dict[str, Any]) -> Iterator[None]:
     """Let the steps after a fit start over where they are interrupted; they are short."""
     events = stream.count
-    if keeper.active:
-        keeper.keep(Phase.POST_FIT, events, content)
+    if snapshots.active:
+        snapshots.write(Phase.POST_FIT, events, content)
     try:
         yield
     except StopRun:
-        if not keeper.active:
-            keeper.keep(Phase.POST_FIT, events, content)
+        if not snapshots.active:
+            snapshots.write(Phase.POST_FIT, events, content)
         raise
 
 
@@ -219,8 +225,8 @@ def _outcome(
     status: Status,
     message: str,
     pipeline: Pipeline,
-    stream: Stream,
-    keeper: Keeper,
+    stream: EventStream,
+    snapshots: SnapshotWriter,
     calibration: CalibrationOutcome | None = None,
 ) -> Outcome:
     return Outcome(
@@ -229,7 +235,7 @@ def _outcome(
         document=pipeline.document(),
         message=message,
         calibration=calibration,
-        snapshot=keeper.latest if status is Status.CANCELLED else None,
+        snapshot=snapshots.latest if status is Status.CANCELLED else None,
         events=stream.count,
     )
 

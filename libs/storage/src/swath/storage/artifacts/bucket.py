@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from swath.errors import FileMissing, StorageDenied, StorageRefused
-from swath.storage.artifacts.store import TOP
+from swath.storage.artifacts.objects import TOP
 from swath.storage.disk_cache import DiskCache
 from swath.storage.s3.bucket import Bucket
 from swath.storage.s3.location import S3Location
@@ -29,52 +29,52 @@ _RETRY_TIMEOUT_S = 60.0
 
 
 class BucketObjects:
-    """Objects in a bucket, each named by its own sha256, with local copies of those that were read.
+    """Objects in a bucket, each named by its own SHA-256, with a cache of those that were read.
 
     Args:
-        place: The part of a bucket.
+        location: The part of a bucket.
         cache: Folder for local copies; processes of one user may share it.
-        cache_bytes: Bytes of them to keep.
+        cache_bytes: Bytes of local copies to keep.
     """
 
-    def __init__(self, place: S3Location, cache: Path, cache_bytes: int) -> None:
-        self._place = place
+    def __init__(self, location: S3Location, cache: Path, cache_bytes: int) -> None:
+        self._location = location
         self._cache = cache
         self._cache_bytes = cache_bytes
-        self._bucket = Bucket.open(place)
-        self._object_cache = DiskCache(cache / "artifacts", cache_bytes)
+        self._bucket = Bucket.open(location)
+        self._disk_cache = DiskCache(cache / "artifacts", cache_bytes)
 
     def put(self, name: str, data: bytes) -> None:
-        """As `swath.storage.artifacts.store.Objects.put`."""
+        """As `Objects.put`."""
         self._bucket.put(name, data)
 
     def get(self, name: str) -> bytes:
-        """As `swath.storage.artifacts.store.Objects.get`."""
+        """As `Objects.get`."""
         digest = _hex(name)
-        if (copy := self._object_cache.find(digest)) is not None:
+        if (copy := self._disk_cache.find(digest)) is not None:
             try:
                 data = copy.read_bytes()
-            except FileNotFoundError:  # removed to make room
+            except FileNotFoundError:  # evicted
                 data = b""
             if hashlib.sha256(data).hexdigest() == digest:
                 return data
-            self._object_cache.drop(digest)
+            self._disk_cache.drop(digest)
         data = self._bucket.get(name)
         if hashlib.sha256(data).hexdigest() == digest:
             self._keep(digest, data)
         return data
 
     def exists(self, name: str) -> bool:
-        """As `swath.storage.artifacts.store.Objects.exists`."""
+        """As `Objects.exists`."""
         return self._bucket.head(name) is not None
 
     def older(self, than: datetime) -> Iterator[str]:
-        """As `swath.storage.artifacts.store.Objects.older`."""
+        """As `Objects.older`."""
         limit = int(than.timestamp() * 10**9)
         return (each.key for each in self._bucket.list(TOP) if each.modified_ns < limit)
 
     def kept(self, name: str) -> bool:
-        """As `swath.storage.artifacts.store.Objects.kept`."""
+        """As `Objects.kept`."""
         condemned = self._condemned()
         if name not in condemned:
             return True
@@ -84,7 +84,7 @@ class BucketObjects:
         return self.exists(name)
 
     def remove(self, names: Sequence[str], than: datetime) -> list[str]:
-        """As `swath.storage.artifacts.store.Objects.remove`.
+        """As `Objects.remove`.
 
         No object store removes an object on condition of its age, so both sides take care. What is about to go is
         written down first, and looked at again then; `kept` is asked after writing, and waits for the end of a removal
@@ -106,7 +106,7 @@ class BucketObjects:
             finally:
                 self._bucket.delete([_CONDEMNED])
         for name in removed:
-            self._object_cache.drop(_hex(name))
+            self._disk_cache.drop(_hex(name))
         return removed
 
     def written(self, name: str) -> datetime | None:
@@ -115,17 +115,17 @@ class BucketObjects:
         return None if found is None else datetime.fromtimestamp(found.modified_ns / 10**9, UTC)
 
     def tidy(self, than: datetime) -> None:
-        """As `store.Objects.tidy`; unfinished uploads are for the bucket's own rules to remove."""
+        """As `Objects.tidy`; unfinished uploads are left to the bucket's lifecycle rules."""
         self._bucket.delete([_CONDEMNED])
 
     def spec(self) -> dict[str, Any]:
-        """As `swath.storage.artifacts.store.Objects.spec`."""
-        return {"bucket": self._place.spec(), "cache": str(self._cache), "cache_bytes": self._cache_bytes}
+        """As `Objects.spec`."""
+        return {"bucket": self._location.spec(), "cache": str(self._cache), "cache_bytes": self._cache_bytes}
 
-    def part_spec(self, name: str) -> dict[str, Any]:
-        """As `swath.storage.artifacts.store.Objects.part_spec`."""
-        part = replace(self._place, prefix=f"{self._place.prefix}/{name}".lstrip("/"))
-        return {"bucket": part.spec(), "cache": str(self._cache), "cache_bytes": self._cache_bytes}
+    def part(self, name: str) -> BucketObjects:
+        """As `Objects.part`."""
+        location = replace(self._location, prefix=f"{self._location.prefix}/{name}".lstrip("/"))
+        return BucketObjects(location, self._cache, self._cache_bytes)
 
     def _condemned(self) -> list[str]:
         """Return what is about to be removed, behind a word that is another one each time."""
@@ -139,9 +139,9 @@ class BucketObjects:
             path.write_bytes(data)
             return digest
 
-        # The copy saves time; without room for it the artifact is read from the bucket each time.
+        # Without room for a copy the artifact is read from the bucket each time.
         with suppress(StorageRefused, StorageDenied):
-            self._object_cache.fetch(digest, len(data), write)
+            self._disk_cache.fetch(digest, len(data), write)
 
 
 def _hex(name: str) -> str:

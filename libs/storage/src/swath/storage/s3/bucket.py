@@ -1,36 +1,25 @@
-"""Objects of a bucket by key, with errors of the tree. All of this blocks."""
+"""A bucket: its objects by key, with errors of `swath.errors`. All of this blocks."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import obstore
-from obstore.exceptions import BaseError, PreconditionError
 from obstore.store import ObjectStore, S3Store
 
-from swath.errors import (
-    FileChanged,
-    FileMissing,
-    InvalidInput,
-    PathDenied,
-    StorageDenied,
-    StorageRefused,
-    SwathError,
-    Unavailable,
-)
-from swath.storage.files import HIDDEN
+from swath.errors import FileChanged, FileMissing, PathDenied
+from swath.storage.s3.errors import bucket_errors
 from swath.storage.s3.location import S3Location
+from swath.storage.s3.objects import Content, KeyListing, Object, object_of, shares_stem, stem_of
 
 PART = 8 << 20
-"""Bytes in which large objects travel."""
+"""Bytes of a part in which large objects are read and written."""
 
 SHA256 = "swath-sha256"
-"""Attribute of an object that says its sha256 in lower-case hexadecimal."""
+"""Attribute of an object that holds its SHA-256 in lower-case hexadecimal."""
 
 _PARTS_AT_ONCE = 2
 _MAX_PARTS = 10_000
@@ -38,14 +27,9 @@ _LONGEST_KEY = 1024
 _PAGE = 1000
 _TRIES = 3
 _LAST = "\U0010fffd"
-"""Sorts behind everything that a name is made of."""
+"""Sorts after every character that a name can hold."""
 
-_CODE = re.compile(r"<Code>(\w+)</Code>|\(code: (\w+)\)")
-_STATUS = re.compile(r"status code: (\d{3})")
-_FULL = {"QuotaExceeded", "StorageFull", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "EntityTooLarge"}
-_ODD_NAME = ("empty path segment", "illegal character sequence")
-
-# A server that is away is noticed within seconds; a large object may take its time to be put together.
+# A server that does not answer is noticed within seconds; completing a multipart upload may take longer.
 _RETRIES: Any = {
     "max_retries": 2,
     "retry_timeout": timedelta(seconds=3),
@@ -56,47 +40,6 @@ _READ_S = "5s"
 _BULK_READ_S = "60s"
 
 
-@dataclass(frozen=True, slots=True)
-class Object:
-    """An object as a listing describes it.
-
-    Attributes:
-        key: Its key, relative to the bucket's prefix.
-        size: Bytes.
-        version: Changes with its content: its ETag, or when it was written where the server gives none.
-        modified_ns: Unix time of the last write, nanoseconds.
-    """
-
-    key: str
-    size: int
-    version: str
-    modified_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """What is at a key.
-
-    Attributes:
-        file: The object of just this key; None where there is a folder or nothing.
-        siblings: Objects beside it of the same stem.
-        folder: Whether other keys lie below it. They hide an object of the same key, as no file system has both.
-    """
-
-    file: Object | None
-    siblings: tuple[Object, ...]
-    folder: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """An object that is being read: what it is, what was said about it when it was put, and its bytes in order."""
-
-    object: Object
-    attributes: Mapping[str, str]
-    chunks: Iterator[bytes]
-
-
 class Bucket:
     """Part of a bucket.
 
@@ -105,9 +48,9 @@ class Bucket:
 
     Args:
         store: The part, as obstore has it.
-        bulk: The same with more patience, for requests that take long.
-        name: For messages.
-        prefix_bytes: What the prefix takes of a key's length.
+        bulk: The same with a longer read timeout, for requests that take long.
+        name: Its name in messages.
+        prefix_bytes: Length of the prefix, which counts towards the length of a key.
     """
 
     def __init__(self, store: ObjectStore, bulk: ObjectStore, name: str, prefix_bytes: int = 0) -> None:
@@ -117,22 +60,22 @@ class Bucket:
         self.name = name
 
     @classmethod
-    def open(cls, place: S3Location) -> Bucket:
-        """Return a part of a bucket on an S3 server. Nothing is asked of it yet."""
-        config: dict[str, Any] = {"region": place.region}
-        if place.endpoint:
-            config["endpoint"] = place.endpoint
-        if place.access_key_id:
-            config |= {"access_key_id": place.access_key_id, "secret_access_key": place.secret_access_key}
-        allow_http = place.endpoint.startswith("http://")
+    def open(cls, location: S3Location) -> Bucket:
+        """Return a part of a bucket on an S3 server. No request is sent yet."""
+        config: dict[str, Any] = {"region": location.region}
+        if location.endpoint:
+            config["endpoint"] = location.endpoint
+        if location.access_key_id:
+            config |= {"access_key_id": location.access_key_id, "secret_access_key": location.secret_access_key}
+        allow_http = location.endpoint.startswith("http://")
 
         def store(read_timeout: str) -> ObjectStore:
             options: Any = {**_TIMES, "read_timeout": read_timeout, "allow_http": allow_http}
-            prefix = place.prefix or None
-            return S3Store(place.bucket, prefix=prefix, client_options=options, retry_config=_RETRIES, **config)
+            prefix = location.prefix or None
+            return S3Store(location.bucket, prefix=prefix, client_options=options, retry_config=_RETRIES, **config)
 
-        prefix_bytes = len(place.prefix.encode()) + 1 if place.prefix else 0
-        return cls(store(_READ_S), store(_BULK_READ_S), str(place), prefix_bytes)
+        prefix_bytes = len(location.prefix.encode()) + 1 if location.prefix else 0
+        return cls(store(_READ_S), store(_BULK_READ_S), str(location), prefix_bytes)
 
     def check(self, key: str) -> None:
         """Refuse a key that objects cannot have.
@@ -152,36 +95,36 @@ class Bucket:
     def head(self, key: str) -> Object | None:
         """Return an object, None if there is none."""
         try:
-            with refusals(f"{key!r}", self.name):
-                return _object(obstore.head(self._store, key))
+            with bucket_errors(f"{key!r}", self.name):
+                return object_of(obstore.head(self._store, key))
         except FileMissing:
             return None
 
     def describe(self, key: str) -> tuple[Object, Mapping[str, str]]:
-        """Return an object and what was said about it when it was put.
+        """Return an object with the attributes that it was written with.
 
         Raises:
-            FileMissing: There is none.
+            FileMissing: There is no such object.
         """
-        with refusals(f"{key!r}", self.name):
+        with bucket_errors(f"{key!r}", self.name):
             found = obstore.get(self._store, key, options={"head": True})
-            return _object(found.meta), found.attributes
+            return object_of(found.meta), found.attributes
 
     def read(
         self, key: str, *, start: int = 0, end: int | None = None, version: str | None = None, block: int = 1 << 20
     ) -> Content:
-        """Read an object, or a part of it that is not empty.
+        """Read an object, or a range of it that is not empty.
 
         Args:
             key: The object.
             start: First byte.
             end: Byte after the last one; None means the object's end.
-            version: The only one wanted; as of `Object.version`.
-            block: Bytes of a chunk at least, but for the last.
+            version: Read this version only, see `Object.version`.
+            block: Minimum bytes of a chunk, except for the last one.
 
         Raises:
             FileMissing: There is no such object.
-            FileChanged: It is not of that version any more.
+            FileChanged: It has another version now.
         """
         options: dict[str, Any] = {}
         if version is not None and version.startswith('"'):
@@ -190,9 +133,9 @@ class Bucket:
             options["range"] = (start, end)
         elif start:
             options["range"] = {"offset": start}
-        with refusals(f"{key!r}", self.name):
+        with bucket_errors(f"{key!r}", self.name):
             found = obstore.get(self._store, key, options=options)  # pyright: ignore[reportArgumentType]
-            described = _object(found.meta)
+            described = object_of(found.meta)
             if version is not None and described.version != version:
                 raise FileChanged(f"{key!r} was replaced while it was read; repeat the request")
             return Content(described, found.attributes, self._chunks(key, found.stream(block)))
@@ -201,14 +144,14 @@ class Bucket:
         """Return an object's bytes.
 
         Raises:
-            FileMissing: There is none.
+            FileMissing: There is no such object.
         """
-        with refusals(f"{key!r}", self.name):
+        with bucket_errors(f"{key!r}", self.name):
             return obstore.get(self._store, key).bytes().to_bytes()
 
     def put(self, key: str, data: bytes | memoryview, attributes: Mapping[str, str] | None = None) -> None:
-        """Write an object whole; it is safe when this returns."""
-        with refusals(f"{key!r}", self.name):
+        """Write an object whole; it is durable when this returns."""
+        with bucket_errors(f"{key!r}", self.name):
             if len(data) <= PART:
                 obstore.put(self._store, key, bytes(data), attributes=dict(attributes or {}), use_multipart=False)
                 return
@@ -222,17 +165,17 @@ class Bucket:
         *,
         size: int,
     ) -> None:
-        """Write an object from chunks as they come. It appears whole at the end; an error of the chunks ends it.
+        """Write an object chunk by chunk. It appears whole at the end; an error raised by `chunks` aborts the upload.
 
         Args:
             key: The object.
             chunks: Its bytes.
-            attributes: What is to be kept about it.
-            size: Bytes at most.
+            attributes: What to store with it.
+            size: Maximum number of bytes.
         """
-        # An object has a limited number of parts.
+        # The number of parts per object is limited.
         part = max(PART, -(-size // _MAX_PARTS))
-        with refusals(f"{key!r}", self.name):
+        with bucket_errors(f"{key!r}", self.name):
             obstore.put(
                 self._bulk,
                 key,
@@ -243,42 +186,42 @@ class Bucket:
             )
 
     def delete(self, keys: Sequence[str]) -> None:
-        """Remove objects; those that are not there are no error."""
+        """Remove objects; missing ones are no error."""
         for at in range(0, len(keys), _PAGE):
             for _ in range(_TRIES):
-                # Of two who remove the same at once some servers tell one that it is gone.
-                with suppress(FileMissing), refusals("what is to be removed", self.name):
+                # When two clients remove the same object at once, some servers answer one of them NoSuchKey.
+                with suppress(FileMissing), bucket_errors("what is to be removed", self.name):
                     obstore.delete(self._store, list(keys[at : at + _PAGE]))
                     break
 
     def list(self, prefix: str = "", *, after: str = "") -> Iterator[Object]:
-        """Give the objects below a folder, to any depth, by key in the order of code points.
+        """Yield the objects below a folder, to any depth, by key in the order of code points.
 
         Args:
-            prefix: The folder; empty means everything.
-            after: Key that all given ones come after.
+            prefix: The folder; empty means the whole bucket.
+            after: Yield only keys that sort after this one.
         """
         pages = obstore.list(self._store, prefix or None, offset=after or None, chunk_size=_PAGE)
         while True:
-            with refusals(f"{prefix!r}", self.name):
+            with bucket_errors(f"{prefix!r}", self.name):
                 page = next(pages, None)
             if page is None:
                 return
-            yield from map(_object, page)
+            yield from map(object_of, page)
 
-    def folder(self, prefix: str = "") -> tuple[list[Object], list[str]]:
-        """Return the objects directly in a folder, and the keys of the folders in it, both in order."""
-        with refusals(f"{prefix!r}", self.name):
+    def list_folder(self, prefix: str = "") -> tuple[list[Object], list[str]]:
+        """Return the objects directly in a folder, and the keys of its subfolders, both sorted."""
+        with bucket_errors(f"{prefix!r}", self.name):
             found = obstore.list_with_delimiter(self._store, prefix or None)
-            return sorted(map(_object, found["objects"]), key=lambda each: each.key), sorted(found["common_prefixes"])
+            return sorted(map(object_of, found["objects"]), key=lambda each: each.key), sorted(found["common_prefixes"])
 
-    def look(self, key: str) -> Listing:
-        """Say what is at a key and beside it: one listing, save where folders of the same stem hold much."""
+    def list_key(self, key: str) -> KeyListing:
+        """Return what is at a key and beside it, by one request unless folders of the same stem hold many objects."""
         parent, _, name = key.rpartition("/")
         stem = stem_of(name)
         inside = f"{parent}/" if parent else ""
         at = f"{inside}{stem}"
-        # Of the stem's own folder one object is enough, and only where it is asked for.
+        # One object shows that there is a folder of the stem's name, and that matters only if it is the key itself.
         last = f"{at}/{_LAST}" if key == at else f"{at}.{_LAST}"
         after = _before(at)
         file: Object | None = None
@@ -294,39 +237,28 @@ class Bucket:
                 elif found.key.startswith(f"{key}/"):
                     folder = True
                     if key == at:
-                        break  # no sibling sorts behind this
-                elif goes_with(found.key.removeprefix(inside), stem):
+                        break  # no sibling sorts after this
+                elif shares_stem(found.key.removeprefix(inside), stem):
                     siblings.append(found)
                 top, below, _ = found.key.removeprefix(inside).partition("/")
                 if below and seen >= _PAGE:
-                    # A folder of the same stem with very much in it is passed over.
+                    # Skip a folder of the same stem with a page of objects or more.
                     after, more = f"{inside}{top}/{_LAST}", True
                     break
-        return Listing(None if folder else file, tuple(siblings), folder)
+        return KeyListing(None if folder else file, tuple(siblings), folder)
 
     def _chunks(self, key: str, stream: Iterable[bytes]) -> Iterator[bytes]:
         chunks = iter(stream)
         while True:
-            with refusals(f"{key!r}", self.name):
+            with bucket_errors(f"{key!r}", self.name):
                 chunk = next(chunks, None)
             if chunk is None:
                 return
             yield chunk
 
 
-def is_hidden(key: str) -> bool:
-    """Whether a key is the server's own."""
-    return any(part.startswith(HIDDEN) for part in key.split("/"))
-
-
-def stem_of(name: str) -> str:
-    """Return what a file and its companions begin with: a name without its last suffix."""
-    head, dot, _ = name.rpartition(".")
-    return head if dot and head else name
-
-
 def _before(key: str) -> str:
-    """Return what sorts before a key, and behind nearly everything else that does: listings begin behind a key."""
+    """Return a string that sorts just before a key, as the start of a listing, which excludes its start."""
     head, below = key[:-1], ord(key[-1]) - 1
     if below < 32:
         return head.rstrip("/")
@@ -335,61 +267,3 @@ def _before(key: str) -> str:
     if below == 127 or 0xD800 <= below < 0xE000:
         below = 126 if below == 127 else 0xD7FF
     return f"{head}{chr(below)}{_LAST}"
-
-
-def goes_with(name: str, stem: str) -> bool:
-    """Whether a file goes with those of a stem: `x`, `x.hdr`, `x.img.hdr`, and not `x.0001.npz`."""
-    if "/" in name:
-        return False
-    rest = name.removeprefix(f"{stem}.")
-    return name == stem or (rest != name and ("." not in rest or rest.lower().endswith(".hdr")))
-
-
-def _object(meta: Any) -> Object:
-    modified = meta["last_modified"]
-    version = meta["e_tag"] or f"{modified.timestamp()}/{meta['size']}"
-    return Object(meta["path"], meta["size"], version, int(modified.timestamp() * 1000) * 10**6)
-
-
-@contextmanager
-def refusals(what: str, where: str) -> Iterator[None]:
-    """Turn what an object store says into an error of the tree.
-
-    Args:
-        what: What is read or written, in words for the message; empty for the folder that is the store's root.
-        where: The bucket.
-    """
-    what = what or "its root folder"
-    try:
-        yield
-    except PreconditionError as error:
-        raise FileChanged(f"{what} was replaced while it was read; repeat the request") from error
-    except FileNotFoundError as error:
-        if "NoSuchBucket" in str(error):
-            raise StorageDenied(f"there is no bucket of {where}") from error
-        raise FileMissing(f"{what} is not in {where}") from error
-    except (BaseError, ValueError) as error:
-        raise _refusal(str(error), what, where) from error
-
-
-def _refusal(said: str, what: str, where: str) -> SwathError:
-    code = (match[1] or match[2]) if (match := _CODE.search(said)) else ""
-    status = int(match[1]) if (match := _STATUS.search(said)) else 0
-    if code in _FULL or status == 507:
-        return StorageRefused(f"no room in {where} for {what}: {code or status}")
-    match code:
-        case "ObjectParentIsFile":
-            return InvalidInput(f"{what} would lie below a file")
-        case "ExistingObjectIsDirectory":
-            return InvalidInput(f"{what} is a folder")
-        case "KeyTooLongError":
-            return PathDenied(f"the name of {what} is too long")
-        case "NoSuchBucket":
-            return StorageDenied(f"there is no bucket of {where}")
-        case "NoSuchKey":
-            return FileMissing(f"{what} is not in {where}")
-    if any(words in said for words in _ODD_NAME):
-        return InvalidInput(f"{where} holds names that no path can have, such as a//b; remove them from {what}")
-    if code == "AccessDenied" or (400 <= status < 500 and status not in (408, 429)):
-        return StorageDenied(f"{where} refuses the server access to {what}: {code or f'HTTP {status}'}")
-    return Unavailable(f"{where} is out of reach, or too busy for {what}", retry_after=1.0)

@@ -9,14 +9,14 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class S3Location:
-    """A part of a bucket, with what it takes to get there.
+    """A part of a bucket, with endpoint and credentials.
 
     Attributes:
         bucket: The bucket's name.
-        prefix: What all keys begin with, without slashes at its ends; may be empty.
+        prefix: What all keys begin with, without leading or trailing slash; may be empty.
         endpoint: URL of the server; empty means Amazon's.
         region: The bucket's region.
-        access_key_id, secret_access_key: Credentials; empty means those that Amazon's own tools would find.
+        access_key_id, secret_access_key: Credentials; empty means Amazon's default credential chain.
     """
 
     bucket: str
@@ -27,12 +27,12 @@ class S3Location:
     secret_access_key: str = field(default="", repr=False)
 
     def spec(self) -> dict[str, Any]:
-        """Return it as JSON-able data, the secret included."""
+        """Return the location as JSON-able data, the secret included."""
         return asdict(self)
 
     @property
     def id(self) -> str:
-        """Name for a folder of local copies: the same for the same part of the same bucket."""
+        """Name for a cache folder: the same for the same part of the same bucket."""
         return hashlib.sha256(f"{self.endpoint}\0{self.bucket}\0{self.prefix}".encode()).hexdigest()[:16]
 
     def __str__(self) -> str:

@@ -1,34 +1,27 @@
-"""Copies of a bucket's objects that all processes of a machine share, and trees that are a process's own."""
+"""A disk cache of a bucket's objects that all processes of a machine share."""
 
 from __future__ import annotations
 
-import fcntl
 import os
-import secrets
-import shutil
-import weakref
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-from swath.storage.disk_cache import DiskCache, private_folder
-from swath.storage.files import refusals
-from swath.storage.s3.bucket import PART, Bucket, Object, is_hidden
+from swath.storage.disk_cache import DiskCache
+from swath.storage.s3.bucket import PART, Bucket
+from swath.storage.s3.objects import Object
 
 _AT_ONCE = 8
 _RANGES_FROM = 8 * PART
-_LONGEST_NAME = 255
 
 
 class ObjectCache:
-    """Copies of the objects of a bucket.
+    """Cached objects of a bucket.
 
     Args:
         bucket: The bucket.
-        cache: Where copies are.
+        cache: Where the objects are kept.
     """
 
     def __init__(self, bucket: Bucket, cache: DiskCache) -> None:
@@ -36,10 +29,10 @@ class ObjectCache:
         self._cache = cache
 
     def fetch(self, wanted: Object) -> tuple[Path, Object]:
-        """Return a copy that is to be linked and never written, and what it is a copy of: that object or a newer one.
+        """Return a cached file, to be linked and never written, and the object that it holds: that one or a newer one.
 
         Raises:
-            FileMissing: The object is gone.
+            FileMissing: The object was removed.
             FileChanged: It was replaced while it was read.
             StorageRefused: No room.
         """
@@ -67,56 +60,5 @@ class ObjectCache:
             start += os.pwrite(descriptor, chunk, start)
 
 
-class Tree:
-    """A folder that is this process's own. It goes when it is closed, with the process at the latest.
-
-    Args:
-        folder: Where such folders of all processes are. Those of processes that were killed are removed.
-
-    Attributes:
-        root: The folder.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.root, lock = _claim(private_folder(folder))
-        self.close: Callable[[], object] = weakref.finalize(self, _leave, self.root, lock, os.getpid())
-
-
-def fits(key: str) -> bool:
-    """Whether a file system can have a file of a key, and users may see it."""
-    return not is_hidden(key) and all(len(part.encode()) <= _LONGEST_NAME for part in key.split("/"))
-
-
 def _name(found: Object) -> str:
     return sha256(f"{found.key}\0{found.version}\0{found.size}".encode()).hexdigest()
-
-
-def _claim(folder: Path) -> tuple[Path, int]:
-    for left in list(folder.glob("*.lock")):
-        with suppress(OSError):
-            lock = os.open(left, os.O_RDWR | os.O_CLOEXEC)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(left.with_suffix(""), ignore_errors=True)
-                left.unlink()
-            finally:
-                os.close(lock)
-    while True:
-        tree = folder / secrets.token_hex(8)
-        with refusals("a folder of local copies"):
-            lock = os.open(tree.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            with suppress(BlockingIOError):
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                tree.mkdir()
-                return tree, lock
-        # Another process took it for left behind.
-        os.close(lock)
-
-
-def _leave(tree: Path, lock: int, pid: int) -> None:
-    if os.getpid() != pid:
-        return  # a fork of the process that it belongs to
-    shutil.rmtree(tree, ignore_errors=True)
-    with suppress(FileNotFoundError):
-        tree.with_suffix(".lock").unlink()
-    os.close(lock)

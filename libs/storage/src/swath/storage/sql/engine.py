@@ -1,8 +1,8 @@
-"""SQL engines whose writes never fail for having waited, on SQLite and on Postgres alike.
+"""SQL engines on SQLite and Postgres whose writes never fail because of other writes.
 
-One writer at a time a database (on Postgres: a schema) makes transactions that read, decide and write right without
-more ado: `transaction` and `run(write=True)` wait for their turn at their beginning. Readers never wait. `GroupWriter`
-commits many small writes together.
+There is one writer at a time per database (on Postgres: per schema), so transactions that read, decide and write need
+no other lock: `transaction` and `run(write=True)` wait at their beginning. Readers never wait. `GroupWriter` commits
+many small writes together.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from swath.errors import Unavailable
+from swath.storage.sql.postgres import Postgres
 from swath.storage.sql.sqlite import SQLite
 
 T = TypeVar("T")
 
 
 class Database(Protocol):
-    """What an engine of this module stands on."""
+    """The database behind an engine of this module."""
 
     @property
     def engine(self) -> AsyncEngine:
-        """Its connections."""
+        """Its pool of connections."""
         ...
 
     def transaction(self) -> AbstractAsyncContextManager[AsyncConnection]:
@@ -71,27 +72,21 @@ def open_engine(where: Path | str, *, schema: str = "", busy_s: float = 30.0) ->
     """Open a database.
 
     Args:
-        where: A SQLite file, which is made with its folders if it is missing; or the URL of a Postgres database.
+        where: A SQLite file, made with its folders if it is missing; or the URL of a Postgres database.
         schema: Schema in Postgres.
         busy_s: Seconds that a write to a SQLite file waits for other processes' writes.
 
     Raises:
         StorageDenied: The folder cannot be made or written.
-        InvalidInput: The URL is none of Postgres.
+        InvalidInput: It is not the URL of a Postgres database.
     """
-    if isinstance(where, Path):
-        database: Database = SQLite(where, busy_s)
-    else:
-        # Standalone needs no driver of Postgres.
-        from swath.storage.sql.postgres import Postgres
-
-        database = Postgres(where, schema)
+    database: Database = SQLite(where, busy_s) if isinstance(where, Path) else Postgres(where, schema)
     _databases[database.engine.sync_engine] = database
     return database.engine
 
 
 def database_of(engine: AsyncEngine) -> Database:
-    """Return what an engine of `open_engine` stands on."""
+    """Return the database behind an engine of `open_engine`."""
     return _databases[engine.sync_engine]
 
 
@@ -102,8 +97,8 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     Raises:
         StorageRefused: No room.
         StorageDenied: The database may not be written.
-        Unavailable: Other processes have been writing for longer than the time to wait, or the server is away.
-        OutcomeUnknown: The server went away during the commit.
+        Unavailable: Other processes have been writing for longer than the time limit, or the server is unreachable.
+        OutcomeUnknown: The connection broke during the commit.
     """
     async with database_of(engine).transaction() as connection:
         yield connection
@@ -121,8 +116,8 @@ async def run(engine: AsyncEngine, work: Callable[[Connection], T], *, write: bo
 
     Args:
         engine: From `open_engine`.
-        work: Does its statements on the connection and nothing that waits for anything else; called in a thread.
-        write: Whether it may write; it then has its turn like a `transaction`.
+        work: Runs statements on the connection and waits for nothing else; called in a thread.
+        write: Whether it may write; then it waits for other writers like a `transaction`.
 
     Raises:
         As `transaction`.
@@ -131,14 +126,14 @@ async def run(engine: AsyncEngine, work: Callable[[Connection], T], *, write: bo
 
 
 class GroupWriter:
-    """Commits the writes that arrive while a commit is under way together, in one transaction.
+    """Group commit: writes that arrive during a commit are committed together, in one transaction.
 
-    A commit waits for the disk, so this is what lets thousands of small writes a second through. A write is
+    A commit waits for the disk, so this is what makes thousands of small writes per second possible. A write is
     acknowledged (`write` returns) only after its commit.
 
     Args:
         engine: Where to write.
-        most: Writes in one transaction at most.
+        most: Maximum writes per transaction.
     """
 
     def __init__(self, engine: AsyncEngine, *, most: int = 512) -> None:
@@ -151,8 +146,8 @@ class GroupWriter:
         """Run `work` in a transaction and return its result once that is committed.
 
         Args:
-            work: Does its reads and writes on the connection and nothing else, for it is called again if a
-                neighbour in the transaction fails. Its exception is the caller's alone; nothing that it wrote is kept.
+            work: Reads and writes on the connection and does nothing else: it is called again if another write of the
+                same transaction fails. Its exception is raised to this caller only; nothing that it wrote is kept.
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.append((work, future))
@@ -161,7 +156,7 @@ class GroupWriter:
         return await future
 
     async def close(self) -> None:
-        """Wait until everything that was asked for is committed."""
+        """Wait until all writes are committed."""
         while self._task is not None:
             await asyncio.wait([self._task])
 
@@ -169,7 +164,7 @@ class GroupWriter:
         try:
             while self._waiting:
                 group, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
-                # Whoever has left before the work began does not want it done.
+                # A caller that was cancelled before the work began does not want it done.
                 await self._commit([(work, future) for work, future in group if not future.done()])
         finally:
             self._task = None
@@ -182,20 +177,20 @@ class GroupWriter:
         def work(connection: Connection) -> list[Any]:
             nonlocal at
             results = []
-            for at, (each, _) in enumerate(group):  # noqa: B007 - whose turn it was when one failed
+            for at, (each, _) in enumerate(group):  # noqa: B007 - which one failed
                 results.append(each(connection))
             return results
 
         try:
             results = await run(self._engine, work, write=True)
         except Exception as error:
-            # A database that is away is nobody's fault, and what it may have written must not be written again.
+            # An unreachable database is no fault of a single write, and what it may have written is not repeated.
             if len(group) == 1 or isinstance(error, Unavailable):
                 for _, future in group:
                     if not future.done():
                         future.set_exception(copy.copy(error) if len(group) > 1 else error)
                 return
-            # What failed is tried alone, after those before it: only so is its error its own.
+            # The one that failed is tried alone, after those before it, so that only it gets its error.
             for part in (group[:at], group[at : at + 1], group[at + 1 :]):
                 await self._commit(part)
             return

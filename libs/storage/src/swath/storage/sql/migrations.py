@@ -1,9 +1,9 @@
-"""The form of a database's tables, and the way from one release's form to the next.
+"""The schema of a database, and migrations from one release's schema to the next.
 
-Each owning service has a folder of alembic revisions, named by numbers that grow. On Postgres a command brings the
-tables forward before the new release starts; a SQLite file is brought forward when it is opened. A release works on its
-own form and on newer ones: revisions add first, and take away only what no release before the last needs. One that
-takes something away raises `Schema.oldest`, which the database keeps: an older release then refuses to start.
+Each owning service has a folder of alembic revisions with increasing numbers. On Postgres a command migrates the tables
+before the new release starts; a SQLite file is migrated when it is opened. A release works on its own schema and on
+newer ones: a revision adds first, and removes only what no release before the last needs. A revision that removes
+something raises `Schema.oldest`, which the database stores: an older release then refuses to start.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class Schema:
 
     Attributes:
         name: The service; on Postgres also the schema that the tables are in.
-        tables: Their present form.
-        revision: Newest revision in `folder`, which makes that form.
+        tables: Their present schema.
+        revision: Newest revision in `folder`, which results in that schema.
         folder: Folder with alembic's `versions`.
-        oldest: Oldest revision whose releases still work on that form.
+        oldest: Oldest revision whose releases still work on that schema.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Schema:
     async def prepare(self, engine: AsyncEngine) -> None:
         """Make sure that a service can work on a database.
 
-        A SQLite file gets tables where it has none, and those of an older release are brought forward.
+        A SQLite file gets tables if it has none; those of an older release are migrated.
 
         Raises:
             SchemaOutdated: A Postgres database has no tables, or those of an older release.
@@ -54,9 +54,9 @@ class Schema:
             await connection.run_sync(self._prepare)
 
     async def migrate(self, engine: AsyncEngine) -> tuple[str, str]:
-        """Bring a database's tables forward to this release's form; return the revisions before and after.
+        """Migrate a database's tables to this release's schema; return the revisions before and after.
 
-        Tables of a newer release are left alone.
+        Tables of a newer release are not changed.
 
         Raises:
             SchemaTooNew: They lack what this release needs.
@@ -77,7 +77,7 @@ class Schema:
         if present or inspect(connection).get_table_names():
             self._upgrade(connection, present)
         else:
-            # Faster than revision after revision; a test holds the two to be the same.
+            # Faster than one revision after another; a test checks that both give the same tables.
             self.tables.create_all(connection)
             _stamp(connection, self.revision)
             self._mark(connection)
@@ -92,7 +92,7 @@ class Schema:
         return present, max(present, self.revision)
 
     def _upgrade(self, connection: Connection, present: str) -> None:
-        # Imported where it is used: most starts need no step.
+        # Alembic takes long to import, and most starts need no migration.
         from alembic.config import Config
         from alembic.runtime.environment import EnvironmentContext
         from alembic.script import ScriptDirectory
@@ -111,7 +111,7 @@ class Schema:
         self._mark(connection)
 
     def _mark(self, connection: Connection) -> None:
-        """Have the database say which releases may work on it; while it says nothing, all of them may."""
+        """Store in the database which releases may work on it; without that, all of them may."""
         if self.oldest > _FIRST:
             connection.execute(text(f"CREATE TABLE IF NOT EXISTS {_FLOOR} (revision VARCHAR(32) NOT NULL)"))
             connection.execute(text(f"DELETE FROM {_FLOOR}"))

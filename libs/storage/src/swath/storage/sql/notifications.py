@@ -1,7 +1,7 @@
-"""How replicas wake one another: short notices that go out when a write is committed.
+"""Notifications by which replicas wake one another when a write is committed.
 
-A notice says that there is something to look at, never what it is: the tables are the truth, and whoever was out of
-reach for a while looks at them again.
+A notification says that something has changed, never what: the tables are the truth, and a replica that was
+disconnected for a while reads them again.
 """
 
 from __future__ import annotations
@@ -17,44 +17,44 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from swath.retry import Backoff, Retry
 from swath.storage.sql.engine import database_of
-from swath.storage.sql.sqlite import NOTED, SQLite
+from swath.storage.sql.sqlite import PENDING, SQLite
 
 _log = structlog.get_logger("swath.storage")
 
 _RECONNECT = Retry(on=Exception, max_s=2.0)
 _KEEPALIVE_INTERVAL_S = 5.0
 _KEEPALIVE_TIMEOUT_S = 2.0
-# Notices that wait for a subscriber at most.
+# Maximum notifications that wait for a subscriber.
 _MAX_PENDING = 10_000
 
 
 class _End:
-    """Comes after the last notice."""
+    """Follows the last notification."""
 
 
 _END = _End()
 
 
 def notify(connection: Connection, channel: str, payload: str) -> None:
-    """Tell all replicas, this one too, once the transaction that this is part of is committed.
+    """Notify all replicas, this one included, when the transaction is committed.
 
     Args:
         connection: Of a write transaction.
-        channel: What it is about, such as "session.closed".
-        payload: Which, in short: 7 KB at most.
+        channel: What has changed, such as "session.closed".
+        payload: Which one; at most 7 KB.
     """
     if connection.dialect.name == "postgresql":
         schema = connection.info.get("swath_schema") or _schema(connection)
         connection.execute(select(func.pg_notify(_channel(schema), f"{channel} {payload}")))
     else:
-        connection.info.setdefault(NOTED, []).append((channel, payload))
+        connection.info.setdefault(PENDING, []).append((channel, payload))
 
 
 class Notifications:
-    """Takes in the notices of a database.
+    """Receives the notifications of a database.
 
     Args:
-        engine: From `open_engine`. Of a SQLite file only this process's own notices are heard.
+        engine: From `open_engine`. Of a SQLite file only this process's own notifications are received.
     """
 
     def __init__(self, engine: AsyncEngine) -> None:
@@ -65,14 +65,14 @@ class Notifications:
         self._connected = False
         self._loop = asyncio.get_running_loop()
         if isinstance(self._database, SQLite):
-            self._database.listeners.append(self._noted)
+            self._database.listeners.append(self._on_commit)
             self._connected = True
 
     async def subscribe(self, channel: str) -> AsyncGenerator[str | None]:
         """Yield payloads of a channel until `close`.
 
-        None comes first, and after each loss of the connection: from then on nothing is missed; what happened before is
-        in the tables.
+        None comes first, and after each loss of the connection: notifications before it may be missing, so the
+        subscriber has to read the tables.
         """
         if self._closed:
             return
@@ -93,14 +93,14 @@ class Notifications:
         self._closed = True
         for queue in self._queues:
             queue.put_nowait(_END)
-        if isinstance(self._database, SQLite) and self._noted in self._database.listeners:
-            self._database.listeners.remove(self._noted)
+        if isinstance(self._database, SQLite) and self._on_commit in self._database.listeners:
+            self._database.listeners.remove(self._on_commit)
         if self._listening is not None:
             self._listening.cancel()
             with suppress(asyncio.CancelledError):
                 await self._listening
 
-    def _spread(self, channel: str | None, payload: str | None) -> None:
+    def _publish(self, channel: str | None, payload: str | None) -> None:
         if self._closed:
             return
         for queue, wanted in self._queues.items():
@@ -109,18 +109,18 @@ class Notifications:
             behind = queue.qsize() >= _MAX_PENDING
             while behind and not queue.empty():
                 queue.get_nowait()
-            # Whoever is so far behind is better off with the tables.
+            # A subscriber that is so far behind has to read the tables.
             queue.put_nowait(None if behind else payload)
 
     # Of this process
 
-    def _noted(self, noted: Sequence[tuple[str, str]]) -> None:
+    def _on_commit(self, notifications: Sequence[tuple[str, str]]) -> None:
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._spread_all, noted)
+            self._loop.call_soon_threadsafe(self._publish_all, notifications)
 
-    def _spread_all(self, noted: Sequence[tuple[str, str]]) -> None:
-        for channel, payload in noted:
-            self._spread(channel, payload)
+    def _publish_all(self, notifications: Sequence[tuple[str, str]]) -> None:
+        for channel, payload in notifications:
+            self._publish(channel, payload)
 
     # Of Postgres
 
@@ -146,7 +146,7 @@ class Notifications:
             connection.add_termination_listener(lambda _: broken.set())
             await connection.add_listener(_channel(database.schema), self._on_notification)
             self._connected = True
-            self._spread(None, None)
+            self._publish(None, None)
             while True:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(broken.wait(), _KEEPALIVE_INTERVAL_S)
@@ -158,7 +158,7 @@ class Notifications:
 
     def _on_notification(self, connection: object, pid: int, channel: str, text: str) -> None:
         name, _, payload = text.partition(" ")
-        self._spread(name, payload)
+        self._publish(name, payload)
 
 
 def _channel(schema: str) -> str:

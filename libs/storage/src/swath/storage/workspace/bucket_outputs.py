@@ -1,4 +1,4 @@
-"""Files that a job writes: plain local ones, brought to a bucket when the job says so. All of this blocks."""
+"""Files that a job writes: plain local files, uploaded to a bucket when the job asks for it. All of this blocks."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from swath.storage.files import refusals
-from swath.storage.s3.bucket import PART, SHA256, Bucket, Object
-from swath.storage.s3.object_cache import ObjectCache, Tree, fits
+from swath.storage.files import Stamp, stamp_of, storage_errors
+from swath.storage.s3.bucket import PART, SHA256, Bucket
+from swath.storage.s3.object_cache import ObjectCache
+from swath.storage.s3.objects import Object, is_mirrorable
+from swath.storage.scratch import ScratchFolder
 
 _UNFINISHED = ".tmp"
 _QUIET_FACTOR = 20.0
-
-_Stamp = tuple[int, int, int]
 
 
 class BucketOutputs:
@@ -26,21 +26,21 @@ class BucketOutputs:
 
     Args:
         bucket: The bucket.
-        copies: Copies of its objects.
-        folder: Where trees are made.
-        allowed: Returns the key that a path means, or a place outside the bucket that the operator allowed.
+        cache: Copies of its objects.
+        folder: Where scratch folders are made.
+        allowed: Returns the key that a path means, or a path outside the bucket that the operator allowed.
     """
 
-    def __init__(self, bucket: Bucket, copies: ObjectCache, folder: Path, allowed: Callable[[str], str | Path]) -> None:
+    def __init__(self, bucket: Bucket, cache: ObjectCache, folder: Path, allowed: Callable[[str], str | Path]) -> None:
         self._bucket = bucket
-        self._object_cache = copies
+        self._cache = cache
         self._folder = folder
         self._allowed = allowed
-        # Most jobs write nothing: the tree is made when it is needed.
-        self._tree: Tree | None = None
-        self._turn = threading.RLock()
-        self._places: set[str] = set()
-        self._known: dict[str, _Stamp] = {}
+        # Most jobs write nothing: the scratch folder is made when it is needed.
+        self._scratch: ScratchFolder | None = None
+        self._lock = threading.RLock()
+        self._keys: set[str] = set()
+        self._known: dict[str, Stamp] = {}
         self._took: dict[str, tuple[float, float]] = {}
 
     def resolve(self, path: str) -> Path:
@@ -48,33 +48,33 @@ class BucketOutputs:
         key = self._allowed(path)
         if isinstance(key, Path):
             return key
-        with self._turn, refusals(f"the output {key!r}"):
-            if self._tree is None:
-                self._tree = Tree(self._folder)
-            root = self._tree.root
-            look = self._bucket.look(key)
-            objects, folders = self._bucket.folder(key) if look.folder else ([], [])
-            self._places.add(key)
-            for each in (key, *folders) if look.folder else ():
-                if fits(each):
+        with self._lock, storage_errors(f"the output {key!r}"):
+            if self._scratch is None:
+                self._scratch = ScratchFolder(self._folder)
+            root = self._scratch.root
+            found = self._bucket.list_key(key)
+            objects, folders = self._bucket.list_folder(key) if found.folder else ([], [])
+            self._keys.add(key)
+            for each in (key, *folders) if found.folder else ():
+                if is_mirrorable(each):
                     (root / each).mkdir(parents=True, exist_ok=True)
-            for each in (*objects, look.file):
-                # What this job has written, or removed, stays so.
-                if each is not None and fits(each.key) and each.key not in self._known:
-                    self._bring(each, root / each.key)
+            for each in (*objects, found.file):
+                # What this job has written or removed is not fetched again.
+                if each is not None and is_mirrorable(each.key) and each.key not in self._known:
+                    self._fetch(each, root / each.key)
             return root / key
 
     @property
     def pending(self) -> bool:
         """As `Outputs.pending`."""
-        return self._tree is not None
+        return self._scratch is not None
 
     def publish(self, *, final: bool = True) -> bool:
         """As `Outputs.publish`."""
-        with self._turn:
-            if self._tree is None:
+        with self._lock:
+            if self._scratch is None:
                 return True
-            root = self._tree.root
+            root = self._scratch.root
             here = dict(self._files(root))
             whole = True
             for key, stamp in here.items():
@@ -97,35 +97,35 @@ class BucketOutputs:
 
     def close(self) -> None:
         """As `Outputs.close`."""
-        with self._turn:
-            tree, self._tree = self._tree, None
-            if tree is not None:
-                tree.close()
+        with self._lock:
+            scratch, self._scratch = self._scratch, None
+            if scratch is not None:
+                scratch.close()
 
-    def _bring(self, wanted: Object, place: Path) -> None:
-        if place.exists():
+    def _fetch(self, wanted: Object, path: Path) -> None:
+        if path.exists():
             return
-        copy, _ = self._object_cache.fetch(wanted)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        # Not linked: it may be written into.
-        shutil.copyfile(copy, place)
-        self._known[wanted.key] = _stamp(place)
+        copy, _ = self._cache.fetch(wanted)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Not a link: the job may write to it.
+        shutil.copyfile(copy, path)
+        self._known[wanted.key] = stamp_of(path)
 
-    def _files(self, root: Path) -> Iterator[tuple[str, _Stamp]]:
-        """Give the keys of what is in the output places. Links that lead away do not count."""
-        for place in sorted(self._places):
-            top = root / place
+    def _files(self, root: Path) -> Iterator[tuple[str, Stamp]]:
+        """Yield the keys of the files at the output paths. Links that lead out of the folder do not count."""
+        for key in sorted(self._keys):
+            top = root / key
             if top.is_dir():
                 found = (os.path.join(here, name) for here, _, names in os.walk(top) for name in names)
             else:
                 found = iter([str(top)])
             for path in found:
                 key = os.path.relpath(path, root)
-                if path.endswith(_UNFINISHED) or not fits(key) or not os.path.isfile(path):
+                if path.endswith(_UNFINISHED) or not is_mirrorable(key) or not os.path.isfile(path):
                     continue
                 if os.path.realpath(path).startswith(f"{root}/"):
                     with suppress(FileNotFoundError):
-                        yield key, _stamp(Path(path))
+                        yield key, stamp_of(Path(path))
 
     def _upload(self, key: str, path: Path) -> None:
         self._bucket.check(key)
@@ -136,14 +136,9 @@ class BucketOutputs:
                 return
             file.seek(0)
             size = os.fstat(file.fileno()).st_size
-            # No digest: it may grow between one reading and the next. It is cut at the size that it had.
+            # No digest: the file may grow between two reads. It is cut at the size that it had.
             self._bucket.put_stream(key, (file.read(min(PART, size - at)) for at in range(0, size, PART)), size=size)
 
     def _is_due(self, key: str) -> bool:
         ended, took = self._took.get(key, (0.0, 0.0))
         return time.monotonic() - ended >= _QUIET_FACTOR * took
-
-
-def _stamp(path: Path) -> _Stamp:
-    status = path.stat()
-    return status.st_ino, status.st_mtime_ns, status.st_size

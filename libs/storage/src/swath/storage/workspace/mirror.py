@@ -1,8 +1,8 @@
-"""Plain local files that are what a bucket holds, as far as somebody has asked for them. All of this blocks.
+"""A local mirror of those files of a bucket that were asked for. All of this blocks.
 
-Each process has a tree of its own, of links to copies that all processes of a cache folder share: nobody else changes
-or removes what this process has brought and is about to open. What is brought is at least as new as the bucket was
-when the call began, whatever other calls are under way.
+Each process has a scratch folder of its own, with links to cached objects that all processes of a cache folder share:
+no other process changes or removes a file that this one has fetched and is about to open. What is fetched is at least
+as new as the bucket was when the call began, whatever other calls run at the same time.
 """
 
 from __future__ import annotations
@@ -14,109 +14,97 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from swath.errors import FileChanged, FileMissing, InvalidInput, Unavailable
-from swath.storage.files import HIDDEN, refusals
-from swath.storage.s3.bucket import Bucket, Object, goes_with, stem_of
-from swath.storage.s3.object_cache import ObjectCache, Tree, fits
+from swath.storage.files import HIDDEN, Stamp, stamp_of, storage_errors
+from swath.storage.s3.bucket import Bucket
+from swath.storage.s3.object_cache import ObjectCache
+from swath.storage.s3.objects import Object, is_mirrorable, shares_stem, stem_of
+from swath.storage.scratch import ScratchFolder
+from swath.storage.workspace.mirror_index import Entry, MirrorIndex
 
 _AT_ONCE = 8
 _TRIES = 5
 _IDLE_S = 900.0
 
-_Stamp = tuple[int, int, int]
-"""Inode, time of the last change, size: by which a local file is known to be as it was left."""
-
-
-@dataclass(slots=True)
-class _Held:
-    """A local file that is the copy of an object."""
-
-    seq: int
-    version: str
-    stamp: _Stamp
-    used: float
-
 
 class Mirror:
-    """The files of a bucket in a local tree.
+    """The files of a bucket in a local folder.
 
     Args:
         bucket: The bucket.
-        copies: Copies of its objects.
-        tree: Where the files go.
-        limit: Bytes of files to keep; those that were asked for in the last quarter of an hour stay anyway.
+        cache: The cache of its objects.
+        scratch: Where the files go.
+        limit: Bytes of files to keep. Files that were asked for within the last 15 minutes are kept anyway.
 
     Attributes:
         root: Where the files are.
-        keeps: Whether files stay though there are too many: somebody has a long use for them.
+        pinned: Whether files are kept beyond the limit, for a job that uses them for long.
     """
 
-    def __init__(self, bucket: Bucket, copies: ObjectCache, tree: Tree, limit: int) -> None:
+    def __init__(self, bucket: Bucket, cache: ObjectCache, scratch: ScratchFolder, limit: int) -> None:
         self._bucket = bucket
         self._limit = limit
-        self._object_cache = copies
-        self._tree = tree
-        self.root = tree.root
-        self.keeps = False
-        self._fetching = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="swath-mirror")
-        # Guards the tree and all below. Nothing is asked of the bucket while it is held.
-        self._turn = threading.RLock()
-        self._held: dict[str, dict[str, _Held]] = {}
-        self._gone: dict[str, int] = {}
-        self._seq = 0
-        self._under_way: set[int] = set()
+        self._cache = cache
+        self._scratch = scratch
+        self.root = scratch.root
+        self.pinned = False
+        self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="swath-mirror")
+        # Guards the folder and all fields below. No request is sent to the bucket while it is held.
+        self._lock = threading.RLock()
+        self._index = MirrorIndex()
+        self._listings = 0
+        self._running: set[int] = set()
 
-    def place(self, key: str) -> Path:
-        """Return where the file of a key is, or would be."""
+    def path(self, key: str) -> Path:
+        """Return the path of a key's file, whether it is there or not."""
         return self.root / key
 
-    def bring(self, key: str, *, content: bool = True) -> bool:
-        """Have what is at a key at hand: a file with its companions of the same stem, or a folder, as yet empty.
+    def fetch(self, key: str, *, content: bool = True) -> bool:
+        """Fetch what is at a key: a file with its siblings of the same stem, or a folder without its content.
 
         Args:
             key: The key.
-            content: Whether a file is wanted itself; otherwise only whether a folder is there.
+            content: Whether to fetch a file; otherwise only a folder is made, if there is one.
 
         Returns:
             Whether it is a folder.
         """
-        with self._listing() as seq:
-            look = self._bucket.look(key)
-            if look.folder:
-                with self._turn:
+        with self._listing() as listing:
+            found = self._bucket.list_key(key)
+            if found.folder:
+                with self._lock:
                     self._make_folder(key)
                 return True
-            self._remove_below(key, seq, set())
+            self._remove_below(key, listing, set())
             if content:
                 parent, _, name = key.rpartition("/")
-                listed = [each for each in (look.file, *look.siblings) if each is not None]
+                listed = [each for each in (found.file, *found.siblings) if each is not None]
                 stem = stem_of(name)
-                self._remove(seq, parent, lambda each: each == name or goes_with(each, stem), listed)
-                self._take(seq, listed)
+                self._remove(listing, parent, lambda each: each == name or shares_stem(each, stem), listed)
+                self._fetch_missing(listing, listed)
             return False
 
-    def bring_folder(
+    def fetch_folder(
         self, key: str, *, suffixes: Collection[str] = (), most: int | None = None, deep: bool = True
     ) -> list[Object]:
-        """Have all files below a folder at hand; empty for the root. Return the objects there.
+        """Fetch the files below a folder and return all objects there.
 
         Args:
-            key: The folder.
-            suffixes: Suffixes of those that are wanted themselves; none means all.
-            most: Objects at most.
-            deep: Whether folders within it count.
+            key: The folder; empty for the root.
+            suffixes: Suffixes of the files to fetch; none means all files.
+            most: Maximum number of objects.
+            deep: Whether to include subfolders.
 
         Raises:
             InvalidInput: There are more than `most`.
         """
-        with self._listing() as seq:
-            objects = self._bucket.list(key) if deep else iter(self._bucket.folder(key)[0])
-            listed = [each for each in islice(objects, None if most is None else most + 1) if fits(each.key)]
+        with self._listing() as listing:
+            objects = self._bucket.list(key) if deep else iter(self._bucket.list_folder(key)[0])
+            listed = [each for each in islice(objects, None if most is None else most + 1) if is_mirrorable(each.key)]
             if most is not None and len(listed) > most:
                 raise InvalidInput(
                     f"the folder {key!r} holds more than {most} files: name one further down",
@@ -126,63 +114,63 @@ class Mirror:
             listed = [each for each in listed if each.key not in folders]
             wanted = [each for each in listed if not suffixes or each.key.endswith(tuple(suffixes))]
             if deep:
-                self._remove_below(key, seq, {each.key for each in wanted}, suffixes)
+                self._remove_below(key, listing, {each.key for each in wanted}, suffixes)
             else:
-                self._remove(seq, key, lambda each: not suffixes or each.endswith(tuple(suffixes)), wanted)
+                self._remove(listing, key, lambda each: not suffixes or each.endswith(tuple(suffixes)), wanted)
             if listed:
-                with self._turn:
+                with self._lock:
                     self._make_folder(key)
-            self._take(seq, wanted)
+            self._fetch_missing(listing, wanted)
             self._trim()
             return listed
 
-    def bring_objects(self, objects: Iterable[Object]) -> None:
-        """Have objects at hand that a listing gave."""
-        with self._listing() as seq:
-            self._take(seq, list(objects))
+    def fetch_objects(self, objects: Iterable[Object]) -> None:
+        """Fetch objects that a listing returned."""
+        with self._listing() as listing:
+            self._fetch_missing(listing, list(objects))
 
-    # Keeping order
+    # Listings and index
 
     @contextmanager
     def _listing(self) -> Iterator[int]:
-        """Give a number to what the bucket says from now on: of two answers the one with the higher number counts."""
-        with self._turn:
-            self._seq += 1
-            seq = self._seq
-            self._under_way.add(seq)
+        """Number the listings that are requested from now on (see `MirrorIndex`)."""
+        with self._lock:
+            self._listings += 1
+            number = self._listings
+            self._running.add(number)
         try:
-            yield seq
+            yield number
         finally:
-            with self._turn:
-                self._under_way.discard(seq)
-                oldest = min(self._under_way, default=self._seq)
-                self._gone = {key: at for key, at in self._gone.items() if at > oldest}
+            with self._lock:
+                self._running.discard(number)
+                self._index.expire(min(self._running, default=self._listings))
 
-    def _take(self, seq: int, objects: list[Object]) -> None:
-        """Have copies of objects in their places."""
-        with self._turn:
-            missing = [each for each in objects if fits(each.key) and not self._is_current(seq, each)]
+    def _fetch_missing(self, listing: int, objects: list[Object]) -> None:
+        """Fetch those objects that are not local yet, or are outdated."""
+        with self._lock:
+            missing = [each for each in objects if is_mirrorable(each.key) and not self._is_current(listing, each)]
         if not missing:
             return
-        fetch = partial(self._take_one, seq)
+        fetch = partial(self._fetch_one, listing)
         if len(missing) == 1:
             fetch(missing[0])
         else:
-            for _ in self._fetching.map(fetch, missing):
+            for _ in self._pool.map(fetch, missing):
                 pass
 
-    def _take_one(self, seq: int, wanted: Object) -> None:
+    def _fetch_one(self, listing: int, wanted: Object) -> None:
         for _ in range(_TRIES):
             try:
-                copy, taken = self._object_cache.fetch(wanted)
-                with self._turn, refusals(f"a local copy of {wanted.key!r}"):
-                    if not self._is_newer(seq, wanted.key) and (stamp := self._link(copy, wanted.key)) is not None:
-                        self._hold(wanted.key, _Held(seq, taken.version, stamp, time.monotonic()))
+                copy, taken = self._cache.fetch(wanted)
+                with self._lock, storage_errors(f"a local copy of {wanted.key!r}"):
+                    current = self._index.newest(wanted.key) > listing
+                    if not current and (stamp := self._link(copy, wanted.key)) is not None:
+                        self._index.add(wanted.key, Entry(listing, taken.version, stamp, time.monotonic()))
                 return
             except FileMissing:
-                return  # gone since it was listed
+                return  # removed since it was listed
             except FileNotFoundError:
-                continue  # the copy was removed to make room
+                continue  # the cache evicted it
             except FileChanged:
                 again = self._bucket.head(wanted.key)
                 if again is None:
@@ -190,90 +178,57 @@ class Mirror:
                 wanted = again
         raise Unavailable(f"{wanted.key!r} is replaced again and again; repeat the request", retry_after=1.0)
 
-    def _is_newer(self, seq: int, key: str) -> bool:
-        """Whether a later answer of the bucket has been about a key."""
-        held = self._held_of(key)
-        return max(held.seq if held else 0, self._gone.get(key, 0)) > seq
-
-    def _is_current(self, seq: int, each: Object) -> bool:
-        """Whether nothing is to be done about an object. A file that is, counts as used and as seen."""
-        held = self._held_of(each.key)
-        if held is None or held.version != each.version:
+    def _is_current(self, listing: int, each: Object) -> bool:
+        """Whether there is nothing to fetch of an object. Its file then counts as used, and as shown by the listing."""
+        entry = self._index.find(each.key)
+        if entry is None or entry.version != each.version:
             return False
         try:
-            if _stamp(self.root / each.key) != held.stamp:
+            if stamp_of(self.root / each.key) != entry.stamp:
                 return False
         except OSError:
             return False
-        held.seq, held.used = max(held.seq, seq), time.monotonic()
+        entry.listing, entry.used = max(entry.listing, listing), time.monotonic()
         return True
 
-    def _remove(self, seq: int, parent: str, asked: Callable[[str], bool], listed: Iterable[Object]) -> None:
-        """Remove those files of a folder that were asked for and that the bucket has no more."""
+    def _remove(self, listing: int, parent: str, asked: Callable[[str], bool], listed: Iterable[Object]) -> None:
+        """Remove those files of a folder that were asked for and that the bucket does not have any more."""
         keys = {each.key for each in listed}
-        with self._turn:
-            for name in [each for each in self._held.get(parent, ()) if asked(each)]:
-                self._remove_one(f"{parent}/{name}".lstrip("/"), seq, keys)
+        with self._lock:
+            for name in [each for each in self._index.names(parent) if asked(each)]:
+                self._remove_one(f"{parent}/{name}".lstrip("/"), listing, keys)
 
-    def _remove_below(self, key: str, seq: int, listed: Collection[str], suffixes: Collection[str] = ()) -> None:
-        """Remove files below a folder that the bucket has no more, and the folder if nothing is left."""
-        with self._turn:
-            for parent, name, _ in list(self._below(key)):
-                whole = f"{parent}/{name}".lstrip("/")
-                if whole != key and (not suffixes or name.endswith(tuple(suffixes))):
-                    self._remove_one(whole, seq, listed)
+    def _remove_below(self, key: str, listing: int, listed: Collection[str], suffixes: Collection[str] = ()) -> None:
+        """Remove files below a folder that the bucket does not have any more, and the folder if it is empty then."""
+        with self._lock:
+            for below, _ in list(self._index.below(key)):
+                if below != key and (not suffixes or below.endswith(tuple(suffixes))):
+                    self._remove_one(below, listing, listed)
             if not listed and not suffixes and key:
                 _remove_empty(self.root / key)
 
-    def _remove_one(self, key: str, seq: int, listed: Collection[str]) -> None:
-        held = self._held_of(key)
-        if held is None or held.seq >= seq or key in listed:
+    def _remove_one(self, key: str, listing: int, listed: Collection[str]) -> None:
+        entry = self._index.find(key)
+        if entry is None or entry.listing >= listing or key in listed:
             return
         with suppress(FileNotFoundError):
             (self.root / key).unlink()
-        self._forget(key, seq)
+        self._index.remove(key, listing)
 
-    def _below(self, key: str) -> Iterator[tuple[str, str, _Held]]:
-        """Give what is held at and below a key: folder, name, and what it is."""
-        parent, _, name = key.rpartition("/")
-        if name and (held := self._held_of(key)) is not None:
-            yield parent, name, held
-        for folder in list(self._held):
-            if not key or folder == key or folder.startswith(f"{key}/"):
-                for name, held in list(self._held[folder].items()):
-                    yield folder, name, held
-
-    def _held_of(self, key: str) -> _Held | None:
-        parent, _, name = key.rpartition("/")
-        return self._held.get(parent, {}).get(name)
-
-    def _hold(self, key: str, held: _Held) -> None:
-        parent, _, name = key.rpartition("/")
-        self._held.setdefault(parent, {})[name] = held
-        self._gone.pop(key, None)
-
-    def _forget(self, key: str, seq: int) -> None:
-        parent, _, name = key.rpartition("/")
-        inside = self._held.get(parent, {})
-        inside.pop(name, None)
-        if not inside:
-            self._held.pop(parent, None)
-        self._gone[key] = seq
-
-    # The tree
+    # The folder
 
     def _make_folder(self, key: str) -> None:
-        """Make a folder of the tree; files in its way are what the bucket had before."""
+        """Make a local folder. Files in its way are outdated and removed."""
         folder = self.root / key
-        with refusals(f"the folder {key!r}"):
+        with storage_errors(f"the folder {key!r}"):
             for above in reversed((folder, *folder.parents[: len(Path(key).parts)])):
                 if above != self.root and os.path.lexists(above) and not above.is_dir():
                     above.unlink()
-                    self._forget(above.relative_to(self.root).as_posix(), self._seq)
+                    self._index.remove(above.relative_to(self.root).as_posix(), self._listings)
             folder.mkdir(parents=True, exist_ok=True)
 
-    def _link(self, copy: Path, key: str) -> _Stamp | None:
-        """Put a copy in its place; not where a folder has come meanwhile, which hides it."""
+    def _link(self, copy: Path, key: str) -> Stamp | None:
+        """Link a cached object to its path, unless a folder was made there meanwhile, which hides it."""
         target = self.root / key
         self._make_folder(target.parent.relative_to(self.root).as_posix() if "/" in key else "")
         _remove_empty(target)
@@ -284,41 +239,34 @@ class Mirror:
             os.link(copy, unfinished)
             unfinished.replace(target)
         finally:
-            # A link to what is there already is left over.
+            # Renaming a link over another link to the same file does nothing, and leaves both.
             with suppress(FileNotFoundError):
                 unfinished.unlink()
-        return _stamp(target)
+        return stamp_of(target)
 
     def _trim(self) -> None:
-        """Let go of files that nobody has asked for in a while, if there are too many."""
-        if self.keeps:
+        """Remove files that nobody has asked for lately, while there are more bytes than the limit."""
+        if self.pinned:
             return
-        with self._turn:
-            files = [
-                (held.used, held.stamp[2], f"{parent}/{name}".lstrip("/")) for parent, name, held in self._below("")
-            ]
+        with self._lock:
+            files = [(entry.used, entry.stamp[2], key) for key, entry in self._index.below("")]
             excess = sum(size for _, size, _ in files) - self._limit
             for used, size, key in sorted(files):
                 if excess <= 0 or time.monotonic() - used < _IDLE_S:
                     return
                 with suppress(FileNotFoundError):
                     (self.root / key).unlink()
-                self._forget(key, 0)
+                self._index.remove(key, 0)
                 excess -= size
 
     def close(self) -> None:
         """Remove the files."""
-        self._fetching.shutdown()
-        self._tree.close()
+        self._pool.shutdown()
+        self._scratch.close()
 
 
 def _remove_empty(folder: Path) -> None:
-    """Remove a folder and those in it as far as they hold no files."""
+    """Remove a folder and its subfolders as far as they hold no files."""
     for here, _, _ in os.walk(folder, topdown=False):
         with suppress(OSError):
             os.rmdir(here)
-
-
-def _stamp(path: Path) -> _Stamp:
-    status = path.stat()
-    return status.st_ino, status.st_mtime_ns, status.st_size

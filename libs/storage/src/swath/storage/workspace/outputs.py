@@ -11,11 +11,11 @@ class Outputs(Protocol):
     """The files that one job writes."""
 
     def resolve(self, path: str) -> Path:
-        """Return the place for a file, or for a folder of files, by a path from a node's or callback's configuration.
+        """Return where to write a file, or a folder of files, by a path from a node's or callback's configuration.
 
-        Unlike a path in a call it may hold `..`, as long as it does not leave the folder that it starts from. What is
-        there already can be read, replaced and removed: the file itself; of a folder the files directly in it, and the
-        names of the folders in it.
+        Unlike a path in a call it may hold `..`, as long as it does not leave the folder that it starts from. What
+        exists already can be read, replaced and removed: the file itself; of a folder, the files directly in it and the
+        names of its subfolders.
 
         Raises:
             PathDenied: As in `Workspace.resolve`.
@@ -24,41 +24,42 @@ class Outputs(Protocol):
 
     @property
     def pending(self) -> bool:
-        """Whether something may have to be published."""
+        """Whether there may be something to publish."""
         ...
 
     def publish(self, *, final: bool = True) -> bool:
-        """Have what was written, changed and removed show in the workspace. Files that end in `.tmp` are unfinished.
+        """Bring what was written, changed and removed to the workspace. Files that end in `.tmp` are unfinished.
 
         Args:
-            final: Otherwise a file that grows and grows, and takes long to bring, may be left for a later call.
+            final: Whether to publish everything. Otherwise a file that keeps growing and takes long to upload may be
+                left for a later call.
 
         Returns:
-            Whether nothing was left.
+            Whether everything was published.
 
         Raises:
-            Unavailable, StorageDenied, StorageRefused: Not all of it is there; another call goes on.
+            Unavailable, StorageDenied, StorageRefused: Not everything was published; another call continues.
         """
         ...
 
     def close(self) -> None:
-        """Let go of the local files. What was not published is lost."""
+        """Remove the local files. What was not published is lost."""
         ...
 
 
 class LocalOutputs:
-    """Outputs that are written where they belong.
+    """Outputs that are written straight to the workspace's folder.
 
     Args:
-        place: Says where that is.
+        resolve: Returns the real path that a path means.
     """
 
-    def __init__(self, place: Callable[[str], Path]) -> None:
-        self._place = place
+    def __init__(self, resolve: Callable[[str], Path]) -> None:
+        self._resolve = resolve
 
     def resolve(self, path: str) -> Path:
         """As `Outputs.resolve`."""
-        return self._place(path)
+        return self._resolve(path)
 
     @property
     def pending(self) -> bool:
@@ -66,7 +67,7 @@ class LocalOutputs:
         return False
 
     def publish(self, *, final: bool = True) -> bool:
-        """As `Outputs.publish`: they show already."""
+        """As `Outputs.publish`: everything is public as soon as it is written."""
         return True
 
     def close(self) -> None:

@@ -27,7 +27,7 @@ Document = dict[str, Any]
 
 
 class Cluster:
-    """Jobs, their pods and what is said of them, in one namespace.
+    """Jobs, their pods and events about them, in one namespace.
 
     Args:
         namespace: The namespace; the pod's own, or the current kubeconfig's, if not given.
@@ -112,7 +112,7 @@ class Cluster:
             ).items
             if not pods:
                 return ""
-            # Of several processes the first one says what became of them.
+            # Of several processes the log of the first one shows what became of them.
             pod = min(pods, key=lambda pod: int((pod.metadata.annotations or {}).get(INDEX, "0")))
             return self._core.read_namespaced_pod_log(
                 pod.metadata.name, self.namespace, tail_lines=lines, _request_timeout=_CALL_S

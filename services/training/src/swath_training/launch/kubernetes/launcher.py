@@ -1,4 +1,4 @@
-"""Starts workers as Jobs of a cluster, and tells those who wait what the cluster says of them."""
+"""Starts workers as Jobs of a cluster, and reports what keeps them from starting."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ import yaml
 
 from swath.documents import TrainingDocument
 from swath.errors import Denied, InvalidInput, Precondition, SwathError
-from swath_training.launch.fork import Notify, Worker
 from swath_training.launch.kubernetes.cluster import Cluster, Document
 from swath_training.launch.kubernetes.manifest import JobTask, Ports, check, job, name_of, service
 from swath_training.launch.kubernetes.pod_status import begun, complaint, index_of, outcome, trouble
 from swath_training.launch.kubernetes.settings import JobSettings
-from swath_training.runs.devices import devices_in, written
+from swath_training.runs.devices import devices_in, devices_text
 from swath_training.runs.model import Run, Trainer
 
 _log = structlog.get_logger("swath.training")
@@ -34,17 +33,18 @@ class JobWorker:
 
     Attributes:
         name: Name of its Job.
-        begun: Whether it runs, or has run: before that it cannot be expected to dial.
+        begun: Whether it runs, or has run: before that it cannot be expected to connect.
         alive: Whether it may still run.
+        reason: Why it is gone, as far as the cluster knows.
     """
 
-    def __init__(self, name: str, launcher: JobLauncher, tell: Notify, *, begun: bool) -> None:
+    def __init__(self, name: str, launcher: JobLauncher, notify: Callable[[str], None], *, begun: bool) -> None:
         self.name = name
         self.begun = begun
-        self.exit: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
-        self.why = ""
+        self.reason = ""
+        self._exit: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         self._launcher = launcher
-        self._notify = tell
+        self._notify = notify
         self._notified = ""
 
     @property
@@ -54,23 +54,29 @@ class JobWorker:
 
     @property
     def alive(self) -> bool:
-        return not self.exit.done()
+        return not self._exit.done()
 
     def kill(self) -> None:
         """Have its Job deleted."""
         self._launcher.delete(self)
 
-    def tell(self, words: str) -> None:
-        """Pass on what the cluster says, once."""
-        if words and words != self._notified:
-            self._notified = words
-            self._notify(words)
+    async def exited(self) -> int | None:
+        code = await asyncio.shield(self._exit)
+        if code == 0:
+            self._launcher.forget_worker(self)
+        return code
 
-    def end(self, code: int | None, why: str = "") -> None:
+    def report(self, text: str) -> None:
+        """Report what keeps it from starting, once."""
+        if text and text != self._notified:
+            self._notified = text
+            self._notify(text)
+
+    def end(self, code: int | None, reason: str = "") -> None:
         """Note that it is gone. Idempotent."""
-        if not self.exit.done():
-            self.why = why
-            self.exit.set_result(code)
+        if not self._exit.done():
+            self.reason = reason
+            self._exit.set_result(code)
 
 
 class JobLauncher:
@@ -113,13 +119,13 @@ class JobLauncher:
             )
 
         def complaints() -> None:
-            self._cluster.follow_complaints(lambda event: _call(loop, self._heard, event))
+            self._cluster.follow_complaints(lambda event: _call(loop, self._complained, event))
 
         for target in (pods, complaints):
             threading.Thread(target=target, name=f"swath-{target.__name__}", daemon=True).start()
 
     def device_of(self, trainer: Trainer, training: TrainingDocument | None) -> str:
-        """Return what each process of a run asks of the cluster: "cpu", "gpu:1", or "auto" for what the template says.
+        """Return what each process of a run asks of the cluster: "cpu", "gpu:1", or "auto" for what the template has.
 
         Raises:
             InvalidInput: It asks for no number of devices, or for more than there may be.
@@ -134,7 +140,7 @@ class JobLauncher:
                 f"training.devices asks for {count} processes; here a run may have {self._settings.max_processes}"
             )
         accelerator = training.accelerator.lower() if training is not None else "auto"
-        return written([accelerator if accelerator in ("auto", "cpu") else f"{_GPUS}1"] * count)
+        return devices_text([accelerator if accelerator in ("auto", "cpu") else f"{_GPUS}1"] * count)
 
     def devices(self) -> None:
         """Any replica can start any run."""
@@ -150,12 +156,12 @@ class JobLauncher:
         name = started.removeprefix(_PREFIX)
         return self._workers.setdefault(name, JobWorker(name, self, lambda _: None, begun=True))
 
-    async def start(self, run: Run, address: str, token: str, tell: Notify) -> JobWorker:
+    async def start(self, run: Run, address: str, token: str, notify: Callable[[str], None]) -> JobWorker:
         devices, ports = devices_in(run.device), Ports(self._settings.port, self._settings.last_port)
         task = JobTask(run.id, run.session_id, run.attempt, address, token, _gpus(devices[0]), len(devices))
         made = job(self._template, task, gpu_resource=self._settings.gpu_resource, owner=self._owner, ports=ports)
-        worker = JobWorker(made["metadata"]["name"], self, tell, begun=False)
-        # Known before it is there, so that nothing that is said of it is missed.
+        worker = JobWorker(made["metadata"]["name"], self, notify, begun=False)
+        # Known before it is there, so that no event about it is missed.
         self._workers[worker.name] = worker
         try:
             uid = await asyncio.to_thread(self._cluster.create_job, made)
@@ -173,18 +179,11 @@ class JobLauncher:
             worker.kill()  # its processes would look for one another forever
             raise
 
-    async def exited(self, worker: Worker) -> int | None:
-        assert isinstance(worker, JobWorker)
-        code = await asyncio.shield(worker.exit)
-        if code == 0:
-            self._workers.pop(worker.name, None)
-        return code
-
-    async def words(self, run: Run) -> str:
+    async def last_output(self, run: Run) -> str:
         name = name_of(self._template, run.id, run.attempt)
         worker = self._workers.pop(name, None)
-        written = await asyncio.to_thread(self._cluster.log, name, _LOG_LINES)
-        return "\n".join(filter(None, (worker.why if worker is not None else "", written.strip())))
+        output = await asyncio.to_thread(self._cluster.log, name, _LOG_LINES)
+        return "\n".join(filter(None, (worker.reason if worker is not None else "", output.strip())))
 
     def forget(self, run_ids: Iterable[str]) -> None:
         """Jobs go by themselves, some time after their end."""
@@ -194,6 +193,10 @@ class JobLauncher:
         for deletion in self._deletions:
             deletion.cancel()
         await asyncio.gather(*self._deletions, return_exceptions=True)
+
+    def forget_worker(self, worker: JobWorker) -> None:
+        """Drop a worker that has ended well."""
+        self._workers.pop(worker.name, None)
 
     def delete(self, worker: JobWorker) -> None:
         """Delete a worker's Job, however long that takes; it counts as gone then."""
@@ -219,20 +222,20 @@ class JobLauncher:
             return
         # Only the first process keeps a link.
         worker.begun = worker.begun or (begun(pod) and not index_of(pod))
-        over, code, why = outcome(pod, gone=gone)
+        over, code, reason = outcome(pod, gone=gone)
         if over:
-            worker.end(code, why)
+            worker.end(code, reason)
         else:
-            worker.tell(trouble(pod))
+            worker.report(trouble(pod))
 
-    def _heard(self, event: Document) -> None:
+    def _complained(self, event: Document) -> None:
         worker = self._workers.get(event["involvedObject"].get("name", ""))
         if worker is not None and not worker.begun:
-            worker.tell(complaint(event))
+            worker.report(complaint(event))
 
 
 def _gpus(device: str) -> int | None:
-    """Return how many GPUs what `JobLauncher.device` returned means, None for what the template says."""
+    """Return how many GPUs a device of `JobLauncher.device_of` means, None for what the template has."""
     if device.startswith(_GPUS):
         return int(device.removeprefix(_GPUS))
     return 0 if device == "cpu" else None

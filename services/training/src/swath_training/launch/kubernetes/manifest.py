@@ -92,7 +92,7 @@ def job(
         task: What its worker is to do.
         gpu_resource: Resource by which GPUs are requested.
         owner: An entry of ownerReferences.
-        ports: For what processes say to one another.
+        ports: For traffic between processes.
     """
     made = copy.deepcopy(dict(template))
     labels = {RUN: task.run_id, SESSION: task.session_id, ATTEMPT: str(task.attempt)}
@@ -158,7 +158,7 @@ def _spread(made: dict[str, Any], processes: int, ports: Ports) -> None:
     # Pods of an Indexed Job are called after it and their number.
     pod["subdomain"] = name
     if ports.last:
-        # What torch listens at it cannot be told; the system can be told what to offer.
+        # torch takes any free port; the system can be configured to offer only some.
         security = pod["securityContext"] = pod.get("securityContext") or {}
         local = {"name": "net.ipv4.ip_local_port_range", "value": f"{ports.meeting + 1} {ports.last}"}
         security["sysctls"] = [*(security.get("sysctls") or []), local]

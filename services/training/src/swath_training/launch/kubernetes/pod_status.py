@@ -1,4 +1,4 @@
-"""What a cluster says of a worker's pod, in words for whoever waits for the run."""
+"""The state of a worker's pod, as texts for whoever waits for the run."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def outcome(pod: Mapping[str, Any], *, gone: bool) -> tuple[bool, int | None, st
         pod: The pod, as it was seen last.
         gone: Whether it has been deleted.
     """
-    over, code, why = ended(pod)
+    over, code, reason = ended(pod)
     if over and code == 0 and index_of(pod):
         return False, None, ""
-    return over or gone, code, why
+    return over or gone, code, reason
 
 
 def begun(pod: Mapping[str, Any]) -> bool:
@@ -58,18 +58,18 @@ def ended(pod: Mapping[str, Any]) -> tuple[bool, int | None, str]:
     status = pod.get("status") or {}
     if status.get("phase") not in ("Succeeded", "Failed"):
         return False, None, ""
-    why = ": ".join(filter(None, (status.get("reason"), status.get("message"))))
+    reason = ": ".join(filter(None, (status.get("reason"), status.get("message"))))
     for container in _containers(status, init=False):
         terminated = (container.get("state") or {}).get("terminated")
         if terminated is not None:
             code = int(terminated.get("exitCode", 0))
-            why = why or (terminated.get("reason") or "")
-            return True, (_SIGNALLED - code if code > _SIGNALLED else code), "" if why in _PLAIN else why
-    return True, None, why
+            reason = reason or (terminated.get("reason") or "")
+            return True, (_SIGNALLED - code if code > _SIGNALLED else code), "" if reason in _PLAIN else reason
+    return True, None, reason
 
 
 def complaint(event: Mapping[str, Any]) -> str:
-    """Return what a Warning about a Job says, such as that a quota leaves no room for its pod; else nothing."""
+    """Return the text of a Warning about a Job, such as that a quota leaves no room for its pod; else nothing."""
     if event.get("type") != "Warning" or event.get("reason") != "FailedCreate":
         return ""
     return f"the cluster refuses the worker's pod: {event.get('message') or event['reason']}"

@@ -14,10 +14,10 @@ from pydantic import BeforeValidator, Field, model_validator
 from swath.documents import DataDocument
 from swath.engine.data.collection import Collection, Frame, Resolve, Sample, ordered
 from swath.engine.data.frames import frame_of
-from swath.engine.data.modules.coco import Annotations
-from swath.engine.data.modules.params import LoaderParams, NameList, existing_file, existing_folder, parse_params, posix
 from swath.engine.data.modules.universe import read_universe
+from swath.engine.data.params import LoaderParams, NameList, existing_file, existing_folder, parse_params, posix
 from swath.engine.data.readers import Recording
+from swath.engine.data.readers.coco import Annotations
 from swath.engine.data.readers.cu3s import sdk
 from swath.engine.data.splits import gives_stages
 from swath.errors import DataInvalid

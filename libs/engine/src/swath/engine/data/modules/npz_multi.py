@@ -7,10 +7,10 @@ from pydantic import Field
 from swath.documents import DataDocument
 from swath.engine.data.collection import Collection, Frame, Resolve, Sample, ordered
 from swath.engine.data.frames import frame_of, label_ids
-from swath.engine.data.modules.params import LoaderParams, parse_params
 from swath.engine.data.modules.universe import read_universe
+from swath.engine.data.params import LoaderParams, parse_params
 from swath.engine.data.readers import Variables
-from swath.engine.data.readers.npz import npz_contents
+from swath.engine.data.readers.npz import npz_arrays
 from swath.errors import DataInvalid
 
 
@@ -44,7 +44,7 @@ def find_npz_multi(doc: DataDocument, resolve: Resolve) -> tuple[Collection, Npz
 
 
 def _read(sample: Sample) -> Frame:
-    contents = npz_contents(sample.file, name=f"{sample.uid} ({sample.file.name})")
+    contents = npz_arrays(sample.file, name=f"{sample.uid} ({sample.file.name})")
     variables = Variables(
         cube="cube",
         mask="mask" if "mask" in contents.shapes else None,
@@ -55,6 +55,6 @@ def _read(sample: Sample) -> Frame:
 
 
 def _labels(sample: Sample) -> frozenset[int]:
-    contents = npz_contents(sample.file, name=f"{sample.uid} ({sample.file.name})")
+    contents = npz_arrays(sample.file, name=f"{sample.uid} ({sample.file.name})")
     key = next((key for key in ("class_mask", "mask") if key in contents.shapes), None)
     return label_ids(None if key is None else contents.plane(key), None, None)

@@ -13,10 +13,10 @@ from pydantic import Field
 from swath.documents import DataDocument
 from swath.engine.data.collection import Collection, Frame, Resolve, Sample, ordered
 from swath.engine.data.frames import frame_of
-from swath.engine.data.modules.params import LoaderParams, NameList, NumberList, existing_folder, parse_params, posix
+from swath.engine.data.params import LoaderParams, NameList, NumberList, existing_folder, parse_params, posix
 from swath.engine.data.readers import read_tiff
 from swath.engine.data.readers.files import read_png
-from swath.engine.data.readers.scene import as_wavelengths
+from swath.engine.data.readers.values import as_wavelengths
 from swath.errors import DataInvalid
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from swath.engine.data.collection import Resolve
-from swath.engine.data.modules.params import existing_file, posix
+from swath.engine.data.params import existing_file, posix
 from swath.errors import DataInvalid
 
 _RANGE = re.compile(r"(\d+)(?:-(\d+))?")

@@ -10,14 +10,14 @@ from swath.engine.data.readers.envi import read_envi
 from swath.engine.data.readers.files import SUFFIXES, files_of, read_mask, read_scene
 from swath.engine.data.readers.mat import read_mat
 from swath.engine.data.readers.npz import read_npz
-from swath.engine.data.readers.scene import Scene, Variables
+from swath.engine.data.readers.scene_data import SceneData, Variables
 from swath.engine.data.readers.tiff import read_tiff
 
 __all__ = [
     "PROCESSING_MODES",
     "SUFFIXES",
     "Recording",
-    "Scene",
+    "SceneData",
     "Variables",
     "files_of",
     "read_envi",

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from swath.engine.data.readers.scene import Scene, as_wavelengths, existing, parsing
+from swath.engine.data.readers.scene_data import SceneData
+from swath.engine.data.readers.values import as_wavelengths, existing, parsing
 from swath.errors import DataInvalid, DependencyMissing
 
 PROCESSING_MODES = ("Raw", "Reflectance", "DarkSubtract", "SpectralRadiance")
@@ -64,7 +65,7 @@ class Recording:
         """Return how many measurements it holds."""
         return len(self._session)
 
-    def read(self, measurement: int = 0) -> Scene:
+    def read(self, measurement: int = 0) -> SceneData:
         """Read one measurement, processed.
 
         Raises:
@@ -76,7 +77,7 @@ class Recording:
             processed = self._context.apply(self._session.get_measurement(measurement))
             cube = np.asarray(processed.cube.array)
             wavelengths = as_wavelengths(self.name, processed.cube.wavelength)
-        return Scene(self.name, cube, wavelengths=wavelengths)
+        return SceneData(self.name, cube, wavelengths=wavelengths)
 
     def close(self) -> None:
         """Free the SDK's handles."""

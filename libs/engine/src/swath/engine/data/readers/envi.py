@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from swath.engine.data.readers.scene import Scene, as_wavelengths, existing, parsing
+from swath.engine.data.readers.scene_data import SceneData
+from swath.engine.data.readers.values import as_wavelengths, existing, parsing
 from swath.errors import DataInvalid, FileMissing
 
 IMAGE_SUFFIXES = (".img", ".dat", ".raw", ".bsq", ".bil", ".bip")
@@ -48,7 +49,7 @@ _NANOMETRES = {
 }
 
 
-def read_envi(path: Path, *, name: str | None = None) -> Scene:
+def read_envi(path: Path, *, name: str | None = None) -> SceneData:
     """Read a scene from an ENVI header or image; the image is mapped, not loaded.
 
     Interleaves bip, bil and bsq, both byte orders, header offsets. Wavelengths are turned into nm by the header's
@@ -77,7 +78,7 @@ def read_envi(path: Path, *, name: str | None = None) -> Scene:
     stored, back = _INTERLEAVES[interleave]
     shape = tuple((rows, columns, bands)[axis] for axis in stored)
     cube = np.memmap(image, dtype, mode="r", offset=offset, shape=shape).transpose(back)
-    return Scene(shown, cube, wavelengths=_wavelengths(shown, header), scale=_scale(shown, header))
+    return SceneData(shown, cube, wavelengths=_wavelengths(shown, header), scale=_scale(shown, header))
 
 
 def envi_files(path: Path) -> tuple[Path, Path]:

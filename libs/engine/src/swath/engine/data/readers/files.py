@@ -8,10 +8,11 @@ import numpy as np
 
 from swath.engine.data.readers.cu3s import Recording
 from swath.engine.data.readers.envi import IMAGE_SUFFIXES, envi_files, read_envi
-from swath.engine.data.readers.mat import mat_contents, read_mat
-from swath.engine.data.readers.npz import npz_contents, read_npz
-from swath.engine.data.readers.scene import Scene, Variables, as_mask, existing, parsing
+from swath.engine.data.readers.mat import mat_arrays, read_mat
+from swath.engine.data.readers.npz import npz_arrays, read_npz
+from swath.engine.data.readers.scene_data import SceneData, Variables
 from swath.engine.data.readers.tiff import read_tiff
+from swath.engine.data.readers.values import as_mask, existing, parsing
 from swath.errors import DataInvalid
 
 _ENVI = (".hdr", *IMAGE_SUFFIXES)
@@ -37,7 +38,7 @@ def read_scene(
     measurement: int = 0,
     processing_mode: str = "Raw",
     name: str | None = None,
-) -> Scene:
+) -> SceneData:
     """Read a scene file by its suffix.
 
     Args:
@@ -82,9 +83,9 @@ def read_mask(path: Path, variable: str | None = None, *, name: str | None = Non
     shown = name or path.name
     suffix = path.suffix.lower()
     if suffix == ".npz":
-        return npz_contents(path, name=shown).plane(variable)
+        return npz_arrays(path, name=shown).plane(variable)
     if suffix == ".mat":
-        return mat_contents(path, name=shown).plane(variable)
+        return mat_arrays(path, name=shown).plane(variable)
     if suffix in _TIFF:
         return as_mask(shown, "mask", read_tiff(path, name=shown).cube, np.int32)
     if suffix in ("", *_ENVI):

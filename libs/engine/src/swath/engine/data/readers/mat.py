@@ -7,29 +7,31 @@ from typing import Any
 
 import numpy as np
 
-from swath.engine.data.readers.scene import Contents, Scene, Variables, existing, parsing
+from swath.engine.data.readers.array_file import ArrayFile
+from swath.engine.data.readers.scene_data import SceneData, Variables
+from swath.engine.data.readers.values import existing, parsing
 from swath.errors import DataInvalid, DependencyMissing
 
 
-def read_mat(path: Path, variables: Variables | None = None, *, name: str | None = None) -> Scene:
+def read_mat(path: Path, variables: Variables | None = None, *, name: str | None = None) -> SceneData:
     """Read a scene from a .mat file.
 
     Raises:
         FileMissing, DataInvalid, DependencyMissing: See `swath.engine.data.readers`; version 7.3 needs h5py.
     """
-    return mat_contents(path, name=name).scene(variables or Variables())
+    return mat_arrays(path, name=name).scene(variables or Variables())
 
 
-def mat_contents(path: Path, *, name: str | None = None) -> Contents:
+def mat_arrays(path: Path, *, name: str | None = None) -> ArrayFile:
     """List the arrays of a .mat file."""
     shown = name or path.name
     existing(path)
     with path.open("rb") as stream:
         hdf5 = stream.read(19) == b"MATLAB 7.3 MAT-file"
-    return _hdf5_contents(shown, path) if hdf5 else _scipy_contents(shown, path)
+    return _hdf5_arrays(shown, path) if hdf5 else _scipy_arrays(shown, path)
 
 
-def _scipy_contents(shown: str, path: Path) -> Contents:
+def _scipy_arrays(shown: str, path: Path) -> ArrayFile:
     # Imported here: it takes a moment, and only MAT files need it.
     from scipy.io import loadmat, whosmat
 
@@ -40,10 +42,10 @@ def _scipy_contents(shown: str, path: Path) -> Contents:
         with parsing(shown, "MAT file"):
             return np.asarray(loadmat(str(path), variable_names=[key])[key])
 
-    return Contents(shown, shapes, load)
+    return ArrayFile(shown, shapes, load)
 
 
-def _hdf5_contents(shown: str, path: Path) -> Contents:
+def _hdf5_arrays(shown: str, path: Path) -> ArrayFile:
     try:
         import h5py
     except ImportError as error:
@@ -65,7 +67,7 @@ def _hdf5_contents(shown: str, path: Path) -> Contents:
                 raise DataInvalid(f"{shown}: {key}: expected an array of numbers in this file")
             return np.asarray(file[key][()]).T  # MATLAB stores the first axis fastest
 
-    return Contents(shown, shapes, load)
+    return ArrayFile(shown, shapes, load)
 
 
 def _is_plain(h5py: Any, file: Any, key: str) -> bool:

@@ -12,20 +12,22 @@ from typing import IO
 
 import numpy as np
 
-from swath.engine.data.readers.scene import Contents, Scene, Variables, existing, parsing
+from swath.engine.data.readers.array_file import ArrayFile
+from swath.engine.data.readers.scene_data import SceneData, Variables
+from swath.engine.data.readers.values import existing, parsing
 from swath.errors import DataInvalid
 
 
-def read_npz(path: Path, variables: Variables | None = None, *, name: str | None = None) -> Scene:
+def read_npz(path: Path, variables: Variables | None = None, *, name: str | None = None) -> SceneData:
     """Read a scene from an .npz file; arrays that are stored without compression are mapped, not loaded.
 
     Raises:
         FileMissing, DataInvalid: See `swath.engine.data.readers`; pickled arrays are DataInvalid.
     """
-    return npz_contents(path, name=name).scene(variables or Variables())
+    return npz_arrays(path, name=name).scene(variables or Variables())
 
 
-def npz_contents(path: Path, *, name: str | None = None) -> Contents:
+def npz_arrays(path: Path, *, name: str | None = None) -> ArrayFile:
     """List the arrays of an .npz file."""
     shown = name or path.name
     existing(path)
@@ -40,7 +42,7 @@ def npz_contents(path: Path, *, name: str | None = None) -> Contents:
             with zipfile.ZipFile(path) as archive, archive.open(infos[key]) as stream:
                 return np.lib.format.read_array(stream, allow_pickle=False)
 
-    return Contents(shown, {key: member.shape for key, member in members.items()}, load)
+    return ArrayFile(shown, {key: member.shape for key, member in members.items()}, load)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from swath.engine.data.readers.scene import Scene, as_wavelengths, existing, parsing
+from swath.engine.data.readers.scene_data import SceneData
+from swath.engine.data.readers.values import as_wavelengths, existing, parsing
 from swath.errors import DataInvalid, DependencyMissing
 
 _GDAL_WAVELENGTHS = re.compile(r'<Item name="wavelength"[^>]*>\s*\{?([^<}]*)\}?\s*<')
 
 
-def read_tiff(path: Path, *, name: str | None = None) -> Scene:
+def read_tiff(path: Path, *, name: str | None = None) -> SceneData:
     """Read a scene from a TIFF; uncompressed ones are mapped, not loaded.
 
     Axes are YXS (bands as samples), or bands first (pages, SYX); YX is a cube of one band. Wavelengths come from GDAL's
@@ -42,7 +43,7 @@ def read_tiff(path: Path, *, name: str | None = None) -> Scene:
         else:
             stored = _decoded(shown, series)
         axes = series.axes
-    return Scene(shown, _rows_columns_bands(shown, stored, axes), wavelengths=_wavelengths(shown, text))
+    return SceneData(shown, _rows_columns_bands(shown, stored, axes), wavelengths=_wavelengths(shown, text))
 
 
 def _decoded(shown: str, series: object) -> np.ndarray:

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.graph.checks import channels, choice, number, whole
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import LEARNING, LIST, Port, Stage, ports
 from swath.engine.graph.records import Measurement
+from swath.engine.hparams import channels, choice, number, whole
 from swath.engine.mixins.moments_fit import MomentsFit
 from swath.engine.ops.statistics import Moments
 

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.graph.checks import channels, number
 from swath.engine.graph.context import Context
 from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import channels, number
 from swath.engine.mixins.moments_fit import MomentsFit
 from swath.engine.ops.quadratic import QuadraticForm
 from swath.engine.ops.statistics import Moments

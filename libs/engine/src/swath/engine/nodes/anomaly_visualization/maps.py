@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from swath.engine.draw import pictures
-from swath.engine.graph.checks import fraction, whole
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import EVALUATION, LEARNING, LIST, Port, ports
 from swath.engine.graph.records import Picture
-from swath.engine.ops.spectra import WAVELENGTHS
+from swath.engine.hparams import fraction, whole
+from swath.engine.mixins.wavelengths import WAVELENGTHS
 
 ARTIFACTS = ports(artifacts=Port(LIST, description="Pictures"))
 

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from swath.engine.draw import pictures
-from swath.engine.graph.checks import whole
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import EVALUATION, Port, ports
 from swath.engine.graph.records import Picture
+from swath.engine.hparams import whole
 from swath.engine.nodes.anomaly_visualization.maps import ARTIFACTS
 
 _JUDGED = ports(

@@ -11,10 +11,10 @@ from torch.nn.functional import max_pool2d
 
 from swath.engine.draw.annotations import Annotations
 from swath.engine.draw.colours import light, of_object
-from swath.engine.graph.checks import fraction, whole
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import fraction, whole
 
 _GLYPH = 7
 """Rows of a small letter; arguments give sizes of words as multiples of it."""

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from swath.engine.graph.checks import channels, number, whole
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, Stage, ports
+from swath.engine.hparams import channels, number, whole
 from swath.engine.nodes.channel_mixer.base import INPUTS, RGB, TAGS
 
 

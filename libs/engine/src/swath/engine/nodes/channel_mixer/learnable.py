@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from swath.engine.graph.checks import channels, choice, number
 from swath.engine.graph.context import Context
 from swath.engine.graph.ports import Port, Stage, ports
+from swath.engine.hparams import channels, choice, number
 from swath.engine.mixins.bounds import frame_bounds, to_unit
 from swath.engine.mixins.moments_fit import MomentsFit
 from swath.engine.nodes.channel_mixer.base import INPUTS, RGB, TAGS

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from swath.engine.graph.checks import number, whole
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import number, whole
 from swath.engine.nodes.channel_selector.base import (
     OUTPUTS,
     TAGS,

@@ -9,13 +9,14 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from swath.engine.graph.checks import choice, number, whole
 from swath.engine.graph.context import Context
-from swath.engine.graph.node import Fittable
 from swath.engine.graph.ports import DICT, Port, ports
+from swath.engine.graph.roles import Fittable
+from swath.engine.hparams import choice, number, whole
 from swath.engine.mixins.bounds import RunningBounds, frame_bounds, to_unit
+from swath.engine.mixins.wavelengths import WAVELENGTHS
 from swath.engine.ops.colour_spaces import linear_to_srgb
-from swath.engine.ops.spectra import WAVELENGTHS, nearest_band
+from swath.engine.ops.spectra import nearest_band
 
 TAGS = ("hyperspectral", "dim_reduction", "preprocessing")
 INPUTS = ports(cube=Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]"), wavelengths=WAVELENGTHS)

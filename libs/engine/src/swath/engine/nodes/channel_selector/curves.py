@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from swath.engine.graph.checks import choice, number
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import choice, number
 from swath.engine.nodes.channel_selector.base import (
     BOUNDS,
     INPUTS,

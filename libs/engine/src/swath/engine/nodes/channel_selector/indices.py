@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from swath.engine.draw.colours import hue
-from swath.engine.graph.checks import number
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import number
 from swath.engine.nodes.channel_selector.base import BOUNDS, INPUTS, NORMALISATION, OUTPUTS, TAGS, at
 from swath.engine.ops.spectra import nearest_band
 

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.graph.checks import channels, choice, number
 from swath.engine.graph.context import Context
-from swath.engine.graph.node import Fittable
 from swath.engine.graph.ports import Port, ports
+from swath.engine.graph.roles import Fittable
+from swath.engine.hparams import channels, choice, number
 from swath.engine.ops.statistics import Moments
 
 

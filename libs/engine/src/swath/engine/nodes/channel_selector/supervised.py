@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from swath.engine.graph.checks import channels, number
 from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import channels, number
 from swath.engine.nodes.channel_selector.base import (
     INPUTS,
     TAGS,

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.graph.checks import number
+from swath.engine.hparams import number
 from swath.engine.nodes.channel_selector.indices import SpectralIndex
 
 

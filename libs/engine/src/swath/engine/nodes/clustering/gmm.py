@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from swath.engine.graph.checks import channels, choice, number, whole
 from swath.engine.graph.context import Context
 from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import channels, choice, number, whole
 from swath.engine.mixins.pixel_fit import MASKED_CUBE, PixelFit, Pixels, sizes
 
 _ROWS = 16_384

@@ -14,10 +14,10 @@ from torch import Tensor
 from swath.engine.draw.annotations import WHITE, Annotations, font
 from swath.engine.draw.colours import Shade, light, shade
 from swath.engine.draw.pictures import to_bytes
-from swath.engine.graph.checks import fraction, whole
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import LIST, Port, ports
+from swath.engine.hparams import fraction, whole
 
 _PICTURE = Port(torch.float32, (-1, -1, -1, 3), description="Pictures of 0..1 [B, H, W, 3]")
 _TAGS = ("image", "rgb")

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from swath.engine.draw.colours import light
-from swath.engine.graph.checks import choice, whole
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import choice, whole
 
 _PICTURE = (-1, -1, -1, 3)
 _MIN_SIDE = 8

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.graph.checks import choice, dimensions, fraction, number
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import choice, dimensions, fraction, number
 from swath.engine.nodes.deciders.placed import PlacedDecider
 from swath.engine.ops.calibration import best_quantile, best_threshold, frames
 from swath.engine.ops.ranks import quantile

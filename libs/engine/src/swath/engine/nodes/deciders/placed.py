@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from swath.engine.graph.node import Decider
+from swath.engine.graph.roles import Decider
 
 
 class PlacedDecider(Decider):

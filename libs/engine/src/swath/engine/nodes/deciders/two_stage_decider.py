@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.graph.checks import dimensions, fraction, number
 from swath.engine.graph.context import Context
 from swath.engine.graph.ports import LEARNING, Port, ports
+from swath.engine.hparams import dimensions, fraction, number
 from swath.engine.nodes.deciders.placed import PlacedDecider
 from swath.engine.ops.calibration import best_threshold, frames
 from swath.engine.ops.ranks import quantile, top_mean

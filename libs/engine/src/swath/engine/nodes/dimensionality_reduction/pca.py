@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.graph.checks import channels, choice, number
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import channels, choice, number
 from swath.engine.mixins.moments_fit import MomentsFit
 from swath.engine.ops.statistics import Moments, principal_components
 

@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from swath.engine.graph.checks import choice
 from swath.engine.graph.context import Context
 from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import choice
 from swath.engine.nodes.json_file.writer import _JsonWriter, categories, images
 
 _INFO = {"description": "Mask tracking results", "version": "1.0"}

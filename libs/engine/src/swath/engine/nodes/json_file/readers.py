@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from swath.engine.data.modules.coco import run_lengths
-from swath.engine.data.readers.scene import parsing
-from swath.engine.graph.checks import choice
+from swath.engine.data.readers.coco import run_lengths
+from swath.engine.data.readers.values import parsing
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import choice
 from swath.engine.mixins.files import FileInput, read_json
 from swath.errors import DataInvalid
 

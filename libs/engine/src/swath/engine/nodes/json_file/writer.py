@@ -5,9 +5,9 @@ from __future__ import annotations
 import weakref
 from typing import Any, Protocol
 
-from swath.engine.graph.checks import whole
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
+from swath.engine.hparams import whole
 from swath.engine.mixins.files import JsonOutput
 
 

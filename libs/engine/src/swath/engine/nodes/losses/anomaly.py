@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from swath.engine.graph.checks import choice, number
 from swath.engine.graph.context import Context
-from swath.engine.graph.node import Loss
 from swath.engine.graph.ports import Port, ports
+from swath.engine.graph.roles import Loss
+from swath.engine.hparams import choice, number
 from swath.engine.nodes.losses.base import LOSS, TAGS
 
 

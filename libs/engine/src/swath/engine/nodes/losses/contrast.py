@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.graph.checks import choice, number
 from swath.engine.graph.context import Context
-from swath.engine.graph.node import Loss
 from swath.engine.graph.ports import Port, ports
+from swath.engine.graph.roles import Loss
+from swath.engine.hparams import choice, number
 from swath.engine.nodes.losses.base import LOSS, TAGS
 from swath.engine.ops.colour_spaces import linear_to_oklab, srgb_to_linear
 

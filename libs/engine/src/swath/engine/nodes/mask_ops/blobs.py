@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, max_pool2d
 
-from swath.engine.graph.checks import fraction, number, whole
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import fraction, number, whole
 from swath.engine.ops.masks import blobs
 
 _DECISIONS = ports(decisions=Port(torch.bool, (-1, -1, -1, -1), description="Mask [B, H, W, C]"))

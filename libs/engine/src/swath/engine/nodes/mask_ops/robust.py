@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
-from swath.engine.graph.checks import whole
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import whole
 from swath.engine.ops import masks
 
 

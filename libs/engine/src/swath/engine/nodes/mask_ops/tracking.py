@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from swath.engine.graph.checks import number, whole
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import number, whole
 
 _MEASURED, _PREDICTED = 1, 2
 _STEP = np.array([[1.0, 1.0], [0.0, 1.0]])

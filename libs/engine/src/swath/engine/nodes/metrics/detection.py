@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.graph.checks import whole
 from swath.engine.graph.context import Context
-from swath.engine.graph.node import Metric
 from swath.engine.graph.ports import LIST, Port, ports
 from swath.engine.graph.records import Measurement
+from swath.engine.graph.roles import Metric
+from swath.engine.hparams import whole
 
 
 class AnomalyDetectionMetrics(Metric):

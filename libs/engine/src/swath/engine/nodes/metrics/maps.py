@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
-from swath.engine.graph.node import Metric, Node
+from swath.engine.graph.node import Node
 from swath.engine.graph.ports import LIST, Port, ports
 from swath.engine.graph.records import Measurement
+from swath.engine.graph.roles import Metric
 from swath.engine.nodes.metrics.reading import METRICS, Reading
 from swath.engine.ops.ranks import quantile
 

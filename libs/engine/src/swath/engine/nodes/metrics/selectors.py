@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.graph.checks import number
 from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import number
 from swath.engine.nodes.metrics.reading import Reading
 from swath.engine.ops.spectra import entropy
 

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.graph.checks import dimensions, number
 from swath.engine.graph.context import Context
+from swath.engine.hparams import dimensions, number
 from swath.engine.nodes.normalization.base import Normalizer
 
 

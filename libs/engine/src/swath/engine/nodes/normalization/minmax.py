@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.graph.checks import number, whole
 from swath.engine.graph.context import Context
-from swath.engine.graph.node import Fittable
+from swath.engine.graph.roles import Fittable
+from swath.engine.hparams import number, whole
 from swath.engine.nodes.normalization.base import INPUTS, OUTPUTS, TAGS
 
 

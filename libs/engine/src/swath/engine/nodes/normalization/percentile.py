@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.graph.checks import channels, choice, fraction, number, whole
 from swath.engine.graph.context import Context
-from swath.engine.graph.node import Fittable
 from swath.engine.graph.ports import Port, ports
+from swath.engine.graph.roles import Fittable
+from swath.engine.hparams import channels, choice, fraction, number, whole
 from swath.engine.mixins.bounds import RunningBounds, frame_bounds, to_unit
 from swath.engine.nodes.normalization.base import OUTPUTS, TAGS
 from swath.engine.ops.ranks import quantile

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from swath.engine.graph.checks import whole
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import whole
 
 _LONGEST_SIDE = 2**20
 """Most pixels a side of a box: the work on a box grows with its size, also where that lies outside of the picture."""

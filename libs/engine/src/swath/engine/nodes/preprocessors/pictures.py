@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.graph.checks import number, quarter_turns
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import number, quarter_turns
 
 
 class SpatialRotateNode(Node):

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.graph.checks import fraction, number, whole
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
-from swath.engine.ops.spectra import WAVELENGTHS
+from swath.engine.hparams import fraction, number, whole
+from swath.engine.mixins.wavelengths import WAVELENGTHS
 
 _CUBE = Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]")
 

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.graph.checks import number
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
-from swath.engine.ops.spectra import WAVELENGTHS, band_steps
+from swath.engine.hparams import number
+from swath.engine.mixins.wavelengths import WAVELENGTHS, band_steps
 
 _VALUES = 2**22
 """Values that are worked on at a time: bounds the memory of the index maps."""

@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.graph.checks import choice, number, whole
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
-from swath.engine.ops.spectra import WAVELENGTHS, band_steps
+from swath.engine.hparams import choice, number, whole
+from swath.engine.mixins.wavelengths import WAVELENGTHS, band_steps
 
 _PADDING = {"nearest": "replicate", "mirror": "reflect", "constant": "constant"}
 

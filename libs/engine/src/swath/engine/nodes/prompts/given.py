@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-from swath.engine.graph.checks import choice, number, whole
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import LIST, TEXT, Port, ports
+from swath.engine.hparams import choice, number, whole
 
 FRAME = ports(frame_id=Port(torch.int64, (1,), description="Number of the frame [1]"))
 

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.graph.checks import MAX_CHANNELS, choice, number, whole
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import MAX_CHANNELS, choice, number, whole
 
 
 class IntensityThresholdSegmenter(Node):

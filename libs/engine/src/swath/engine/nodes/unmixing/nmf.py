@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from swath.engine.graph.checks import channels, choice, whole
 from swath.engine.graph.context import Context
 from swath.engine.graph.ports import Port, ports
+from swath.engine.hparams import channels, choice, whole
 from swath.engine.mixins.pixel_fit import PixelFit, Pixels, sizes
 from swath.engine.ops import unmixing
 

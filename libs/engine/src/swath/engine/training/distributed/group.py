@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -17,6 +17,23 @@ T = TypeVar("T")
 
 _EXCHANGE_TIMEOUT = timedelta(minutes=30)
 """Longest wait for the others at one exchange: they may be reading from storage that is away for a while."""
+
+
+class Share(NamedTuple):
+    """How many frames of a batch are whose.
+
+    Attributes:
+        own: This process's.
+        all: Those of all processes.
+    """
+
+    own: int
+    all: int
+
+    @property
+    def weight(self) -> float:
+        """Part of the frames that are this process's."""
+        return self.own / self.all
 
 
 class PeerLost(Exception):
@@ -39,15 +56,15 @@ class Group:
     local_size = 1
 
     @property
-    def leads(self) -> bool:
+    def is_leader(self) -> bool:
         """Whether this is process 0, which tells of the run and writes its files."""
         return self.rank == 0
 
-    def agree(self, value: bool) -> bool:
+    def broadcast_flag(self, value: bool) -> bool:
         """Return what process 0 says."""
         return value
 
-    def share(self, data: bytes) -> bytes:
+    def broadcast(self, data: bytes) -> bytes:
         """Return what process 0 gives."""
         return data
 
@@ -55,7 +72,7 @@ class Group:
         """Return what each process gives, by rank, at process 0; nothing elsewhere."""
         return [data]
 
-    def add(self, tensor: Tensor) -> Tensor:
+    def all_reduce(self, tensor: Tensor) -> Tensor:
         """Return the sum of the tensors that the processes give; the same bits at each."""
         return tensor
 
@@ -88,19 +105,19 @@ class ProcessGroup(Group):
             lambda: dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_EXCHANGE_TIMEOUT)
         )
 
-    def agree(self, value: bool) -> bool:
+    def broadcast_flag(self, value: bool) -> bool:
         if self.size == 1:
             return value
         flag = torch.tensor([int(value)])
         self._try(lambda: dist.broadcast(flag, 0))
         return bool(flag.item())
 
-    def share(self, data: bytes) -> bytes:
+    def broadcast(self, data: bytes) -> bytes:
         if self.size == 1:
             return data
         length = torch.tensor([len(data)])
         self._try(lambda: dist.broadcast(length, 0))
-        content = _tensor(data) if self.leads else torch.empty(int(length.item()), dtype=torch.uint8)
+        content = _tensor(data) if self.is_leader else torch.empty(int(length.item()), dtype=torch.uint8)
         self._try(lambda: dist.broadcast(content, 0))
         return _bytes(content)
 
@@ -109,8 +126,8 @@ class ProcessGroup(Group):
             return [data]
         lengths = torch.zeros(self.size, dtype=torch.int64)
         lengths[self.rank] = len(data)
-        self.add(lengths)
-        if not self.leads:
+        self.all_reduce(lengths)
+        if not self.is_leader:
             self._try(lambda: dist.send(_tensor(data), 0))
             return []
         found = [data]
@@ -120,7 +137,7 @@ class ProcessGroup(Group):
             found.append(_bytes(content))
         return found
 
-    def add(self, tensor: Tensor) -> Tensor:
+    def all_reduce(self, tensor: Tensor) -> Tensor:
         if self.size > 1:
             self._try(lambda: dist.all_reduce(tensor))
         return tensor
@@ -128,7 +145,7 @@ class ProcessGroup(Group):
     def leave(self) -> None:
         if self.size > 1:
             # Whoever leaves first would look to the others as if it had died.
-            self.add(torch.zeros(1))
+            self.all_reduce(torch.zeros(1))
             dist.destroy_process_group()
             self.size = 1
 

@@ -15,8 +15,7 @@ from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.pipeline import Pipeline
 from swath.engine.training.distributed.device import Run, rerun
-from swath.engine.training.distributed.group import Group
-from swath.engine.training.phases.passes import Batch, Share
+from swath.engine.training.distributed.group import Group, Share
 from swath.errors import InvalidInput
 
 
@@ -35,11 +34,11 @@ class Replicas:
     def start(self) -> None:
         """Begin with the state of process 0."""
         if self._group.size > 1:
-            self._pipeline.load_state(load(self._group.share(dump(self._pipeline.state()))), strict=True)
+            self._pipeline.load_state(load(self._group.broadcast(dump(self._pipeline.state()))), strict=True)
 
-    def forward(self, batch: Batch, context: Context, keys: Collection[str]) -> dict[str, Any]:
+    def forward(self, batch: dict[str, Any], context: Context, keys: Collection[str]) -> dict[str, Any]:
         """Run the pipeline for some of its outputs. Nodes that write files do so at process 0 alone."""
-        if self._group.leads:
+        if self._group.is_leader:
             return self._pipeline(batch, context, only=keys)
         return self._pipeline(batch, context, upto={key.partition(".")[0] for key in keys})
 
@@ -47,7 +46,7 @@ class Replicas:
         """Return the mean of some numbers over the frames of all processes, given those of this one's."""
         if self._group.size == 1:
             return parts.tolist()
-        return self._group.add(
+        return self._group.all_reduce(
             parts.double() * share.weight if share.own else torch.zeros_like(parts).double()
         ).tolist()
 
@@ -61,7 +60,7 @@ class Replicas:
             for parameter in parameters
         ]
         flat = torch.cat([part.flatten().float() for part in parts] + [present.to(parts[0].device)])
-        *sums, held = self._group.add(flat).split([part.numel() for part in parts] + [len(parts)])
+        *sums, held = self._group.all_reduce(flat).split([part.numel() for part in parts] + [len(parts)])
         for parameter, total, count in zip(parameters, sums, held.tolist(), strict=True):
             parameter.grad = total.view_as(parameter).to(parameter.dtype).clone() if count else None
 
@@ -85,15 +84,15 @@ class Replicas:
         changed = torch.tensor(
             [float(self._marks.get(name) != (id(buffer), buffer._version)) for name, _, _, buffer in buffers]
         )
-        if not self._group.add(changed).any():
+        if not self._group.all_reduce(changed).any():
             return
         moved = [found for found, flag in zip(buffers, changed.tolist(), strict=True) if flag]
-        shares = [weight if buffer.is_floating_point() else float(self._group.leads) for *_, buffer in moved]
+        shares = [weight if buffer.is_floating_point() else float(self._group.is_leader) for *_, buffer in moved]
         parts = [
             (buffer.detach().double() * share if share else torch.zeros_like(buffer, dtype=torch.float64)).flatten()
             for (*_, buffer), share in zip(moved, shares, strict=True)
         ]
-        sums = self._group.add(torch.cat(parts)).split([part.numel() for part in parts])
+        sums = self._group.all_reduce(torch.cat(parts)).split([part.numel() for part in parts])
         with torch.no_grad():
             for (_, _, _, buffer), total in zip(moved, sums, strict=True):
                 buffer.copy_(total.view_as(buffer))
@@ -106,7 +105,7 @@ class Replicas:
                 yield f"{name}.{key}", node, key, buffer
 
 
-class Pool:
+class GatheredInputs:
     """Lets nodes that measure see at process 0 what reaches them in all processes, as one batch.
 
     Args:
@@ -119,7 +118,7 @@ class Pool:
 
     @contextmanager
     def over(self, names: Collection[str], frames: int) -> Iterator[None]:
-        """Pool what reaches these nodes of a batch that has so many frames of this process's own."""
+        """GatheredInputs what reaches these nodes of a batch that has so many frames of this process's own."""
         nodes = [self._pipeline.nodes[name] for name in names] if self._group.size > 1 else []
         with rerun({node: self._pooled(node, node.run, frames) for node in nodes}):
             yield
@@ -134,7 +133,7 @@ class Pool:
                     f"Node '{node.name}' measures what cannot be sent from one process to another; train on one device"
                 ) from None
             # What the others make of their own frames, nobody asks for.
-            return run(_joined(given) if self._group.leads else inputs, context)
+            return run(_joined(given) if self._group.is_leader else inputs, context)
 
         return pooled
 

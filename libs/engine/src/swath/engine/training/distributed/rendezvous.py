@@ -1,8 +1,8 @@
-"""How the processes of a run find one another, and how they know of each other's end.
+"""Rendezvous of the processes of a run, and messages between them.
 
-Process 0 keeps a `torch.distributed.TCPStore`, as with `torchrun`; all others connect to it. The group that trains
-meets there. Besides, messages go over it that no exchange of the group may hold up: log lines, what went wrong, signs
-of life.
+Process 0 serves a `torch.distributed.TCPStore`, as with `torchrun`; all others connect to it. The process group is
+formed over it. Messages that must not wait for a collective operation of the group go over it too: log lines,
+failures, heartbeats.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from swath.engine.training.distributed.group import Group, PeerLost, ProcessGrou
 T = TypeVar("T")
 
 _stores: Any = dist
-"""Torch documents its stores, and exports no types of them."""
+"""torch documents its stores, but exports no types for them."""
 
-_CONNECT = timedelta(seconds=5)
-_ANSWER = timedelta(seconds=30)
+_CONNECT_TIMEOUT = timedelta(seconds=5)
+_TIMEOUT = timedelta(seconds=30)
 _POLL_INTERVAL_S = 0.1
-_PAUSE_S = 0.5
+_RETRY_DELAY_S = 0.5
 
 
 @dataclass(frozen=True)
 class Rank:
-    """The place of a process among those of its run.
+    """The rank of a process in its run, and where the run's processes meet.
 
     Attributes:
-        rank: Its number, from 0.
-        size: How many there are.
-        local_rank: Its number on its machine.
-        local_size: How many its machine has.
-        host: Where process 0 is.
-        port: Port of the store there.
-        descriptor: At process 0 the socket that listens there already, if there is one.
+        rank: Rank of the process, from 0 (RANK of `torchrun`).
+        size: Number of processes (WORLD_SIZE).
+        local_rank: Rank among the processes of its machine (LOCAL_RANK).
+        local_size: Number of processes on its machine (LOCAL_WORLD_SIZE).
+        host: Host of process 0 (MASTER_ADDR).
+        port: Port of the store there (MASTER_PORT).
+        descriptor: At process 0, the descriptor of a socket that listens on that port already, if there is one.
     """
 
     rank: int
@@ -53,11 +53,10 @@ class Rank:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Rank | None:
-        """Return the place that `torchrun`'s variables (RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT) give; None for one
-        process alone.
+        """Return the rank that the variables of `torchrun` give; None for a single process.
 
         Raises:
-            KeyError, ValueError: Some of them are missing, or no numbers.
+            KeyError, ValueError: A variable is missing, or is not a number.
         """
         size = int(environment.get("WORLD_SIZE") or 1)
         if size == 1:
@@ -71,116 +70,115 @@ _LOCAL = {"LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}
 
 
 def listen() -> socket.socket:
-    """Return a socket that listens on a free port of this machine alone; for `Rank.descriptor` of process 0."""
+    """Return a socket that listens on a free loopback port; for `Rank.descriptor` of process 0."""
     return socket.create_server(("127.0.0.1", 0))
 
 
 class Rendezvous:
-    """A process's end of the store.
+    """The store as one process sees it.
 
     Args:
-        rank_info: The process's place.
-        give_up: Asked, while process 0 is looked for, whether to do so no longer.
+        own: Rank of this process.
+        give_up: Asked while connecting to process 0: whether to stop trying.
 
     Raises:
         PeerLost: The store cannot be opened.
     """
 
-    def __init__(self, rank_info: Rank, give_up: Callable[[], bool] = lambda: False) -> None:
-        self.rank_info = rank_info
+    def __init__(self, own: Rank, give_up: Callable[[], bool] = lambda: False) -> None:
+        self.own = own
         self._read: dict[str, int] = {}
         while True:
             try:
                 self._store = _stores.TCPStore(
-                    rank_info.host,
-                    rank_info.port,
-                    is_master=rank_info.rank == 0,
-                    timeout=_ANSWER if rank_info.rank == 0 else _CONNECT,
+                    own.host,
+                    own.port,
+                    is_master=own.rank == 0,
+                    timeout=_TIMEOUT if own.rank == 0 else _CONNECT_TIMEOUT,
                     wait_for_workers=False,
-                    master_listen_fd=rank_info.descriptor,
+                    master_listen_fd=own.descriptor,
                 )
                 break
             except (dist.DistError, RuntimeError) as error:
-                if rank_info.rank == 0 or give_up():
-                    raise PeerLost(f"the processes of the run cannot meet at port {rank_info.port}: {error}") from error
-                # Process 0 may have to wait for a machine, and its name is not known before.
-                time.sleep(_PAUSE_S)
-        self._store.set_timeout(_ANSWER)
-        self._store.set(f"here/{rank_info.rank}", "")
+                if own.rank == 0 or give_up():
+                    raise PeerLost(f"the processes of the run cannot meet at port {own.port}: {error}") from error
+                # Process 0 may be waiting for a machine, and its host name does not resolve before it runs.
+                time.sleep(_RETRY_DELAY_S)
+        self._store.set_timeout(_TIMEOUT)
+        self._store.set(f"joined/{own.rank}", "")
 
-    def again(self) -> Rendezvous:
-        """Return the same end over a connection of its own: two threads must not wait for each other's answers."""
+    def clone(self) -> Rendezvous:
+        """Return the same over another connection: two threads must not wait for each other's requests."""
         other = object.__new__(Rendezvous)
-        other.rank_info, other._read = self.rank_info, {}
-        other._store = self._ask(self._store.clone)
+        other.own, other._read = self.own, {}
+        other._store = self._request(self._store.clone)
         return other
 
     def meet(self, give_up: Callable[[], bool]) -> Group | None:
         """Wait for all processes and return their group; None if process 0 gives up before.
 
         Args:
-            give_up: Asked at process 0 whether to wait no longer.
+            give_up: Asked at process 0: whether to stop waiting.
 
         Raises:
-            PeerLost: Process 0 is gone.
+            PeerLost: Process 0 has ended.
         """
-        here = [f"here/{rank}" for rank in range(self.rank_info.size)]
-        if self.rank_info.rank == 0:
-            while not self._has(*here) and not give_up():
+        joined = [f"joined/{rank}" for rank in range(self.own.size)]
+        if self.own.rank == 0:
+            while not self._has(*joined) and not give_up():
                 time.sleep(_POLL_INTERVAL_S)
-            self._ask(lambda: self._store.set("meet", "1" if self._has(*here) else ""))
+            self._request(lambda: self._store.set("meet", "1" if self._has(*joined) else ""))
         while not self._has("meet"):
             time.sleep(_POLL_INTERVAL_S)
-        if not self._ask(lambda: self._store.get("meet")):
+        if not self._request(lambda: self._store.get("meet")):
             return None
-        rank_info = self.rank_info
         return ProcessGroup(
             _stores.PrefixStore("group", self._store),
-            rank=rank_info.rank,
-            size=rank_info.size,
-            local_rank=rank_info.local_rank,
-            local_size=rank_info.local_size,
+            rank=self.own.rank,
+            size=self.own.size,
+            local_rank=self.own.local_rank,
+            local_size=self.own.local_size,
         )
 
     def missing(self) -> list[int]:
-        """Return the numbers of the processes that have not come yet."""
-        return [rank for rank in range(self.rank_info.size) if not self._has(f"here/{rank}")]
+        """Return the ranks that have not joined yet."""
+        return [rank for rank in range(self.own.size) if not self._has(f"joined/{rank}")]
 
-    def tell(self, subject: str, data: bytes) -> None:
-        """Leave something for process 0.
+    def publish(self, subject: str, data: bytes) -> None:
+        """Send a message to process 0.
 
         Raises:
-            PeerLost: Process 0 is gone.
+            PeerLost: Process 0 has ended.
         """
-        name = f"{subject}/{self.rank_info.rank}"
-        self._ask(lambda: self._store.set(f"{name}/{self._store.add(name, 1)}", data))
+        name = f"{subject}/{self.own.rank}"
+        self._request(lambda: self._store.set(f"{name}/{self._store.add(name, 1)}", data))
 
-    def told(self, subject: str, rank: int) -> list[bytes]:
-        """Return at process 0 what a process has left on a subject since it was last asked."""
+    def receive(self, subject: str, rank: int) -> list[bytes]:
+        """Return at process 0 the messages that a rank has published on a subject since the last call."""
         name, found = f"{subject}/{rank}", []
         while self._has(key := f"{name}/{self._read.get(name, 0) + 1}"):
             self._read[name] = self._read.get(name, 0) + 1
-            found.append(self._ask(lambda key=key: self._store.get(key)))
-            self._ask(lambda key=key: self._store.delete_key(key))
+            found.append(self._request(lambda key=key: self._store.get(key)))
+            self._request(lambda key=key: self._store.delete_key(key))
         return found
 
-    def beat(self) -> None:
-        """Give a sign of life.
+    def heartbeat(self) -> None:
+        """Send a heartbeat.
 
         Raises:
-            PeerLost: Process 0 is gone.
+            PeerLost: Process 0 has ended.
         """
-        self._ask(lambda: self._store.add(f"alive/{self.rank_info.rank}", 1))
+        self._request(lambda: self._store.add(f"heartbeat/{self.own.rank}", 1))
 
-    def beats(self, rank: int) -> int:
-        """Return at process 0 how many signs of life a process has given."""
-        return self._ask(lambda: self._store.add(f"alive/{rank}", 0))
+    def heartbeats(self, rank: int) -> int:
+        """Return at process 0 how many heartbeats a rank has sent."""
+        return self._request(lambda: self._store.add(f"heartbeat/{rank}", 0))
 
     def _has(self, *names: str) -> bool:
-        return self._ask(lambda: self._store.check(list(names)))
+        return self._request(lambda: self._store.check(list(names)))
 
-    def _ask(self, question: Callable[[], T]) -> T:
+    def _request(self, request: Callable[[], T]) -> T:
         try:
-            return question()
+            return request()
         except RuntimeError as error:
-            raise PeerLost(f"process {self.rank_info.rank} has lost process 0 of the run") from error
+            raise PeerLost(f"process {self.own.rank} has lost process 0 of the run") from error

@@ -11,24 +11,21 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
-from swath.engine.graph.node import Decider
 from swath.engine.graph.pipeline import Pipeline
 from swath.engine.graph.ports import Stage
+from swath.engine.graph.roles import Decider
+from swath.engine.training.batches import Batches, frames_of
 from swath.engine.training.control import StopRun
-from swath.engine.training.events import (
+from swath.engine.training.reporting.events import FrameProgress, Hook, Lifecycle, Position
+from swath.engine.training.reporting.outcomes import (
     CalibrationOutcome,
     DeciderCalibration,
     DeciderSkip,
     DeciderStatus,
-    FrameProgress,
-    Hook,
-    Lifecycle,
     PhaseSkip,
-    Position,
     ThresholdChange,
 )
-from swath.engine.training.phases.passes import Batches, frames_of
-from swath.engine.training.stream import Stream
+from swath.engine.training.reporting.stream import EventStream
 
 log = logging.getLogger(__name__)
 
@@ -43,11 +40,11 @@ def calibrate(
     *,
     pipeline: Pipeline,
     batches: Batches,
-    stream: Stream,
+    stream: EventStream,
     position: Position,
     resolve: Callable[[str], Path],
 ) -> CalibrationOutcome:
-    """Place the thresholds of all deciders where pixel F1 on a split is best, and report it.
+    """Progress the thresholds of all deciders where pixel F1 on a split is best, and report it.
 
     Whatever stands against it leaves thresholds as they were and is told in the outcome.
     """
@@ -68,7 +65,7 @@ def _place_all(
     pipeline: Pipeline,
     deciders: list[Decider],
     batches: Batches,
-    stream: Stream,
+    stream: EventStream,
     where: Position,
     resolve: Callable[[str], Path],
 ) -> CalibrationOutcome:
@@ -119,7 +116,7 @@ def _collect(
     pipeline: Pipeline,
     wired: Sequence[str],
     batches: Batches,
-    stream: Stream,
+    stream: EventStream,
     where: Position,
     resolve: Callable[[str], Path],
 ) -> _Found:

@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from swath.documents import EarlyStoppingDocument
-from swath.engine.training.phases.optimizers import missing_value
+from swath.engine.training.reporting.values import missing_value
 
 log = logging.getLogger(__name__)
 

@@ -10,28 +10,22 @@ from typing import Any
 import torch
 
 from swath.engine.graph.context import Context
-from swath.engine.graph.node import Metric
 from swath.engine.graph.pipeline import Pipeline
 from swath.engine.graph.ports import LIST, Stage
 from swath.engine.graph.records import Measurement, flatten
+from swath.engine.graph.roles import Metric
+from swath.engine.training.batches import Batches, frames_of
 from swath.engine.training.control import StopRun
-from swath.engine.training.events import (
-    EvaluationOutcome,
-    EvaluationStatus,
-    FrameProgress,
-    Hook,
-    Lifecycle,
-    Position,
-)
-from swath.engine.training.phases.passes import Batches, frames_of
-from swath.engine.training.stream import Stream
+from swath.engine.training.reporting.events import FrameProgress, Hook, Lifecycle, Position
+from swath.engine.training.reporting.outcomes import EvaluationOutcome, EvaluationStatus
+from swath.engine.training.reporting.stream import EventStream
 
 log = logging.getLogger(__name__)
 
 METRICS_PORT = "metrics"
 
 
-class Measures:
+class PassMetrics:
     """Pools what metric nodes measure over one pass.
 
     Nodes of the class `Metric` say at the end what the pass comes to; of other nodes the numbers on their ``metrics``
@@ -95,7 +89,7 @@ def evaluate(
     pipeline: Pipeline,
     batches: Batches,
     nodes: Collection[str],
-    stream: Stream,
+    stream: EventStream,
     position: Position,
     resolve: Callable[[str], Path],
 ) -> EvaluationOutcome:
@@ -107,7 +101,7 @@ def evaluate(
         return outcome
     stream.send(where, Lifecycle(Hook.EVALUATION_START, split=split))
     try:
-        outcome = _measure(split, pipeline, batches, Measures(pipeline, nodes), stream, where, resolve)
+        outcome = _measure(split, pipeline, batches, PassMetrics(pipeline, nodes), stream, where, resolve)
     except StopRun:
         raise
     except Exception as error:
@@ -122,8 +116,8 @@ def _measure(
     split: Stage,
     pipeline: Pipeline,
     batches: Batches,
-    measures: Measures,
-    stream: Stream,
+    measures: PassMetrics,
+    stream: EventStream,
     where: Position,
     resolve: Callable[[str], Path],
 ) -> EvaluationOutcome:

@@ -5,76 +5,76 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from swath.engine.graph.context import Context
 from swath.engine.graph.pipeline import Pipeline
 from swath.engine.graph.ports import Stage
 from swath.engine.training import randomness
-from swath.engine.training.checkpoints import Checkpoints, Place
+from swath.engine.training.batches import Batch, Batches
+from swath.engine.training.cadence import cadence, takes_all
+from swath.engine.training.checkpoints import Checkpoints, Progress
 from swath.engine.training.checks import unplaced
 from swath.engine.training.control import StopRun
 from swath.engine.training.distributed.group import Group
-from swath.engine.training.distributed.parallel import Replicas, dump, load
-from swath.engine.training.distributed.precision import Precision
-from swath.engine.training.events import Position
-from swath.engine.training.job import Job
-from swath.engine.training.phases.cadence import cadence, takes_all
 from swath.engine.training.phases.early_stopping import EarlyStopping
-from swath.engine.training.phases.losses import Losses
-from swath.engine.training.phases.optimizers import Schedule, make_optimizer, measure_rates
-from swath.engine.training.phases.passes import Batch, Batches
+from swath.engine.training.phases.gradient_state import GradientState
+from swath.engine.training.phases.loop_state import LoopState
+from swath.engine.training.phases.optimization import Optimization
 from swath.engine.training.phases.validation import Validation
-from swath.engine.training.reports import Reports
-from swath.engine.training.resume import Keeper, Phase
-from swath.engine.training.stream import Stream
-from swath.engine.training.values import Values
-from swath.errors import DataInvalid, InvalidInput
+from swath.engine.training.reporting.events import Position
+from swath.engine.training.reporting.reports import Reports
+from swath.engine.training.reporting.stream import EventStream
+from swath.engine.training.reporting.values import Values
+from swath.engine.training.snapshots import SnapshotWriter
+from swath.engine.training.spec import RunSpec
+from swath.errors import DataInvalid
 
 
 class GradientPhase:
     """One gradient phase.
 
     Args:
-        job: What to do; checked.
+        spec: What to do; checked.
         pipeline: Changed in place; its trainable parameters are those of `parameters`.
         parameters: What gradients change.
         batches: The data, on the pipeline's device.
         device: That device.
         stream: Takes the events.
-        keeper: Takes the snapshots.
+        snapshots: Takes the snapshots.
         group: The processes that train together. All call the same methods; process 0 keeps checkpoints.
 
     Attributes:
         checkpoints: The user's checkpoints, if any are kept.
-        epoch: Epoch under way or, after the fit, the last one (0-based).
-        step: Optimizer steps done.
+        loop: Epoch, step and batch.
     """
 
     def __init__(
         self,
-        job: Job,
+        spec: RunSpec,
         pipeline: Pipeline,
         parameters: list[torch.nn.Parameter],
         batches: Batches,
         device: torch.device,
-        stream: Stream,
-        keeper: Keeper,
+        stream: EventStream,
+        snapshots: SnapshotWriter,
         group: Group,
     ) -> None:
-        assert job.training is not None
-        self._job, self._training = job, job.training
-        self._pipeline, self._parameters = pipeline, parameters
+        assert spec.training is not None
+        self._spec, self._training = spec, spec.training
+        self._pipeline = pipeline
         self._batches, self._device = batches, device
-        self._stream, self._keeper = stream, keeper
-        self._group, self._replicas = group, Replicas(pipeline, group)
-        self._precision = Precision(self._training, device)
+        self._stream, self._snapshots = stream, snapshots
+        self._group = group
         self._cadence = cadence(self._training, batches)
-        self._optimizer = make_optimizer(self._training.optimizer, parameters)
-        self._schedule = Schedule(self._training.scheduler, self._optimizer, self._training.max_epochs)
-        self._losses = Losses(pipeline, job.run.loss_nodes)
+        self._optimization = Optimization(spec, pipeline, parameters, device, group)
         self._validation = Validation(
-            job, pipeline, self._losses, batches, stream, self._precision.forward_context, group
+            spec,
+            pipeline,
+            self._optimization.losses,
+            batches,
+            stream,
+            self._optimization.precision.forward_context,
+            group,
         )
         self._values = Values()
         once = takes_all(self._training.val_check_interval) and self._training.check_val_every_n_epoch == 1
@@ -85,298 +85,202 @@ class GradientPhase:
             for document in (callbacks.early_stopping if callbacks else [])
         ]
         self._rates = callbacks.learning_rate_monitor if callbacks else None
-        kept = job.checkpointing() if group.leads else None
+        kept = spec.checkpointing() if group.is_leader else None
         self.checkpoints = Checkpoints(*kept, at_epoch_end=at_epoch_end) if kept is not None else None
         whole = takes_all(self._training.limit_train_batches)
         self._reports = Reports(self._training, stream, self._values, batches.frames("train") if whole else 0)
-        self.epoch = 0
-        self.step = 0
-        self._batch = 0
-        self._frames = 0
-        self._completed = 0
-        self._stopping = False
-        self._validated = False
-        self._owes_validation = False
-        self._open = False
-        self._steady: dict[str, Any] | None = None
+        self.loop = LoopState()
+        self._state = GradientState(
+            pipeline=pipeline,
+            optimization=self._optimization,
+            values=self._values,
+            stoppers=self._stoppers,
+            checkpoints=self.checkpoints,
+            loop=self.loop,
+            device=device,
+            stream=stream,
+            snapshots=snapshots,
+            group=group,
+        )
+        self._before_validation: dict[str, Any] | None = None
 
     def run(self, former: dict[str, Any] | None = None) -> None:
         """Train until the last epoch or an early stop.
 
         Args:
-            former: Content of a snapshot to go on from.
+            former: Content of a snapshot to continue from.
 
         Raises:
-            StopRun: The run was asked to stop; the keeper holds a snapshot of where.
+            StopRun: The run was asked to stop; the snapshot of where is written.
         """
         try:
             if former is not None:
-                self._restore(former)
+                self._state.restore(former)
             else:
-                self._replicas.start()
+                self._optimization.replicas.start()
                 self._announce()
-            while self.epoch < self._training.max_epochs and not self._stopping:
+            while self.loop.epoch < self._training.max_epochs and not self.loop.stopping:
                 self._run_epoch()
         except StopRun:
-            self._snapshot(steady=self._steady)
+            self._state.write_snapshot(self._before_validation)
             raise
         except Exception:
             if self.checkpoints is not None:
-                self.checkpoints.after_error(self._place, self._values.known, self._content)
+                self.checkpoints.after_error(self._progress, self._values.known, self._state.checkpoint)
             raise
-        self.epoch = max(self._completed - 1, 0)
-        self._reports.fit_end(self._at(), self._completed)
+        self.loop.epoch = max(self.loop.completed - 1, 0)
+        self._reports.fit_end(self._at(), self.loop.completed)
 
     def summary(self) -> dict[str, Any]:
         """Return what the steps after the fit need of it, for a snapshot."""
         return {
             "state": self._pipeline.state(),
             "checkpoints": self.checkpoints.state() if self.checkpoints is not None else {},
-            "epoch": self.epoch,
-            "step": self.step,
+            "epoch": self.loop.epoch,
+            "step": self.loop.step,
         }
 
     def take_summary(self, content: dict[str, Any]) -> None:
-        """Stand where a fit ended that another process has done."""
+        """Continue after a fit that another process has done."""
         self._pipeline.load_state(content["state"], strict=True)
         if self.checkpoints is not None:
             self.checkpoints.restore(content["checkpoints"])
-        self.epoch, self.step = content["epoch"], content["step"]
+        self.loop.epoch, self.loop.step = content["epoch"], content["step"]
 
     def _announce(self) -> None:
         self._reports.fit_start(calibration_pending=bool(unplaced(self._pipeline)))
         if self._cadence.sanity_batches:
-            self._steady = self._hold()
+            self._before_validation = self._state.before_validation()
             with randomness.isolated(self._device):
                 self._validation.rehearse(self._cadence.sanity_batches)
-            self._steady = None
+            self._before_validation = None
 
     def _run_epoch(self) -> None:
-        if not self._open:
-            self._open = True
-            self._frames = 0
+        loop = self.loop
+        if not loop.open:
+            loop.begin_epoch()
             self._values.begin_epoch()
             if self._rates is not None and self._rates.logging_interval != "step":
-                self._values.known.update(self._measure_rates())
+                self._measure_rates()
             self._reports.epoch_start(self._at())
         self._train_mode()
-        if self._owes_validation:
+        if loop.owes_validation:
             self._validate()
         count = self._cadence.train_batches
-        state = randomness.collect(self._device) if self._batch else None
-        for batch in self._batches.over("train", epoch=self.epoch, start=self._batch, stop=count):
+        state = randomness.collect(self._device) if loop.batch else None
+        for batch in self._batches.over("train", epoch=loop.epoch, start=loop.batch, stop=count):
             if state is not None:
-                # Mid-epoch the numbers go on from the snapshot, whatever opening the data has drawn.
+                # Mid-epoch the random numbers continue from the snapshot, whatever opening the data has drawn.
                 randomness.restore(state, self._device)
                 state = None
             self._stream.check_stop()
-            self._train(batch, last=self._batch + 1 == count)
-            if self._stopping:
+            self._train(batch, last=loop.batch + 1 == count)
+            if loop.stopping:
                 break
-            if self._keeper.due:
-                self._snapshot()
-        if self._batch != count and not self._stopping:
-            raise DataInvalid(f"The train split gave {self._batch} batches in epoch {self.epoch}, expected {count}")
+            if self._snapshots.due:
+                self._state.write_snapshot()
+        if loop.batch != count and not loop.stopping:
+            raise DataInvalid(f"The train split gave {loop.batch} batches in epoch {loop.epoch}, expected {count}")
         self._end_epoch()
 
     def _train(self, batch: Batch, *, last: bool) -> None:
-        index, every = self._batch, self._training.accumulate_grad_batches
+        loop, index = self.loop, self.loop.batch
         if self._rates is not None and self._rates.logging_interval == "step" and self._logs_step:
-            self._values.known.update(self._measure_rates())
-        context = Context(Stage.TRAIN, self.epoch, index, self.step, self._job.resolve)
+            self._measure_rates()
+        context = Context(Stage.TRAIN, loop.epoch, index, loop.step, self._spec.resolve)
         share = self._batches.share("train", index, batch)
-        self._replicas.mark()
-        with self._precision.forward_context():
-            outputs = self._replicas.forward(batch, context, self._losses.keys)
-            total, parts = self._losses.sum(outputs)
-        self._replicas.average_buffers(share.weight)
-        if not total.requires_grad:
-            raise InvalidInput("The loss depends on no trainable parameter; name its nodes in unfreeze_nodes")
-        if share.own < share.all:
-            total = total * share.weight
-        self._precision.backward(total / every if every > 1 else total)
-        stepped = last or (index + 1) % every == 0
+        parts = self._optimization.add_gradients(batch, context, share)
+        stepped = last or (index + 1) % self._training.accumulate_grad_batches == 0
         if stepped:
-            self._step_optimizer()
-        self._batch += 1
-        self._frames += share.all
-        self._values.add_train(self._replicas.mean(parts, share), self._losses.names, share.all)
-        self._reports.batch(self._at(), self._frames, log_line=self._logs_step and self._group.leads)
+            self._optimization.step()
+            loop.step += 1
+        loop.batch += 1
+        loop.frames += share.all
+        losses = self._optimization.replicas.mean(parts, share)
+        self._values.add_train(losses, self._optimization.losses.names, share.all)
+        self._reports.batch(self._at(), loop.frames, log_line=self._logs_step and self._group.is_leader)
         if stepped and self.checkpoints is not None:
-            self.checkpoints.after_step(self._place, self._values.known, self._content)
-        if self._cadence.validates(self.epoch, self._batch):
-            if self._keeper.due:
-                self._owes_validation = True
-                self._snapshot()
+            self.checkpoints.after_step(self._progress, self._values.known, self._state.checkpoint)
+        if self._cadence.validates(loop.epoch, loop.batch):
+            if self._snapshots.due:
+                loop.owes_validation = True
+                self._state.write_snapshot()
             self._validate()
 
-    def _step_optimizer(self) -> None:
-        self._replicas.add_gradients(self._parameters)
-        clip = self._training.gradient_clip_val
-        if clip:
-            self._precision.unscale_gradients(self._optimizer)
-            torch.nn.utils.clip_grad_norm_(self._parameters, clip)
-        self._precision.optimizer_step(self._optimizer)
-        for parameter in self._parameters:
-            parameter.grad = None
-        self.step += 1
-
     def _validate(self) -> None:
-        self._owes_validation = True
-        self._steady = self._hold()
+        loop = self.loop
+        loop.owes_validation = True
+        self._before_validation = self._state.before_validation()
         self._release()
         known = self._validation.run(
             self._cadence.val_batches,
             self._values,
-            epoch=self.epoch,
-            step=self.step,
-            epochs=self._reports.epochs(self.epoch),
+            epoch=loop.epoch,
+            step=loop.step,
+            epochs=self._reports.epochs(loop.epoch),
         )
         self._values.known.update(known)
         self._values.pool_train()
-        self._steady = None
-        self._owes_validation = False
-        self._validated = True
+        self._before_validation = None
+        loop.owes_validation = False
+        loop.validated = True
         self._release()
         self._train_mode()
         self._reports.validation_end(self._at(Stage.VAL))
         self._check_stoppers(at_epoch_end=False)
         if self.checkpoints is not None:
-            self.checkpoints.after_validation(self._place, self._values.known, self._content)
+            self.checkpoints.after_validation(self._progress, self._values.known, self._state.checkpoint)
 
     def _end_epoch(self) -> None:
+        loop = self.loop
         self._values.pool_train()
-        self._completed = self.epoch + 1
+        loop.completed = loop.epoch + 1
         self._reports.epoch_end(self._at())
         self._check_stoppers(at_epoch_end=True)
         if self.checkpoints is not None:
+            validated = loop.validated or not self._cadence.val_batches
             self.checkpoints.after_epoch(
-                self._place,
-                self._values.known,
-                self._content,
-                validated=self._validated or not self._cadence.val_batches,
+                self._progress, self._values.known, self._state.checkpoint, validated=validated
             )
-        if self._schedule.monitor is None or self._will_know(self._schedule.monitor):
-            self._schedule.step(self._values.known)
-        self.epoch += 1
-        self._batch = 0
-        self._open = False
-        if self._keeper.active:
-            self._snapshot()
+        schedule = self._optimization.schedule
+        if schedule.monitor is None or self._will_know(schedule.monitor):
+            schedule.step(self._values.known)
+        loop.end_epoch()
+        if self._snapshots.active:
+            self._state.write_snapshot()
 
     def _check_stoppers(self, *, at_epoch_end: bool) -> None:
         for stopper in self._stoppers:
             if stopper.at_epoch_end is at_epoch_end and self._will_know(stopper.monitor):
-                self._stopping |= stopper.should_stop(self._values.known)
+                self.loop.stopping |= stopper.should_stop(self._values.known)
 
     def _will_know(self, name: str) -> bool:
-        """Whether a value is known or overdue; not where the validation that brings it is still to come."""
-        return name in self._values.known or self._validated or not self._cadence.val_batches
+        """Whether a value is known or overdue, rather than still to come from the first validation."""
+        return name in self._values.known or self.loop.validated or not self._cadence.val_batches
 
     def _train_mode(self) -> None:
         self._pipeline.train()
-        for name in self._job.run.freeze_nodes:
+        for name in self._spec.trainrun.freeze_nodes:
             self._pipeline.nodes[name].eval()
         for node in self._pipeline.nodes.values():
             node.state_changed()
 
     def _at(self, stage: Stage = Stage.TRAIN) -> Position:
-        return Position(stage, self.epoch, max(self._batch - 1, 0), self.step)
+        return Position(stage, self.loop.epoch, max(self.loop.batch - 1, 0), self.loop.step)
 
     @property
-    def _place(self) -> Place:
-        return Place(self.epoch, self.step)
+    def _progress(self) -> Progress:
+        return Progress(self.loop.epoch, self.loop.step)
 
     @property
     def _logs_step(self) -> bool:
-        return self.step % self._training.log_every_n_steps == 0
+        return self.loop.step % self._training.log_every_n_steps == 0
 
-    def _measure_rates(self) -> dict[str, float]:
+    def _measure_rates(self) -> None:
         assert self._rates is not None
-        return measure_rates(
-            self._optimizer, momentum=self._rates.log_momentum, weight_decay=self._rates.log_weight_decay
-        )
+        rates = self._optimization.rates(momentum=self._rates.log_momentum, weight_decay=self._rates.log_weight_decay)
+        self._values.known.update(rates)
 
     def _release(self) -> None:
         if self._training.release_cuda_cache_on_validation and self._device.type == "cuda":
             torch.cuda.empty_cache()
-
-    def _content(self, weights_only: bool) -> dict[str, Any]:
-        content: dict[str, Any] = {
-            "state_dict": _on_cpu(self._pipeline.state()),
-            "metadata": {"epoch": self.epoch, "global_step": self.step},
-            "epoch": self.epoch,
-            "global_step": self.step,
-        }
-        if not weights_only:
-            content |= {"optimizer": self._optimizer.state_dict(), "scheduler": self._schedule.state()}
-        return content
-
-    def _hold(self) -> dict[str, Any]:
-        """What a validation may change: kept aside, so that a run stopped within one can take it up again."""
-        buffers = {
-            name: {key: value.detach().clone() for key, value in node.named_buffers()}
-            for name, node in self._pipeline.nodes.items()
-        }
-        return {
-            "random": randomness.collect(self._device),
-            "events": self._stream.count,
-            "buffers": buffers,
-            "values": self._values.state(),
-        }
-
-    def _snapshot(self, steady: dict[str, Any] | None = None) -> None:
-        """Take a snapshot of now, or of the moment that `_hold` kept."""
-        state = self._pipeline.state()
-        for name, buffers in (steady or {}).get("buffers", {}).items():
-            state[name] |= {key: value for key, value in buffers.items() if key in state[name]}
-        gradients = [parameter.grad for parameter in self._parameters]
-        own = {
-            "gradients": gradients if any(gradient is not None for gradient in gradients) else [],
-            "random": steady["random"] if steady else randomness.collect(self._device),
-        }
-        others = [load(each) for each in self._group.gather(dump(own))[1:]] if self._group.size > 1 else []
-        content = {
-            **own,
-            "others": others,
-            "state": state,
-            "optimizer": self._optimizer.state_dict(),
-            "schedule": self._schedule.state(),
-            "precision": self._precision.state_dict(),
-            "values": steady["values"] if steady else self._values.state(),
-            "stoppers": [stopper.state() for stopper in self._stoppers],
-            "checkpoints": self.checkpoints.state() if self.checkpoints is not None else {},
-            "epoch": self.epoch,
-            "step": self.step,
-            "batch": self._batch,
-            "frames": self._frames,
-            "completed": self._completed,
-            "stopping": self._stopping,
-            "validated": self._validated,
-            "owes_validation": self._owes_validation,
-            "open": self._open,
-        }
-        self._keeper.keep(Phase.GRADIENT, steady["events"] if steady else self._stream.count, content)
-
-    def _restore(self, content: dict[str, Any]) -> None:
-        self._pipeline.load_state(content["state"], strict=True)
-        self._optimizer.load_state_dict(content["optimizer"])
-        self._schedule.restore(content["schedule"])
-        self._precision.load_state_dict(content["precision"])
-        own = content if self._group.leads else content["others"][self._group.rank - 1]
-        for parameter, gradient in zip(self._parameters, own["gradients"], strict=False):
-            parameter.grad = None if gradient is None else gradient.to(self._device)
-        self._values.restore(content["values"])
-        for stopper, state in zip(self._stoppers, content["stoppers"], strict=True):
-            stopper.restore(state)
-        if self.checkpoints is not None:
-            self.checkpoints.restore(content["checkpoints"])
-        self.epoch, self.step, self._batch = content["epoch"], content["step"], content["batch"]
-        self._frames, self._completed = content["frames"], content["completed"]
-        self._stopping, self._validated = content["stopping"], content["validated"]
-        self._owes_validation, self._open = content["owes_validation"], content["open"]
-        randomness.restore(own["random"], self._device)
-
-
-def _on_cpu(state: dict[str, dict[str, Tensor]]) -> dict[str, dict[str, Tensor]]:
-    return {name: {key: value.cpu() for key, value in entry.items()} for name, entry in state.items()}

@@ -19,6 +19,7 @@ from torch.optim.lr_scheduler import (
 )
 
 from swath.documents import OptimizerDocument, SchedulerDocument
+from swath.engine.training.reporting.values import missing_value
 from swath.errors import InvalidInput
 
 log = logging.getLogger(__name__)
@@ -149,12 +150,6 @@ class Schedule:
         """Go on as the schedule that gave the state would."""
         if self._scheduler is not None:
             self._scheduler.load_state_dict(state)
-
-
-def missing_value(field: str, name: str, values: dict[str, float]) -> InvalidInput:
-    """Return the error for a monitored value that the run does not report."""
-    known = ", ".join(sorted(values)) or "none yet"
-    return InvalidInput(f"{field} '{name}' is not among the values that this run reports: {known}")
 
 
 def measure_rates(optimizer: torch.optim.Optimizer, *, momentum: bool, weight_decay: bool) -> dict[str, float]:

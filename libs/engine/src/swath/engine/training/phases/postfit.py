@@ -9,30 +9,31 @@ import torch
 
 from swath.engine.graph.pipeline import Pipeline
 from swath.engine.graph.ports import Stage
+from swath.engine.training.batches import Batches
 from swath.engine.training.checkpoints import Checkpoints
-from swath.engine.training.events import CalibrationOutcome, CheckpointRestored, Hook, Lifecycle, Position
-from swath.engine.training.job import Job
 from swath.engine.training.phases.calibration import calibrate
 from swath.engine.training.phases.evaluation import evaluate, metric_nodes
-from swath.engine.training.phases.passes import Batches
-from swath.engine.training.stream import Stream
+from swath.engine.training.reporting.events import Hook, Lifecycle, Position
+from swath.engine.training.reporting.outcomes import CalibrationOutcome, CheckpointRestored
+from swath.engine.training.reporting.stream import EventStream
+from swath.engine.training.spec import RunSpec
 from swath.errors import SwathError
 
 
 def run_post_fit(
-    job: Job, pipeline: Pipeline, batches: Batches, stream: Stream, position: Position
+    spec: RunSpec, pipeline: Pipeline, batches: Batches, stream: EventStream, position: Position
 ) -> CalibrationOutcome:
     """Calibrate on val, evaluate val and test, and report each step; returns what calibration came to."""
     pipeline.eval()
     for node in pipeline.nodes.values():
         node.state_changed()
-    _release(job)
+    _release(spec)
     calibration = calibrate(
-        Stage.VAL, pipeline=pipeline, batches=batches, stream=stream, position=position, resolve=job.resolve
+        Stage.VAL, pipeline=pipeline, batches=batches, stream=stream, position=position, resolve=spec.resolve
     )
-    nodes = metric_nodes(pipeline, job.run.metric_nodes)
+    nodes = metric_nodes(pipeline, spec.trainrun.metric_nodes)
     for split in (Stage.VAL, Stage.TEST):
-        _release(job)
+        _release(spec)
         evaluate(
             split,
             pipeline=pipeline,
@@ -40,7 +41,7 @@ def run_post_fit(
             nodes=nodes,
             stream=stream,
             position=position,
-            resolve=job.resolve,
+            resolve=spec.resolve,
         )
     stream.send(position, Lifecycle(Hook.POST_FIT_END))
     return calibration
@@ -71,6 +72,6 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def _release(job: Job) -> None:
-    if job.training is not None and job.training.release_cuda_cache_on_validation and torch.cuda.is_available():
+def _release(spec: RunSpec) -> None:
+    if spec.training is not None and spec.training.release_cuda_cache_on_validation and torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
-from swath.engine.graph.node import Fittable
 from swath.engine.graph.pipeline import Pipeline
 from swath.engine.graph.ports import Stage
+from swath.engine.graph.roles import Fittable
+from swath.engine.training.batches import Batch, Batches, frames_of
 from swath.engine.training.control import StopRun
-from swath.engine.training.events import FrameProgress, Hook, Lifecycle, Position
-from swath.engine.training.phases.passes import Batch, Batches, frames_of
-from swath.engine.training.resume import Keeper, Phase
-from swath.engine.training.stream import Stream
+from swath.engine.training.reporting.events import FrameProgress, Hook, Lifecycle, Position
+from swath.engine.training.reporting.stream import EventStream
+from swath.engine.training.snapshots import Phase, SnapshotWriter
 
 SPLIT = "train"
 
@@ -28,8 +28,8 @@ MAX_KEPT_BYTES = 256 << 20
 def fit(
     pipeline: Pipeline,
     batches: Batches,
-    stream: Stream,
-    keeper: Keeper,
+    stream: EventStream,
+    snapshots: SnapshotWriter,
     resolve: Callable[[str], Path],
     former: dict[str, Any] | None = None,
 ) -> None:
@@ -41,7 +41,7 @@ def fit(
         pipeline: Changed in place.
         batches: The data.
         stream: Takes the events.
-        keeper: Takes the snapshots.
+        snapshots: Takes the snapshots.
         resolve: Turns paths of nodes into places.
         former: Content of a snapshot to go on from.
     """
@@ -60,10 +60,10 @@ def fit(
             _fit_wave(wave, pipeline, frames.read(again=number + 1 < len(waves)), frames.count, stream, resolve)
         except StopRun:
             # A pass that is given up changes nothing, so it starts over.
-            keeper.keep(Phase.STATISTICAL, events, _content(pipeline, number))
+            snapshots.write(Phase.STATISTICAL, events, _content(pipeline, number))
             raise
-        if keeper.active:
-            keeper.keep(Phase.STATISTICAL, stream.count, _content(pipeline, number + 1))
+        if snapshots.active:
+            snapshots.write(Phase.STATISTICAL, stream.count, _content(pipeline, number + 1))
 
 
 class _Frames:
@@ -122,7 +122,7 @@ def _fit_wave(
     pipeline: Pipeline,
     batches: Iterator[Batch],
     total: int,
-    stream: Stream,
+    stream: EventStream,
     resolve: Callable[[str], Path],
 ) -> None:
     nodes = {name: node for name in wave if isinstance(node := pipeline.nodes[name], Fittable)}

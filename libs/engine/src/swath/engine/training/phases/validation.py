@@ -11,16 +11,16 @@ import torch
 from swath.engine.graph.context import Context
 from swath.engine.graph.pipeline import Pipeline
 from swath.engine.graph.ports import Stage
+from swath.engine.training.batches import Batches
+from swath.engine.training.cadence import takes_all
 from swath.engine.training.distributed.group import Group
-from swath.engine.training.distributed.parallel import Pool, Replicas
-from swath.engine.training.events import EpochProgress, FrameProgress, Hook, Lifecycle, Position
-from swath.engine.training.job import Job
-from swath.engine.training.phases.cadence import takes_all
-from swath.engine.training.phases.evaluation import Measures
+from swath.engine.training.distributed.parallel import GatheredInputs, Replicas
+from swath.engine.training.phases.evaluation import PassMetrics
 from swath.engine.training.phases.losses import Losses
-from swath.engine.training.phases.passes import Batches
-from swath.engine.training.stream import Stream
-from swath.engine.training.values import Values
+from swath.engine.training.reporting.events import EpochProgress, FrameProgress, Hook, Lifecycle, Position
+from swath.engine.training.reporting.stream import EventStream
+from swath.engine.training.reporting.values import Values
+from swath.engine.training.spec import RunSpec
 
 _SPLIT = Stage.VAL
 
@@ -29,7 +29,7 @@ class Validation:
     """Loss and metrics over the val split, as training goes on.
 
     Args:
-        job: What is measured.
+        spec: What is measured.
         pipeline: What is validated; left in evaluation mode.
         losses: Its loss.
         batches: The data.
@@ -40,21 +40,21 @@ class Validation:
 
     def __init__(
         self,
-        job: Job,
+        spec: RunSpec,
         pipeline: Pipeline,
         losses: Losses,
         batches: Batches,
-        stream: Stream,
+        stream: EventStream,
         precision: Callable[[], AbstractContextManager[object]],
         group: Group,
     ) -> None:
-        assert job.training is not None
-        self._job, self._pipeline, self._losses = job, pipeline, losses
+        assert spec.training is not None
+        self._spec, self._pipeline, self._losses = spec, pipeline, losses
         self._batches, self._stream, self._precision = batches, stream, precision
-        self._measures = Measures(pipeline, job.run.metric_nodes)
-        self._group, self._replicas, self._pool = group, Replicas(pipeline, group), Pool(pipeline, group)
-        self._keys = losses.keys | self._measures.keys
-        self._whole = takes_all(job.training.limit_val_batches)
+        self._metrics = PassMetrics(pipeline, spec.trainrun.metric_nodes)
+        self._group, self._replicas, self._gathered = group, Replicas(pipeline, group), GatheredInputs(pipeline, group)
+        self._keys = losses.keys | self._metrics.keys
+        self._whole = takes_all(spec.training.limit_val_batches)
 
     @torch.no_grad()
     def run(self, count: int, values: Values, *, epoch: int, step: int, epochs: EpochProgress) -> dict[str, float]:
@@ -67,12 +67,12 @@ class Validation:
         sums = [0.0] * (len(self._losses.names) + 1)
         for index, batch in enumerate(self._batches.over(_SPLIT, epoch=epoch, stop=count)):
             self._stream.check_stop()
-            context = Context(_SPLIT, epoch, index, step, self._job.resolve)
+            context = Context(_SPLIT, epoch, index, step, self._spec.resolve)
             share = self._batches.share(_SPLIT, index, batch)
-            with self._precision(), self._pool.over(self._measures.names, share.own):
+            with self._precision(), self._gathered.over(self._metrics.names, share.own):
                 outputs = self._replicas.forward(batch, context, self._keys)
             losses = self._replicas.mean(self._losses.sum(outputs)[1], share)
-            self._measures.add(outputs)
+            self._metrics.add(outputs)
             done += share.all
             sums = [former + loss * share.all for former, loss in zip(sums, losses, strict=True)]
             progress = Lifecycle(Hook.VALIDATION_PROGRESS, split=_SPLIT, progress=FrameProgress(done, total))
@@ -81,7 +81,7 @@ class Validation:
             )
         names = ("val_loss", *(f"val/{name}" for name in self._losses.names))
         means = {name: value / max(done, 1) for name, value in zip(names, sums, strict=True)}
-        return means | json.loads(self._group.share(json.dumps(self._measures.result()).encode()))
+        return means | json.loads(self._group.broadcast(json.dumps(self._metrics.result()).encode()))
 
     @torch.no_grad()
     def rehearse(self, count: int) -> None:
@@ -91,7 +91,7 @@ class Validation:
         keys = [key.partition(".")[0] for key in self._keys]
         for index, batch in enumerate(self._batches.over(_SPLIT, stop=count)):
             self._stream.check_stop()
-            context = Context(_SPLIT, 0, index, 0, self._job.resolve)
+            context = Context(_SPLIT, 0, index, 0, self._spec.resolve)
             with self._precision():
                 # Named by node, so that nodes which write files write nothing of it.
                 self._pipeline(batch, context, upto=keys)
@@ -101,4 +101,4 @@ class Validation:
         self._pipeline.eval()
         for node in self._pipeline.nodes.values():
             node.state_changed()
-        self._measures.begin()
+        self._metrics.begin()

@@ -1,0 +1,54 @@
+"""Where the loop of a gradient phase stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+
+@dataclass(slots=True)
+class LoopState:
+    """Counters and flags of the loop.
+
+    Attributes:
+        epoch: Epoch under way or, after the fit, the last one (0-based).
+        step: Optimizer steps done.
+        batch: Batches of the epoch done.
+        frames: Frames of the epoch done.
+        completed: Epochs completed.
+        stopping: Whether an early stop was decided.
+        validated: Whether any validation was done.
+        owes_validation: Whether a validation is under way or still to come at this point.
+        open: Whether the epoch has begun.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    batch: int = 0
+    frames: int = 0
+    completed: int = 0
+    stopping: bool = False
+    validated: bool = False
+    owes_validation: bool = False
+    open: bool = False
+
+    def begin_epoch(self) -> None:
+        """Note that the epoch has begun."""
+        self.open = True
+        self.frames = 0
+
+    def end_epoch(self) -> None:
+        """Go on to the next epoch."""
+        self.epoch += 1
+        self.batch = 0
+        self.open = False
+
+    def state(self) -> dict[str, Any]:
+        """Return what `restore` takes."""
+        return asdict(self)
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from the state of another process."""
+        for field in fields(self):
+            setattr(self, field.name, state[field.name])

@@ -1,0 +1,1 @@
+"""What a run reports: events, their messages, and the values that are measured."""

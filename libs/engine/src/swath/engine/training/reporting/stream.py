@@ -1,0 +1,53 @@
+"""The one place where a run's events get their numbers and words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from swath.engine.training.control import Control, StopRun
+from swath.engine.training.distributed.group import ALONE, Group
+from swath.engine.training.reporting.events import Event, Lifecycle, Position, Status
+from swath.engine.training.reporting.messages import describe
+
+
+class EventStream:
+    """Numbers events and hands them on.
+
+    Args:
+        emit: Takes each event, in order, on the thread of the run.
+        control: Asked whether to stop.
+        group: The processes of the run: what process 0 is told counts for all.
+
+    Attributes:
+        count: Events handed on so far, by number: also the number of the next one.
+    """
+
+    def __init__(self, emit: Callable[[Event], None], control: Control, group: Group = ALONE) -> None:
+        self._emit = emit
+        self._control = control
+        self._group = group
+        self.count = 0
+
+    def send(
+        self,
+        position: Position,
+        event: Lifecycle | None = None,
+        *,
+        losses: Mapping[str, float] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        message: str = "",
+        status: Status = Status.RUNNING,
+    ) -> None:
+        """Hand an event on; the message is that of its moment, or the given one where the moment has none."""
+        text = message if event is None else describe(event, message)
+        self._emit(Event(position, losses or {}, metrics or {}, status, text, event, self.count))
+        self.count += 1
+
+    def check_stop(self) -> None:
+        """Unwind the run, in all of its processes at one point, if it was asked to stop."""
+        if self.stop_requested():
+            raise StopRun
+
+    def stop_requested(self) -> bool:
+        """Whether the run was asked to stop."""
+        return self._group.broadcast_flag(self._control.stop_requested())

@@ -1,0 +1,86 @@
+"""What a gradient phase has measured so far, by the names that monitors and clients use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from swath.engine.graph.ports import Stage
+from swath.errors import InvalidInput
+
+_PREFIXES = tuple(f"{stage}{mark}" for stage in (Stage.TRAIN, Stage.VAL, Stage.TEST) for mark in "_/")
+
+
+class Values:
+    """Latest values by name.
+
+    ``train_loss`` and ``train/<loss node>`` are those of the latest batch while an epoch goes on, and means over its
+    frames when it or a validation ends. ``val_loss``, ``val/<loss node>`` and ``<metric node>/<metric>`` are those of
+    the latest validation, ``lr-<Optimizer>`` those of the latest measurement.
+
+    Attributes:
+        known: All of them.
+        batch_loss: Loss of the latest training batch.
+    """
+
+    def __init__(self) -> None:
+        self.known: dict[str, float] = {}
+        self.batch_loss = 0.0
+        self._sums: dict[str, float] = {}
+        self._frames = 0
+
+    def begin_epoch(self) -> None:
+        """Start the means afresh."""
+        self._sums = {}
+        self._frames = 0
+
+    def add_train(self, losses: Sequence[float], names: Sequence[str], frames: int) -> None:
+        """Take the loss of a training batch and its parts, which are named."""
+        self.batch_loss = losses[0]
+        self._frames += frames
+        for key, value in zip(("train_loss", *(f"train/{name}" for name in names)), losses, strict=True):
+            self.known[key] = value
+            self._sums[key] = self._sums.get(key, 0.0) + value * frames
+
+    def pool_train(self) -> None:
+        """Put the means of the epoch so far in place of the values of the latest batch."""
+        for key, total in self._sums.items():
+            self.known[key] = total / max(self._frames, 1)
+
+    def losses(self) -> dict[str, float]:
+        """Return the values with "loss" in their name, under their full names."""
+        return {key: value for key, value in self.known.items() if "loss" in key.lower()}
+
+    def metrics(self, stage: Stage) -> dict[str, float]:
+        """Return all others without stage prefixes; where two stages have one name, the given stage's value."""
+        found: dict[str, float] = {}
+        for key, value in self.known.items():
+            own, name = _metric_name(key)
+            if name and (name not in found or own == stage):
+                found[name] = value
+        return found
+
+    def state(self) -> dict[str, Any]:
+        """Return what `restore` takes."""
+        return {"known": dict(self.known), "batch": self.batch_loss, "sums": dict(self._sums), "frames": self._frames}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on as the one that gave the state would."""
+        self.known, self._sums = dict(state["known"]), dict(state["sums"])
+        self.batch_loss, self._frames = state["batch"], state["frames"]
+
+
+def missing_value(field: str, name: str, values: dict[str, float]) -> InvalidInput:
+    """Return the error for a monitored value that the run does not report."""
+    known = ", ".join(sorted(values)) or "none yet"
+    return InvalidInput(f"{field} '{name}' is not among the values that this run reports: {known}")
+
+
+@cache
+def _metric_name(key: str) -> tuple[str, str]:
+    """Stage and name of a metric without its stage prefix; no name where it is a loss."""
+    if "loss" in key.lower():
+        return "", ""
+    prefix = next((prefix for prefix in _PREFIXES if key.startswith(prefix)), "")
+    return prefix[:-1], key[len(prefix) :]
