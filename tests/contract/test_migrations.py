@@ -16,7 +16,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 import swath_session.tables
-import swath_training.runs.tables
+import swath_training.runs.database.tables
 from swath.errors import SchemaOutdated, SchemaTooNew
 from swath.storage.sql.engine import open_engine, run, transaction
 from swath.storage.sql.migrations import Schema
@@ -29,7 +29,9 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(params=[swath_session.tables.SCHEMA, swath_training.runs.tables.SCHEMA], ids=lambda schema: schema.name)
+@pytest.fixture(
+    params=[swath_session.tables.SCHEMA, swath_training.runs.database.tables.SCHEMA], ids=lambda schema: schema.name
+)
 def schema(request: pytest.FixtureRequest) -> Schema:
     return request.param
 

@@ -23,7 +23,7 @@ from swath_training.api.adapters.train_responses import response_of
 from swath_training.api.requests import TrainRequest
 from swath_training.api.streams import Following
 from swath_training.launch.processes import Handle
-from swath_training.runs.tables import SCHEMA
+from swath_training.runs.database.tables import SCHEMA
 
 CHANNELS = 5
 STATISTICAL, GRADIENT, CALIBRATION = (

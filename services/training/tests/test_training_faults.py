@@ -41,10 +41,10 @@ from swath_training.link import client, exit_codes
 from swath_training.link.client import WorkerLink
 from swath_training.link.endpoint import local
 from swath_training.link.run_events import run_event
+from swath_training.runs.database.store import RunStore
 from swath_training.runs.items import Ack, Failure, Welcome
 from swath_training.runs.items import Event as RunEvent
 from swath_training.runs.model import Run, RunState, StopCause, Trainer
-from swath_training.runs.store import RunStore
 from swath_training.supervise.launcher import Notify, Worker
 from swath_training.worker import attempt
 

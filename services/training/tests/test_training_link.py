@@ -18,14 +18,18 @@ from swath.errors import AttemptFenced, InvalidInput
 from swath.rpc.server.methods import whole_handler
 from swath.storage.sql.engine import open_engine
 from swath.training.v1 import worker_pb2 as pb
+from swath.training.v1 import worker_pb2_grpc
 from swath_training.api.adapters.run_events import RunEventCodec
 from swath_training.api.adapters.train_responses import response_of
+from swath_training.api.worker_servicer import WorkerServer
 from swath_training.link import client
 from swath_training.link.client import WorkerLink
-from swath_training.link.endpoint import local
+from swath_training.link.endpoint import local, message_limits
+from swath_training.runs.database.store import RunStore
 from swath_training.runs.items import Checkpoint, Event, Item, Result
 from swath_training.runs.model import LoggedEvent, Run, RunState, Trainer
-from swath_training.runs.store import RunStore
+
+from .conftest import World
 
 EVENT = replace(RunEventCodec().note("RUNNING", "an event"), position=1)
 
@@ -132,6 +136,44 @@ async def test_events_that_come_fast_go_in_few_messages_and_the_end_at_once(
 
     assert service.received == list(range(1, 103))
     assert service.messages == 3
+
+
+async def test_messages_keep_to_the_limit_of_the_link(service: Service, tmp_path: Path) -> None:
+    link = WorkerLink(local(f"unix:{tmp_path}/link.sock", max_message_bytes=3000), "run", 1, "token")
+    service.links = 1  # none is lost
+    for _ in range(100):
+        service.commits.release()
+
+    def work() -> None:
+        link.connect()
+        for _ in range(5):
+            link.put(Event(1, bytes(2000)))
+        with pytest.raises(InvalidInput, match="SWATH_MAX_MESSAGE_BYTES"):
+            link.put(Event(2, bytes(3000)))
+        link.put(Result("weights", "pipeline", EVENT))
+        link.finish()
+
+    await asyncio.wait_for(asyncio.to_thread(work), 30)
+
+    assert service.received == list(range(1, 7))
+    assert service.messages >= 5
+
+
+async def test_a_server_of_links_takes_what_the_setting_allows_and_no_more(world: World, tmp_path: Path) -> None:
+    """The limit that gRPC has by itself is neither above nor below it."""
+    address = f"unix:{tmp_path}/other.sock"
+    server = WorkerServer(address, world.training.links, max_message_bytes=6 << 20)
+    await server.start()
+    async with grpc.aio.insecure_channel(address, options=message_limits(64 << 20)) as channel:
+        connect = worker_pb2_grpc.WorkerLinkStub(channel).Connect
+        answers = []
+        for size in (5 << 20, 7 << 20):
+            call = connect()
+            await call.write(pb.ConnectRequest(hello=pb.Hello(run_id="run", token="x" * size)))
+            answers.append(await call.code())
+    await server.stop()
+
+    assert answers == [grpc.StatusCode.NOT_FOUND, grpc.StatusCode.RESOURCE_EXHAUSTED]
 
 
 async def test_events_are_on_disk_in_few_commits(store: RunStore, run: Run, commits: list[int]) -> None:

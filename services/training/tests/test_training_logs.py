@@ -27,11 +27,11 @@ from swath_training.launch.processes import Handle
 from swath_training.link.client import WorkerLink
 from swath_training.link.endpoint import local
 from swath_training.link.worker_log import WorkerLog
+from swath_training.runs.database.log_store import ROW_BYTES
+from swath_training.runs.database.store import RunStore
+from swath_training.runs.database.tables import SCHEMA
 from swath_training.runs.items import Event, Line, Result
-from swath_training.runs.logs.log_store import ROW_BYTES
 from swath_training.runs.model import LoggedLine, Run, RunState, Trainer
-from swath_training.runs.store import RunStore
-from swath_training.runs.tables import SCHEMA
 from swath_training.supervise.launcher import Notify, Worker
 from swath_training.worker.stdio_capture import StdioCapture
 
@@ -260,6 +260,16 @@ def test_the_last_lines_are_kept_and_keep_their_numbers(log: WorkerLog) -> None:
     assert runs_pb2.LogLine.FromString(kept[-1].payload).text == "line 100"
     assert log.after(99) == kept[-1:]
     assert log.after(100) == []
+
+
+def test_lines_are_taken_as_many_as_fit_into_a_message(log: WorkerLog) -> None:
+    log.begin(0)
+    for number in range(1, 6):
+        _logger(log).warning("line %d", number)
+
+    size = len(log.after(0)[0].payload) + 16
+    assert [line.number for line in log.after(0, 3 * size)] == [1, 2, 3]
+    assert [line.number for line in log.after(3, 1)] == [4]
 
 
 def test_what_is_printed_is_logged_line_by_line(log: WorkerLog) -> None:

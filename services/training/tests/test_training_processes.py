@@ -21,9 +21,9 @@ from swath.training.v1 import runs_pb2
 from swath_training.api.requests import TrainRequest
 from swath_training.api.worker_servicer import worker_handler
 from swath_training.launch.processes import Handle
+from swath_training.runs.database.store import RunStore
 from swath_training.runs.items import Event
 from swath_training.runs.model import Run, RunState, Trainer
-from swath_training.runs.store import RunStore
 from swath_training.supervise.device_queue import DeviceQueue
 from swath_training.supervise.launcher import Notify, Worker
 

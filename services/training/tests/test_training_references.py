@@ -18,9 +18,9 @@ from swath.storage.sql.engine import run as in_database
 from swath_session.adapters.training_references import TrainingReferences
 from swath_training.api.reference_servicer import ArtifactReferencesServicer
 from swath_training.api.requests import TrainRequest
+from swath_training.runs.database.tables import CHECKPOINTS, EVENTS, RUNS
 from swath_training.runs.items import Event
 from swath_training.runs.model import Run, RunState, Trainer
-from swath_training.runs.tables import CHECKPOINTS, EVENTS, RUNS
 
 from .conftest import STATISTICAL, World, Worlds
 

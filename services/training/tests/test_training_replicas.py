@@ -17,7 +17,7 @@ from swath.errors import Unavailable
 from swath.training.v1.runs_pb2 import LogLine
 from swath_training.api.adapters.train_responses import response_of
 from swath_training.api.requests import TrainRequest
-from swath_training.runs.model import Run, RunState
+from swath_training.runs.model import Metric, Run, RunState
 
 from .conftest import GRADIENT, STATISTICAL, World, Worlds, epoch_ended, make_training
 
@@ -126,7 +126,8 @@ async def test_a_run_that_is_followed_elsewhere_is_not_abandoned(pairs: Pairs) -
 
 async def test_a_run_of_a_replica_that_is_gone_goes_on_at_the_other(pair: Pair) -> None:
     undisturbed, session = await pair.one.fitted(epochs=40), await pair.one.fitted(epochs=40)
-    expected = await pair.one.train(undisturbed, GRADIENT)
+    first = await pair.one.service.train(TrainRequest(undisturbed.id, GRADIENT))
+    expected = await _all(first)
     following = await pair.one.service.train(TrainRequest(session.id, GRADIENT))
     await pair.one.until(following, epoch_ended(3))
     worker = await pair.one.worker(following.run_id)
@@ -134,6 +135,7 @@ async def test_a_run_of_a_replica_that_is_gone_goes_on_at_the_other(pair: Pair) 
     worker.kill()
     told = await pair.other.ended(following.run_id)
     assert told == expected
+    assert await _metrics(pair.other, following.run_id) == await _metrics(pair.other, first.run_id) != []
     ended = await pair.one.sessions.get(session.id)
     assert ended.weights_digest == (await pair.one.sessions.get(undisturbed.id)).weights_digest
     assert ended.active_run is None
@@ -219,6 +221,10 @@ async def test_a_replica_without_work_takes_a_run_that_waits_at_the_other(pair: 
     run = await pair.one.training._store.get(waiting.run_id)
     assert run.holder == "other"
     assert (await pair.one.training._store.get(busy.run_id)).state is RunState.RUNNING
+
+
+async def _metrics(world: World, run_id: str) -> list[Metric]:
+    return [metric async for page in world.service.metrics(run_id) for metric in page]
 
 
 async def _all(following) -> list[pb.TrainResponse]:

@@ -29,8 +29,8 @@ from swath_training.api.servicer import RunServicer, TrainingServicer
 from swath_training.api.worker_servicer import WorkerLinkServicer, WorkerServer, worker_handler
 from swath_training.launch.fork import ForkLauncher
 from swath_training.link.endpoint import GRPC_MESSAGE_BYTES
-from swath_training.runs.store import RunStore
-from swath_training.runs.tables import SCHEMA
+from swath_training.runs.database.store import RunStore
+from swath_training.runs.database.tables import SCHEMA
 from swath_training.settings import TrainingSettings
 from swath_training.supervise.launcher import Launcher
 from swath_training.worker.fork_task import PRELOAD, ForkTask

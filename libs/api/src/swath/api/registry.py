@@ -138,7 +138,7 @@ SERVICES = (
             ),
             Slice(
                 GrpcService(RUNS, "swath/training/v1/runs.proto", public=True),
-                (Method("ReadLogs", idempotent=True),),
+                (Method("ReadLogs", idempotent=True), Method("ReadMetrics", idempotent=True)),
             ),
             Slice(
                 GrpcService(REFERENCES, "swath/training/v1/references.proto"),

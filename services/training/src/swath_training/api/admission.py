@@ -19,10 +19,10 @@ from swath.sessions.model import Session, Sessions
 from swath.storage import ArtifactStore
 from swath_training.api.requests import TrainRequest, arguments_of, check, effective, trainer_of
 from swath_training.api.streams import Following, Streams
+from swath_training.runs.database.rows import no_run
+from swath_training.runs.database.store import RunStore
 from swath_training.runs.items import EventCodec
 from swath_training.runs.model import Run, RunState
-from swath_training.runs.rows import no_run
-from swath_training.runs.store import RunStore
 from swath_training.settings import TrainingSettings
 from swath_training.supervise.launcher import Launcher
 from swath_training.supervise.supervisor import Supervisor

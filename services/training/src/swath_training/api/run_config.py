@@ -11,7 +11,7 @@ from swath.sessions.model import Session, Sessions
 from swath.storage import ArtifactStore, Workspace
 from swath_training.api.admission import Admission, busy
 from swath_training.api.pipelines import Pipelines, find_pipeline
-from swath_training.runs.store import RunStore
+from swath_training.runs.database.store import RunStore
 
 _NO_PIPELINE = "No pipeline attached to the session. Call LoadPipeline (or RestoreTrainRun) before SetTrainRunConfig."
 

@@ -18,12 +18,12 @@ from swath_training.api.pipelines import Pipelines
 from swath_training.api.requests import TrainRequest
 from swath_training.api.run_config import RunConfigs
 from swath_training.api.streams import Following, Streams
+from swath_training.runs.database.rows import no_run
+from swath_training.runs.database.store import RunStore
 from swath_training.runs.items import Event, EventCodec
 from swath_training.runs.logs.event_log import EventLog
 from swath_training.runs.logs.log_stream import LogStream
 from swath_training.runs.model import LoggedEvent, LoggedLine, Metric, Run, RunState, StopCause
-from swath_training.runs.rows import no_run
-from swath_training.runs.store import RunStore
 from swath_training.settings import TrainingSettings
 from swath_training.supervise.launcher import Launcher
 from swath_training.supervise.lease_manager import LeaseManager

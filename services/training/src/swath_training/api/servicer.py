@@ -16,7 +16,7 @@ from swath_training.api.capabilities import Parameter
 from swath_training.api.requests import TrainRequest
 from swath_training.api.service import TrainingService
 from swath_training.api.streams import Following
-from swath_training.runs.model import LoggedLine
+from swath_training.runs.model import LoggedLine, Metric
 
 RUN_KEY = "swath-run-id"
 """Metadata: names the run, in both directions."""
@@ -116,6 +116,25 @@ class RunServicer:
         async with aclosing(self._service.logs(request.run_id, request.after, follow=request.follow)) as pages:
             async for page in pages:
                 yield runs_pb2.ReadLogsResponse(lines=map(_line, page))
+
+    async def ReadMetrics(
+        self, request: runs_pb2.ReadMetricsRequest, context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[runs_pb2.ReadMetricsResponse]:
+        """Stream what a run has measured."""
+        async with aclosing(self._service.metrics(request.run_id, request.names, request.after_seq)) as pages:
+            async for page in pages:
+                yield runs_pb2.ReadMetricsResponse(metrics=map(_metric, page))
+
+
+def _metric(metric: Metric) -> runs_pb2.Metric:
+    return runs_pb2.Metric(
+        name=metric.name,
+        split=metric.split,
+        step=metric.step,
+        epoch=metric.epoch,
+        value=metric.value,
+        seq=metric.seq,
+    )
 
 
 def _line(logged: LoggedLine) -> runs_pb2.LogLine:

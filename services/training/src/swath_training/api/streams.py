@@ -12,9 +12,9 @@ import structlog
 
 from swath.errors import SwathError, restore
 from swath_training.api.subscribers import Subscribers
+from swath_training.runs.database.store import RunStore
 from swath_training.runs.logs.event_log import EventLog
 from swath_training.runs.model import LoggedEvent, Run
-from swath_training.runs.store import RunStore
 
 _log = structlog.get_logger("swath.training")
 

@@ -8,10 +8,10 @@ import structlog
 
 from swath.errors import SessionNotFound, SwathError
 from swath.sessions.model import Session, Sessions
+from swath_training.runs.database.store import RunStore
 from swath_training.runs.items import Event, EventCodec
 from swath_training.runs.logs.event_log import EventLog
 from swath_training.runs.model import Run, RunState, StopCause
-from swath_training.runs.store import RunStore
 
 CANCELLED_TEXT = "Training cancelled; the pipeline holds the state of the last completed step"
 

@@ -10,9 +10,9 @@ import structlog
 
 from swath.errors import RunNotFound, SwathError
 from swath.storage.sql.notifications import Notifications
+from swath_training.runs.database.stops import STOPPED
+from swath_training.runs.database.store import RunStore
 from swath_training.runs.model import Run
-from swath_training.runs.stops import STOPPED
-from swath_training.runs.store import RunStore
 from swath_training.settings import TrainingSettings
 from swath_training.supervise.supervisor import Supervisor
 

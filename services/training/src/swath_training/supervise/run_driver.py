@@ -21,10 +21,10 @@ from swath.errors import (
     SwathError,
     Unavailable,
 )
+from swath_training.runs.database.store import RunStore
 from swath_training.runs.items import EventCodec, Release
 from swath_training.runs.logs.event_log import EventLog
 from swath_training.runs.model import WORKING, Run, RunState
-from swath_training.runs.store import RunStore
 from swath_training.settings import TrainingSettings
 from swath_training.supervise.active_run import ActiveRun
 from swath_training.supervise.device_queue import Ticket

@@ -11,11 +11,11 @@ from swath.errors import AttemptFenced, RunNotFound, Unavailable
 from swath.rpc.tracing import part_of
 from swath.sessions.model import Sessions
 from swath.storage import ArtifactStore
+from swath_training.runs.database.store import RunStore
 from swath_training.runs.items import EventCodec
 from swath_training.runs.logs.event_log import EventLog
 from swath_training.runs.logs.log_stream import LogStream
 from swath_training.runs.model import Run, RunState, StopCause
-from swath_training.runs.store import RunStore
 from swath_training.settings import TrainingSettings
 from swath_training.supervise.active_run import ActiveRun
 from swath_training.supervise.device_queue import DeviceQueue, Ticket

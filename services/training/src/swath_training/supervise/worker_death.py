@@ -13,11 +13,11 @@ from collections.abc import Callable
 import structlog
 
 from swath.errors import WorkerDied
+from swath_training.runs.database.store import RunStore
 from swath_training.runs.exit_reason import exit_reason
 from swath_training.runs.items import EventCodec
 from swath_training.runs.logs.event_log import EventLog
 from swath_training.runs.model import WORKING, Run, StopCause
-from swath_training.runs.store import RunStore
 from swath_training.settings import TrainingSettings
 from swath_training.supervise.active_run import ActiveRun
 from swath_training.supervise.finalizer import Finalizer

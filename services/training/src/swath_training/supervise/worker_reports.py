@@ -9,11 +9,11 @@ import structlog
 
 from swath.errors import Denied, SwathError
 from swath.storage import ArtifactStore
+from swath_training.runs.database.store import RunStore, fenced
 from swath_training.runs.items import Hello, Item, Line, Welcome
 from swath_training.runs.logs.event_log import EventLog
 from swath_training.runs.logs.log_stream import LogStream
 from swath_training.runs.model import WORKING, StopCause
-from swath_training.runs.store import RunStore, fenced
 from swath_training.supervise.active_run import ActiveRun, WorkerConnection
 from swath_training.supervise.run_driver import token_digest
 from swath_training.supervise.waiting import loop_time

@@ -79,7 +79,7 @@ class LocalRanks:
         self._stuck = stuck
         self._rendezvous = Rendezvous(rank_info)
         self._store = self._rendezvous.clone()
-        self._beats: dict[int, tuple[int, float]] = {}
+        self._heartbeats: dict[int, tuple[int, float]] = {}
         self._done: set[int] = set()
         self._trouble: Failure | str | None = None
         self._troubled = threading.Event()
@@ -139,11 +139,12 @@ class LocalRanks:
         self._done |= {rank} if self._store.receive(DONE, rank) else set()
         for failure in self._store.receive(FAILURE, rank):
             self._trouble = Failure(**json.loads(failure))
-        beats, now = self._store.heartbeats(rank), time.monotonic()
-        if self._beats.get(rank, (-1, 0.0))[0] != beats:
-            self._beats[rank] = beats, now
-        if beats and rank not in self._done and now - self._beats[rank][1] > _SILENT_S:
-            self._trouble = self._trouble or f"process {rank} of {self._rank.size} has said nothing for {_SILENT_S:g} s"
+        count, now = self._store.heartbeats(rank), time.monotonic()
+        if self._heartbeats.get(rank, (-1, 0.0))[0] != count:
+            self._heartbeats[rank] = count, now
+        if count and rank not in self._done and now - self._heartbeats[rank][1] > _SILENT_S:
+            text = f"process {rank} of {self._rank.size} has sent nothing for {_SILENT_S:g} s"
+            self._trouble = self._trouble or text
         if rank in self._alive:
             pid, status = os.waitpid(self._alive[rank], os.WNOHANG)
             if pid:

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cswath/training/v1/runs.proto\x12\x11swath.training.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"@\n\x0fReadLogsRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0e\n\x06\x66ollow\x18\x02 \x01(\x08\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\x03\"=\n\x10ReadLogsResponse\x12)\n\x05lines\x18\x01 \x03(\x0b\x32\x1a.swath.training.v1.LogLine\"\xf8\x01\n\x07LogLine\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x03\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05level\x18\x04 \x01(\t\x12\x0e\n\x06logger\x18\x05 \x01(\t\x12\x0c\n\x04text\x18\x06 \x01(\t\x12\x11\n\texception\x18\x07 \x01(\t\x12\x34\n\x05\x66\x61\x63ts\x18\x08 \x03(\x0b\x32%.swath.training.v1.LogLine.FactsEntry\x1a,\n\nFactsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x32\x63\n\nRunService\x12U\n\x08ReadLogs\x12\".swath.training.v1.ReadLogsRequest\x1a#.swath.training.v1.ReadLogsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cswath/training/v1/runs.proto\x12\x11swath.training.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"@\n\x0fReadLogsRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0e\n\x06\x66ollow\x18\x02 \x01(\x08\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\x03\"=\n\x10ReadLogsResponse\x12)\n\x05lines\x18\x01 \x03(\x0b\x32\x1a.swath.training.v1.LogLine\"F\n\x12ReadMetricsRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\r\n\x05names\x18\x02 \x03(\t\x12\x11\n\tafter_seq\x18\x03 \x01(\x03\"A\n\x13ReadMetricsResponse\x12*\n\x07metrics\x18\x01 \x03(\x0b\x32\x19.swath.training.v1.Metric\"^\n\x06Metric\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05split\x18\x02 \x01(\t\x12\x0c\n\x04step\x18\x03 \x01(\x03\x12\r\n\x05\x65poch\x18\x04 \x01(\x03\x12\r\n\x05value\x18\x05 \x01(\x01\x12\x0b\n\x03seq\x18\x06 \x01(\x03\"\xf8\x01\n\x07LogLine\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x03\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05level\x18\x04 \x01(\t\x12\x0e\n\x06logger\x18\x05 \x01(\t\x12\x0c\n\x04text\x18\x06 \x01(\t\x12\x11\n\texception\x18\x07 \x01(\t\x12\x34\n\x05\x66\x61\x63ts\x18\x08 \x03(\x0b\x32%.swath.training.v1.LogLine.FactsEntry\x1a,\n\nFactsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x32\xc3\x01\n\nRunService\x12U\n\x08ReadLogs\x12\".swath.training.v1.ReadLogsRequest\x1a#.swath.training.v1.ReadLogsResponse0\x01\x12^\n\x0bReadMetrics\x12%.swath.training.v1.ReadMetricsRequest\x1a&.swath.training.v1.ReadMetricsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,10 +38,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_READLOGSREQUEST']._serialized_end=148
   _globals['_READLOGSRESPONSE']._serialized_start=150
   _globals['_READLOGSRESPONSE']._serialized_end=211
-  _globals['_LOGLINE']._serialized_start=214
-  _globals['_LOGLINE']._serialized_end=462
-  _globals['_LOGLINE_FACTSENTRY']._serialized_start=418
-  _globals['_LOGLINE_FACTSENTRY']._serialized_end=462
-  _globals['_RUNSERVICE']._serialized_start=464
-  _globals['_RUNSERVICE']._serialized_end=563
+  _globals['_READMETRICSREQUEST']._serialized_start=213
+  _globals['_READMETRICSREQUEST']._serialized_end=283
+  _globals['_READMETRICSRESPONSE']._serialized_start=285
+  _globals['_READMETRICSRESPONSE']._serialized_end=350
+  _globals['_METRIC']._serialized_start=352
+  _globals['_METRIC']._serialized_end=446
+  _globals['_LOGLINE']._serialized_start=449
+  _globals['_LOGLINE']._serialized_end=697
+  _globals['_LOGLINE_FACTSENTRY']._serialized_start=653
+  _globals['_LOGLINE_FACTSENTRY']._serialized_end=697
+  _globals['_RUNSERVICE']._serialized_start=700
+  _globals['_RUNSERVICE']._serialized_end=895
 # @@protoc_insertion_point(module_scope)

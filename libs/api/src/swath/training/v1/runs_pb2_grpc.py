@@ -40,6 +40,11 @@ class RunServiceStub:
                 request_serializer=swath_dot_training_dot_v1_dot_runs__pb2.ReadLogsRequest.SerializeToString,
                 response_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.ReadLogsResponse.FromString,
                 _registered_method=True)
+        self.ReadMetrics = channel.unary_stream(
+                '/swath.training.v1.RunService/ReadMetrics',
+                request_serializer=swath_dot_training_dot_v1_dot_runs__pb2.ReadMetricsRequest.SerializeToString,
+                response_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.ReadMetricsResponse.FromString,
+                _registered_method=True)
 
 
 class RunServiceServicer:
@@ -57,6 +62,16 @@ class RunServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReadMetrics(self, request, context):
+        """Gives what a run has measured until now, in the order in which it was measured: the data of its curves. Each value is
+        there once, whatever became of the workers. To follow a run, ask again for what comes after the last value's event.
+
+        NOT_FOUND: no such run.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RunServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -64,6 +79,11 @@ def add_RunServiceServicer_to_server(servicer, server):
                     servicer.ReadLogs,
                     request_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.ReadLogsRequest.FromString,
                     response_serializer=swath_dot_training_dot_v1_dot_runs__pb2.ReadLogsResponse.SerializeToString,
+            ),
+            'ReadMetrics': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadMetrics,
+                    request_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.ReadMetricsRequest.FromString,
+                    response_serializer=swath_dot_training_dot_v1_dot_runs__pb2.ReadMetricsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -94,6 +114,33 @@ class RunService:
             '/swath.training.v1.RunService/ReadLogs',
             swath_dot_training_dot_v1_dot_runs__pb2.ReadLogsRequest.SerializeToString,
             swath_dot_training_dot_v1_dot_runs__pb2.ReadLogsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadMetrics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/swath.training.v1.RunService/ReadMetrics',
+            swath_dot_training_dot_v1_dot_runs__pb2.ReadMetricsRequest.SerializeToString,
+            swath_dot_training_dot_v1_dot_runs__pb2.ReadMetricsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from operator import itemgetter
 
 from google.protobuf.message import DecodeError
 
@@ -38,7 +39,7 @@ class RunEventCodec:
 
 
 def metrics_of(event: pb.RunEvent) -> tuple[Metric, ...]:
-    """Return what an event has measured, each value under the split that it was measured on.
+    """Return what an event has measured, in the order of names, each value under the split that it was measured on.
 
     An event repeats values that an earlier one has measured, for clients that see it alone. A curve has each value
     once: losses of batches with the batch, those of a validation and its metrics at its end, losses of an epoch and
@@ -65,7 +66,7 @@ def metrics_of(event: pb.RunEvent) -> tuple[Metric, ...]:
     return tuple(
         # No database keeps a NUL in a text.
         Metric(name.replace("\0", "\N{REPLACEMENT CHARACTER}"), value, name_of_split, event.step, event.epoch)
-        for name, value in values
+        for name, value in sorted(values, key=itemgetter(0))
     )
 
 

@@ -6,11 +6,11 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from swath.storage.sql.notifications import Notifications
+from swath_training.runs.database.rows import Written
+from swath_training.runs.database.store import MOVED, RunStore
 from swath_training.runs.items import Event, Item
 from swath_training.runs.logs.follower import Follower
 from swath_training.runs.model import LoggedEvent, Run, RunState
-from swath_training.runs.rows import Written
-from swath_training.runs.store import MOVED, RunStore
 
 _TAIL = 512
 

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
 from swath.storage.sql.notifications import Notifications
+from swath_training.runs.database.log_store import LOGGED, PAGE
+from swath_training.runs.database.store import MOVED, RunStore
 from swath_training.runs.items import Line
 from swath_training.runs.logs.follower import Follower
-from swath_training.runs.logs.log_store import LOGGED, PAGE
 from swath_training.runs.model import LoggedLine
-from swath_training.runs.store import MOVED, RunStore
 
 _TAIL = 2 * PAGE
 

@@ -9,11 +9,11 @@ from sqlalchemy import Connection, insert, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from swath.storage.sql.engine import run
+from swath_training.runs.database.tables import METRICS
 from swath_training.runs.items import Event
 from swath_training.runs.model import LoggedEvent, Metric
-from swath_training.runs.tables import METRICS
 
-_PAGE = 5_000
+_PAGE = 1_000
 _MAX_SEQ = 2**31 - 1
 
 

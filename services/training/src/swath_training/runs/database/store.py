@@ -15,16 +15,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from swath.errors import AttemptFenced
 from swath.storage.sql.engine import GroupWriter, now
 from swath.storage.sql.notifications import notify
-from swath_training.runs import retention, stops
+from swath_training.runs.database import retention, stops
+from swath_training.runs.database.leases import Leases
+from swath_training.runs.database.log_store import LogStore
+from swath_training.runs.database.metric_store import MetricStore
+from swath_training.runs.database.quotas import quota_exceeded, runs_over_quota
+from swath_training.runs.database.reads import RunReads
+from swath_training.runs.database.rows import Written, append, change, record, run_row
+from swath_training.runs.database.tables import RUNS, SCHEMA
 from swath_training.runs.items import Event, Item
-from swath_training.runs.leases import Leases
-from swath_training.runs.logs.log_store import LogStore
-from swath_training.runs.logs.metric_store import MetricStore
 from swath_training.runs.model import WORKING, Run, RunState, StopCause
-from swath_training.runs.quotas import quota_exceeded, runs_over_quota
-from swath_training.runs.reads import RunReads
-from swath_training.runs.rows import Written, append, change, record, run_row
-from swath_training.runs.tables import RUNS, SCHEMA
 
 MOVED = "run.moved"
 """Notifications of this channel hold a run's id, the last number in its log, and the state of one that is over."""

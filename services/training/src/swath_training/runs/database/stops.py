@@ -6,9 +6,9 @@ from sqlalchemy import Connection, delete, insert, select
 
 from swath.storage.sql.engine import now
 from swath.storage.sql.notifications import notify
+from swath_training.runs.database.rows import change, run_row
+from swath_training.runs.database.tables import RUNS, STOPS
 from swath_training.runs.model import WORKING, Run, RunState, StopCause
-from swath_training.runs.rows import change, run_row
-from swath_training.runs.tables import RUNS, STOPS
 
 STOPPED = "run.stopped"
 """Notifications of this channel hold the id of a run that is to stop."""

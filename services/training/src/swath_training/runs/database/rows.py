@@ -10,10 +10,10 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from swath.errors import InvalidInput, RunNotFound
 from swath.storage.sql.engine import now
+from swath_training.runs.database.metric_store import keep_metrics
+from swath_training.runs.database.tables import CHECKPOINTS, EVENTS, RUNS, run_of
 from swath_training.runs.items import Checkpoint, Event, Failure, Item, Result, Stopped
-from swath_training.runs.logs.metric_store import keep_metrics
 from swath_training.runs.model import LoggedEvent, Run, RunState, StopCause
-from swath_training.runs.tables import CHECKPOINTS, EVENTS, RUNS, run_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from sqlalchemy import Connection, case, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from swath.storage.sql.engine import now, run
+from swath_training.runs.database.rows import run_row
+from swath_training.runs.database.tables import CHECKPOINTS, EVENTS, RUNS, run_of
 from swath_training.runs.items import Checkpoint
 from swath_training.runs.model import OVER, LoggedEvent, Run
-from swath_training.runs.rows import run_row
-from swath_training.runs.tables import CHECKPOINTS, EVENTS, RUNS, run_of
 
 # The largest number that the column holds: there is nothing after it.
 _MAX_SEQ = 2**31 - 1

@@ -6,8 +6,8 @@ from sqlalchemy import Connection, func, select
 
 from swath.errors import RunQuota
 from swath.sessions.quotas import exceeded
+from swath_training.runs.database.tables import RUNS
 from swath_training.runs.model import OVER, RunState
-from swath_training.runs.tables import RUNS
 
 
 def runs_over_quota(connection: Connection, owner: str, limit: int) -> int | None:

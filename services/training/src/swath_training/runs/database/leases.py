@@ -9,9 +9,9 @@ from sqlalchemy import ColumnElement, Connection, and_, or_, select, true, updat
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from swath.storage.sql.engine import GroupWriter, now, run
+from swath_training.runs.database.tables import RUNS, run_of
 from swath_training.runs.devices import devices_in
 from swath_training.runs.model import OVER, Run, RunState
-from swath_training.runs.tables import RUNS, run_of
 
 _r = RUNS.c
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from sqlalchemy import Connection, delete, select
 
 from swath.storage.sql.engine import now
-from swath_training.runs.logs.log_store import ROW_BYTES
+from swath_training.runs.database.log_store import ROW_BYTES
+from swath_training.runs.database.tables import RUNS, STOPS
 from swath_training.runs.model import OVER
-from swath_training.runs.tables import RUNS, STOPS
 
 _MAX_RUNS = 100
 _MAX_ROWS = 20_000

@@ -10,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from swath.storage.sql.engine import GroupWriter, run
 from swath.storage.sql.notifications import notify
+from swath_training.runs.database.rows import change, run_row
+from swath_training.runs.database.tables import LINES
 from swath_training.runs.items import Line
 from swath_training.runs.model import LoggedLine
-from swath_training.runs.rows import change, run_row
-from swath_training.runs.tables import LINES
 
 LOGGED = "run.logged"
 """Notifications of this channel hold the id of a run that has new lines."""

@@ -1,0 +1,1 @@
+"""Runs in the service's own database: tables, and the single steps and stores over them."""
