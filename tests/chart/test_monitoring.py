@@ -32,7 +32,7 @@ def own() -> dict[str, set[str]]:
         found[f"{each._name}_total"] = set(each._labelnames)
     for suffix in ("bucket", "sum", "count"):
         found[f"{calls.seconds._name}_{suffix}"] = set(calls.seconds._labelnames)
-    for place in REPOSITORY.glob("services/*/src/*/app.py"):
+    for place in REPOSITORY.glob("services/*/src/*/assembly.py"):
         for node in ast.walk(ast.parse(place.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 kind, (name, *_) = node.func.attr, (*node.args, None)

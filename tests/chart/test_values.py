@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import runpy
 import subprocess
@@ -16,29 +17,31 @@ import pytest
 import yaml
 from pydantic_settings import BaseSettings
 
-from swath.api import GATEWAY, REGISTRY, ROUTES, SERVICE_NAMES
+from swath.api import GATEWAY, REGISTRY, ROUTES, SERVICE_NAMES, SERVICES
 from swath.runtime.auth.authorization import GRANTS
 from swath.runtime.replica import ReplicaSettings
-from swath_config.app import ConfigReplicaSettings
 from swath_gateway import GatewaySettings
-from swath_inference.app import InferenceReplicaSettings
-from swath_session.app import SessionReplicaSettings
 from swath_standalone.settings import StandaloneSettings
 from swath_training.app import TrainingReplicaSettings
 
 Objects = list[dict[str, Any]]
 
-CHARTS = Path(__file__).resolve().parents[2] / "charts"
-UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
+
+def _settings_of(package: str) -> type[BaseSettings]:
+    """Return the settings that a service's own process reads."""
+    module = importlib.import_module(f"{package}.app")
+    kinds = [each for each in vars(module).values() if isinstance(each, type) and issubclass(each, ReplicaSettings)]
+    return next((each for each in kinds if each.__module__ == module.__name__), ReplicaSettings)
+
+
 SETTINGS: dict[str, type[BaseSettings]] = {
-    "session": SessionReplicaSettings,
-    "config": ConfigReplicaSettings,
-    "pipeline": ReplicaSettings,
-    "training": TrainingReplicaSettings,
-    "inference": InferenceReplicaSettings,
-    "gateway": GatewaySettings,
+    **{service.name: _settings_of(service.package) for service in SERVICES},
+    GATEWAY: GatewaySettings,
     "standalone": StandaloneSettings,
 }
+
+CHARTS = Path(__file__).resolve().parents[2] / "charts"
+UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 # What only the kubelet knows, and what Secrets hold.
 _GIVEN = {"limits.cpu": "2", "metadata.name": "swath-0", "url": "postgresql://swath:word@postgres/swath"}
 

@@ -63,7 +63,7 @@ def test_upto_gives_the_outputs_of_those_nodes(ndvi, batch):
 
 
 def test_feeds_gives_what_would_reach_a_node(ndvi, batch):
-    fed = ndvi.feeds(["match", "data"], batch)
+    fed = ndvi.inputs_of(["match", "data"], batch)
     assert set(fed["match"]) == {"scores"}
     assert fed["data"]["cube"] is batch["cube"]
 

@@ -29,7 +29,7 @@ def batch():
 
 def _fit(pipeline, batch):
     for wave in pipeline.fit_waves():
-        fed = pipeline.feeds(wave, batch)
+        fed = pipeline.inputs_of(wave, batch)
         for name in wave:
             pipeline.nodes[name].begin_fit()
             pipeline.nodes[name].fit_batch(fed[name])

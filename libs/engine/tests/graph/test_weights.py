@@ -22,7 +22,7 @@ def fitted(build):
     for wave in pipeline.fit_waves():
         for name in wave:
             pipeline.nodes[name].begin_fit()
-            pipeline.nodes[name].fit_batch(pipeline.feeds([name], batch)[name])
+            pipeline.nodes[name].fit_batch(pipeline.inputs_of([name], batch)[name])
             pipeline.nodes[name].end_fit()
     return pipeline
 

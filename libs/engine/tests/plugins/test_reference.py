@@ -304,7 +304,7 @@ def test_the_reference_s_own_classes_run_unchanged_and_agree(reference, name):
     for pipeline in (theirs, ours):
         assert all(node.reference.__module__.startswith("cuvis_ai.") for node in theirs.nodes.values())
         for wave in pipeline.fit_waves():
-            for key, inputs in pipeline.feeds(wave, batch).items():
+            for key, inputs in pipeline.inputs_of(wave, batch).items():
                 node = pipeline.nodes[key]
                 assert isinstance(node, Fittable)
                 node.begin_fit()

@@ -152,7 +152,7 @@ def fit(pipeline: Pipeline, frames: Frames) -> None:
             node.begin_fit()
         with torch.no_grad():
             for batch in frames.loader("train", epoch=0):
-                fed = pipeline.feeds(wave, batch)
+                fed = pipeline.inputs_of(wave, batch)
                 for node in nodes:
                     node.fit_batch(fed[node.name])
         for node in nodes:

@@ -32,7 +32,7 @@ Together = Callable[..., tuple[Outcome, list[Event]]]
 
 @pytest.fixture
 def together(second_process: subprocess.Popen[str], tmp_path: Path) -> Together:
-    """Runs a case with the second_process as the second process and returns what the first one has of it."""
+    """Runs a case with a second process and returns the outcome of the first one."""
 
     def both(*, run: dict[str, Any], snapshots: SnapshotList | None = None, **case: Any) -> tuple[Outcome, list[Event]]:
         case = {"folder": str(tmp_path), "run": {"data": {"data_module": "frames", "batch_size": 1}, **run}, **case}

@@ -48,7 +48,7 @@ def _private(service: str) -> dict[str, Any]:
 
 def _method(path: str, part: str, settings: GatewaySettings, registry: Registry) -> dict[str, Any]:
     service, name = path[1:].split("/")
-    idempotent = name in registry.idempotent.get(service, ())
+    idempotent = name in registry.idempotent[service]
     times = _endless() if _is_stream(service, name) else _limited(settings)
     return {
         "match": {"path": path},

@@ -85,15 +85,13 @@ class Registry:
 
     @cached_property
     def idempotent(self) -> Mapping[str, tuple[str, ...]]:
-        """Methods that may be sent twice without harm, by gRPC service, public or private."""
-        owned = [part for service in self.services for part in service.owns]
-        found = {
-            grpc.name: tuple(
-                each.name for part in owned if part.grpc == grpc for each in part.methods if each.idempotent
-            )
-            for grpc in self.grpc_services
-        }
-        return MappingProxyType({name: methods for name, methods in found.items() if methods})
+        """Methods that may be sent twice without harm, by each gRPC service, public or private."""
+        found: dict[str, tuple[str, ...]] = {}
+        for service in self.services:
+            for part in service.owns:
+                names = tuple(method.name for method in part.methods if method.idempotent)
+                found[part.grpc.name] = found.get(part.grpc.name, ()) + names
+        return MappingProxyType(found)
 
     @cached_property
     def grants(self) -> Mapping[str, frozenset[str]]:

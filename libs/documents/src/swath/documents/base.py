@@ -11,5 +11,5 @@ class Document(BaseModel):
     Titles are those of the cuvis_ai.v1 schemas, because clients see them in error texts and JSON Schemas.
     """
 
-    # Infinities would be written as null in silence; as they are, whoever writes JSON can refuse them.
+    # By default pydantic writes infinities as null; kept as they are, they can be refused when JSON is written.
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="constants")

@@ -1,4 +1,4 @@
-"""Documents as bytes: canonical JSON and its digest, and YAML that nobody can turn against the reader."""
+"""Documents as bytes: canonical JSON and its digest, and safe YAML."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from yaml.cyaml import CSafeLoader
 from swath.errors import DocumentInvalid
 
 MAX_YAML_BYTES: Final = 1024 * 1024
-"""Largest YAML text that `load_yaml` reads."""
+"""Maximum bytes of YAML that `load_yaml` reads."""
 
 MAX_YAML_NODES: Final = 100_000
-"""Most values that a YAML text may hold once its aliases are written out."""
+"""Maximum number of values of a YAML text with its aliases expanded."""
 
 MAX_YAML_DEPTH: Final = 100
-"""Deepest nesting of a YAML text."""
+"""Maximum depth of a YAML text."""
 
 
 def plain(document: BaseModel | dict[str, Any]) -> dict[str, Any]:
-    """Return a document as JSON-able values, every field included, in the contract's order.
+    """Return a document as JSON-able values, all fields included, in the contract's order.
 
     Raises:
-        DocumentInvalid: It holds a value that JSON has no word for.
+        DocumentInvalid: It has a value that JSON cannot represent.
     """
     if isinstance(document, BaseModel):
         try:
@@ -41,10 +41,10 @@ def plain(document: BaseModel | dict[str, Any]) -> dict[str, Any]:
 
 
 def canonical(document: BaseModel | dict[str, Any]) -> bytes:
-    """Return the one JSON text of a document: UTF-8, keys sorted, no spaces; equal documents give equal bytes.
+    """Return the canonical JSON of a document: UTF-8, sorted keys, no spaces; equal documents give equal bytes.
 
     Raises:
-        DocumentInvalid: It holds a value that JSON has no word for, infinities included.
+        DocumentInvalid: It has a value that JSON cannot represent, such as an infinity.
     """
     try:
         text = json.dumps(plain(document), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
@@ -59,7 +59,7 @@ def digest(data: bytes) -> str:
 
 
 class _Loader(CSafeLoader):
-    """YAML as configuration files mean it: 1e-3 is a number, a date is text, and a key stands once."""
+    """YAML for configuration files: 1e-3 is a number, a date is a string, and duplicate keys are refused."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -93,7 +93,7 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456
 
 
 def _weigh(text: str) -> None:
-    """Refuse YAML that is nested too deep or whose aliases stand for too much, before anything is built from it.
+    """Refuse YAML that is nested too deeply or whose aliases expand too far, before anything is built from it.
 
     The reader that builds values recurses in C and would take the whole process down on deep nesting.
     """
@@ -159,7 +159,7 @@ def _where(error: yaml.YAMLError) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Lists stand indented below their key, as people write them."""
+    """Indents lists below their key."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         super().increase_indent(flow, False)
@@ -169,13 +169,13 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    # Unicode's own line breaks are kept only where they are escaped.
+    # Unicode line breaks are kept only if they are escaped.
     quoted = any(mark in value for mark in "\x85\u2028\u2029\ufeff")
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style='"' if quoted else None)
 
 
 _Dumper.add_representer(str, _text)
-# Text that the loader above would take for a number is quoted.
+# Strings that the loader above would read as numbers are quoted.
 _Dumper.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
 
 

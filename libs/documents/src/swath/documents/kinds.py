@@ -1,4 +1,4 @@
-"""The kinds of document that the API names, and how a document of a kind is read, checked and described."""
+"""The kinds of documents of the API: reading, checking and describing them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KINDS: Final[Mapping[str, type[Document]]] = {
     "pipeline": PipelineDocument,
     "trainrun": TrainRunDocument,
 }
-"""Document types by the names that `config_type` has on the wire."""
+"""Document types by the values of `config_type` on the wire."""
 
 
 def model(kind: str) -> type[Document]:
@@ -39,7 +39,7 @@ def model(kind: str) -> type[Document]:
 
 
 def modernize(kind: str, data: dict[str, Any]) -> dict[str, Any]:
-    """Return a document in today's spelling; the given one is left as it is.
+    """Return a document in its present form; the given one does not change.
 
     Older documents of this field's clients nest `training.trainer.*`, and call a node's `hparams` `params` and its
     `class_name` `class` or `type`; pipelines carry a `version`. A key that is also there in today's spelling wins.
@@ -82,7 +82,7 @@ def _modern_node(node: Any) -> Any:
 
 
 def parse(kind: str, data: Mapping[str, Any] | bytes | str) -> Any:
-    """Read a document of a kind, older spellings included.
+    """Read a document of a kind, including older forms.
 
     Args:
         kind: One of `KINDS`.
@@ -103,7 +103,7 @@ def parse(kind: str, data: Mapping[str, Any] | bytes | str) -> Any:
 
 
 def problems(kind: str, data: Mapping[str, Any]) -> list[str]:
-    """Say what is wrong with a document of a kind: one `dotted.path: message` each, none if it is valid.
+    """Return the faults of a document of a kind, as `dotted.path: message`; empty if it is valid.
 
     Raises:
         ConfigInvalid: There is no such kind.
@@ -131,7 +131,7 @@ def _mapping(data: Mapping[str, Any] | bytes | str) -> dict[str, Any]:
     if isinstance(data, Mapping):
         return dict(data)
     try:
-        # YAML may hold anything, and callers hand on what they read.
+        # YAML may hold any value, and callers pass it on.
         value = json.loads(data) if isinstance(data, (bytes, str)) else data
     except UnicodeDecodeError as error:
         raise DocumentInvalid(f"Invalid UTF-8: {error}") from error
@@ -145,7 +145,7 @@ def _mapping(data: Mapping[str, Any] | bytes | str) -> dict[str, Any]:
 
 
 def _problem(place: tuple[int | str, ...], message: str) -> str:
-    # A pipeline inside a trainrun is found under its form, which is no part of the document.
+    # pydantic's path of a pipeline inside a trainrun has the form of the union, which is not part of the document.
     parts = [
         str(part)
         for at, part in enumerate(place)
@@ -155,7 +155,7 @@ def _problem(place: tuple[int | str, ...], message: str) -> str:
 
 
 def _renamed(tree: Any, names: dict[str, str]) -> Any:
-    """Give definitions the names of their titles, which are the ones that clients know."""
+    """Name definitions by their titles, as clients know them."""
     if isinstance(tree, list):
         return [_renamed(item, names) for item in tree]
     if not isinstance(tree, dict):

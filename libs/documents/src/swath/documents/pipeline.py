@@ -13,14 +13,14 @@ SCHEMAS_VERSION = "0.14.2"
 
 
 MAX_NODES = 2000
-"""Most nodes of a pipeline: building one takes a millisecond, and a client waits for all of them."""
+"""Maximum nodes of a pipeline: building one takes a millisecond, and the client waits for all of them."""
 
 MAX_CONNECTIONS = 10_000
-"""Most edges of a pipeline."""
+"""Maximum edges of a pipeline."""
 
 
 class Endpoint(str):
-    """An end of an edge, `node.outputs.port` or `node.inputs.port`, with its parts at hand."""
+    """An end of an edge, `node.outputs.port` or `node.inputs.port`, with access to its parts."""
 
     @property
     def node(self) -> str:

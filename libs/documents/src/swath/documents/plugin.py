@@ -1,4 +1,4 @@
-"""Plugins: the manifests that clients register, and what of them a stored pipeline carries."""
+"""Plugins: the manifests that clients register, and the parts of them in a stored pipeline."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class PluginSource(Document):
 
     @property
     def place(self) -> str:
-        """Where it comes from, for people."""
+        """Where it comes from, as text for people."""
         return self.path or f"{self.repo}@{self.tag}"
 
 
@@ -116,7 +116,7 @@ class SealedPipeline(PipelineDocument):
 
 
 def seal(document: PipelineDocument, manifests: Iterable[PluginManifest]) -> PipelineDocument:
-    """Return a document with what it needs of some plugins; the document itself where it needs nothing of them."""
+    """Return a document sealed with what it needs of some plugins; unchanged if it needs none of them."""
     used = {node.class_name for node in document.nodes}
     sources = []
     for manifest in manifests:
@@ -139,7 +139,7 @@ def seal(document: PipelineDocument, manifests: Iterable[PluginManifest]) -> Pip
 
 
 def sources_of(document: PipelineDocument) -> tuple[PluginSource, ...]:
-    """Return what a document carries of plugins; nothing where it is not sealed."""
+    """Return the plugins that a document is sealed with; empty if it is not sealed."""
     return tuple(document.sources) if isinstance(document, SealedPipeline) else ()
 
 
@@ -151,7 +151,7 @@ def unsealed(document: PipelineDocument) -> PipelineDocument:
 
 
 def stored_pipeline(data: bytes) -> PipelineDocument:
-    """Read a pipeline that a service stored. Never for what a client sends: it says whose code runs.
+    """Read a pipeline that a service stored. Never use it for input of a client: it determines which code runs.
 
     Raises:
         DocumentInvalid: It is no pipeline document.

@@ -174,7 +174,7 @@ class TrainingDocument(Document):
     check_val_every_n_epoch: int | None = Field(default=1, ge=1, description="Validate every so many epochs")
     limit_train_batches: BatchLimit = Field(
         default=None,
-        description="Training batches an epoch: a count (int) or a fraction in [0, 1] (float); all if not given",
+        description="Training batches per epoch: a count (int) or a fraction in [0, 1] (float); all if not given",
     )
     limit_val_batches: BatchLimit = Field(
         default=None, description="Validation batches: a count (int) or a fraction in [0, 1] (float); all if not given"
@@ -188,7 +188,7 @@ class TrainingDocument(Document):
 
 
 def review(training: TrainingDocument) -> tuple[list[str], list[str]]:
-    """Errors and warnings about a valid document that no field can see alone.
+    """Return errors and warnings about a valid document that concern several fields.
 
     Returns:
         Errors (names that do not exist, warm-up that cannot be) and warnings, as sentences.

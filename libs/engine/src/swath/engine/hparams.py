@@ -1,4 +1,4 @@
-"""Checks of constructor arguments; a ValueError here becomes a `GraphInvalid` that names the node."""
+"""Checks of constructor arguments (hparams); a ValueError here becomes a `GraphInvalid` with the node's name."""
 
 from __future__ import annotations
 

@@ -48,13 +48,15 @@ def _connection(
 
     try:
         tls = TlsConfig(root=tls_root, cert=tls_cert, key=tls_key) if tls_root or tls_cert or tls_key else None
-    except ValueError as error:
-        raise LocalError(str(error)) from None
-    config = ClientConfig(
-        target=target, tls=tls, token=token or None, retry=RetryConfig(), max_message_bytes=max_message_mb * MIB
-    )
-    try:
-        client = Client(config)
+        client = Client(
+            ClientConfig(
+                target=target,
+                tls=tls,
+                token=token or None,
+                retry=RetryConfig(),
+                max_message_bytes=max_message_mb * MIB,
+            )
+        )
     except ValueError as error:
         raise LocalError(str(error)) from None
     try:

@@ -44,7 +44,12 @@ def ls(
         size = "" if entry.folder else decimal(entry.size)
         mark = " [dim](shipped)[/]" if entry.shipped and not entry.folder else ""
         table.add_row(size, when, name + mark, *([entry.sha256] if sha256 else []))
-    Console(soft_wrap=True).print(table)
+    console = Console(soft_wrap=True)
+    # A table is cut to the width of its console: paths and checksums stay whole, on a narrow screen and in a pipe.
+    console.width = max(
+        console.width, console.measure(table, options=console.options.update(max_width=100_000)).maximum
+    )
+    console.print(table)
 
 
 @connects

@@ -66,10 +66,10 @@ def train(
             run_phase(session, name, console)
         if save_pipeline:
             saved = session.save_pipeline(save_pipeline)
-            console.print(f"pipeline  {saved.pipeline}\nweights   {saved.weights}", highlight=False)
+            console.print(f"pipeline  {saved.pipeline}\nweights   {saved.weights}", highlight=False, soft_wrap=True)
         if save:
             saved = session.save_trainrun(save)
-            console.print(f"trainrun  {saved.trainrun}\nweights   {saved.weights}", highlight=False)
+            console.print(f"trainrun  {saved.trainrun}\nweights   {saved.weights}", highlight=False, soft_wrap=True)
     finally:
         if keep:
             console.print(f"session   {session.id}", highlight=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,8 +86,8 @@ def _read_npz(path: Path) -> Iterator[Scene]:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise SceneError(f"cannot read {path}: {error}") from None
+    except Exception as error:  # damaged files fail in many ways: BadZipFile, zlib.error, EOFError, ...
+        raise _unreadable(path, error) from None
     yield from _from_arrays(arrays, path)
 
 
@@ -98,8 +97,8 @@ def _read_mat(path: Path) -> Iterator[Scene]:
         loaded = matlab.loadmat(path)
     except NotImplementedError:
         raise SceneError(f"{path} is a MATLAB 7.3 file; save it with -v7 in MATLAB, or convert it to npz") from None
-    except (ValueError, OSError, TypeError) as error:
-        raise SceneError(f"cannot read {path}: {error}") from None
+    except Exception as error:  # MatReadError, zlib.error, KeyError, ...
+        raise _unreadable(path, error) from None
     arrays = {name: value for name, value in loaded.items() if isinstance(value, np.ndarray)}
     yield from _from_arrays(arrays, path)
 
@@ -124,8 +123,8 @@ def _read_tiff(path: Path) -> Iterator[Scene]:
         with tifffile.TiffFile(path) as file:
             series = file.series[0]
             cube, axes = series.asarray(), series.axes
-    except (ValueError, OSError, IndexError, tifffile.TiffFileError) as error:
-        raise SceneError(f"cannot read {path}: {error}") from None
+    except Exception as error:  # TiffFileError, struct.error, IndexError, ...
+        raise _unreadable(path, error) from None
     if cube.ndim == 2:
         raise SceneError(f"{path} holds one band [{cube.shape[0]}, {cube.shape[1]}], expected a cube [H, W, C]")
     if cube.ndim == 3 and axes.endswith("YX"):
@@ -143,9 +142,14 @@ def _read_envi(header: Path) -> Scene:
     try:
         file: Any = envi.open(str(header), str(data))
         cube = np.array(file.open_memmap(interleave="bip"))
-    except (envi.EnviException, OSError, ValueError, AttributeError, KeyError) as error:
-        raise SceneError(f"cannot read {header}: {error}") from None
-    return Scene(cube.astype(cube.dtype.newbyteorder("=")), _envi_wavelengths(file.metadata), None, header.stem)
+        wavelengths = _envi_wavelengths(file.metadata)
+    except Exception as error:  # EnviException, ValueError of a wavelength that is no number, ...
+        raise _unreadable(header, error) from None
+    return Scene(cube.astype(cube.dtype.newbyteorder("=")), wavelengths, None, header.stem)
+
+
+def _unreadable(path: Path, error: Exception) -> SceneError:
+    return SceneError(f"cannot read {path}: {str(error) or type(error).__name__}")
 
 
 def _envi_wavelengths(metadata: dict[str, Any]) -> NDArray[np.float32] | None:

@@ -1,8 +1,8 @@
-"""Data for runs: modules that read frames from files, cut them into splits and batch them, the same way every time.
+"""Data for runs: modules that read frames from files, assign them to splits and batch them, reproducibly.
 
-`build` makes the module that a data document names. Modules are found by name in one registry: ``npz_multi``,
-``tiff_paired``, ``cu3s`` and ``cu3s_multi`` take the parameters of cuvis_ai.v1's modules, ``scene`` is our own for one
-scene file (npz, ENVI, MAT, TIFF, cu3s), whole or in tiles.
+`build` makes the module that a data document names. One registry has all modules by name: ``npz_multi``,
+``tiff_paired``, ``cu3s`` and ``cu3s_multi`` take the parameters of cuvis_ai.v1's modules; ``scene``, which is ours,
+reads one scene file (npz, ENVI, MAT, TIFF, cu3s), whole or in tiles.
 """
 
 from swath.engine.data.collection import Collection, Resolve, Sample

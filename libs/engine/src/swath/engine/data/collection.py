@@ -1,4 +1,4 @@
-"""What a data module found: frames with names, and how one of them is read."""
+"""The frames that a data module lists: their names, and how to read one of them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 Resolve = Callable[[str], Path]
-"""Turns a path as a client wrote it into a real one inside the folders that it may read (else PathDenied)."""
+"""Turns a path as a client wrote it into a real path inside the folders that it may read (else PathDenied)."""
 
 Extent = tuple[int, int, int, int]
-"""A rectangle of a scene: first row, end row, first column, end column; the ends are not part of it."""
+"""A rectangle of a scene: first row, end row, first column, end column; ends are exclusive."""
 
 Frame = dict[str, Any]
-"""One frame as it is batched: numpy arrays, ints and texts by batch key."""
+"""One frame for a batch: numpy arrays, ints and strings by batch key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +22,12 @@ class Sample:
     """One frame of a data set.
 
     Attributes:
-        source: Name that selectors know its file by, with forward slashes.
-        index: Its number within the source; None where a file is one frame.
-        file: Where it is read from.
-        annotation: File with its labels, where they are not in `file`.
-        extent: Its place in the scene, where a source is cut into tiles.
-        position: Its place in the data set's canonical order; `frame_id` in batches.
+        source: Name of its file for selectors, with forward slashes.
+        index: Its number within the source; None if a file is one frame.
+        file: The file that it is read from.
+        annotation: File with its labels, if they are not in `file`.
+        extent: Its rectangle of the scene, if the source is cut into tiles.
+        position: Its position in the data set's canonical order; `frame_id` in batches.
     """
 
     source: str
@@ -39,7 +39,7 @@ class Sample:
 
     @property
     def uid(self) -> str:
-        """Its identity, ``source#index`` or ``source``: what splits are compared by."""
+        """Its identity, ``source#index`` or ``source``, by which splits are compared."""
         return self.source if self.index is None else f"{self.source}#{self.index}"
 
     @property
@@ -54,11 +54,11 @@ class Collection:
 
     Attributes:
         samples: Sorted by source, then index; see `ordered`.
-        read: Reads one frame. It travels to loader processes, so it must pickle and hold no open file.
-        labels: Category ids in a frame, 0 (background) left out; None where the data set has no labels.
-        categories: Ids of category names; numbers as text are understood besides.
-        stages: Samples of each split where the document gives no selectors.
-        assigned: Whether `stages` is all there is to say: whoever found the frames has applied the selectors.
+        read: Reads one frame. It is sent to loader processes, so it must be picklable and hold no open file.
+        labels: Returns the category ids in a frame without 0 (background); None if the data set has no labels.
+        categories: Ids by category name. Ids as strings are accepted as well.
+        stages: Samples of each split if the document has no selectors.
+        assigned: Whether `stages` is final: the module has applied the selectors itself.
     """
 
     samples: tuple[Sample, ...]

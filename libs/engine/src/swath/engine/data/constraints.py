@@ -1,4 +1,4 @@
-"""What must hold between splits, checked before anything is trained."""
+"""Constraints between splits, checked before a run begins."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LEARNING = ("train", "val", "test")
 def check(
     constraints: Sequence[ConstraintDocument], stages: Mapping[str, Sequence[Sample]], labels: Labels | None
 ) -> None:
-    """Check all constraints; the predict stage is part of none.
+    """Check all constraints; none of them includes the predict stage.
 
     Raises:
         DataInvalid: Naming every constraint of severity error that does not hold, or that cannot be checked because
@@ -61,7 +61,7 @@ def _shared_frames(stages: Mapping[str, Sequence[Sample]]) -> str | None:
 
 
 def _shared_pixels(stages: Mapping[str, Sequence[Sample]]) -> str | None:
-    """Overlapping tiles are different frames with the same pixels, which leak as much as the same frame does."""
+    """Overlapping tiles are different frames with shared pixels, which leak as much as a shared frame."""
     extents: dict[str, dict[str, list[Extent]]] = defaultdict(lambda: defaultdict(list))
     for stage in _LEARNING:
         for sample in stages[stage]:
@@ -76,7 +76,7 @@ def _shared_pixels(stages: Mapping[str, Sequence[Sample]]) -> str | None:
 
 
 def overlap(extents: Mapping[str, Sequence[Extent]]) -> tuple[str, str, int] | None:
-    """Find two named lists of rectangles that share pixels: their names and how many pixels they share."""
+    """Return the names of two lists of rectangles that share pixels, and the number of shared pixels."""
     corners = [extent for listed in extents.values() for extent in listed]
     if not corners:
         return None

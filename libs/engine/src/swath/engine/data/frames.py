@@ -1,4 +1,4 @@
-"""Frames as they are batched."""
+"""Frames for batches."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ def frame_of(scene: SceneData, sample: Sample, *, scale: float | None = None, bl
     """Cut one frame out of a scene.
 
     Args:
-        scene: Where it comes from.
-        sample: Which frame; its extent, if it has one, is cut out.
-        scale: Overrides the scene's own.
-        blank_labels: Whether a scene without mask or class_mask gives zeros for it; otherwise the key is left out.
+        scene: The scene.
+        sample: The frame; its extent, if it has one, is cut out.
+        scale: Overrides the scale of the scene.
+        blank_labels: Whether a missing mask or class_mask is filled with zeros; otherwise its key is left out.
 
     Returns:
         cube float32 [h, w, C]; mask int32 and class_mask uint8 [h, w]; wavelengths int32 [C], rounded to whole nm as
@@ -33,12 +33,12 @@ def frame_of(scene: SceneData, sample: Sample, *, scale: float | None = None, bl
 
 
 def numbers_of(sample: Sample) -> Frame:
-    """Return the numbers that every frame carries: its index in its source, and its place in the data set."""
+    """Return the numbers of a frame: its index in its source, and its position in the data set."""
     return {"mesu_index": sample.index or 0, "frame_id": sample.position}
 
 
 def cut(plane: np.ndarray, extent: Extent | None) -> np.ndarray:
-    """Return the part of [H, W] that an extent names; all of it for None."""
+    """Return the part of [H, W] within an extent; all of it for None."""
     if extent is None:
         return plane
     top, bottom, left, right = extent

@@ -1,4 +1,4 @@
-"""Batches: their order within an epoch, and the processes that read them."""
+"""Loading of batches: their order within an epoch, and the processes that read them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from swath.engine.data.params import LoaderParams
 from swath.errors import DataInvalid, SwathError
 
 Batch = tuple[int, ...]
-"""Places, in their split, of the frames that make one batch."""
+"""Positions, in their split, of the frames of one batch."""
 
 
 def epoch_batches(count: int, batch_size: int, *, repeats: int = 1, shuffle: tuple[int, int] | None) -> list[Batch]:
@@ -23,14 +23,14 @@ def epoch_batches(count: int, batch_size: int, *, repeats: int = 1, shuffle: tup
 
     Args:
         count: Frames of the split.
-        batch_size: Frames of a batch.
-        repeats: How often each frame comes.
-        shuffle: Seed and epoch that the order follows from; None keeps canonical order.
+        batch_size: Frames per batch.
+        repeats: How often each frame occurs.
+        shuffle: Seed and epoch, which determine the order; None keeps canonical order.
     """
     if shuffle is None:
         order = np.arange(count * repeats)
     else:
-        # A seed sequence mixes both numbers well: neighbouring epochs are as different as far ones.
+        # A seed sequence mixes both numbers well: consecutive epochs are as different as any others.
         state = int(np.random.SeedSequence(shuffle).generate_state(1, np.uint64)[0] >> 1)
         order = torch.randperm(count * repeats, generator=torch.Generator().manual_seed(state)).numpy()
     places = (order % count).tolist()
@@ -53,7 +53,7 @@ class Loader:
         if num_workers:
             context = multiprocessing.get_context(options.worker_multiprocessing_context)
             if options.worker_multiprocessing_context == "forkserver":
-                # Without this every loader process imports torch anew (seconds); without effect if the server runs.
+                # Otherwise every loader process imports torch (seconds). No effect if the fork server runs already.
                 context.set_forkserver_preload(["torch", "swath.engine.data"])
         self._torch = DataLoader(
             _Batches(samples, read),
@@ -64,7 +64,7 @@ class Loader:
             multiprocessing_context=context,
             persistent_workers=options.persistent_workers and num_workers > 0,
             pin_memory=options.pin_memory and torch.cuda.is_available(),
-            # Of its own, so that reading draws nothing from the random state of the training loop.
+            # Its own generator, so that reading draws nothing from the random state of the training loop.
             generator=torch.Generator().manual_seed(0),
         )
 
@@ -72,7 +72,7 @@ class Loader:
         """Read these batches one after the other.
 
         Raises:
-            DataInvalid, FileMissing: What reading ran into, raised here also when another process ran into it.
+            DataInvalid, FileMissing: A frame cannot be read, in this process or a loader process.
         """
         self._schedule.batches = batches
         for batch in self._torch:
@@ -82,7 +82,7 @@ class Loader:
 
 
 class _Schedule:
-    """The batches of the epoch under way; torch asks for them once at the start of each."""
+    """The batches of the current epoch, which torch requests at the start of each epoch."""
 
     def __init__(self) -> None:
         self.batches: Sequence[Batch] = ()
@@ -95,7 +95,7 @@ class _Schedule:
 
 
 class _Batches(Dataset[Any]):
-    """Whole batches, by the places of their frames."""
+    """Whole batches, by the positions of their frames."""
 
     def __init__(self, samples: Sequence[Sample], read: Callable[[Sample], Frame]) -> None:
         self._samples = samples
@@ -106,7 +106,7 @@ class _Batches(Dataset[Any]):
         try:
             return _collate(samples, [self._read(sample) for sample in samples])
         except SwathError as error:
-            # torch re-raises in the parent by type and one text with the traceback in it; a value keeps all of it.
+            # torch re-raises exceptions in the parent by type and one text; a returned value keeps its fields.
             return error
 
 

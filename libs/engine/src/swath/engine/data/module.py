@@ -1,4 +1,4 @@
-"""The data module that runs see: splits by name, batches in an order that can be repeated."""
+"""Data modules as runs use them: splits by name, batches in a reproducible order."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from swath.errors import DataInvalid
 
 
 class Part(NamedTuple):
-    """Which part of each batch one of several processes reads: number `rank` of `size` equal ones.
+    """The part of each batch that one of several processes reads: number `rank` of `size` equal parts.
 
-    A batch of all processes has `size` times the frames of the data's `batch_size`. The last one of an epoch may be
-    short: processes for which nothing is left read its last frame again.
+    A batch of all processes has `size` times the frames of the data's `batch_size`. The last batch of an epoch may be
+    short: processes without a frame of it read its last frame.
     """
 
     rank: int = 0
@@ -23,6 +23,7 @@ class Part(NamedTuple):
 
 
 WHOLE = Part()
+"""The whole batch, for a single process."""
 
 
 class DataModule(Protocol):
@@ -37,19 +38,19 @@ class DataModule(Protocol):
         """Return how many frames one epoch of a split has.
 
         Raises:
-            DataInvalid: There is no such split; the message names those that there are.
+            DataInvalid: There is no such split; the message lists the splits.
         """
         ...
 
     def loader(self, split: str, *, epoch: int, start_batch: int = 0, part: Part = WHOLE) -> Iterable[dict[str, Any]]:
         """Return the batches of one epoch, or one process's part of each: dicts of tensors, BHWC.
 
-        The same seed, epoch and data give the same batches; the train split comes in another order each epoch, others
-        in canonical order. Starting at a later batch gives bit for bit the rest.
+        The same seed, epoch and data give the same batches; the train split has another order in each epoch, others
+        have canonical order. Starting at a later batch gives the same remaining batches, bit by bit.
 
         Raises:
-            DataInvalid: No such split, a start past its end, or a file that is not what it should be.
-            FileMissing: A file has gone.
+            DataInvalid: There is no such split, the start is past its end, or a file is invalid.
+            FileMissing: A file does not exist any more.
         """
         ...
 
@@ -80,7 +81,7 @@ class FrameModule:
         return tuple(self._stages)
 
     def samples(self, split: str) -> tuple[Sample, ...]:
-        """Return the frames of a split in canonical order; raises DataInvalid where there is no such split."""
+        """Return the frames of a split in canonical order; raises DataInvalid if there is no such split."""
         if split not in self._stages:
             raise DataInvalid(
                 f"the data has no split '{split}'; it has: {', '.join(self._stages) or 'none'}",

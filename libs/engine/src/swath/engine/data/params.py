@@ -1,4 +1,4 @@
-"""Parameters of data modules and the paths in them."""
+"""Parameters of data modules, and paths in them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def _listed(value: Any) -> Any:
 
 
 NameList = Annotated[list[str], BeforeValidator(_listed)]
-"""A list of texts, or one text with commas between them."""
+"""A list of strings, or one string with commas."""
 
 NumberList = Annotated[list[float], BeforeValidator(_listed)]
-"""A list of numbers, or one text with commas between them."""
+"""A list of numbers, or one string with commas."""
 
 
 class LoaderParams(BaseModel):
@@ -43,7 +43,7 @@ class LoaderParams(BaseModel):
 
 
 Finder = Callable[[DataDocument, Resolve], tuple[Collection, LoaderParams]]
-"""A data module: checks a document's parameters and lists the frames they name."""
+"""A data module: checks a document's parameters and lists the frames that they name."""
 
 P = TypeVar("P", bound=LoaderParams)
 
@@ -52,7 +52,7 @@ def parse_params(model: type[P], doc: DataDocument) -> P:
     """Check a document's params against a module's own.
 
     Raises:
-        DataInvalid: Naming each parameter that is unknown, missing or of the wrong kind, and those that there are.
+        DataInvalid: The message lists parameters that are unknown, missing or of the wrong type, and the known ones.
     """
     try:
         return model.model_validate(doc.params)
@@ -69,15 +69,15 @@ def parse_params(model: type[P], doc: DataDocument) -> P:
 
 
 def posix(path: str) -> str:
-    """Write a path with forward slashes."""
+    """Return a path with forward slashes."""
     return path.replace("\\", "/")
 
 
 def existing_file(resolve: Resolve, path: str, what: str) -> Path:
-    """Resolve a path to a file that is there.
+    """Resolve a path to an existing file.
 
     Raises:
-        FileMissing: It is not.
+        FileMissing: There is no such file.
         PathDenied: It lies outside the allowed folders.
     """
     real = resolve(path)
@@ -87,7 +87,7 @@ def existing_file(resolve: Resolve, path: str, what: str) -> Path:
 
 
 def existing_folder(resolve: Resolve, path: str, what: str) -> Path:
-    """Resolve a path to a folder that is there; raises as `existing_file`."""
+    """Resolve a path to an existing folder; raises as `existing_file`."""
     real = resolve(path)
     if not real.is_dir():
         raise FileMissing(f"{what} '{path}' is not a folder that exists", metadata={"path": path})

@@ -57,17 +57,17 @@ def build(doc: DataDocument, resolve: Resolve, *, seed: int, plugins: FinderSour
 
     Args:
         doc: What to read and how to split it.
-        resolve: Turns paths of the document into real ones; relative ones (``splits_path`` too, which cuvis_ai.v1
-            refuses) are thus relative to the workspace.
-        seed: Order of the train split, together with the epoch.
-        plugins: Plugins of the pipeline, whose modules come before built-in ones where the pipeline names them.
+        resolve: Turns paths of the document into real ones; relative ones (including ``splits_path``, which cuvis_ai.v1
+            refuses) are relative to the workspace.
+        seed: Determines the order of the train split, together with the epoch.
+        plugins: Plugins of the pipeline. Modules of plugins that the pipeline names take precedence over built-in ones.
 
     Raises:
-        InvalidInput: No such module, or parameters that it does not take.
-        PluginDenied: A plugin has it whose code may not run here.
-        DataInvalid: Files or splits that are not what they should be.
-        FileMissing: A file that a split needs is not there.
-        DependencyMissing: The module needs a package that is not on this server.
+        InvalidInput: There is no such module, or it does not take the parameters.
+        PluginDenied: It is of a plugin that may not run here.
+        DataInvalid: Files or splits are invalid.
+        FileMissing: A file that a split needs does not exist.
+        DependencyMissing: The module needs a package that is not installed.
     """
     finder = None if plugins is None else plugins.data_module(doc.data_module, named=True)
     finder = finder or _FINDERS.get(doc.data_module)

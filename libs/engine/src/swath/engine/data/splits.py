@@ -1,4 +1,4 @@
-"""Splits: which frames each stage has, by selectors, and what must hold between them."""
+"""Splits: the frames of each stage, by selectors, with constraints between them."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ _TAGS = ("anomalous", "normal")
 
 
 def gives_stages(doc: DataDocument) -> bool:
-    """Whether a document says itself which frames are for which stage."""
+    """Whether a document itself assigns frames to stages."""
     splits = doc.splits
     return splits is not None and bool(splits.splits_path or any(getattr(splits, stage) for stage in STAGES))
 
 
 def assign(splits: SplitsDocument | None, collection: Collection, resolve: Resolve) -> Stages:
-    """Give each stage its frames; a predict stage that nobody names has all of them.
+    """Return the frames of each stage; a predict stage without selectors has all frames.
 
     Raises:
-        DataInvalid: A selector that matches nothing or names what is not there, a universe that is not the one the
-            splits were made for, or a constraint that does not hold (severity error).
-        FileMissing: The splits file is not there.
+        DataInvalid: A selector matches nothing or names what does not exist, the splits were made for another universe,
+            or a constraint of severity error does not hold.
+        FileMissing: The splits file does not exist.
     """
     splits = _with_file(splits, resolve)
     chosen = splits is not None and any(getattr(splits, stage) for stage in STAGES)
@@ -56,7 +56,7 @@ def assign(splits: SplitsDocument | None, collection: Collection, resolve: Resol
 
 
 def universe_hash(samples: Iterable[Sample]) -> str:
-    """Return the fingerprint of an ordered list of frames: sha256 over their identities, one a line, as hex digits."""
+    """Return the fingerprint of an ordered list of frames: SHA-256 over their identities, one per line, in hex."""
     digest = hashlib.sha256()
     for sample in samples:
         digest.update(f"{sample.uid}\n".encode())
@@ -64,7 +64,7 @@ def universe_hash(samples: Iterable[Sample]) -> str:
 
 
 def _with_file(splits: SplitsDocument | None, resolve: Resolve) -> SplitsDocument | None:
-    """Lay the stages of a document over those of the file that it names; constraints and hash are the file's."""
+    """Return the stages of a document over those of the file that it names; constraints and hash are the file's."""
     if splits is None or not splits.splits_path:
         return splits
     path = existing_file(resolve, splits.splits_path, "splits file")
@@ -80,7 +80,7 @@ def _with_file(splits: SplitsDocument | None, resolve: Resolve) -> SplitsDocumen
 
 
 def _check_universe(splits: SplitsDocument, samples: Sequence[Sample]) -> None:
-    # Only places in the list move silently when a file is added; names do not.
+    # When a file is added, positions in the list change their meaning silently; names do not.
     positional = any(_has_positions(selector) for stage in STAGES for selector in getattr(splits, stage))
     if not splits.universe_hash or not positional:
         return
@@ -115,7 +115,7 @@ def _known(collection: Collection) -> str:
 
 
 class _Choice:
-    """Resolves one selector over a collection."""
+    """Resolves a selector over a collection."""
 
     def __init__(self, collection: Collection, where: str) -> None:
         self._collection = collection
@@ -210,7 +210,7 @@ class _Choice:
         match selector.kind:
             case SelectorKind.UNION:
                 for part in rest:
-                    first |= part  # a key that is there already keeps its place, and equal keys are equal samples
+                    first |= part  # an existing key keeps its position, and equal keys are equal samples
                 return list(first.values())
             case SelectorKind.EXCEPT:
                 return [sample for uid, sample in first.items() if not any(uid in part for part in rest)]
@@ -224,7 +224,7 @@ class _Choice:
 
 
 def _normal(path: str) -> str:
-    """Spell a path the way it is compared: forward slashes, dots collapsed, case folded where it looks like Windows."""
+    """Normalise a path for comparison: forward slashes, dots collapsed, case folded if it looks like Windows."""
     windows = "\\" in path or re.match(r"[A-Za-z]:[/\\]", path) is not None
     normal = posixpath.normpath(path.replace("\\", "/"))
     return normal.casefold() if windows else normal

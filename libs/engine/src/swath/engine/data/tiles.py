@@ -1,4 +1,4 @@
-"""Tiles: how a scene is cut into frames, and which of them lie in which region."""
+"""Tiles: cutting a scene into frames, and the regions that they lie in."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from swath.engine.data.constraints import overlap
 from swath.errors import DataInvalid
 
 MAX_TILES = 1_000_000
-"""Most tiles that one scene is cut into."""
+"""Maximum number of tiles of a scene."""
 
 Edge = Literal["shift", "drop"]
 
@@ -18,14 +18,14 @@ Edge = Literal["shift", "drop"]
 def tile_extents(
     size: tuple[int, int], tile: tuple[int, int], stride: tuple[int, int] | None = None, edge: Edge = "shift"
 ) -> list[Extent]:
-    """Cut a scene into tiles; a tile's place in the list is its id: row by row from the top left.
+    """Cut a scene into tiles, row by row from the top left; a tile's position in the list is its id.
 
     Args:
         size: Rows and columns of the scene.
         tile: Rows and columns of a tile.
-        stride: Rows and columns from one tile to the next; the tile's own size by default, so that none overlap.
-        edge: What becomes of the last row and column of tiles where they do not fit. ``shift`` moves them inside, so
-            that all pixels are covered and those tiles overlap their neighbours; ``drop`` leaves the rest out.
+        stride: Rows and columns from one tile to the next; the size of a tile by default, so that none overlap.
+        edge: How to treat a last row and column of tiles that do not fit. ``shift`` moves them inside, so that all
+            pixels are covered and these tiles overlap their neighbours; ``drop`` omits them.
 
     Raises:
         DataInvalid: A tile is larger than the scene, or there would be more than `MAX_TILES`.
@@ -52,7 +52,7 @@ def check_regions(regions: Mapping[str, Sequence[Extent]], size: tuple[int, int]
     """Check rectangles by split: within the scene, not empty, and train, val and test share no pixel.
 
     Raises:
-        DataInvalid: Naming split, rectangle and scene.
+        DataInvalid: The message has split, rectangle and scene.
     """
     for split, extents in regions.items():
         for top, bottom, left, right in extents:

@@ -1,4 +1,4 @@
-"""Lines, shapes and words on pictures that stay on their device."""
+"""Lines, shapes and text on pictures, which stay on their device."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DARK = (0, 0, 0, 190)
 
 @cache
 def font(size: float) -> ImageFont.FreeTypeFont:
-    """Return DejaVu Sans, which knows Greek and units, in a size of pixels."""
+    """Return DejaVu Sans, which has Greek letters and units, in a size of pixels."""
     import matplotlib as mpl  # carries the font; slow to import
 
     return ImageFont.truetype(Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size)
@@ -38,7 +38,7 @@ class Annotations:
 
     def text(
         self,
-        words: str,
+        text: str,
         left: float,
         top: float,
         *,
@@ -47,23 +47,23 @@ class Annotations:
         box: tuple[int, int, int, int] = _DARK,
         padding: tuple[int, int] = (3, 2),
     ) -> None:
-        """Write words on a box, moved into the picture where there is room for them.
+        """Write text on a box, moved into the picture where there is room for them.
 
         Args:
-            words: What to write.
-            left: Column where the words start.
+            text: What to write.
+            left: Column where the text starts.
             top: Row of their top.
             size: Size of the font, pixels.
-            colour: Colour of the words.
+            colour: Colour of the text.
             box: Colour and opacity of the box, 0..255.
-            padding: Columns and rows of the box around the words.
+            padding: Columns and rows of the box around the text.
         """
         across, down = padding
-        x0, y0, x1, y1 = self._draw.textbbox((0, 0), words, font=font(size))
+        x0, y0, x1, y1 = self._draw.textbbox((0, 0), text, font=font(size))
         left = max(min(left, self._layer.width - (x1 - x0) - across), across)
         top = max(min(top, self._layer.height - (y1 - y0) - down), down)
         self._draw.rectangle([left - across, top - down, left + x1 - x0 + across, top + y1 - y0 + down], fill=box)
-        self._draw.text((left - x0, top - y0), words, fill=colour, font=font(size))
+        self._draw.text((left - x0, top - y0), text, fill=colour, font=font(size))
 
     def box(self, corners: tuple[int, int, int, int], colour: Shade, thickness: int) -> None:
         """Draw the edges of a rectangle of left, top, right and bottom, all within; lines lie inside."""

@@ -28,9 +28,9 @@ class Sheet:
     Attributes:
         width: Columns of pixels.
         height: Rows of pixels.
-        dpi: Pixels of an inch; words and lines are sized in points of 1/72 inch.
+        dpi: Pixels per inch; text and lines are sized in points of 1/72 inch.
         background: Colour behind everything.
-        foreground: Colour of axes and words.
+        foreground: Colour of axes and text.
     """
 
     width: int
@@ -45,11 +45,11 @@ class Line:
     """One curve of a plot.
 
     Attributes:
-        x: Places ``[N]``.
+        x: Abscissae ``[N]``.
         y: Values ``[N]``.
         colour: Anything that matplotlib takes for a colour.
         width: Points.
-        label: Word in the legend; none when empty.
+        label: Label in the legend; none if empty.
         marked: Whether each value has a dot.
     """
 
@@ -106,10 +106,10 @@ def curves(
     Args:
         on: Size and colours.
         lines: The curves, the first at the bottom.
-        title: Words above the middle.
-        corner: Words above the right end.
-        xlabel: Words below.
-        ylabel: Words at the left.
+        title: Text above the middle.
+        corner: Text above the right end.
+        xlabel: Text below.
+        ylabel: Text at the left.
         x_range: Ends of the horizontal axis; those of the curves when left out, or when it has no length.
         y_range: Ends of the vertical axis; likewise.
         y_ticks: Values that have a tick; matplotlib chooses when left out.

@@ -50,7 +50,7 @@ _OBJECTS: tuple[Shade, ...] = (
     (0, 128, 128),
     (220, 190, 255),
 )
-"""Shades that stay apart for the eye. Source: S. Trubetskoy, "List of 20 simple, distinct colors", 2017."""
+"""Colours that are easy to distinguish. Source: S. Trubetskoy, "List of 20 simple, distinct colors", 2017."""
 
 
 def hue(values: Tensor) -> Tensor:

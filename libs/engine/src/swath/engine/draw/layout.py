@@ -128,7 +128,7 @@ def _layers(boxes: Sequence[Box], links: Sequence[Link]) -> dict[str, int]:
 
 
 def _chains(items: Mapping[str, _Item], boxes: Mapping[str, Box], links: Sequence[Link]) -> dict[Link, list[_Item]]:
-    """Return the lanes of each link, and tell all items what they are linked to."""
+    """Return the lanes of each link, and set the links of all items."""
     spans = sum(max(0, items[link.target].layer - items[link.source].layer - 1) for link in links)
     lanes: dict[tuple[str, str, int], _Item] = {}
     chains: dict[Link, list[_Item]] = {}

@@ -65,7 +65,7 @@ def tint(picture: Pixels, where: Flags, shade: tuple[int, int, int], strength: f
 
 
 def bars(values: Map, marked: Sequence[int], height: int, width: int) -> Pixels:
-    """Draw one bar a value, the marked ones red, on a picture of a size."""
+    """Draw one bar per value, the marked ones red, on a picture of a size."""
     image = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(image)
     top = max(float(np.max(values, initial=0.0)), 1e-12)
@@ -83,7 +83,7 @@ def matrix(weights: Map, rows: Sequence[str], columns: Sequence[int], cell: tupl
 
     Args:
         weights: The numbers.
-        rows: A word for each row.
+        rows: A label for each row.
         columns: A number for each column; as many are written as there is room for.
         cell: Height and width of a cell, pixels.
     """
@@ -98,8 +98,8 @@ def matrix(weights: Map, rows: Sequence[str], columns: Sequence[int], cell: tupl
     bar = left + cells.shape[1] + 12
     sheet.paste(Image.fromarray(scale), (bar, above))
     draw = ImageDraw.Draw(sheet)
-    for index, word in enumerate(rows):
-        draw.text((left // 2, above + index * (height + 1) + height // 2), word, fill="black", anchor="mm")
+    for index, label in enumerate(rows):
+        draw.text((left // 2, above + index * (height + 1) + height // 2), label, fill="black", anchor="mm")
     step = math.ceil(40 / (width + 1))
     for index in range(0, len(columns), step):
         across = left + index * (width + 1) + width // 2

@@ -1,4 +1,4 @@
-"""From a document to nodes in order: the rules that a graph must keep."""
+"""Building a graph from a document: nodes, edges, order, and the rules that a graph must keep."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Edge:
 
     @property
     def key(self) -> str:
-        """The value that travels over it, as ``node.port``."""
+        """The output that it starts from, as ``node.port``."""
         return f"{self.source}.{self.output}"
 
 
@@ -52,7 +52,7 @@ def build_edges(connections: Iterable[ConnectionDocument], nodes: Mapping[str, N
     """Join the nodes.
 
     Raises:
-        GraphInvalid: An end names no node or port, two ports do not fit, or a port that takes one edge gets two.
+        GraphInvalid: An end names no node or port, two ports do not match, or a port that takes one edge gets two.
     """
     edges: list[Edge] = []
     taken: dict[tuple[str, str], Edge] = {}

@@ -1,7 +1,6 @@
-"""Tensors as shape, type code and bytes, the form in which they travel.
+"""Tensors as shape, type code and bytes, as they are sent.
 
-The codes are those of the public API's DType. Bytes are C-contiguous and little-endian. Nothing is copied that need not
-be.
+The codes are those of the public API's DType. Bytes are C-contiguous and little-endian. Copies are avoided.
 """
 
 from __future__ import annotations
@@ -36,10 +35,10 @@ _NUMPY = {code: np.dtype(str(dtype).removeprefix("torch.")).newbyteorder("<") fo
 
 
 class _Writable:
-    """Memory of an object as an array that does not know it is read-only.
+    """An array over read-only memory that claims to be writable.
 
-    torch warns about every tensor over read-only memory. Nobody else looks at the payload of a request, so nothing
-    would come of a write; and the array keeps the object alive.
+    torch warns about every tensor over read-only memory. Nobody else uses the payload of a request, so writing to it
+    would do no harm. The array keeps the object alive.
     """
 
     def __init__(self, data: np.ndarray) -> None:
@@ -50,13 +49,13 @@ class _Writable:
 
 
 def decode(shape: Sequence[int], code: int, data: bytes | memoryview, *, name: str = "tensor") -> torch.Tensor:
-    """Return a tensor over the given bytes, without a copy unless they lie where no element of that type may begin.
+    """Return a tensor over the given bytes, without a copy unless they are misaligned for that type.
 
     Args:
         shape: Sizes; empty means one flat dimension (not a scalar); one -1 is inferred.
         code: Type code, see `DTYPES`.
         data: C-contiguous little-endian bytes.
-        name: What errors call it.
+        name: Its name in error messages.
 
     Raises:
         InputInvalid: Unknown code, or bytes that do not fill the shape.
@@ -88,7 +87,7 @@ def _fill(shape: tuple[int, ...], count: int, name: str) -> tuple[int, ...]:
 
 
 def encode(tensor: torch.Tensor, *, name: str = "tensor") -> tuple[tuple[int, ...], int, memoryview]:
-    """Return shape, type code and bytes of a tensor on any device; the bytes are the tensor's own where they can be.
+    """Return shape, type code and bytes of a tensor on any device; the bytes are not copied where that is possible.
 
     Raises:
         InputInvalid: The element type has no code.

@@ -1,4 +1,4 @@
-"""Where in a run a forward stands, and what it may reach outside."""
+"""The context of a forward: its position in the run, and access to the outside."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ class Context:
     """Passed to every node of a forward.
 
     Attributes:
-        stage: Nodes that are not of this stage are left out.
+        stage: Nodes that do not take part in this stage are skipped.
         epoch: 0-based.
         batch: 0-based index within the epoch.
         step: Optimizer steps so far.
-        resolve: How nodes that write files turn a path of their configuration into a place. The default takes the path
-            as it is; services pass one that refuses places outside the workspace.
+        resolve: Turns a path of a node's configuration into a real path. The default takes it as it is; services pass
+            one that refuses paths outside the workspace.
         observe: Called after each node with its name and the seconds of its forward, when set.
         synchronize: Whether accelerators are synchronised around each node so that `observe` sees the work itself.
     """

@@ -1,4 +1,4 @@
-"""What people and programs are told of node classes: arguments with types, defaults and words, and what else counts."""
+"""Descriptions of node classes: arguments with types, defaults and documentation, and properties."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Hparam:
 
     Attributes:
         name: Its name.
-        type: Its annotation as the code has it; empty where there is none.
+        type: Its annotation as in the code; empty if there is none.
         required: Whether there is no default.
-        default: The default, as JSON; empty where there is none.
-        description: What the documentation says of it.
-        choices: Values that it takes, where its type names them.
+        default: The default, as JSON; empty if there is none.
+        description: Its documentation.
+        choices: Values that it takes, if its type lists them.
     """
 
     name: str
@@ -84,15 +84,15 @@ def describe(cls: type[Node], full_path: str) -> Description:
 
 
 def _hparams(cls: type[Node]) -> typing.Iterator[Hparam]:
-    origin: type = getattr(cls, "reference", cls)  # a plugin's own class has the signature and the words
+    origin: type = getattr(cls, "reference", cls)  # a plugin's own class has the signature and the docstring
     parents = [parent for parent in origin.__mro__ if "__init__" in vars(parent)]
     found: dict[str, inspect.Parameter] = {}
     for parent in parents:
         for name, parameter in inspect.signature(vars(parent)["__init__"]).parameters.items():
             found.setdefault(name, parameter)
-    words: dict[str, str] = {}
+    documentation: dict[str, str] = {}
     for parent in origin.__mro__:
-        words = {**arguments_in(vars(parent).get("__doc__") or ""), **words}
+        documentation = {**arguments_in(vars(parent).get("__doc__") or ""), **documentation}
     for name in cls.parameters_accepted():
         parameter = found[name]
         annotation = _annotation(origin, name, parameter)
@@ -102,7 +102,7 @@ def _hparams(cls: type[Node]) -> typing.Iterator[Hparam]:
             type=annotation if isinstance(annotation, str) else _name(annotation),
             required=required,
             default="" if required else json.dumps(parameter.default, default=str),
-            description=words.get(name, ""),
+            description=documentation.get(name, ""),
             choices=_choices(annotation),
         )
 
@@ -131,9 +131,9 @@ def _choices(annotation: Any) -> tuple[str, ...]:
 
 
 def arguments_in(text: str) -> dict[str, str]:
-    """Return what a docstring says of each argument, of its section ``Args:`` or ``Parameters``, in one line each."""
+    """Return the documentation of each argument, from the section ``Args:`` or ``Parameters`` of a docstring."""
     lines = inspect.cleandoc(text).splitlines()
-    words: dict[str, list[str]] = {}
+    texts: dict[str, list[str]] = {}
     inside, margin, name = False, 0, ""
     for at, line in enumerate(lines):
         indent = len(line) - len(line.lstrip())
@@ -148,8 +148,8 @@ def arguments_in(text: str) -> dict[str, str]:
             entry = _ENTRY.match(line.strip())
             if entry:
                 name = entry[1]
-                # In sections that are underlined, what follows the colon is the type.
-                words[name] = [entry[2]] if margin else []
+                # In underlined sections (numpydoc) the type follows the colon.
+                texts[name] = [entry[2]] if margin else []
         elif name:
-            words[name].append(line.strip())
-    return {key: " ".join(part for part in parts if part) for key, parts in words.items()}
+            texts[name].append(line.strip())
+    return {key: " ".join(part for part in parts if part) for key, parts in texts.items()}

@@ -29,15 +29,15 @@ class Node(torch.nn.Module):
         category: Lower-case name of a node category of the public API, such as ``transform``.
         tags: Lower-case names of node tags of the public API.
         trainable_buffers: Buffers that `unfreeze` turns into parameters.
-        optional_state: State entries that a weights file may lack; everything else must be there.
-        legacy_hparams: Arguments that older documents carry and that have no effect; dropped, and not written again.
-        legacy_state: State entries that older weights files carry and that have no effect.
-        open_hparams: Arguments that the constructor does not name are handed to it all the same.
-        stateful: Outputs depend on earlier calls outside of training, so calls must not share an instance. A
-            constructor may set it by its arguments.
-        effect: Writes outside of the process, so it runs even where none of its outputs is asked for.
+        optional_state: State entries that a weights file may lack; all others are required.
+        legacy_hparams: Arguments of older documents that have no effect; they are dropped and not written again.
+        legacy_state: State entries of older weights files that have no effect.
+        open_hparams: Whether arguments that the constructor does not name are passed to it nevertheless.
+        stateful: Whether outputs depend on earlier calls outside of training, so that calls must not share an instance.
+            A constructor may set it depending on its arguments.
+        effect: Whether it writes outside of the process; then it runs even if none of its outputs is requested.
         name: The node's name in its pipeline.
-        hparams: Constructor arguments as they stand now; calibrated thresholds show.
+        hparams: Current constructor arguments, including calibrated thresholds.
     """
 
     inputs: ClassVar[Mapping[str, Port]] = ports()
@@ -57,7 +57,7 @@ class Node(torch.nn.Module):
     hparams: dict[str, Any]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        # Here rather than in __init__, so that no subclass has to hand its arguments on.
+        # Here rather than in __init__, so that no subclass has to pass its arguments on.
         self = super().__new__(cls)
         object.__setattr__(self, "name", cls.__name__)
         object.__setattr__(self, "hparams", cls._bind(args, kwargs))
@@ -71,7 +71,7 @@ class Node(torch.nn.Module):
         try:
             bound = cls._signature().bind(*args, **kwargs)
         except TypeError:
-            return {}  # a copy in the making, or a call that __init__ is about to refuse with the better words
+            return {}  # a copy is being made, or __init__ is about to refuse the call with a better message
         bound.apply_defaults()
         return {key: _plain(value) for key, value in bound.arguments.items()}
 
@@ -86,7 +86,7 @@ class Node(torch.nn.Module):
         for constructor in (vars(base)["__init__"] for base in cls.__mro__ if "__init__" in vars(base)):
             parameters = list(inspect.signature(constructor).parameters.values())[1:]
             named = [parameter for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD]
-            # Those of a parent follow by keyword alone, so that required ones may stand after optional ones.
+            # A parent's arguments are keyword-only, so that required ones may follow optional ones.
             merged |= {
                 parameter.name: parameter.replace(kind=parameter.KEYWORD_ONLY) if merged else parameter
                 for parameter in named
@@ -101,14 +101,14 @@ class Node(torch.nn.Module):
         """Compute the outputs.
 
         Args:
-            inputs: Values by port; ports that got nothing are absent. Variadic ports hold lists.
-            context: Stage and place in the run.
+            inputs: Values by port; ports without a value are absent. Variadic ports hold lists.
+            context: Stage and position in the run.
 
         Returns:
             Values by port; optional outputs may be left out.
 
         Raises:
-            InputInvalid: The inputs fit the ports but not the node.
+            InputInvalid: The inputs match the ports but not the node.
             NotFitted: The node needs a fit first.
         """
         raise NotImplementedError
@@ -119,7 +119,7 @@ class Node(torch.nn.Module):
 
     @property
     def fitted(self) -> bool:
-        """Whether the node can be run as it stands; True where no fit is needed."""
+        """Whether the node can run in its present state; True if no fit is needed."""
         return True
 
     def unfreeze(self) -> None:
@@ -133,10 +133,10 @@ class Node(torch.nn.Module):
         self.state_changed()
 
     def state_changed(self) -> None:
-        """Drop what was derived from parameters and buffers. Called after a fit, a load, a move and `unfreeze`."""
+        """Drop values derived from parameters and buffers. Called after a fit, a load, a move and `unfreeze`."""
 
     def forget(self) -> None:
-        """Start memory over earlier calls afresh (see `stateful`)."""
+        """Reset the memory of earlier calls (see `stateful`)."""
 
     def close(self) -> None:
         """Flush and close files that the node holds open."""
@@ -146,7 +146,7 @@ class Node(torch.nn.Module):
         return {key: value.detach().clone() for key, value in self.state_dict().items()}
 
     def faults(self, state: Mapping[str, Tensor], *, strict: bool) -> list[str]:
-        """Say what keeps a state from being taken over, one line each.
+        """Return why a state cannot be loaded, one text per fault.
 
         Args:
             state: Values by key, as `state` gives them.
@@ -166,7 +166,7 @@ class Node(torch.nn.Module):
         return faults
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take a state over, as far as its keys are the node's. `faults` says beforehand whether it fits."""
+        """Load a state, ignoring keys that the node does not have. `faults` checks beforehand whether it fits."""
         own = self.state_dict()
         with torch.no_grad():
             for key, value in state.items():
@@ -177,7 +177,7 @@ class Node(torch.nn.Module):
         self.state_changed()
 
     def _restore_optional(self, key: str, value: Tensor) -> None:
-        """Take over an entry of `optional_state` that the node does not hold yet."""
+        """Load an entry of `optional_state` that the node does not hold yet."""
 
     def _apply(self, fn: Any, recurse: bool = True) -> Self:
         moved = super()._apply(fn, recurse)
@@ -185,12 +185,12 @@ class Node(torch.nn.Module):
         return moved
 
     def refuse(self, port: str, expected: str, value: Any) -> InputInvalid:
-        """Return the error for an input that fits the port but not the node."""
+        """Return the error for an input that matches the port but not the node."""
         return input_error(self.name, "input", port, f"expected {expected}, got {describe_value(value)}")
 
 
 def input_error(node: str, side: str, port: str, fault: str) -> InputInvalid:
-    """Return the error for a value on a port that it does not fit."""
+    """Return the error for a value that does not match its port."""
     return InputInvalid(
         f"Node '{node}' {side} '{port}' validation failed: {fault}", metadata={"node": node, "port": port}
     )

@@ -35,13 +35,13 @@ _MAX_PLANS = 256
 class Pipeline:
     """Nodes, the edges between their ports, and the order they run in.
 
-    Not safe for calls from several threads at once where a node trains, fits or is `stateful`; plain inference is.
+    Inference is thread-safe unless a node is `stateful`; training and fits are not.
 
     Attributes:
         nodes: Nodes by name.
         edges: Edges between their ports.
         order: Names of the nodes, each after those it depends on.
-        metadata: What a catalogue shows of it, if anything.
+        metadata: Its entry in a catalogue, if any.
         plugins: Plugin names of the document.
         sources: Plugins whose code it needs.
         stateful: Whether any node's outputs depend on earlier calls.
@@ -79,7 +79,7 @@ class Pipeline:
                 (`swath.engine.plugins.pipelines.build_pipeline`).
 
         Raises:
-            GraphInvalid: Names the node and port, what was expected and what was got.
+            GraphInvalid: The message has the node and port, what was expected and what was found.
         """
         if plugins is None and sources_of(document):
             raise ValueError("a pipeline with plugins is built by swath.engine.plugins.pipelines.build_pipeline")
@@ -97,9 +97,9 @@ class Pipeline:
         return pipeline.eval()
 
     def document(self) -> PipelineDocument:
-        """Return the pipeline as a document, with the arguments of its nodes as they stand now.
+        """Return the pipeline as a document, with the current arguments of its nodes.
 
-        It is sealed where the pipeline needs plugins.
+        It is sealed if the pipeline needs plugins.
         """
         document = PipelineDocument(
             plugins=self.plugins,
@@ -128,40 +128,40 @@ class Pipeline:
         """Run the nodes of a stage.
 
         Args:
-            batch: Values by key; each reaches every input port of that name that has no edge.
-            context: Stage and place in the run; inference when left out.
-            only: Outputs to return, as ``node.port`` or as a port's bare name, which stands for that port of every
-                node. Only what they depend on is computed, and nodes that write outside of the process
-                (`Node.effect`). Names that match nothing are passed over.
-            upto: Names of nodes. They and what they depend on are computed, and their outputs returned.
+            batch: Values by key; each is fed to every input port of that name without an edge.
+            context: Stage and position in the run; inference by default.
+            only: Outputs to return, as ``node.port`` or as a port's bare name, which means that port of every node.
+                Only the nodes that they depend on run, and nodes that write outside of the process (`Node.effect`).
+                Names that match nothing are ignored.
+            upto: Names of nodes. They and the nodes that they depend on run, and their outputs are returned.
 
         Returns:
-            Values by ``node.port``. What is not returned is freed as soon as it is used.
+            Values by ``node.port``. Other values are freed after their last use.
 
         Raises:
-            InputInvalid: A value does not fit its port, or a required one is missing.
+            InputInvalid: A value does not match its port, or a required one is missing.
             NotFitted: A node has no statistics yet.
             GraphInvalid: `upto` names no node.
         """
         context = context or Context()
         return self._plan(context.stage, only=only, upto=upto).run(batch, context)
 
-    def feeds(
+    def inputs_of(
         self, nodes: Collection[str], batch: Mapping[str, Any], context: Context | None = None
     ) -> dict[str, dict[str, Any]]:
-        """Return what would reach the inputs of some nodes, by name and port, without running those nodes.
+        """Return the inputs of some nodes, by name and port, without running those nodes.
 
         Raises:
-            InputInvalid: A value does not fit its port, or a required one is missing.
+            InputInvalid: A value does not match its port, or a required one is missing.
             NotFitted: A node that they depend on has no statistics yet.
         """
         context = context or Context()
         return self._plan(context.stage, taps=tuple(nodes)).collect(batch, context)
 
     def fit_waves(self) -> tuple[tuple[str, ...], ...]:
-        """Return the names of the nodes to fit, grouped so that each group shares one pass over the data.
+        """Return the names of the nodes to fit, grouped by the pass over the data that they share.
 
-        A node is in the first group that comes after those of all fittable nodes it depends on.
+        A node is in the first group after those of all fittable nodes that it depends on.
         """
         fittable = [name for name in self.order if isinstance(node := self.nodes[name], Fittable) and node.needs_fit()]
         return builder.waves(fittable, self.edges)
@@ -175,9 +175,9 @@ class Pipeline:
         ]
 
     def input_specs(self) -> dict[str, Port]:
-        """Return the ports that no edge feeds, by the batch key that does, with sizes for names of dimensions.
+        """Return the input ports without an edge, by batch key, with sizes in place of names of dimensions.
 
-        Where several ports share a name, the last one is shown, and it is required when any of them is.
+        Of several ports with the same name, the last one is returned; it is required if any of them is.
         """
         specs: dict[str, Port] = {}
         for name, port_name, port in self._free_inputs():
@@ -187,7 +187,7 @@ class Pipeline:
         return specs
 
     def required_inputs(self, stage: Stage = Stage.INFERENCE) -> list[str]:
-        """Return the batch keys that a full forward of a stage cannot do without."""
+        """Return the batch keys that a full forward of a stage requires."""
         names = [
             port_name
             for name, port_name, port in self._free_inputs()
@@ -196,7 +196,7 @@ class Pipeline:
         return list(dict.fromkeys(names))
 
     def output_specs(self) -> dict[str, Port]:
-        """Return the output ports that no edge takes from, by ``node.port``, with sizes for names of dimensions."""
+        """Return the output ports without an edge, by ``node.port``, with sizes in place of names of dimensions."""
         taken = {edge.key for edge in self.edges}
         return {
             f"{name}.{port_name}": replace(port, shape=port.sizes(self.nodes[name]))
@@ -227,7 +227,7 @@ class Pipeline:
         return self.train(False)
 
     def forget(self) -> None:
-        """Start the memory of stateful nodes afresh."""
+        """Reset the memory of stateful nodes."""
         for node in self.nodes.values():
             node.forget()
 
@@ -237,19 +237,18 @@ class Pipeline:
             node.close()
 
     def state(self) -> State:
-        """Return a copy of the state of all nodes, by name and key; nodes without state hold an empty entry."""
+        """Return a copy of the state of all nodes, by name and key; nodes without state have an empty entry."""
         return {name: node.state() for name, node in self.nodes.items()}
 
     def load_state(self, state: Mapping[str, Mapping[str, Tensor]], *, strict: bool) -> None:
-        """Take a state over; nothing changes when it does not fit.
+        """Load a state; nothing changes if it does not fit.
 
         Args:
             state: Values by node and key.
-            strict: Whether every node with a state must be in it, every entry must belong to a node, and every key must
-                be there. A wrong shape is refused in any case.
+            strict: Whether missing and unexpected nodes and keys are refused. A wrong shape always is.
 
         Raises:
-            WeightsInvalid: Lists what does not fit.
+            WeightsInvalid: The message lists the faults.
         """
         faults: list[str] = []
         for name, values in state.items():

@@ -1,7 +1,7 @@
-"""What one kind of forward computes, worked out once and run many times.
+"""Execution plans of forwards, made once and run many times.
 
-A plan belongs to a stage and to what is asked for. It leaves out every node that neither counts, and says after which
-step a value is needed no more.
+A plan belongs to a stage and a set of wanted outputs. It skips all nodes that neither needs, and frees each value after
+its last use.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _Check = Callable[[Any], str | None]
 
 
 @dataclass(frozen=True)
-class _Feed:
-    """Where the values of one input port come from: edges of earlier steps, or a key of the batch."""
+class _Input:
+    """The source of the values of one input port: edges from earlier steps, or a key of the batch."""
 
-    port: str
+    name: str
     keys: tuple[str, ...]
     from_batch: bool
     variadic: bool
@@ -36,8 +36,8 @@ class _Feed:
 
 
 @dataclass(frozen=True)
-class _Give:
-    port: str
+class _Output:
+    name: str
     key: str
     required: bool
     check: _Check
@@ -48,22 +48,22 @@ class _Give:
 class _Step:
     name: str
     node: Node
-    feeds: tuple[_Feed, ...]
-    gives: tuple[_Give, ...]
+    inputs: tuple[_Input, ...]
+    outputs: tuple[_Output, ...]
     release: tuple[str, ...]
 
 
 class Plan:
-    """The steps of one kind of forward.
+    """The steps of a forward.
 
     Args:
         nodes: All nodes of the pipeline.
         order: Their names, each after those it depends on.
         edges: All edges.
-        stage: Nodes of other stages are left out.
+        stage: Nodes that do not take part in it are skipped.
         targets: Names of the nodes that must run, with all they depend on.
         wanted: Keys ``node.port`` that a forward returns.
-        taps: Names of nodes whose inputs are asked for (`collect`); they run only where another node depends on them.
+        taps: Names of nodes whose inputs are wanted (`collect`); they run only if another node depends on them.
     """
 
     def __init__(
@@ -84,20 +84,20 @@ class Plan:
             needed |= ancestors([tap], live_edges) - {tap}
         steps = [name for name in live if name in needed]
         self.wanted = frozenset(wanted)
-        self.taps = {name: _feeds(name, nodes, live_edges, steps) for name in taps}
-        tapped = {key for feeds in self.taps.values() for feed in feeds if not feed.from_batch for key in feed.keys}
+        self.taps = {name: _inputs_of(name, nodes, live_edges, steps) for name in taps}
+        tapped = {key for ports in self.taps.values() for port in ports if not port.from_batch for key in port.keys}
         keep = self.wanted | tapped
-        feeds = {name: _feeds(name, nodes, live_edges, steps) for name in steps}
+        inputs = {name: _inputs_of(name, nodes, live_edges, steps) for name in steps}
         last_use: dict[str, str] = {}
         for name in steps:
-            for feed in feeds[name]:
-                last_use |= {} if feed.from_batch else dict.fromkeys(feed.keys, name)
+            for port in inputs[name]:
+                last_use |= {} if port.from_batch else dict.fromkeys(port.keys, name)
         self.steps = tuple(
             _Step(
                 name=name,
                 node=nodes[name],
-                feeds=feeds[name],
-                gives=_gives(name, nodes[name]),
+                inputs=inputs[name],
+                outputs=_outputs_of(name, nodes[name]),
                 release=tuple(key for key, user in last_use.items() if user == name and key not in keep),
             )
             for name in steps
@@ -110,26 +110,26 @@ class Plan:
         return {key: value for key, value in values.items() if key in self.wanted}
 
     def collect(self, batch: Mapping[str, Any], context: Context) -> dict[str, dict[str, Any]]:
-        """Compute what the taps depend on and return their inputs by name and port."""
+        """Run the nodes that the taps depend on and return the taps' inputs, by name and port."""
         values = self._compute(batch, context)
-        return {name: _gather(name, feeds, values, batch) for name, feeds in self.taps.items()}
+        return {name: _gather(name, ports, values, batch) for name, ports in self.taps.items()}
 
     def _compute(self, batch: Mapping[str, Any], context: Context) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for step in self.steps:
-            inputs = _gather(step.name, step.feeds, values, batch)
+            inputs = _gather(step.name, step.inputs, values, batch)
             outputs = _timed(step, inputs, context) if context.observe else step.node.run(inputs, context)
-            for give in step.gives:
-                value = outputs.get(give.port)
+            for output in step.outputs:
+                value = outputs.get(output.name)
                 if value is None:
-                    if give.required:
-                        raise input_error(step.name, "output", give.port, f"expected {give.expected}, got nothing")
+                    if output.required:
+                        raise input_error(step.name, "output", output.name, f"expected {output.expected}, got nothing")
                     continue
-                fault = give.check(value)
+                fault = output.check(value)
                 if fault:
-                    raise _fault(step.name, "output", give.port, fault, give.expected, value)
-                if give.key in self._used:
-                    values[give.key] = value
+                    raise _fault(step.name, "output", output.name, fault, output.expected, value)
+                if output.key in self._used:
+                    values[output.key] = value
             for key in step.release:
                 values.pop(key, None)
         return values
@@ -175,29 +175,29 @@ def _timed(step: _Step, inputs: dict[str, Any], context: Context) -> dict[str, A
     return outputs
 
 
-def _gather(name: str, feeds: Iterable[_Feed], values: Mapping[str, Any], batch: Mapping[str, Any]) -> dict[str, Any]:
+def _gather(name: str, ports: Iterable[_Input], values: Mapping[str, Any], batch: Mapping[str, Any]) -> dict[str, Any]:
     inputs: dict[str, Any] = {}
-    missing: list[_Feed] = []
-    for feed in feeds:
-        source = batch if feed.from_batch else values
-        found = [value for key in feed.keys if (value := source.get(key)) is not None]
+    missing: list[_Input] = []
+    for port in ports:
+        available = batch if port.from_batch else values
+        found = [value for key in port.keys if (value := available.get(key)) is not None]
         if not found:
-            if feed.required:
-                missing.append(feed)
+            if port.required:
+                missing.append(port)
             continue
-        if feed.check is not None:
+        if port.check is not None:
             for value in found:
-                fault = feed.check(value)
+                fault = port.check(value)
                 if fault:
-                    raise _fault(name, "input", feed.port, fault, feed.expected, value)
-        inputs[feed.port] = found if feed.variadic else found[0]
+                    raise _fault(name, "input", port.name, fault, port.expected, value)
+        inputs[port.name] = found if port.variadic else found[0]
     if missing:
-        ports = [feed.port for feed in missing]
-        expected = ", ".join(f"{feed.port}: {feed.expected}" for feed in missing)
+        names = [port.name for port in missing]
+        expected = ", ".join(f"{port.name}: {port.expected}" for port in missing)
         raise InputInvalid(
-            f"Node '{name}' missing required inputs: {ports} "
+            f"Node '{name}' missing required inputs: {names} "
             f"(expected {expected}; got nothing from an edge or the batch)",
-            metadata={"node": name, "port": ports[0]},
+            metadata={"node": name, "port": names[0]},
         )
     return inputs
 
@@ -206,20 +206,22 @@ def _fault(name: str, side: str, port: str, fault: str, expected: str, value: An
     return input_error(name, side, port, f"{fault} (expected {expected}, got {describe_value(value)})")
 
 
-def _feeds(name: str, nodes: Mapping[str, Node], edges: Iterable[Edge], steps: Collection[str]) -> tuple[_Feed, ...]:
+def _inputs_of(
+    name: str, nodes: Mapping[str, Node], edges: Iterable[Edge], steps: Collection[str]
+) -> tuple[_Input, ...]:
     node = nodes[name]
-    feeds = []
+    inputs = []
     for port_name, port in node.inputs.items():
         joined = [edge for edge in edges if edge.target == name and edge.input == port_name]
-        # An edge from a node that another stage left out still keeps the batch key from reaching the port.
+        # An edge from a node that the stage skips still keeps the batch key from the port.
         keys = tuple(edge.key for edge in joined if edge.source in steps)
         from_batch = not joined
         implied = joined and all(
             _implies(nodes[edge.source].outputs[edge.output], nodes[edge.source], port, node) for edge in joined
         )
-        feeds.append(
-            _Feed(
-                port=port_name,
+        inputs.append(
+            _Input(
+                name=port_name,
                 keys=(port_name,) if from_batch else keys,
                 from_batch=from_batch,
                 variadic=port.variadic,
@@ -228,13 +230,13 @@ def _feeds(name: str, nodes: Mapping[str, Node], edges: Iterable[Edge], steps: C
                 expected=port.describe(node),
             )
         )
-    return tuple(feeds)
+    return tuple(inputs)
 
 
-def _gives(name: str, node: Node) -> tuple[_Give, ...]:
+def _outputs_of(name: str, node: Node) -> tuple[_Output, ...]:
     return tuple(
-        _Give(
-            port=port_name,
+        _Output(
+            name=port_name,
             key=f"{name}.{port_name}",
             required=not port.optional,
             check=checker(port, node),
@@ -245,7 +247,7 @@ def _gives(name: str, node: Node) -> tuple[_Give, ...]:
 
 
 def _implies(source: Port, source_node: Node, target: Port, target_node: Node) -> bool:
-    """Whether what passed the check of an output needs no check at the input."""
+    """Whether a value that passed the check of the output passes that of the input as well."""
     if isinstance(target.dtype, Kind) and target.dtype is not ANY:
         return source.dtype is target.dtype
     if target.dtype is not ANY and not set(source.dtypes) <= set(target.dtypes):

@@ -1,4 +1,4 @@
-"""What a node takes and gives: stages, data types and ports."""
+"""Stages, data types and ports of nodes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 
 class Stage(StrEnum):
-    """The part of a pipeline's life that a forward belongs to."""
+    """The stage of a pipeline's life that a forward belongs to."""
 
     TRAIN = "train"
     VAL = "val"
@@ -26,7 +26,7 @@ EVALUATION: frozenset[Stage] = frozenset({Stage.VAL, Stage.TEST})
 
 
 class Kind(Enum):
-    """What travels over a port when it is not a tensor of one data type."""
+    """Types of ports other than tensors of one data type."""
 
     ANY = "tensor"
     LIST = "list"
@@ -56,11 +56,11 @@ class Port:
     Attributes:
         dtype: A torch dtype, `ANY` for a tensor of any dtype, or `LIST`, `DICT`, `TEXT` for what is not a tensor.
         shape: One entry per dimension: a size, -1 for any size, or the name of the node's attribute that holds the
-            size (an attribute of None means any size). Not looked at for lists, dicts and text.
+            size (None there means any size). Ignored for lists, dicts and text.
         optional: The node runs without it (inputs), or may leave it out (outputs).
         variadic: Several edges may end here; the node gets a list in the order of the edges.
-        description: One phrase for people.
-        also: Further dtypes that the port takes; `dtype` is the one that introspection reports.
+        description: A short description.
+        also: Further dtypes that the port takes; introspection reports `dtype`.
     """
 
     dtype: DType
@@ -76,7 +76,7 @@ class Port:
         return (self.dtype, *self.also)
 
     def sizes(self, node: object) -> tuple[int, ...]:
-        """Return the shape with names replaced by the node's own numbers, -1 where any size is fine."""
+        """Return the shape with names replaced by the node's values, -1 for any size."""
         return tuple(_size(dim, node) for dim in self.shape)
 
     def describe(self, node: object | None = None) -> str:
@@ -96,14 +96,14 @@ def _size(dim: int | str, node: object) -> int:
 
 
 def describe_value(value: Any) -> str:
-    """Return the type of a value as text in the same form as `Port.describe`."""
+    """Return the type of a value as text, in the form of `Port.describe`."""
     if isinstance(value, torch.Tensor):
         return f"{dtype_name(value.dtype)}[{','.join(str(size) for size in value.shape)}]"
     return type(value).__name__
 
 
 def ports(*parents: Mapping[str, Port], **own: Port) -> Mapping[str, Port]:
-    """Return a read-only mapping of ports by name, a class's own over those of its parents."""
+    """Return a read-only mapping of ports by name; a class's own ports override those of its parents."""
     merged: dict[str, Port] = {}
     for parent in parents:
         merged |= parent
@@ -111,9 +111,9 @@ def ports(*parents: Mapping[str, Port], **own: Port) -> Mapping[str, Port]:
 
 
 def mismatch(source: Port, source_node: object, target: Port, target_node: object) -> str | None:
-    """Say why an edge between two ports cannot be, or return None when it can.
+    """Return why two ports cannot be connected, None if they can.
 
-    Types agree when they share one or either is `ANY`; ranks must be equal; two sizes agree when they are equal or
+    Types match if the ports share one or either is `ANY`; ranks must be equal; two sizes match if they are equal or
     either is -1.
     """
     tensors = all(dtype is ANY or not isinstance(dtype, Kind) for dtype in (source.dtype, target.dtype))
@@ -133,9 +133,9 @@ def mismatch(source: Port, source_node: object, target: Port, target_node: objec
 
 
 def checker(port: Port, node: object) -> Callable[[Any], str | None]:
-    """Return a function that says what is wrong with a value for a port, or None when it fits.
+    """Return a function that returns what is wrong with a value for a port, None if nothing is.
 
-    The port's sizes are read once, here: the check is on the path of every forward.
+    The port's sizes are read here, once: the check is part of every forward.
     """
     if isinstance(port.dtype, Kind) and port.dtype is not ANY:
         kind = _PYTHON_TYPES[port.dtype]

@@ -1,4 +1,4 @@
-"""What metrics and visualisers hand to monitors over list ports."""
+"""Measurements and pictures, which metrics and visualisers pass to monitors over list ports."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Node classes by name.
 
-Classes come from the modules of `swath.engine.nodes`, and from plugins that the operator allows: a document
-alone cannot make the server import.
+Classes come from the modules of `swath.engine.nodes`, and from plugins that the operator allows: a document alone
+cannot make the server import code.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from swath.errors import GraphInvalid, SwathError
 PACKAGE = "swath.engine.nodes"
 REFERENCE = "cuvis_ai.node"
 
-# Arguments that documents may carry on any node: the base class of the reference package takes them. The name in the
-# document wins over an argument, and stages are declared on the class.
+# Arguments that documents may have on any node: the base class of the reference package takes them. The node's name in
+# the document overrides the argument, and stages are declared on the class.
 _BASE_HPARAMS = frozenset({"name", "execution_stages"})
 _seeding = threading.Lock()
 
@@ -48,7 +48,7 @@ class Entry:
 
     Attributes:
         class_name: Bare name.
-        full_path: Dotted name that documents should use; it is the one that clients of the reference package know.
+        full_path: Dotted name for documents, as clients of the reference package know it.
         category: Lower-case name of a node category of the public API.
         tags: Lower-case names of node tags of the public API, sorted.
         inputs: Input ports by name.
@@ -70,13 +70,13 @@ class Entry:
 def lookup(class_name: str, plugins: NodeSource | None = None) -> type[Node]:
     """Return the class of a name.
 
-    Takes full names below ``cuvis_ai.node`` and `swath.engine.nodes`, and bare class names. Names below those two
-    packages whose module has moved are found by their last part. Classes of plugins that the pipeline names come before
-    built-in ones, those of other plugins after them (docs/adr/0019).
+    Takes full names below ``cuvis_ai.node`` and `swath.engine.nodes`, and bare class names. Of a name below these two
+    packages, only the last part counts, as modules may have moved. Classes of plugins that the pipeline names take
+    precedence over built-in ones, which take precedence over those of other plugins (docs/adr/0019).
 
     Raises:
         GraphInvalid: There is no such class.
-        PluginDenied, DependencyMissing, Precondition: A plugin has it that cannot be loaded here.
+        PluginDenied, DependencyMissing, Precondition: It is of a plugin that cannot be loaded here.
     """
     classes = _classes()
     if plugins is not None and (named := plugins.node(class_name, named=True)) is not None:
@@ -93,10 +93,10 @@ def lookup(class_name: str, plugins: NodeSource | None = None) -> type[Node]:
 
 
 def create(class_name: str, name: str, hparams: Mapping[str, Any], plugins: NodeSource | None = None) -> Node:
-    """Build a node as a document names it.
+    """Build a node as a document describes it.
 
-    Random initial values depend on the name, the class and the arguments alone, so every replica that builds the same
-    document holds the same node.
+    Random initial values depend on the name, the class and the arguments only, so all replicas that build the same
+    document have the same node.
 
     Raises:
         GraphInvalid: Unknown class, unknown or missing arguments, or values that the class refuses.
@@ -140,10 +140,10 @@ def catalogue() -> tuple[Entry, ...]:
 
 
 def full_path(cls: type[Node]) -> str:
-    """Return the dotted name of a class that both this and the reference package understand.
+    """Return the dotted name of a class that both this engine and the reference package understand.
 
-    Where a module of the reference package is a package of small modules here, its classes go by the package, which
-    exports them.
+    Where a module of the reference package is a package of small modules here, the package exports the classes, and
+    their names contain the package only.
     """
     module = cls.__module__
     package, _, _ = module.rpartition(".")

@@ -27,8 +27,8 @@ _FITTED = "fitted"
 class Fittable(Node):
     """A node that learns statistics in one pass over data, merging batches in float64.
 
-    The pass is ``begin_fit``, ``fit_batch`` for each batch, ``end_fit``. Until `end_fit` the former statistics stay in
-    force, so a pass that is given up changes nothing.
+    The pass is ``begin_fit``, ``fit_batch`` for each batch, ``end_fit``. Until `end_fit` the node keeps its former
+    statistics, so an aborted pass changes nothing.
 
     Attributes:
         usable_unfitted: Whether `run` works before a fit, from the values given to the constructor.
@@ -45,7 +45,7 @@ class Fittable(Node):
         return self._fitted or not self.needs_fit()
 
     def needs_fit(self) -> bool:
-        """Whether the node, configured as it is, has statistics to learn, be they learnt already or not."""
+        """Whether the node, as it is configured, has statistics to learn, learnt already or not."""
         return True
 
     def require_fit(self) -> None:
@@ -67,10 +67,10 @@ class Fittable(Node):
 
     @abstractmethod
     def end_fit(self) -> None:
-        """Put the statistics of the pass in force.
+        """Replace the statistics by those of the pass.
 
         Raises:
-            DataInvalid: The pass held too few values.
+            DataInvalid: The pass had too few values.
         """
 
     def _too_few(self, what: str, count: int) -> DataInvalid:
@@ -86,7 +86,7 @@ class Fittable(Node):
     def state(self) -> dict[str, Tensor]:
         state = super().state()
         if state and not self.fitted:
-            # The common case, a fitted node, stays exactly as other readers of the format know it.
+            # A fitted node has no flag, so that other readers of the format find the keys they expect.
             state[_FITTED] = torch.tensor(False)
         return state
 
@@ -116,7 +116,7 @@ class Metric(Node):
     _epoch: tuple[Stage, int] | None = None
 
     def follow(self, context: Context) -> None:
-        """Forget what was pooled when the stage or the epoch is another than at the call before."""
+        """Reset when the stage or the epoch differs from that of the last call."""
         epoch = (context.stage, context.epoch)
         if epoch != self._epoch:
             self.reset()
@@ -124,15 +124,15 @@ class Metric(Node):
 
     @abstractmethod
     def reset(self) -> None:
-        """Forget what was pooled."""
+        """Drop the pooled numbers."""
 
     @abstractmethod
     def compute(self) -> dict[str, float]:
-        """Return the pooled numbers by name; empty when nothing was pooled."""
+        """Return the pooled numbers by name; empty if nothing was pooled."""
 
 
 class Decider(Node):
-    """A node with thresholds that labelled data can place.
+    """A node with thresholds that are calibrated on labelled data.
 
     Attributes:
         score_port: The input that `calibrate` wants the values of.
@@ -145,7 +145,7 @@ class Decider(Node):
 
     @abstractmethod
     def calibrate(self, scores: list[Tensor], masks: list[Tensor]) -> dict[str, float]:
-        """Place the thresholds where the pixel F1 of the given frames is best.
+        """Set the thresholds to the values with the best pixel F1 on the given frames.
 
         Args:
             scores: What reached `score_port`, one tensor ``[B, H, W, C]`` per batch.
@@ -155,7 +155,7 @@ class Decider(Node):
             Pixel ``precision``, ``recall``, ``f1_score`` and ``iou`` at the new thresholds.
 
         Raises:
-            DataInvalid: There is nothing to place them by, such as a single class.
+            DataInvalid: The frames do not determine them, as when they hold a single class.
         """
 
     @property

@@ -1,6 +1,6 @@
 """Weights files: ``torch.save`` of ``{"state_dict": {node: {key: tensor}}, "metadata": {...}}``.
 
-Read with ``weights_only=True`` alone, so a file holds data and never code.
+They are read with ``weights_only=True`` only, so a file can hold data but no code.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def load(data: bytes) -> tuple[State, dict[str, Any]]:
     Raises:
         WeightsInvalid: It is no weights file, holds code, or has another layout.
     """
-    # The format of torch before 1.6, a bare pickle, has nothing in it that a zip file lacks.
+    # The format of torch before 1.6, a bare pickle, is not supported.
     if not data.startswith(b"PK"):
         raise WeightsInvalid("The weights are not a file of torch.save: it is no zip archive")
     try:
@@ -60,7 +60,7 @@ def load(data: bytes) -> tuple[State, dict[str, Any]]:
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether a value is a tensor that a node can copy from: with data, dense, neither quantized nor complex."""
+    """Whether a node can copy from a value: a dense CPU tensor with data, neither quantized nor complex."""
     return (
         isinstance(value, Tensor)
         and value.layout is torch.strided

@@ -1,1 +1,1 @@
-"""What several node classes are made with: fits, bounds, files."""
+"""Base classes and helpers that several node classes share: fits, bounds, files, wavelengths."""

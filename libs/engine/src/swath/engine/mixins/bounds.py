@@ -1,4 +1,4 @@
-"""Bounds of channels that settle while frames come in."""
+"""Running bounds of channels over a sequence of frames."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class RunningBounds:
 
     @torch.no_grad()
     def advance(self, data: Tensor, minimum: Tensor, maximum: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-        """Take frames in and return the bounds of each.
+        """Add frames and return the bounds of each.
 
         Args:
             data: Cube ``[B, H, W, C]``.

@@ -19,12 +19,12 @@ T = TypeVar("T")
 
 
 class FileInput(Generic[T]):
-    """A file that a node reads when it first runs, and again when the file has changed.
+    """A file that a node reads at its first run, and again when the file has changed.
 
     Args:
         path: The path, as the configuration has it.
-        what: What the file should be, for messages.
-        parse: Makes what the node needs of it.
+        what: What the file is, for messages.
+        parse: Parses the file.
     """
 
     def __init__(self, path: str, what: str, parse: Callable[[Path], T]) -> None:
@@ -37,11 +37,11 @@ class FileInput(Generic[T]):
         self._read: tuple[tuple[int, int], T] | None = None
 
     def read(self, node: Node, context: Context) -> T:
-        """Return what the file holds; the same object as long as the file does not change.
+        """Return the parsed file; the same object as long as the file does not change.
 
         Raises:
             FileMissing: There is no such file.
-            DataInvalid: It is not what it should be.
+            DataInvalid: It is invalid.
             PathDenied: The node may not read it.
         """
         if self._place is None:
@@ -65,12 +65,12 @@ def read_json(path: Path) -> Any:
 
 
 class JsonOutput:
-    """A JSON file that is written whole, again and again.
+    """A JSON file that is written repeatedly, each time as a whole.
 
     Args:
-        path: The place; its folders are made.
-        document: Makes what is to be in the file.
-        atomic: Whether readers see the former file until the new one is whole.
+        path: The file; its folders are made.
+        document: Returns the content of the file.
+        atomic: Whether readers see the former file until the new one is complete.
     """
 
     def __init__(self, path: Path, document: Callable[[], Any], *, atomic: bool) -> None:

@@ -13,13 +13,13 @@ from swath.engine.ops.statistics import Moments
 
 
 class MomentsFit(Fittable):
-    """A node whose fit takes the moments of all values that reach one port, channel by channel.
+    """A node whose fit takes the moments of all values at one input port, channel by channel.
 
     Attributes:
-        fit_port: The input that the moments are of; its last dimension is the channels.
-        fit_covariance: Whether second moments between channels are kept, or those of each channel alone.
-        fit_min_rows: Least number of rows that a fit takes.
-        fit_unit: What a row is called.
+        fit_port: The input port; its last dimension is the channels.
+        fit_covariance: Whether second moments between channels are computed, or those of each channel only.
+        fit_min_rows: Minimum number of rows of a fit.
+        fit_unit: Name of a row in messages.
     """
 
     fit_port: ClassVar[str] = "data"
@@ -50,4 +50,4 @@ class MomentsFit(Fittable):
 
     @abstractmethod
     def learn(self, moments: Moments) -> None:
-        """Put statistics in force that follow from the moments."""
+        """Set the statistics from the moments."""

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 Pixels = NDArray[np.float32]
 
 _HELD_VALUES = 2**28
-"""Values that a sample holds before it is thinned: 1 GiB in float32."""
+"""Values that a sample holds before it is thinned out: 1 GiB in float32."""
 
 
 def sizes(**dimensions: tuple[int | str, ...]) -> Mapping[str, tuple[int | str, ...]]:
@@ -41,21 +41,21 @@ MASKED_CUBE = ports(
     cube=Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]"),
     mask=Port(torch.int32, (-1, -1, -1), optional=True, description="Above 0 where the fit looks [B, H, W]"),
 )
-"""Inputs of a `PixelFit` that can leave pixels out; what follows the fit looks at all of them."""
+"""Inputs of a `PixelFit` that can leave pixels out of the fit."""
 
 
 class PixelSample:
-    """A random choice of the rows of a pass.
+    """A random sample of the rows of a pass.
 
-    As long as all rows fit into memory, the choice is the start of one random permutation of them. Beyond, each row has
-    a random key and those of the lowest keys stay, so memory is bounded however long the pass is.
+    As long as all rows fit into memory, the sample is the start of a random permutation of them. Beyond that, each row
+    gets a random key and those with the lowest keys stay, so memory is bounded however long the pass is.
 
     Source: J. S. Vitter, "Random sampling with a reservoir", ACM Transactions on Mathematical Software 11(1), 1985.
 
     Args:
-        size: Most rows of the choice; all when 0.
-        seed: Seed of the choice.
-        held_values: Values that are held before the rows are thinned.
+        size: Maximum rows of the sample; all if 0.
+        seed: Seed of the sample.
+        held_values: Values that are held before the rows are thinned out.
     """
 
     def __init__(self, size: int, seed: int, held_values: int = _HELD_VALUES) -> None:
@@ -68,7 +68,7 @@ class PixelSample:
         self._count = 0
 
     def add(self, rows: Tensor) -> None:
-        """Take rows ``[N, C]``; they are held on the host in float32."""
+        """Add rows ``[N, C]``; they are held on the host in float32."""
         # A copy: the rows may be a view of a batch that is overwritten.
         self._chunks.append(torch.empty(rows.shape).copy_(rows.detach()))
         self._count += rows.shape[0]
@@ -76,7 +76,7 @@ class PixelSample:
             self._thin()
 
     def draw(self) -> Tensor:
-        """Return the choice, ``[N, C]`` in float32."""
+        """Return the sample, ``[N, C]`` in float32."""
         if self._keys is not None:
             self._thin()
         rows = torch.cat(self._chunks) if self._chunks else torch.zeros(0, 0)
@@ -123,7 +123,7 @@ class SizedFit(Fittable):
 
     @torch.no_grad()
     def settle(self, **values: Tensor) -> None:
-        """Put statistics in force, by state key."""
+        """Set statistics by state key."""
         for key, value in values.items():
             self._put(key, value)
         self._initialized.fill_(True)
@@ -131,7 +131,7 @@ class SizedFit(Fittable):
 
     def faults(self, state: Mapping[str, Tensor], *, strict: bool) -> list[str]:
         own = self.state_dict()
-        # Shapes of statistics follow rules of their own.
+        # Shapes of statistics have rules of their own.
         comparable = {key: own[key] if key in self.statistics else value for key, value in state.items()}
         return super().faults(comparable, strict=strict) + self._misfits({**own, **state})
 
@@ -160,8 +160,8 @@ class SizedFit(Fittable):
             shape = list(state[key].shape)
             expected = [self._expected(dim, known) for dim in dims]
             if len(shape) != len(dims) or 0 in shape or _differ(expected, shape):
-                words = ", ".join(str(dim if want is None else want) for dim, want in zip(dims, expected, strict=True))
-                faults.append(f"{self.name}.{key} has shape {shape}, expected [{words}]")
+                listed = ", ".join(str(dim if want is None else want) for dim, want in zip(dims, expected, strict=True))
+                faults.append(f"{self.name}.{key} has shape {shape}, expected [{listed}]")
                 continue
             known |= {dim: have for dim, have in zip(dims, shape, strict=True) if isinstance(dim, str)}
         return faults
@@ -195,7 +195,7 @@ class PixelFit(SizedFit):
         """Return the statistics by state key, from pixels ``[N, C]``."""
 
     def min_pixels(self) -> int:
-        """Return how many pixels a fit takes at least."""
+        """Return the minimum number of pixels of a fit."""
         return 2
 
     def begin_fit(self) -> None:

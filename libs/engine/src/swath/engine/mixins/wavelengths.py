@@ -8,7 +8,7 @@ from torch import Tensor
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port
 
-# The reference package knows whole nanometres alone; instruments and older clients give fractions.
+# The reference package takes whole nanometres only; instruments and older clients send fractions.
 _ALSO = (torch.float32, torch.float64, torch.int64)
 
 WAVELENGTHS = Port(torch.int32, (-1,), also=_ALSO, description="Wavelength of each channel, nm, [C]")
@@ -16,7 +16,7 @@ FRAME_WAVELENGTHS = Port(torch.int32, (-1, -1), also=_ALSO, description="Wavelen
 
 
 def require_per_channel(node: Node, wavelengths: Tensor, channels: int) -> None:
-    """Raise `InputInvalid` unless there is one wavelength a channel."""
+    """Raise `InputInvalid` unless there is one wavelength per channel."""
     if wavelengths.shape[0] != channels:
         raise node.refuse("wavelengths", f"{channels} numbers, one per channel of the cube", wavelengths)
 
@@ -25,7 +25,7 @@ def band_steps(node: Node, wavelengths: Tensor, channels: int) -> Tensor:
     """Return the distances between neighbouring bands, nm, in float64 ``[C - 1]``; negative where they descend.
 
     Raises:
-        InputInvalid: There is not one wavelength a channel, or they neither ascend nor descend strictly.
+        InputInvalid: There is not one wavelength per channel, or they are not strictly monotonic.
     """
     require_per_channel(node, wavelengths, channels)
     steps = wavelengths.to(torch.float64).diff()

@@ -19,7 +19,7 @@ from swath.engine.ops.thresholds import otsu
 
 _LEVELS_PER_DEGREE = 10
 _LEVELS = 256
-"""Otsu's method looks at angles in steps of 0.1 degrees, up to 25.5 degrees."""
+"""Otsu's method uses angles in steps of 0.1 degrees, up to 25.5 degrees."""
 
 
 class SpectralAngleMapper(Node):

@@ -1,1 +1,1 @@
-"""Maths on tensors and arrays. Knows nothing of nodes."""
+"""Maths on tensors and arrays, independent of nodes."""

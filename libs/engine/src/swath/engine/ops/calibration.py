@@ -1,4 +1,4 @@
-"""Where to put a threshold so that the pixel F1 of labelled frames is best.
+"""Thresholds with the best pixel F1 on labelled frames.
 
 Both sweeps are exact: they look at every set of pixels that any threshold can mark, by one sort.
 """

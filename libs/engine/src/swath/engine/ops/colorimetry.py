@@ -1,4 +1,4 @@
-"""From spectra to what people see."""
+"""Colorimetry: from spectra to linear sRGB."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Colours in linear light, as screens take them, and as eyes tell them apart."""
+"""Conversions between linear RGB, sRGB and Oklab."""
 
 from __future__ import annotations
 

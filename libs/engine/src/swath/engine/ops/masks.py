@@ -20,7 +20,7 @@ def dilated(mask: Tensor, size: int) -> Tensor:
     """
     if size <= 1 or mask.numel() == 0:
         return mask
-    # A square is a row of columns: two passes cost 2 * size a pixel rather than size squared.
+    # A square is separable: two passes cost 2 * size per pixel rather than size squared.
     rows = max_pool2d(mask.to(torch.float32), (1, size), stride=1, padding=(0, size // 2))
     return max_pool2d(rows, (size, 1), stride=1, padding=(size // 2, 0)) > 0
 

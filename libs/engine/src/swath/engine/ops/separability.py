@@ -1,4 +1,4 @@
-"""How well single bands tell two classes apart, and which bands to take together."""
+"""How well single bands separate two classes, and which bands to combine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Scores = NDArray[np.float64]
 
 _BINS = 10
 _BANDS_AT_ONCE = 8
-"""Bands that are ranked at a time: ranks take eight bytes a pixel and band, several times over."""
+"""Bands that are ranked at a time: ranks take several times eight bytes per pixel and band."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Separability:
 
 
 def separability(pixels: Tensor, positive: Tensor) -> Separability:
-    """Score bands by how they tell two classes apart.
+    """Score bands by how well they separate two classes.
 
     Args:
         pixels: Spectra ``[N, C]``, on the CPU.
@@ -80,7 +80,7 @@ def correlations(pixels: Tensor) -> Scores:
 def choose(
     scores: Scores, correlation: Scores, candidates: Iterable[Sequence[int]], penalty: float, *, repeats: bool
 ) -> list[int]:
-    """Take one band from each list of candidates, in turn, that scores high and says something new.
+    """Select one band from each list of candidates, in order, with a high score and a low correlation.
 
     A band's worth is its score less `penalty` times its highest correlation with the bands taken before.
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 _VALUES = 2**22
-"""Values that are worked on at a time: bounds the memory of one small matrix a spectrum."""
+"""Values that are processed at a time: bounds the memory, which is one small matrix per spectrum."""
 
 _CODE_BITS = 62
 
@@ -49,7 +49,7 @@ def unmix(cube: Tensor, endmembers: Tensor, *, max_steps: int, tolerance: float)
 def dominant(abundances: Tensor, min_total: float = 0.0) -> Tensor:
     """Return the endmember of the highest abundance, from 1, ``[B, H, W]`` of abundances ``[B, H, W, K]``.
 
-    It is 0 where nothing is in the pixel, or less in total than asked for.
+    It is 0 where the abundances of the pixel are 0, or their sum is below the minimum.
     """
     total = abundances.sum(dim=-1)
     present = (total > 0) & (total >= min_total)

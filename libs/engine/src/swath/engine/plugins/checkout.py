@@ -11,7 +11,7 @@ from pathlib import Path
 
 from swath.errors import DependencyMissing, Precondition, TimedOut
 
-# Nothing is asked, nothing of this user's configuration runs, and a repository brings no code that git would run.
+# No prompts, no configuration of this user, and no code of the repository that git would run.
 _ENVIRONMENT = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_ASKPASS": "true",
@@ -33,7 +33,7 @@ def checkout(repo: str, tag: str, cache: Path, timeout_s: float) -> Path:
 
     Raises:
         DependencyMissing: There is no git on this server.
-        Precondition: The repository or the tag cannot be had; with git's own last line.
+        Precondition: The repository or the tag cannot be fetched; the message ends with the last line of git.
         TimedOut: It took too long.
     """
     folder = cache / hashlib.sha256(f"{repo}\0{tag}".encode()).hexdigest()[:32]
@@ -52,7 +52,7 @@ def checkout(repo: str, tag: str, cache: Path, timeout_s: float) -> Path:
         try:
             made.rename(folder)
         except OSError:
-            if not folder.is_dir():  # else another process was first
+            if not folder.is_dir():  # otherwise another process was first
                 raise
         return folder
     finally:
@@ -74,5 +74,5 @@ def _git(arguments: list[str], what: str, timeout_s: float) -> None:
     except subprocess.TimeoutExpired as error:
         raise TimedOut(f"{what} did not come within {timeout_s:g} s") from error
     except subprocess.CalledProcessError as error:
-        said = error.stderr.decode(errors="replace").strip().splitlines()
-        raise Precondition(f"{what} cannot be fetched: {said[-1] if said else 'git failed'}") from error
+        output = error.stderr.decode(errors="replace").strip().splitlines()
+        raise Precondition(f"{what} cannot be fetched: {output[-1] if output else 'git failed'}") from error

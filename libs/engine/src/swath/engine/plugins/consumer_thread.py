@@ -1,4 +1,4 @@
-"""Batches that come one by one, for code that pulls them from an iterator."""
+"""A thread for code that pulls batches from an iterator, fed from outside one by one."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _ABANDONED = object()
 
 
 class _Abandoned(BaseException):
-    """Ends a consumer whose pass was given up."""
+    """Ends a consumer whose pass was aborted."""
 
 
 class ConsumerThread:
-    """Runs a consumer of batches in a thread of its own, which works only while a batch is handed over.
+    """Runs a consumer of batches in a thread of its own. `feed` waits while it works on a batch.
 
     Args:
         consume: Takes an iterator of batches. It runs without gradients.
@@ -32,19 +32,19 @@ class ConsumerThread:
         thread = threading.Thread(
             target=_work, args=(consume, self._batches, self._answers), daemon=True, name="swath-plugin-fit"
         )
-        # A pass that nobody ends must not leave its thread behind.
+        # A pass that is never finished must not leak its thread.
         self.abandon = weakref.finalize(self, self._batches.put, _ABANDONED)
         thread.start()
         self._await()
 
     def feed(self, batch: dict[str, Any]) -> None:
-        """Hand a batch over; returns when the consumer asks for the next one. Raises what it raised."""
+        """Pass a batch to the consumer; return when it asks for the next one. Raises what it raised."""
         if not self._ended:
             self._batches.put(batch)
             self._await()
 
     def finish(self) -> None:
-        """Say that there are no more batches, and wait for the consumer to end. Raises what it raised."""
+        """End the iterator and wait for the consumer to end. Raises what it raised."""
         while not self._ended:
             self._batches.put(_END)
             self._await()
@@ -75,7 +75,7 @@ def _work(consume: Callable[..., object], batches: SimpleQueue[Any], answers: Si
             consume(stream())
     except _Abandoned:
         return
-    except BaseException as error:  # goes to whoever feeds
+    except BaseException as error:  # raised by `feed` or `finish`
         answers.put(error)
     else:
         answers.put(StopIteration())

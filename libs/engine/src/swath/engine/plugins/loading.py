@@ -1,7 +1,7 @@
-"""Imports the code of plugins into this process, after the operator's allow list was asked.
+"""Imports the code of plugins into this process, if the operator's allow list permits it.
 
-A process holds one version of a package. So each top-level package belongs to the plugin folder that brought it first,
-and another plugin that brings one of that name is refused.
+A process can hold one version of a package. So each top-level package belongs to the plugin folder that it was first
+imported from, and another plugin with a package of that name is refused.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from swath.errors import DependencyMissing, GraphInvalid, InvalidInput, Precondi
 
 _importing = threading.RLock()
 _owners: dict[str, Path] = {}
-"""Plugin folder that each top-level package came from."""
+"""Plugin folder that each top-level package was imported from."""
 
 
 class Plugins:
     """Classes of the plugins that a pipeline needs.
 
     Args:
-        sources: What the pipeline carries of them.
-        settings: What the operator allows; read from the environment when left out.
+        sources: The plugins that the pipeline carries.
+        settings: What the operator allows; read from the environment by default.
     """
 
     def __init__(self, sources: Iterable[PluginSource] = (), settings: PluginSettings | None = None) -> None:
@@ -45,14 +45,14 @@ class Plugins:
         self._settings = settings
 
     def node(self, class_name: str, *, named: bool) -> type[Node] | None:
-        """Return the node class of a name, None where no plugin offers it.
+        """Return the node class of a name, None if no plugin has it.
 
         Args:
             class_name: Full dotted name.
-            named: Whether to ask the plugins that the pipeline names, or the others.
+            named: Whether to search the plugins that the pipeline names, or the others.
 
         Raises:
-            GraphInvalid: It is no node class, or several plugins offer it.
+            GraphInvalid: It is no node class, or several plugins have it.
             PluginDenied, DependencyMissing, Precondition: The plugin cannot be loaded here.
         """
         offers = [source for source in self.sources if source.named is named and class_name in source.nodes]
@@ -67,14 +67,14 @@ class Plugins:
         return _node_class(self._load(offers[0], class_name), offers[0])
 
     def data_module(self, name: str, *, named: bool) -> Finder | None:
-        """Return what lists the frames of a data module, None where no plugin offers one of that name.
+        """Return the finder of a data module, None if no plugin has one of that name.
 
         Args:
-            name: As a data document has it.
-            named: Whether to ask the plugins that the pipeline names, or the others.
+            name: Name in a data document.
+            named: Whether to search the plugins that the pipeline names, or the others.
 
         Raises:
-            InvalidInput: What the plugin offers is none.
+            InvalidInput: What the plugin has is no data module.
             PluginDenied, DependencyMissing, Precondition: The plugin cannot be loaded here.
         """
         for source in self.sources:
@@ -91,7 +91,7 @@ class Plugins:
         return None
 
     def data_modules(self) -> list[str]:
-        """Return the names of all data modules that plugins offer."""
+        """Return the names of all data modules of plugins."""
         return sorted({name for source in self.sources for name in source.data_modules})
 
     def _load(self, source: PluginSource, dotted: str) -> Any:
@@ -116,7 +116,7 @@ class Plugins:
 
 
 def import_root(folder: Path, package: str) -> Path | None:
-    """Return the folder of a plugin that is to be on the import path: where the package lies; None if it has none.
+    """Return the folder of a plugin to put on the import path, which contains the package; None if there is none.
 
     A plugin is a folder of packages (site-packages too), a project with its code below ``src``, or a package itself.
     """
@@ -142,7 +142,7 @@ def _import(source: PluginSource, folder: Path, module_name: str) -> ModuleType:
             f"from {owner} already; a process holds one version of a package"
         )
     if str(root) not in sys.path:
-        # At the end: what the services themselves run on is found before anything that a plugin brings along.
+        # At the end, so that packages of the services take precedence over those of plugins.
         sys.path.append(str(root))
         importlib.invalidate_caches()
     _owners[package] = root
@@ -155,7 +155,7 @@ def _import(source: PluginSource, folder: Path, module_name: str) -> ModuleType:
         raise DependencyMissing(
             f"plugin '{source.name}' needs the package '{missing}', which is not installed on this server"
         ) from error
-    except Exception as error:  # a plugin's code raises what it likes
+    except Exception as error:  # a plugin's code may raise anything
         raise Precondition(
             f"plugin '{source.name}' from {source.place}: importing {module_name} failed: "
             f"{type(error).__name__}: {error}"
@@ -163,7 +163,7 @@ def _import(source: PluginSource, folder: Path, module_name: str) -> ModuleType:
 
 
 def _refuse_shadowing(source: PluginSource, package: str, root: Path) -> None:
-    """Refuse a package whose name belongs to something else of this environment."""
+    """Refuse a package whose name is taken by another package of this environment."""
     spec = importlib.util.find_spec(package) if package not in sys.modules else sys.modules[package].__spec__
     if spec is None:
         return

@@ -1,8 +1,8 @@
 """Node classes of the reference package's base class, run as nodes of this engine.
 
-Such a class is a torch module with ``INPUT_SPECS`` and ``OUTPUT_SPECS``, ``forward(**inputs, context=...)`` and, where
-it learns statistics, ``statistical_initialization(stream)``. The class is used as it is; what differs is translated:
-ports, stages, hparams, state, fits, thresholds, metrics and pictures.
+Such a class is a torch module with ``INPUT_SPECS`` and ``OUTPUT_SPECS``, ``forward(**inputs, context=...)`` and, if it
+learns statistics, ``statistical_initialization(stream)``. The class is used unchanged; an adapter translates ports,
+stages, hparams, state, fits, thresholds, metrics and pictures.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def adapt(cls: type[torch.nn.Module]) -> type[Node]:
 
 
 class Adapted(Node):
-    """A node whose work a module of the reference's base class does.
+    """A node that runs a module of the reference's base class.
 
     Attributes:
         reference: The class of the plugin.
@@ -113,7 +113,7 @@ class Adapted(Node):
             self.hparams = {key: plain(value) for key, value in own.items()}
 
     def _note_memory(self) -> None:
-        """Keep what the module holds beside its state, which `forget` goes back to."""
+        """Copy what the module holds beside its state, which `forget` restores."""
         inner = self.__dict__.get("_modules", {}).get("inner")
         if not self.stateful or inner is None:
             return
@@ -133,7 +133,7 @@ class Adapted(Node):
         try:
             return super().__getattr__(name)
         except AttributeError:
-            # Ports name attributes of the module for sizes.
+            # Ports refer to attributes of the module for sizes.
             inner = self.__dict__.get("_modules", {}).get("inner")
             if inner is None or name.startswith("_"):
                 raise
@@ -169,11 +169,11 @@ class Adapted(Node):
             cleanup()
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        # Files are those of the reference: keys of the module, without what it is called here.
+        # Weights files are those of the reference: keys of the module, without a prefix for `inner`.
         return self.inner.state_dict(*args, **kwargs)
 
     def faults(self, state: Mapping[str, Tensor], *, strict: bool) -> list[str]:
-        # Only the module itself knows which shapes it takes: some have none before their fit.
+        # Only the module itself knows which shapes it takes: some have no shapes before their fit.
         trial = copy.deepcopy(self.inner)
         try:
             trial.load_state_dict(dict(state), strict=strict)
@@ -192,7 +192,7 @@ class Adapted(Node):
 class AdaptedFittable(Adapted, Fittable):
     """One that learns statistics from a stream of batches.
 
-    The fit runs on a copy, which takes the module's place when the pass ends.
+    The fit runs on a copy, which replaces the module at the end of the pass.
     """
 
     _consumer: ConsumerThread | None = None
@@ -213,7 +213,7 @@ class AdaptedFittable(Adapted, Fittable):
         if self._consumer is not None:
             self._consumer.abandon()
         trial = copy.deepcopy(self.inner)
-        object.__setattr__(self, "_trial", trial)  # no part of this node's state before the pass has ended
+        object.__setattr__(self, "_trial", trial)  # not part of this node's state before the end of the pass
         object.__setattr__(self, "_consumer", ConsumerThread(trial.statistical_initialization))
 
     def fit_batch(self, inputs: dict[str, Any]) -> None:
@@ -254,7 +254,7 @@ class AdaptedFittable(Adapted, Fittable):
 
 
 class AdaptedDecider(Adapted, Decider):
-    """One whose threshold labelled data can place."""
+    """One whose threshold is calibrated on labelled data."""
 
     score_port = "logits"
 

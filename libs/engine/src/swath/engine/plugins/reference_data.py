@@ -1,7 +1,7 @@
 """Data modules of the reference package's base class, as this engine's.
 
-Only what such a module reads is taken over, as the data set of each stage. Order, batches, loader processes and going
-on in the middle of an epoch are this engine's, as for its own modules.
+Only the data sets of the stages are taken from such a module. Order, batches, loader processes and resuming in the
+middle of an epoch are this engine's, as for its own modules.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def is_reference_data(found: Any) -> bool:
 
 
 def finder(cls: type[Any]) -> Finder:
-    """Return what lists the frames that a class of the reference's base class reads."""
+    """Return a finder for a class of the reference's base class."""
 
     def find(doc: DataDocument, resolve: Resolve) -> tuple[Collection, LoaderParams]:
         name = doc.data_module
@@ -42,7 +42,7 @@ def finder(cls: type[Any]) -> Finder:
                 cls.validate_params(params)
             module = cls(splits=_splits(doc, resolve), batch_size=doc.batch_size, num_workers=0, **params)
             datasets = _datasets(module, splits=doc.splits is not None)
-        except Exception as error:  # a plugin's code raises what it likes
+        except Exception as error:  # a plugin's code may raise anything
             text = str(error).strip() or type(error).__name__
             raise DataInvalid(
                 f"data module '{name}' ({cls.__name__}): {text}", metadata={"data_module": name}
@@ -71,7 +71,7 @@ class _Reader:
 
 
 def _datasets(module: Any, *, splits: bool) -> dict[str, Any]:
-    """Have a module make its data sets; stages that it has nothing for are left out."""
+    """Make a module set up its data sets; return those that it has, by stage."""
     if splits or getattr(module, "OWNS_SPLITS", True):
         module.setup(None)
     else:
@@ -81,7 +81,7 @@ def _datasets(module: Any, *, splits: bool) -> dict[str, Any]:
 
 
 def _resolved(key: str, value: Any, resolve: Resolve) -> Any:
-    """Return a parameter, as a real path inside of the allowed folders where its name says that it is one."""
+    """Return a parameter; if its name says that it is a path, as a real path inside the allowed folders."""
     return str(resolve(value)) if isinstance(value, str) and value and _PATH.search(key) else value
 
 

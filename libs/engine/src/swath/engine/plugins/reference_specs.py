@@ -16,7 +16,7 @@ _KINDS: Mapping[Any, DType] = {torch.Tensor: ANY, list: LIST, dict: DICT, str: T
 
 
 def accepted(cls: type) -> tuple[tuple[str, ...], bool]:
-    """Return the arguments that a constructor and the parents that it hands others to name, and whether any goes."""
+    """Return the arguments that a constructor and its parents name, and whether it takes any others."""
     names: dict[str, None] = {}
     for parent in cls.__mro__:
         if "__init__" not in vars(parent) or parent is torch.nn.Module:
@@ -44,7 +44,7 @@ def _port(spec: Any) -> Port:
 
 
 def is_array(spec: Any) -> bool:
-    """Whether a numpy array travels over a port of the reference; here a tensor does."""
+    """Whether a port of the reference takes numpy arrays; here it takes tensors."""
     return isinstance(spec.dtype, type) and issubclass(spec.dtype, np.generic | np.ndarray)
 
 

@@ -1,4 +1,4 @@
-"""What of a session's plugins goes with a pipeline, and what is said where one may not run."""
+"""The plugins of a session: sealing pipelines with them, and errors for plugins that may not run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from swath.engine.graph.pipeline import Pipeline
 
 BUILT_IN = frozenset({"cuvis_ai_builtin", "cuvis_ai_dataloader"})
-"""Plugins of the reference whose classes and data modules are built in here: nobody has to register them."""
+"""Plugins of the reference whose classes and data modules are built in here, and need no registration."""
 
 
 def manifests(registered: Iterable[str]) -> dict[str, PluginManifest]:
@@ -27,7 +27,7 @@ class SessionPlugins:
 
     Args:
         registered: Manifests of the session, as JSON.
-        settings: What the operator allows; read from the environment when left out.
+        settings: What the operator allows; read from the environment by default.
     """
 
     def __init__(self, registered: Iterable[str], settings: PluginSettings | None = None) -> None:
@@ -36,14 +36,14 @@ class SessionPlugins:
         self._allowed = {name for name, manifest in self._manifests.items() if settings.allows(manifest)}
 
     def seal(self, document: PipelineDocument) -> PipelineDocument:
-        """Return a document with what it needs of plugins that may run."""
+        """Return a document sealed with what it needs of the plugins that may run."""
         return seal(document, (manifest for name, manifest in self._manifests.items() if name in self._allowed))
 
     def build(self, document: PipelineDocument) -> tuple[Pipeline, PipelineDocument]:
         """Build a document with the session's plugins; return the pipeline, and the document as `seal` gives it.
 
         Raises:
-            GraphInvalid: It is no graph that runs.
+            GraphInvalid: It is no valid graph.
             PluginDenied, Precondition: It needs a plugin that may not run here, or is not registered.
         """
         from swath.engine.plugins.pipelines import build_pipeline  # imports torch, which takes seconds
@@ -55,10 +55,10 @@ class SessionPlugins:
             raise self.refusal(error, document) from error
 
     def refusal(self, error: GraphInvalid, document: PipelineDocument) -> SwathError:
-        """Return the error for a pipeline that could not be built: a plugin that may not run or is not there, if any.
+        """Return the error for a pipeline that could not be built, with the plugin that may not run or is missing.
 
         Args:
-            error: What building it ran into.
+            error: The error of building it.
             document: The pipeline.
         """
         wanted = error.metadata.get("class_name")
@@ -77,12 +77,12 @@ class SessionPlugins:
         return error
 
     def data_module_refusal(self, name: str) -> PluginDenied | None:
-        """Return the error for a data module that only a plugin offers which may not run; None where there is none."""
+        """Return the error for a data module that only plugins have that may not run; None otherwise."""
         offers = [manifest for manifest in self._manifests.values() if name in manifest.data_modules]
         if not offers or any(manifest.name in self._allowed for manifest in offers):
             return None
         return denied(offers[0], f"data module '{name}'")
 
     def data_modules(self) -> list[str]:
-        """Return the names of data modules that plugins offer which may run."""
+        """Return the names of the data modules of plugins that may run."""
         return sorted({name for plugin in self._allowed for name in self._manifests[plugin].data_modules})

@@ -1,4 +1,4 @@
-"""Contexts, metrics and pictures, as this engine and as the reference package's classes know them."""
+"""Conversion of contexts, metrics and pictures between this engine and the reference package's classes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SCHEMAS = "cuvis_ai_schemas.execution"
 
 
 def given_context(context: Context) -> Any:
-    """Return a context as the classes of a plugin take it; the engine's own where their package is not loaded."""
+    """Return a context as the classes of a plugin take it; the engine's own if their package is not loaded."""
     schemas = sys.modules.get(_SCHEMAS)
     if schemas is None:
         return context
@@ -25,14 +25,14 @@ def given_context(context: Context) -> Any:
 
 
 def given(value: Any, context: Context) -> Any:
-    """Return an input as the classes of a plugin take it: measurements and pictures in lists become theirs."""
+    """Return an input as the classes of a plugin take it: measurements and pictures in lists are converted."""
     if not isinstance(value, list):
         return value
     return [_given_record(item, context) if not isinstance(item, list) else given(item, context) for item in value]
 
 
 def taken(value: Any) -> Any:
-    """Return an output as this engine takes it: arrays become tensors, metrics and pictures in lists its own."""
+    """Return an output as this engine takes it: arrays, and metrics and pictures in lists, are converted."""
     if isinstance(value, np.ndarray):
         return torch.from_numpy(np.ascontiguousarray(value))
     if not isinstance(value, list):
@@ -65,7 +65,7 @@ def _fields(item: object) -> set[str]:
 
 
 def _pixels(values: np.ndarray) -> np.ndarray:
-    """Return a picture as RGB bytes; floats are of 0 to 1."""
+    """Return a picture as RGB bytes; floats range from 0 to 1."""
     if np.issubdtype(values.dtype, np.floating):
         values = np.rint(np.clip(values, 0, 1) * 255)
     values = values.astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Going over a split: batches on the device, limits, frames counted."""
+"""Batches of a split on the device of a run, with limits and counts of frames."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Batch = dict[str, Any]
 
 
 class Batches:
-    """The batches of a run's data, on its device. Of several processes each has its part of every batch.
+    """The batches of a run's data, on its device. Each of several processes has its part of every batch.
 
     Args:
         data: The splits.
-        batch_size: Frames a batch and process.
+        batch_size: Frames per batch and process.
         device: Where tensors are put.
         group: The processes.
     """
@@ -37,27 +37,27 @@ class Batches:
         return split in self._data.splits and self._data.frames(split) > 0
 
     def frames(self, split: str) -> int:
-        """Frames of a split in one epoch."""
+        """Return the number of frames of a split in one epoch."""
         return self._data.frames(split)
 
     def count(self, split: str, limit: float | None = None) -> int:
-        """Batches of a split in one epoch: all, at most `limit` (an int), or that fraction of them (a float)."""
+        """Return the number of batches of a split in one epoch: all, at most `limit` (int), or a fraction (float)."""
         full = math.ceil(self._data.frames(split) / self._batch_size)
         return limited(full, limit)
 
     def share(self, split: str, index: int, batch: Batch) -> Share:
-        """Return whose the frames of a batch are, given its number in the epoch and what this process has of it."""
+        """Return how the frames of a batch are shared, given its number in the epoch and this process's part of it."""
         if not self._part:
             return Share(frames := frames_of(batch), frames)
         every = min(self._batch_size, self._data.frames(split) - index * self._batch_size)
         return Share(min(max(every - self._before, 0), self._own), every)
 
     def over(self, split: str, *, epoch: int = 0, start: int = 0, stop: int | None = None) -> Iterator[Batch]:
-        """Iterate over the batches of an epoch from number `start` until before number `stop`."""
+        """Iterate over the batches of an epoch from number `start` up to, but not including, number `stop`."""
         if stop is not None and start >= stop:
             return
         batches = iter(self._data.loader(split, epoch=epoch, start_batch=start, **self._part))
-        # Readers may draw random numbers when they start; the run's own must not depend on where it was resumed.
+        # Readers may draw random numbers when they start; those of the run must not depend on where it was resumed.
         with torch.random.fork_rng(devices=[]):
             batch = next(batches, None)
         index = start

@@ -1,4 +1,4 @@
-"""How a gradient phase goes through its data: limits, and when validation happens."""
+"""The cadence of a gradient phase: limits of batches, and when it validates."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from swath.errors import InvalidInput
 
 
 class Cadence(NamedTuple):
-    """How a gradient phase goes through its data.
+    """The cadence of a gradient phase.
 
     Attributes:
-        train_batches: Training batches an epoch.
-        val_batches: Batches of a validation; 0 without validation.
+        train_batches: Training batches per epoch.
+        val_batches: Batches per validation; 0 without validation.
         validate_every: Training batches between two validations.
-        across_epochs: Whether these are counted on from epoch to epoch.
-        epochs_between: Validation happens in every so many epochs.
-        sanity_batches: Validation batches tried before training.
+        across_epochs: Whether these are counted across epochs.
+        epochs_between: Epochs between two epochs with validation.
+        sanity_batches: Validation batches of the sanity check before training.
     """
 
     train_batches: int
@@ -29,7 +29,7 @@ class Cadence(NamedTuple):
     sanity_batches: int
 
     def validates(self, epoch: int, done: int) -> bool:
-        """Whether a validation follows the batch that makes `done` of an epoch (0-based)."""
+        """Whether a validation follows when `done` batches of an epoch (0-based) are done."""
         if not self.val_batches:
             return False
         if self.across_epochs:
@@ -41,7 +41,7 @@ def cadence(training: TrainingDocument, batches: Batches) -> Cadence:
     """Work out the batches of a gradient phase.
 
     Raises:
-        InvalidInput: Limits that leave nothing, or a validation interval that never comes.
+        InvalidInput: A limit leaves no batch, or the validation interval is longer than an epoch.
     """
     train = batches.count("train", training.limit_train_batches)
     if not train:
@@ -82,5 +82,5 @@ def _validate_every(training: TrainingDocument, train: int) -> int:
 
 
 def takes_all(limit: float | None) -> bool:
-    """Whether a limit or an interval means a whole epoch: none, or the fraction 1.0 (not the count 1)."""
+    """Whether a limit or an interval means a whole epoch: None, or the fraction 1.0 (not the count 1)."""
     return limit is None or (isinstance(limit, float) and limit >= 1.0)

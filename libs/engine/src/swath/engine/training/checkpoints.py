@@ -1,8 +1,7 @@
-"""The user's checkpoints: which states of a run are kept as files, under which names.
+"""The user's checkpoints: which states of a run are saved as files, under which names.
 
-Each file is a weights file (see `swath.engine.graph.weights`) with the place in the run, and unless weights alone are
-wanted the optimizer's and schedule's state, beside the weights. All of it can be read with
-``torch.load(weights_only=True)``.
+Each file is a weights file (see `swath.engine.graph.weights`) with epoch and step, and with the state of optimizer and
+schedule unless only weights are wanted. All of it can be read with ``torch.load(weights_only=True)``.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _FIELD = re.compile(r"\{([^{}:]+)(:[^{}]*)?\}")
 SUFFIX = ".ckpt"
 
 Content = Callable[[bool], dict[str, Any]]
-"""Makes what is written, given whether weights alone are wanted."""
+"""Returns the content of a checkpoint, given whether only weights are wanted."""
 
 
 class Progress(NamedTuple):
@@ -40,14 +39,14 @@ class Progress(NamedTuple):
 
 
 class Checkpoints:
-    """Keeps the best states of a run, the last one, or both.
+    """Saves the best states of a run, the last one, or both.
 
     Args:
-        document: What is kept and when.
-        folder: Where.
-        monitor: The value that decides which are best; None keeps the latest.
-        at_epoch_end: Whether states are kept at the end of training epochs (otherwise after each validation) where the
-            document leaves it open.
+        document: What is saved and when.
+        folder: Where it is saved.
+        monitor: The value that decides which states are best; None keeps the latest.
+        at_epoch_end: Whether to save at the end of training epochs rather than after validations, if the document
+            leaves it open.
     """
 
     def __init__(self, document: CheckpointDocument, folder: Path, monitor: str | None, *, at_epoch_end: bool) -> None:
@@ -61,88 +60,88 @@ class Checkpoints:
         self._last = ""
         self._saved_step = 0
         self._saved_at = time.monotonic()
-        # Names that were taken before this run: a resumed run may meet files of its own, which it writes again.
+        # Names that were taken before this run. A resumed run may find its own files, which it overwrites.
         self._foreign = sorted(item.name for item in folder.glob(f"*{SUFFIX}")) if folder.is_dir() else []
 
     @property
     def monitor(self) -> str:
-        """Name of the value that decides which are best; empty when the latest is kept."""
+        """Name of the value that decides which are best; empty if the latest is kept."""
         return self._monitor or ""
 
     @property
     def best(self) -> tuple[Path, float | None] | None:
-        """The best file with its score, if any was kept."""
+        """The best file with its score, if there is one."""
         if not self._best:
             return None
         return Path(self._best), self._kept.get(self._best) if self._monitor else None
 
-    def after_step(self, place: Progress, values: dict[str, float], content: Content) -> None:
-        """Called after each optimizer step."""
+    def after_step(self, progress: Progress, values: dict[str, float], content: Content) -> None:
+        """Save if it is due after an optimizer step."""
         document = self._document
         if document.every_n_train_steps:
-            due = place.step % document.every_n_train_steps == 0
+            due = progress.step % document.every_n_train_steps == 0
         elif document.train_time_interval is not None:
             due = time.monotonic() - self._saved_at >= document.train_time_interval.total_seconds()
         else:
             due = False
         if due:
-            self._save(place, values, content, required=False)
+            self._save(progress, values, content, required=False)
 
-    def after_validation(self, place: Progress, values: dict[str, float], content: Content) -> None:
-        """Called after each validation."""
-        if not self._at_epoch_end and self._epoch_due(place):
-            self._save(place, values, content, required=True)
+    def after_validation(self, progress: Progress, values: dict[str, float], content: Content) -> None:
+        """Save if it is due after a validation."""
+        if not self._at_epoch_end and self._epoch_due(progress):
+            self._save(progress, values, content, required=True)
 
-    def after_epoch(self, place: Progress, values: dict[str, float], content: Content, *, validated: bool) -> None:
-        """Called at the end of each training epoch; `validated` says whether any validation has happened."""
-        if self._at_epoch_end and self._epoch_due(place):
-            self._save(place, values, content, required=validated)
+    def after_epoch(self, progress: Progress, values: dict[str, float], content: Content, *, validated: bool) -> None:
+        """Save if it is due at the end of a training epoch; `validated`: whether any validation was done."""
+        if self._at_epoch_end and self._epoch_due(progress):
+            self._save(progress, values, content, required=validated)
 
-    def after_error(self, place: Progress, values: dict[str, float], content: Content) -> None:
-        """Called when the run fails."""
+    def after_error(self, progress: Progress, values: dict[str, float], content: Content) -> None:
+        """Save if the document asks for it when the run fails."""
         if self._document.save_on_exception:
-            self._write(self._folder / self._free_name(place, values), content)
+            self._write(self._folder / self._free_name(progress, values), content)
 
-    def _epoch_due(self, place: Progress) -> bool:
+    def _epoch_due(self, progress: Progress) -> bool:
         document = self._document
         if document.every_n_train_steps or document.train_time_interval is not None:
             return False
-        return (place.epoch + 1) % (document.every_n_epochs or 1) == 0
+        return (progress.epoch + 1) % (document.every_n_epochs or 1) == 0
 
-    def _save(self, place: Progress, values: dict[str, float], content: Content, *, required: bool) -> None:
+    def _save(self, progress: Progress, values: dict[str, float], content: Content, *, required: bool) -> None:
         document = self._document
-        if place.step == self._saved_step:
+        if progress.step == self._saved_step:
             return
         if self._monitor is not None and self._monitor not in values:
             if required:
                 raise missing_value("training.callbacks.checkpoint.monitor", self._monitor, values)
             return
-        self._saved_step = place.step
+        self._saved_step = progress.step
         self._saved_at = time.monotonic()
-        path = self._keep(place, values, content)
+        path = self._keep(progress, values, content)
         if document.save_last:
             self._write_last(path, content)
 
-    def _keep(self, place: Progress, values: dict[str, float], content: Content) -> Path | None:
-        """Write a file if the state is among the best, and remove the one that it displaces."""
+    def _keep(self, progress: Progress, values: dict[str, float], content: Content) -> Path | None:
+        """Write a file if the state is among the best, and remove the one that it replaces."""
         count = self._document.save_top_k
-        score = float(place.step) if self._monitor is None else values[self._monitor]
+        score = float(progress.step) if self._monitor is None else values[self._monitor]
         larger = self._monitor is None or self._document.mode == "max"
         if math.isnan(score):
             score = -math.inf if larger else math.inf
         rank = (lambda value: value) if larger else (lambda value: -value)
-        displaced = ""
+        replaced = ""
         if 0 <= count <= len(self._kept):
-            displaced = min(self._kept, key=lambda path: rank(self._kept[path]), default="")
-            if not displaced or rank(score) <= rank(self._kept[displaced]):
+            replaced = min(self._kept, key=lambda path: rank(self._kept[path]), default="")
+            if not replaced or rank(score) <= rank(self._kept[replaced]):
                 return None
-            del self._kept[displaced]
-        path = self._folder / self._free_name(place, values, released=displaced)
+            del self._kept[replaced]
+        path = self._folder / self._free_name(progress, values, released=replaced)
         self._write(path, content)
-        if displaced and displaced != str(path):
-            Path(displaced).unlink(missing_ok=True)
+        if replaced and replaced != str(path):
+            Path(replaced).unlink(missing_ok=True)
         self._kept[str(path)] = score
-        # The first of equals stays the best.
+        # Of equal scores the first stays the best.
         self._best = max(self._kept, key=lambda item: rank(self._kept[item]))
         return path
 
@@ -172,10 +171,10 @@ class Checkpoints:
         if self._document.verbose:
             log.info("checkpoint written: %s", path)
 
-    def _free_name(self, place: Progress, values: dict[str, float], released: str = "") -> str:
+    def _free_name(self, progress: Progress, values: dict[str, float], released: str = "") -> str:
         document = self._document
         stem = format_name(
-            document.filename or "{epoch}-{step}", place, values, insert_names=document.auto_insert_metric_name
+            document.filename or "{epoch}-{step}", progress, values, insert_names=document.auto_insert_metric_name
         )
         name, version = f"{stem}{SUFFIX}", 0
         while document.enable_version_counter and self._taken(name, released):
@@ -188,7 +187,7 @@ class Checkpoints:
         return path != released and (name in self._foreign or path in self._kept)
 
     def state(self) -> dict[str, Any]:
-        """Return what `restore` takes, with names inside the folder: elsewhere that may be another one."""
+        """Return what `restore` takes, with names relative to the folder, which may be another one elsewhere."""
         return {
             "kept": {self._inside(path): score for path, score in self._kept.items()},
             "best": self._inside(self._best),
@@ -198,7 +197,7 @@ class Checkpoints:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on as the one that gave the state would."""
+        """Continue from a state."""
         self._kept = {str(self._folder / name): score for name, score in state["kept"].items()}
         self._best = str(self._folder / state["best"]) if state["best"] else ""
         self._last = str(self._folder / state["last"]) if state["last"] else ""
@@ -210,10 +209,10 @@ class Checkpoints:
 
 
 def check_document(document: CheckpointDocument) -> None:
-    """Refuse what cannot be meant.
+    """Refuse invalid settings.
 
     Raises:
-        InvalidInput: Two cadences at once, a cadence below zero, or a pattern that is none.
+        InvalidInput: Two cadences at once, a cadence below zero, or an invalid pattern.
     """
     cadences = {
         "every_n_train_steps": document.every_n_train_steps or None,
@@ -238,20 +237,20 @@ def check_document(document: CheckpointDocument) -> None:
         format_name(document.filename, Progress(0, 0), {}, insert_names=document.auto_insert_metric_name)
 
 
-def format_name(pattern: str, place: Progress, values: dict[str, float], *, insert_names: bool) -> str:
+def format_name(pattern: str, progress: Progress, values: dict[str, float], *, insert_names: bool) -> str:
     """Fill a pattern such as ``{epoch:02d}-{val_loss:.3f}``.
 
     Args:
-        pattern: Names in braces with optional format specifications: ``epoch``, ``step`` and what the run reports;
-            a value that is not reported counts as 0.
-        place: Where the run stands.
-        values: What the run has reported.
-        insert_names: Write ``name=`` before each value.
+        pattern: Names in braces with optional format specifications: ``epoch``, ``step`` and reported values; a value
+            that is not reported counts as 0.
+        progress: Epoch and step.
+        values: Reported values by name.
+        insert_names: Whether to write ``name=`` before each value.
 
     Raises:
-        InvalidInput: A format specification does not fit its value.
+        InvalidInput: A format specification is invalid for its value.
     """
-    numbers: dict[str, float] = {**values, "epoch": place.epoch, "step": place.step}
+    numbers: dict[str, float] = {**values, "epoch": progress.epoch, "step": progress.step}
 
     def fill(match: re.Match[str]) -> str:
         name, spec = match[1], (match[2] or "")[1:]

@@ -1,4 +1,4 @@
-"""What is refused before a run begins."""
+"""Checks before a run begins."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def unplaced(pipeline: Pipeline) -> list[Decider]:
 
 
 def refuse_unplaced(pipeline: Pipeline) -> None:
-    """Refuse a graph in which a node cannot do without the decisions of a decider that has no threshold."""
+    """Refuse a graph in which a node requires the decisions of a decider without threshold."""
     clauses = [
         f"{edge.target} reads decisions from {decider.name}"
         for decider in unplaced(pipeline)
@@ -45,7 +45,7 @@ def _needs(node: Node, port: str) -> bool:
 
 
 def require_weights(pipeline: Pipeline, *, has_weights: bool) -> None:
-    """Refuse to calibrate what was neither fitted nor trained."""
+    """Refuse to calibrate a pipeline that was neither fitted nor trained."""
     if not has_weights:
         raise NotFitted(
             "The session holds no trained weights: restore a saved run with its weights, load weights, or train before "
@@ -91,7 +91,7 @@ def require_gradient(run: TrainRunDocument, training: TrainingDocument, pipeline
 
 
 def require_named(kind: str, names: Iterable[str], pipeline: Pipeline) -> None:
-    """Refuse names that no node has."""
+    """Refuse unknown names of nodes."""
     for name in names:
         if name not in pipeline.nodes:
             raise InvalidInput(
@@ -115,7 +115,7 @@ def _require_scalars(names: Iterable[str], pipeline: Pipeline) -> None:
 
 
 def _check_monitors(run: TrainRunDocument, training: TrainingDocument) -> None:
-    """Refuse a watched value that cannot come from this run, before an epoch is spent on it."""
+    """Refuse to monitor a value that the run cannot report, before it trains an epoch."""
     callbacks = training.callbacks
     watched: list[tuple[str, str]] = []
     if callbacks is not None:

@@ -1,4 +1,4 @@
-"""What may reach into a run from outside, and what a run hands out beside its events."""
+"""Control of a run from outside, and snapshots for the outside."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class Control(Protocol):
     """Asked by a run before each batch and each node, on the thread of the run."""
 
     def stop_requested(self) -> bool:
-        """Whether the run should end now, keeping what it has learnt."""
+        """Whether the run should stop now, keeping what it has learnt."""
         ...
 
 
@@ -29,14 +29,14 @@ class StopFlag:
 
 
 class Checkpointer(Protocol):
-    """Keeps the latest snapshot of a run, so that another process can go on from it."""
+    """Stores the latest snapshot of a run, from which another process can resume it."""
 
     def save(self, snapshot: bytes, events: int) -> None:
-        """Keep a snapshot in place of the one before.
+        """Store a snapshot in place of the last one.
 
         Args:
-            snapshot: What `swath.engine.training.run` takes as ``snapshot`` to go on.
-            events: How many events the run had emitted when it was taken; all of them are older than it.
+            snapshot: What `swath.engine.training.run` takes as ``snapshot`` to resume the run.
+            events: Number of events that the run had emitted before.
         """
         ...
 

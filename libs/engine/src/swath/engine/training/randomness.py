@@ -1,4 +1,4 @@
-"""Random state: seeded for a run, put back after it, and carried over to another process."""
+"""Random state: seeded for a run, restored after it, and transferred to another process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def seed_all(seed: int) -> None:
 
 @contextmanager
 def isolated(device: torch.device) -> Iterator[None]:
-    """Put the random state of this process back at the end."""
+    """Restore the random state of this process at the end."""
     before = collect(device)
     try:
         yield
@@ -49,7 +49,7 @@ def collect(device: torch.device) -> dict[str, Any]:
 
 
 def restore(state: dict[str, Any], device: torch.device) -> None:
-    """Go on with the numbers that would have followed in the process that `collect` was called in."""
+    """Continue with the random numbers that would have followed the `collect`."""
     torch.set_rng_state(state["torch"])
     name, keys, place, has_gauss, cached = state["numpy"]
     np.random.set_state((name, keys.numpy().astype(np.uint32), place, has_gauss, cached))

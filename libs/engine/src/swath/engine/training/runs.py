@@ -1,4 +1,4 @@
-"""Running a spec from its first event to its last."""
+"""Runs, from the first event to the last."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Outcome:
     """How a run ended.
 
     Attributes:
-        status: COMPLETE, or CANCELLED when it was asked to stop.
+        status: COMPLETE, or CANCELLED if it was asked to stop.
         state: The pipeline's weights, on the CPU, by node and key.
         document: The pipeline with calibrated thresholds.
-        message: The line for people of the last event.
-        calibration: What calibration came to, where it ran.
-        snapshot: Where a stopped run can go on, if it had begun.
+        message: The message of the last event.
+        calibration: Outcome of the calibration, if there was one.
+        snapshot: What a stopped run can be resumed from, if it had begun.
         events: Number of events of the whole run.
     """
 
@@ -67,26 +67,26 @@ def run(
     snapshot: bytes | None = None,
     group: Group = ALONE,
 ) -> Outcome:
-    """Run a spec to its end.
+    """Do what a spec says.
 
     Args:
         spec: What to do.
         data: The frames.
-        pipeline: As its document and weights make it; changed in place, and on the CPU again at the end.
+        pipeline: As built from its document and weights; changed in place, and on the CPU again at the end.
         emit: Takes each event, in order, on this thread.
         control: Asked before each batch and node whether to stop.
         checkpointer: Takes snapshots, at the end of each epoch and statistical pass, every `RunSpec.snapshot_every_s`
             seconds, and at a stop.
-        snapshot: Where to go on; the pipeline and data are made as for the first start. On the CPU the weights come out
-            bit-equal to those of a run that was never interrupted, and the same events follow.
-        group: The processes that share a gradient run. Each calls this with the same arguments; events, snapshots and
-            checkpoints come of process 0, which also does alone what follows the fit, as the others return after it.
+        snapshot: What to resume from; pipeline and data are built as for the first start. On the CPU the weights are
+            bit-equal to those of an uninterrupted run, and the same events follow.
+        group: The processes that share a gradient run. Each calls this with the same arguments. Only process 0 emits
+            events and writes snapshots and checkpoints; the others return after the fit.
 
     Raises:
-        InvalidInput: A setting that cannot be, or data that a node cannot take.
-        NotFitted: Weights that are not there yet.
-        OutOfMemory: The device is too small.
-        SwathError: Of other kinds, from data and nodes.
+        InvalidInput: A setting is invalid, or a node cannot take the data.
+        NotFitted: The pipeline lacks weights.
+        OutOfMemory: The device has too little memory.
+        SwathError: Other errors of data and nodes.
     """
     spec.check(pipeline, data, group)
     control = control or StopFlag()
@@ -97,7 +97,7 @@ def run(
     if former is not None:
         stream.count = former.events
         snapshots.latest = snapshot
-    with _errors_named(), randomness.isolated(device), switches(spec.training or TrainingDocument()):
+    with _named_errors(), randomness.isolated(device), switches(spec.training or TrainingDocument()):
         randomness.seed_all(spec.seed + group.rank)
         if stream.stop_requested():
             stream.send(Position(), message=_NOT_STARTED, status=Status.CANCELLED)
@@ -126,7 +126,7 @@ def _phases(
     former: Snapshot | None,
     group: Group,
 ) -> tuple[str, CalibrationOutcome | None, Position]:
-    """Do the work; returns the last message, what calibration came to, and where the run ended."""
+    """Do the work; return the last message, the outcome of the calibration, and the last position."""
     batches = Batches(data, spec.trainrun.data.batch_size, device)
     match spec.trainer:
         case Trainer.STATISTICAL:
@@ -241,8 +241,8 @@ def _outcome(
 
 
 @contextmanager
-def _errors_named() -> Iterator[None]:
-    """Turn what torch and Python raise for a client's mistake into the errors that say so."""
+def _named_errors() -> Iterator[None]:
+    """Raise errors of torch and Python that a client's mistake causes as errors of `swath.errors`."""
     try:
         yield
     except SwathError:
@@ -254,7 +254,7 @@ def _errors_named() -> Iterator[None]:
     except ValueError as error:
         raise InvalidInput(str(error)) from error
     except RuntimeError as error:
-        if any(words in str(error).lower() for words in _OUT_OF_MEMORY):
+        if any(text in str(error).lower() for text in _OUT_OF_MEMORY):
             raise _too_small(error) from error
         raise
 

@@ -1,6 +1,6 @@
-"""Snapshots: everything that another process needs to go on with a run as if nothing had happened.
+"""Snapshots: everything that another process needs to resume a run as if it had not been interrupted.
 
-A snapshot is data alone: ``torch.load(weights_only=True)`` reads it.
+A snapshot holds no code: ``torch.load(weights_only=True)`` reads it.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class Snapshot:
 
     Attributes:
         identity: Digest of what the run computes (`RunSpec.identity`).
-        phase: Where it was.
-        events: Events emitted before.
-        content: What the phase itself needs.
+        phase: The phase that it was taken in.
+        events: Number of events emitted before.
+        content: What the phase needs.
     """
 
     identity: str
@@ -63,7 +63,7 @@ def load(data: bytes, identity: str) -> Snapshot:
 
     Raises:
         WeightsInvalid: It is no snapshot.
-        Precondition: It is another run's.
+        Precondition: It is of a run with another configuration.
     """
     try:
         record = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
@@ -79,17 +79,17 @@ def load(data: bytes, identity: str) -> Snapshot:
 
 
 class SnapshotWriter:
-    """Takes snapshots when they are due and hands them to a `Checkpointer`.
+    """Writes snapshots to a `Checkpointer`.
 
     Args:
-        checkpointer: Takes them; without one, none are taken but the last one of a stopped run.
+        checkpointer: Stores them; without one, only a stopped run has a snapshot.
         identity: `RunSpec.identity`.
-        every_s: Longest time between two of them, seconds.
-        group: The processes of the run: process 0 says when, and takes them.
+        every_s: Longest time between two snapshots, seconds.
+        group: The processes of the run: process 0 decides when, and writes them.
 
     Attributes:
-        active: Whether snapshots are taken while the run goes on.
-        latest: The last one taken.
+        active: Whether snapshots are written during the run.
+        latest: The last snapshot.
     """
 
     def __init__(self, checkpointer: Checkpointer | None, identity: str, every_s: float, group: Group = ALONE) -> None:
@@ -103,11 +103,11 @@ class SnapshotWriter:
 
     @property
     def due(self) -> bool:
-        """Whether the last one is too old."""
+        """Whether a snapshot is due: the last one is too old."""
         return self.active and self._group.broadcast_flag(time.monotonic() - self._taken_at >= self._every_s)
 
     def write(self, phase: Phase, events: int, content: dict[str, Any]) -> None:
-        """Take a snapshot now."""
+        """Write a snapshot now."""
         if not self._group.is_leader:
             return
         data = Snapshot(self._identity, phase, events, content).dump()

@@ -1,4 +1,4 @@
-"""What a run is to do, checked before anything is done."""
+"""What a run is to do, and the check of that before it begins."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from swath.errors import DataInvalid, InvalidInput
 
 
 class Trainer(StrEnum):
-    """Kinds of runs (TrainerType)."""
+    """What a run does (TrainerType)."""
 
     STATISTICAL = "statistical"
     GRADIENT = "gradient"
@@ -29,17 +29,17 @@ class Trainer(StrEnum):
 
 @dataclass(frozen=True)
 class RunSpec:
-    """One run.
+    """What one run is to do.
 
     Attributes:
-        trainer: What kind.
+        trainer: What it does.
         trainrun: Loss, metric, frozen and unfrozen nodes, data, output folder.
         training: Settings of a gradient phase. Statistical runs and calibrations take the seed, the device and
-            ``release_cuda_cache_on_validation`` from it where it is given.
-        post_fit: Whether calibration and evaluation follow the fit. Left open, they do, except after a statistical
-            phase with a training configuration: there a gradient phase is to come.
-        has_weights: Whether the pipeline holds weights that were loaded or trained, which a calibration alone needs.
-        resolve: Turns a path of the configuration into a place, or refuses it.
+            ``release_cuda_cache_on_validation`` from it, if it is given.
+        post_fit: Whether calibration and evaluation follow the fit. By default they do, except after a statistical
+            phase with a training configuration: then a gradient phase is to come.
+        has_weights: Whether the pipeline has weights that were loaded or trained, which a calibration requires.
+        resolve: Turns a path of the configuration into a real path, or refuses it.
         snapshot_every_s: Longest time between two snapshots, seconds.
     """
 
@@ -60,18 +60,18 @@ class RunSpec:
 
     @property
     def seed(self) -> int:
-        """Seed of every random number of the run."""
+        """Seed of all random numbers of the run."""
         return (self.training or TrainingDocument()).seed
 
     @property
     def identity(self) -> str:
-        """Digest of everything that decides what the run computes."""
+        """Digest of everything that determines what the run computes."""
         training = self.training.model_dump(mode="json") if self.training else None
         content = {"trainer": self.trainer, "run": self.trainrun.model_dump(mode="json"), "training": training}
         return digest(canonical({**content, "post_fit": self.does_post_fit}))
 
     def check(self, pipeline: Pipeline, data: DataModule, group: Group = ALONE) -> None:
-        """Refuse what could not be done, without doing any of it.
+        """Refuse a run that cannot be done, before anything is done.
 
         Args:
             pipeline: What is trained.
@@ -79,9 +79,9 @@ class RunSpec:
             group: The processes that share the run.
 
         Raises:
-            InvalidInput: A setting, a node's name or a split that cannot be.
+            InvalidInput: A setting, a node's name or a split is invalid.
             DependencyMissing: This machine lacks a device.
-            NotFitted: A calibration of what was neither fitted nor trained.
+            NotFitted: It is a calibration, and the pipeline was neither fitted nor trained.
         """
         device_of(self.training, group)
         batches = Batches(data, self.trainrun.data.batch_size, torch.device("cpu"), group)
@@ -107,7 +107,7 @@ class RunSpec:
         self.checkpointing()
 
     def trainable(self, pipeline: Pipeline) -> list[torch.nn.Parameter]:
-        """Unfreeze and freeze as the run asks, and return the parameters that gradients change.
+        """Unfreeze and freeze nodes, and return the parameters that gradients change.
 
         Raises:
             InvalidInput: There are none.
@@ -122,7 +122,7 @@ class RunSpec:
         return parameters
 
     def checkpointing(self) -> tuple[CheckpointDocument, Path, str | None] | None:
-        """Return how checkpoints are kept, where, and by which value (None: the latest), if they are."""
+        """Return which checkpoints are kept, where, and by which value (None: the latest); None if there are none."""
         assert self.training is not None
         callbacks = self.training.callbacks
         if callbacks is not None and callbacks.checkpoint is not None:

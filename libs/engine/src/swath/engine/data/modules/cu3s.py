@@ -1,4 +1,4 @@
-"""``cu3s`` and ``cu3s_multi``: recordings of Cubert cameras, behind the maker's SDK."""
+"""``cu3s`` and ``cu3s_multi``: recordings of Cubert cameras, read by the vendor's SDK."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``npz_multi``: one .npz file a frame, listed by a universe.csv."""
+"""``npz_multi``: one .npz file per frame, listed by a universe.csv."""
 
 from __future__ import annotations
 

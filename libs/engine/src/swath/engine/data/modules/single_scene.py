@@ -125,8 +125,8 @@ def find_scene(doc: DataDocument, resolve: Resolve) -> tuple[Collection, ScenePa
 
 def _resolved(resolve: Resolve, path: str, what: str) -> Path:
     file = existing_file(resolve, path, what)
-    for companion in files_of(file):
-        resolve(str(companion))  # an ENVI pair's other half may be a link that leads out
+    for other in files_of(file):
+        resolve(str(other))  # the other file of an ENVI pair may be a link that leads out
     return file
 
 
@@ -138,7 +138,7 @@ def _extents(params: SceneParams, regions: dict[str, list[Extent]], size: tuple[
 
 @dataclass
 class _SceneFrames:
-    """Reads frames of one scene, which is opened once in each process that reads."""
+    """Reads frames of one scene, which each process opens once."""
 
     file: Path
     mask_file: Path | None

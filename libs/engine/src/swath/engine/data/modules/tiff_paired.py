@@ -1,4 +1,4 @@
-"""``tiff_paired``: a folder of TIFF cubes, with labels as PNGs of the same names in another."""
+"""``tiff_paired``: a folder of TIFF cubes, and a folder of PNG labels with the same names."""
 
 from __future__ import annotations
 

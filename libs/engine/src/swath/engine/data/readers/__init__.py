@@ -1,8 +1,8 @@
 """Readers of scene files: npz, ENVI, MAT, TIFF and cu3s. Nothing here needs torch.
 
-`read_scene` goes by the suffix. Every reader raises FileMissing for a file that is not there, DataInvalid (naming what,
-where, expected and got) for one that is not what it claims to be, and DependencyMissing where a format needs a package
-that is not installed. No file can run code: pickled arrays are refused.
+`read_scene` chooses a reader by the suffix. Every reader raises FileMissing for a missing file, DataInvalid (with what,
+where, expected and found) for an invalid one, and DependencyMissing if a format needs a package that is not installed.
+No file can run code: pickled arrays are refused.
 """
 
 from swath.engine.data.readers.cu3s import PROCESSING_MODES, Recording

@@ -19,7 +19,7 @@ _USUAL = {
 
 
 class ArrayFile:
-    """Arrays of a file by name, read when they are asked for."""
+    """Arrays of a file by name, read on demand."""
 
     def __init__(self, name: str, shapes: dict[str, tuple[int, ...]], load: Callable[[str], np.ndarray]) -> None:
         self.name = name
@@ -41,12 +41,12 @@ class ArrayFile:
         )
 
     def plane(self, variable: str | None) -> np.ndarray:
-        """Return the file as ground truth: the variable, a usual name of a mask, or the only [H, W] array."""
+        """Return the file as ground truth: the given array, that of a usual name, or the only [H, W] array."""
         key = self.find("mask", variable) or self._only((2,), "mask")
         return as_mask(self.name, key, self._load(key), np.int32)
 
     def find(self, part: str, variable: str | None) -> str | None:
-        """Return the name that a part has in this file, None where it has none."""
+        """Return the name of a part in this file, None if it has no such part."""
         if variable is not None:
             if variable not in self.shapes:
                 raise DataInvalid(f"{self.name}: expected an array '{variable}' as {part}, got {self._listed()}")

@@ -14,11 +14,11 @@ from swath.errors import DataInvalid
 
 
 class Annotations:
-    """A parsed COCO file; images are known by their ids, which are the recordings' measurement numbers.
+    """A parsed COCO file. The ids of its images are the measurement numbers of a recording.
 
     Raises:
-        FileMissing: It is not there.
-        DataInvalid: It is not COCO.
+        FileMissing: There is no such file.
+        DataInvalid: It is no COCO file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -36,7 +36,7 @@ class Annotations:
             }
 
     def ids(self, image: int) -> frozenset[int]:
-        """Return the categories of an image; none if nothing is annotated in it."""
+        """Return the categories of an image; empty if nothing is annotated."""
         return self._ids.get(image, frozenset())
 
     def mask(self, image: int, size: tuple[int, int]) -> np.ndarray:
@@ -63,7 +63,7 @@ class Annotations:
 
 
 def _polygon(points: Sequence[float], size: tuple[int, int]) -> np.ndarray:
-    # Imported here: it takes a moment, and only polygons need it.
+    # matplotlib takes long to import, and only polygons need it.
     from matplotlib.path import Path as Outline
 
     outline = Outline(np.asarray(points, dtype=np.float64).reshape(-1, 2), closed=False)
@@ -72,25 +72,25 @@ def _polygon(points: Sequence[float], size: tuple[int, int]) -> np.ndarray:
 
 
 def run_lengths(segmentation: dict[str, Any]) -> np.ndarray:
-    """Decode COCO's run lengths, a list or a text, to a mask, bool [H, W].
+    """Decode COCO's run lengths, a list or a string, to a mask, bool [H, W].
 
     Raises:
-        ValueError, KeyError: They are none, or not of the size that stands beside them.
+        ValueError, KeyError: They are invalid, or do not match their size.
     """
     rows, columns = (int(length) for length in segmentation["size"])
     counts = segmentation["counts"]
     runs = _unpacked(counts) if isinstance(counts, str) else [int(count) for count in counts]
     if sum(runs) != rows * columns or min(runs, default=0) < 0:
         raise ValueError(f"run lengths add up to {sum(runs)}, expected {rows} x {columns}")
-    # Runs of zeros and ones take turns, zeros first, down the columns.
+    # Runs of zeros and ones alternate, zeros first, in column-major order.
     values = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
     return values.reshape(columns, rows).T
 
 
 def _unpacked(text: str) -> list[int]:
-    """Decode COCO's text of run lengths: 5 bits a character, low ones first; the fourth and later are differences.
+    """Decode COCO's string of run lengths: 5 bits per character, least significant first.
 
-    Each is the difference to the one two before it.
+    From the fourth on, each number is the difference to the run two before it.
     """
     runs: list[int] = []
     value, shift = 0, 0

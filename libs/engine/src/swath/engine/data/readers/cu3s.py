@@ -1,4 +1,4 @@
-"""cu3s: recordings of Cubert cameras, read by the maker's ``cuvis`` SDK, which is proprietary and not shipped."""
+"""cu3s: recordings of Cubert cameras, read by the vendor's ``cuvis`` SDK, which is proprietary and not shipped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from swath.errors import DataInvalid, DependencyMissing
 PROCESSING_MODES = ("Raw", "Reflectance", "DarkSubtract", "SpectralRadiance")
 """What can be read from a recording, by the names of cuvis_ai.v1's ProcessingMode."""
 
-# What the SDK calls them where it differs.
+# Names of the SDK that differ.
 _SDK_NAMES = {"DarkSubtract": ("DarkSubtract", "Dark_Subtract")}
 
 
@@ -42,8 +42,8 @@ class Recording:
         processing_mode: One of `PROCESSING_MODES`.
 
     Raises:
-        FileMissing, DataInvalid: See `swath.engine.data.readers`; a mode whose references the recording lacks is
-            DataInvalid.
+        FileMissing, DataInvalid: See `swath.engine.data.readers`; also if the recording lacks the references of the
+            mode.
         DependencyMissing: The SDK is not installed.
     """
 
@@ -62,7 +62,7 @@ class Recording:
             self._context.processing_mode = _mode(cuvis, processing_mode)
 
     def __len__(self) -> int:
-        """Return how many measurements it holds."""
+        """Return the number of measurements."""
         return len(self._session)
 
     def read(self, measurement: int = 0) -> SceneData:

@@ -15,7 +15,7 @@ from swath.errors import DataInvalid, FileMissing
 IMAGE_SUFFIXES = (".img", ".dat", ".raw", ".bsq", ".bil", ".bip")
 _MAX_HEADER_BYTES = 16 * 1024 * 1024
 
-# Number of the type in a header -> numpy's; complex ones (6, 9) are no cubes.
+# Data type in a header -> numpy's; complex types (6, 9) are not supported.
 _TYPES = {
     1: "u1",
     2: "i2",
@@ -28,7 +28,7 @@ _TYPES = {
     15: "u8",
 }
 
-# Interleave -> axes of the stored array, as places in (rows, columns, bands), and how to turn it into that order.
+# Interleave -> axes of the stored array, as indices of (rows, columns, bands), and the transposition to that order.
 _INTERLEAVES = {"bip": ((0, 1, 2), (0, 1, 2)), "bil": ((0, 2, 1), (0, 2, 1)), "bsq": ((2, 0, 1), (1, 2, 0))}
 
 _NANOMETRES = {
@@ -52,8 +52,8 @@ _NANOMETRES = {
 def read_envi(path: Path, *, name: str | None = None) -> SceneData:
     """Read a scene from an ENVI header or image; the image is mapped, not loaded.
 
-    Interleaves bip, bil and bsq, both byte orders, header offsets. Wavelengths are turned into nm by the header's
-    ``wavelength units``; where it gives none (or "Unknown") numbers below 100 are taken for micrometres. The scale is
+    Supports interleaves bip, bil and bsq, both byte orders and header offsets. Wavelengths are converted to nm by the
+    header's ``wavelength units``; without units (or with "Unknown"), numbers below 100 mean micrometres. The scale is
     1 / ``reflectance scale factor``.
 
     Raises:
@@ -85,7 +85,7 @@ def envi_files(path: Path) -> tuple[Path, Path]:
     """Return header and image of an ENVI pair, given either of them.
 
     Raises:
-        FileMissing: One of the two is not there.
+        FileMissing: One of the two does not exist.
     """
     existing(path)
     if path.suffix.lower() == ".hdr":
@@ -108,13 +108,13 @@ def _first(candidates: list[Path], what: str) -> Path:
 
 
 def _header(shown: str, path: Path) -> dict[str, Any]:
-    # Imported here: it takes a moment, and only ENVI files need it.
+    # spectral takes long to import, and only ENVI files need it.
     from spectral.io.envi import read_envi_header
 
     if path.stat().st_size > _MAX_HEADER_BYTES:
         raise DataInvalid(f"{shown}: an ENVI header has at most {_MAX_HEADER_BYTES} bytes, got {path.stat().st_size}")
     with parsing(shown, "ENVI header"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it says that it lowers the case of field names, which is what we want
+        warnings.simplefilter("ignore")  # it warns that it lowers the case of field names, which is what we want
         return read_envi_header(str(path))
 
 

@@ -19,14 +19,14 @@ _ENVI = (".hdr", *IMAGE_SUFFIXES)
 _TIFF = (".tif", ".tiff")
 
 SUFFIXES = (".npz", ".mat", *_TIFF, *_ENVI, ".cu3s")
-"""Suffixes of scene files; a file without one is taken for an ENVI image."""
+"""Suffixes of scene files; a file without a suffix is read as an ENVI image."""
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
-    """Return all files that reading a scene or mask opens: the file, and its companion in an ENVI pair.
+    """Return all files that reading a scene or mask opens: the file, or both files of an ENVI pair.
 
     Raises:
-        FileMissing: One of them is not there.
+        FileMissing: One of them does not exist.
     """
     return envi_files(path) if path.suffix.lower() in ("", *_ENVI) else (existing(path),)
 
@@ -46,7 +46,7 @@ def read_scene(
         variables: Names of the arrays in npz and MAT files.
         measurement: Which one of a cu3s recording.
         processing_mode: How a cu3s recording is processed.
-        name: What messages call the file; its own name by default.
+        name: Name of the file in messages; its own name by default.
 
     Raises:
         FileMissing, DataInvalid, DependencyMissing: See `swath.engine.data.readers`.
@@ -75,7 +75,7 @@ def read_mask(path: Path, variable: str | None = None, *, name: str | None = Non
     Args:
         path: The file.
         variable: Name of the array in npz and MAT files.
-        name: What messages call the file; its own name by default.
+        name: Name of the file in messages; its own name by default.
 
     Raises:
         FileMissing, DataInvalid, DependencyMissing: See `swath.engine.data.readers`.
@@ -96,18 +96,18 @@ def read_mask(path: Path, variable: str | None = None, *, name: str | None = Non
 
 
 def read_png(path: Path, mode: str, size: tuple[int, int] | None = None) -> np.ndarray:
-    """Read a picture as uint8: [H, W] in mode L, [H, W, 3] in mode RGB.
+    """Read an image as uint8: [H, W] in mode L, [H, W, 3] in mode RGB.
 
     Args:
         path: The file.
-        mode: L or RGB; other kinds of picture are converted.
-        size: Rows and columns to bring it to, by nearest neighbour, if it has others.
+        mode: L or RGB; other modes are converted.
+        size: Rows and columns to resize it to, by nearest neighbour.
     """
     from PIL import Image
 
     existing(path)
     with parsing(path.name, "picture"), Image.open(path) as image:
-        # A palette's indices are the labels themselves; its colours are only for the eye.
+        # The indices of a palette are the labels; its colours are for display only.
         picture = image if mode == "L" and image.mode == "P" else image.convert(mode)
         if size is not None and picture.size != (size[1], size[0]):
             picture = picture.resize((size[1], size[0]), Image.Resampling.NEAREST)

@@ -1,4 +1,4 @@
-"""MAT: MATLAB's files, up to version 7 by scipy, version 7.3 (HDF5) by h5py."""
+"""MAT: MATLAB files, up to version 7 read by scipy, version 7.3 (HDF5) by h5py."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def mat_arrays(path: Path, *, name: str | None = None) -> ArrayFile:
 
 
 def _scipy_arrays(shown: str, path: Path) -> ArrayFile:
-    # Imported here: it takes a moment, and only MAT files need it.
+    # scipy takes long to import, and only MAT files need it.
     from scipy.io import loadmat, whosmat
 
     with parsing(shown, "MAT file"):
@@ -55,7 +55,7 @@ def _hdf5_arrays(shown: str, path: Path) -> ArrayFile:
         ) from error
 
     with parsing(shown, "MAT 7.3 file"), h5py.File(path, "r") as opened:
-        file: Any = opened  # h5py tells datasets, groups and types apart at run time only
+        file: Any = opened  # h5py knows datasets, groups and types at run time only
         shapes = {
             key: tuple(reversed(file[key].shape)) for key in file if _is_plain(h5py, file, key) and file[key].shape
         }
@@ -71,7 +71,7 @@ def _hdf5_arrays(shown: str, path: Path) -> ArrayFile:
 
 
 def _is_plain(h5py: Any, file: Any, key: str) -> bool:
-    """Whether a name is an array in this very file: links and external storage could name any file of the server."""
+    """Whether a name is an array in the file itself: links and external storage could name any file of the server."""
     if not isinstance(file.get(key, getlink=True), h5py.HardLink):
         return False
     item = file[key]

@@ -19,7 +19,7 @@ from swath.errors import DataInvalid
 
 
 def read_npz(path: Path, variables: Variables | None = None, *, name: str | None = None) -> SceneData:
-    """Read a scene from an .npz file; arrays that are stored without compression are mapped, not loaded.
+    """Read a scene from an .npz file; uncompressed arrays are mapped, not loaded.
 
     Raises:
         FileMissing, DataInvalid: See `swath.engine.data.readers`; pickled arrays are DataInvalid.
@@ -50,9 +50,9 @@ class _Member:
     """One array of an archive.
 
     Attributes:
-        shape, fortran, dtype: What its header says.
-        offset: Where its numbers begin in the file; None where they are compressed.
-        size: Bytes from there to its end, by the archive's directory.
+        shape, fortran, dtype: As in its header.
+        offset: Where its data begins in the file; None if it is compressed.
+        size: Bytes of its data, by the archive's directory.
     """
 
     shape: tuple[int, ...]
@@ -68,7 +68,7 @@ def _member(shown: str, key: str, archive: zipfile.ZipFile, file: IO[bytes], inf
         length = stream.tell()
     if info.compress_type != zipfile.ZIP_STORED:
         return _Member(*header)
-    # The member's own header repeats name and extra field, with other lengths than the archive's directory has.
+    # The member's local header has name and extra field again, with lengths that may differ from the directory's.
     file.seek(info.header_offset + 26)
     name_length, extra_length = struct.unpack("<HH", file.read(4))
     return _Member(*header, file.tell() + name_length + extra_length + length, info.file_size - length)
@@ -86,7 +86,7 @@ def _header(shown: str, key: str, stream: IO[bytes]) -> tuple[tuple[int, ...], b
 
 @lru_cache(maxsize=256)
 def _parsed(version: tuple[int, int], header: bytes) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Parse a header, which numpy does by compiling it; the frames of one data set mostly have the same."""
+    """Parse a header, which numpy does by compiling it; most frames of a data set have the same header."""
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     return read(BytesIO(header))
 

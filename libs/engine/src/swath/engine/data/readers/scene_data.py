@@ -11,7 +11,7 @@ from swath.errors import DataInvalid
 
 @dataclass(frozen=True)
 class Variables:
-    """Names of the arrays in files that hold several (npz, MAT); None looks under the usual names.
+    """Names of the arrays in files of several arrays (npz, MAT); None means the usual names.
 
     The usual names are cube or data, mask or map, class_mask, wavelengths or wavelength; a MAT or npz file with a
     single 3-D array needs no name for its cube.
@@ -29,14 +29,14 @@ class SceneData:
 
     Attributes:
         name: File name, for messages.
-        cube: [H, W, C] in the file's own numbers, possibly mapped from the file.
+        cube: [H, W, C] as stored, possibly mapped from the file.
         mask: int32 [H, W], ground truth, 0 is background; or None.
         class_mask: uint8 [H, W], category ids, 0 is background; or None.
         wavelengths: float64 [C] in nm; or None.
-        scale: What stored numbers are multiplied by to get the file's quantity (ENVI's reflectance scale factor).
+        scale: Factor from stored numbers to physical values (inverse of ENVI's reflectance scale factor).
 
     Raises:
-        DataInvalid: The parts do not fit together.
+        DataInvalid: The shapes of the parts do not match.
     """
 
     name: str
@@ -72,7 +72,7 @@ class SceneData:
 
         Args:
             extent: First row, end row, first column, end column.
-            scale: Overrides the scene's own.
+            scale: Overrides the scale of the scene.
         """
         top, bottom, left, right = extent or (0, self.size[0], 0, self.size[1])
         crop = np.array(self.cube[top:bottom, left:right], dtype=np.float32, order="C")

@@ -15,7 +15,7 @@ _GDAL_WAVELENGTHS = re.compile(r'<Item name="wavelength"[^>]*>\s*\{?([^<}]*)\}?\
 
 
 def read_tiff(path: Path, *, name: str | None = None) -> SceneData:
-    """Read a scene from a TIFF; uncompressed ones are mapped, not loaded.
+    """Read a scene from a TIFF file; uncompressed ones are mapped, not loaded.
 
     Axes are YXS (bands as samples), or bands first (pages, SYX); YX is a cube of one band. Wavelengths come from GDAL's
     metadata tag (ENVI's ``wavelength``, nm).
@@ -24,12 +24,12 @@ def read_tiff(path: Path, *, name: str | None = None) -> SceneData:
         FileMissing, DataInvalid, DependencyMissing: See `swath.engine.data.readers`; some compressions need the
             package imagecodecs.
     """
-    # Imported here: it takes a moment, and only TIFF files need it.
+    # tifffile takes long to import, and only TIFF files need it.
     import tifffile
 
     shown = name or path.name
     existing(path)
-    # Without these flags such files may name other files, which would be read from wherever they point.
+    # Without these flags, files of these formats may refer to other files anywhere, which would be read.
     with (
         parsing(shown, "TIFF file"),
         tifffile.TiffFile(path, is_ome=False, is_mmstack=False, is_ndtiff=False) as file,

@@ -12,7 +12,7 @@ from swath.errors import DataInvalid, FileMissing, SwathError
 
 
 def existing(path: Path) -> Path:
-    """Return the path if a file is there, else raise FileMissing."""
+    """Return the path of an existing file; raise FileMissing if there is none."""
     if not path.is_file():
         raise FileMissing(f"data file '{path.name}' does not exist")
     return path
@@ -20,7 +20,7 @@ def existing(path: Path) -> Path:
 
 @contextmanager
 def parsing(name: str, what: str) -> Iterator[None]:
-    """Turn whatever a parser runs into on damaged bytes into DataInvalid: they raise anything at all."""
+    """Raise every error of a parser as DataInvalid: on damaged files, parsers raise all kinds of exceptions."""
     try:
         yield
     except (SwathError, MemoryError):
@@ -30,7 +30,7 @@ def parsing(name: str, what: str) -> Iterator[None]:
 
 
 def as_mask(name: str, label: str, array: np.ndarray, dtype: type[np.generic]) -> np.ndarray:
-    """Return ground truth as whole numbers [H, W]; a single band may be an axis of its own."""
+    """Return ground truth as integers [H, W]; an axis of a single band is removed."""
     plane = array
     if plane.ndim == 3 and 1 in (plane.shape[0], plane.shape[2]):
         plane = plane[..., 0] if plane.shape[2] == 1 else plane[0]

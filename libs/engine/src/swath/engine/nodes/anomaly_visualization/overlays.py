@@ -17,7 +17,7 @@ from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import fraction, whole
 
 _GLYPH = 7
-"""Rows of a small letter; arguments give sizes of words as multiples of it."""
+"""Rows of a small letter; arguments give sizes of text as multiples of it."""
 _EDGE = 2
 """Pixels of a contour."""
 

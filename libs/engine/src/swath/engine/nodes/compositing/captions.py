@@ -1,4 +1,4 @@
-"""Words on pictures, and below them."""
+"""Captions on pictures, and legends below them."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class _Boxes:
 
 
 class _Videos:
-    """Annotations by track: masks as run lengths, one a frame."""
+    """Annotations by track: masks as run lengths, one per frame."""
 
     form = "video_coco"
 
@@ -102,7 +102,7 @@ class _Videos:
 
 
 class _FrameReader(Node):
-    """A node that gives the frames of a file, one a call."""
+    """A node that gives the frames of a file, one per call."""
 
     category = "source"
     stateful = True

@@ -15,7 +15,7 @@ from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import whole
 
 _LONGEST_SIDE = 2**20
-"""Most pixels a side of a box: the work on a box grows with its size, also where that lies outside of the picture."""
+"""Maximum pixels of a side of a box: the work on a box grows with its size, even outside of the picture."""
 
 
 class BBoxRoiCropNode(Node):

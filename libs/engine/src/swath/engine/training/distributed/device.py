@@ -1,4 +1,4 @@
-"""The device of a run, and the switches of torch that a run sets."""
+"""The device of a run, and the settings of torch that a run changes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Run = Callable[[dict[str, Any], Context], dict[str, Any]]
 
 
 def device_of(training: TrainingDocument | None, group: Group = ALONE) -> torch.device:
-    """Return the device of this process. A process by itself has the first one that the document asks for.
+    """Return the device of this process. A single process has the first one that the document asks for.
 
     Raises:
         InvalidInput, DependencyMissing: As for `devices_of`.
@@ -33,17 +33,17 @@ def device_of(training: TrainingDocument | None, group: Group = ALONE) -> torch.
         if group.rank < len(found):
             return found[group.rank]
         raise InvalidInput(f"{_asks(training)} for {len(found)} processes; this is number {group.rank + 1}")
-    # Over several machines the document counts them all, and each process has one of its machine's.
+    # Over several machines the document counts all devices, and each process has one of its machine.
     alike = training.model_copy(update={"devices": group.local_size}) if training else None
     return devices_of(alike)[group.local_rank]
 
 
 def devices_of(training: TrainingDocument | None) -> tuple[torch.device, ...]:
-    """Return the devices that a document asks for on this machine: one for each process of a run.
+    """Return the devices that a document asks for on this machine: one per process of a run.
 
     Raises:
-        InvalidInput: It asks for what no server gives: an unknown kind, none.
-        DependencyMissing: This machine lacks it.
+        InvalidInput: It asks for an unknown kind, or for no device.
+        DependencyMissing: This machine lacks them.
     """
     accelerator = (training.accelerator if training else "auto").lower()
     if accelerator not in ("auto", "cpu", "gpu", "cuda"):
@@ -53,17 +53,17 @@ def devices_of(training: TrainingDocument | None) -> tuple[torch.device, ...]:
         raise DependencyMissing(f"training.accelerator '{accelerator}': this machine has no CUDA device")
     asked = training.devices if training else None
     if accelerator == "cpu" or not available:
-        # Of a CPU, processes have a core at least; one of them has all of it unless more are asked for.
+        # There is at most one process per core of a CPU; -1 means a single process, which uses all cores.
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return (torch.device("cpu"),) * len(_indices(asked, 1 if str(asked).strip() == "-1" else cores))
     return tuple(torch.device("cuda", index) for index in _indices(asked, available))
 
 
 def processes_of(training: TrainingDocument | None) -> int | None:
-    """Return how many processes a document asks for, on however many machines; None where it takes what there is.
+    """Return how many processes a document asks for, over all machines; None if it takes all devices.
 
     Raises:
-        InvalidInput: It asks for none, or not in numbers.
+        InvalidInput: It asks for none, or is not a number.
     """
     asked = training.devices if training else None
     return None if str(asked).strip() == "-1" else len(_indices(asked, sys.maxsize))
@@ -80,7 +80,7 @@ def _asks(training: TrainingDocument | None) -> str:
 
 
 def _indices(devices: int | str | None, available: int) -> Sequence[int]:
-    """Read ``training.devices``: a count, or with a comma a list of indices; -1 means what there is, auto the first."""
+    """Parse ``training.devices``: a count, or with a comma a list of indices; -1 means all, auto the first."""
     if devices is None or devices == "auto":
         return (0,)
     text = str(devices).strip()
@@ -107,13 +107,13 @@ def _indices(devices: int | str | None, available: int) -> Sequence[int]:
 
 @contextmanager
 def switches(training: TrainingDocument) -> Iterator[None]:
-    """Set ``deterministic`` and ``benchmark`` for as long as a run lasts."""
+    """Set ``deterministic`` and ``benchmark`` for the time of a run."""
     algorithms = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     benchmark = torch.backends.cudnn.benchmark
-    # Left alone where nothing changes: the call imports the compiler, which takes seconds.
+    # Not called if nothing changes: it imports the compiler, which takes seconds.
     changed = algorithms != (training.deterministic, False)
     if training.deterministic:
-        # cuBLAS reads it when its first handle is made; it has no other switch.
+        # cuBLAS reads it when its first handle is created; there is no other setting.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     if changed:
         torch.use_deterministic_algorithms(training.deterministic)
@@ -128,12 +128,12 @@ def switches(training: TrainingDocument) -> Iterator[None]:
 
 @contextmanager
 def adapted(pipeline: Pipeline, *, frozen: Collection[str], mixed: bool) -> Iterator[None]:
-    """Let nodes run otherwise than they would by themselves.
+    """Change how nodes run within the block.
 
     Args:
         pipeline: Whose nodes.
-        frozen: Nodes that take every forward for one of inference, so that training changes nothing in them.
-        mixed: Outputs in a half format are given on as the float32 that their ports promise.
+        frozen: Nodes that run as at inference, so that training changes nothing in them.
+        mixed: Whether to cast outputs in a half format to the float32 that their ports declare.
     """
     changed: dict[Node, Run] = {}
     for name, node in pipeline.nodes.items():
@@ -150,7 +150,7 @@ def adapted(pipeline: Pipeline, *, frozen: Collection[str], mixed: bool) -> Iter
 
 @contextmanager
 def rerun(changed: Mapping[Node, Run]) -> Iterator[None]:
-    """Have other functions called in place of some nodes' `run`."""
+    """Replace the `run` of some nodes within the block."""
     former = {node: vars(node).get("run") for node in changed}
     try:
         for node, run in changed.items():

@@ -1,6 +1,6 @@
-"""The processes that share a run, and what they tell one another.
+"""The processes that share a run, and their collective operations.
 
-Everything that travels is a tensor or plain bytes: nothing is unpickled, whoever may have sent it.
+Only tensors and plain bytes are sent: nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from torch import Tensor
 
 T = TypeVar("T")
 
-_EXCHANGE_TIMEOUT = timedelta(minutes=30)
-"""Longest wait for the others at one exchange: they may be reading from storage that is away for a while."""
+_TIMEOUT = timedelta(minutes=30)
+"""Longest wait in a collective operation: other processes may be waiting for storage that is unavailable."""
 
 
 class Share(NamedTuple):
-    """How many frames of a batch are whose.
+    """Frames of a batch that this process and all processes have.
 
     Attributes:
-        own: This process's.
-        all: Those of all processes.
+        own: Frames of this process.
+        all: Frames of all processes.
     """
 
     own: int
@@ -32,22 +32,22 @@ class Share(NamedTuple):
 
     @property
     def weight(self) -> float:
-        """Part of the frames that are this process's."""
+        """Fraction of the frames that this process has."""
         return self.own / self.all
 
 
 class PeerLost(Exception):
-    """Another process of the run is gone, or has said nothing for too long. The run can go on from its snapshot."""
+    """Another process of the run has ended or does not answer. The run can be resumed from its snapshot."""
 
 
 class Group:
-    """A process by itself, which is a group too: whatever it says is what all say.
+    """A group of one process, in which collective operations do nothing.
 
     Attributes:
-        rank: Number of this process, from 0.
-        size: How many there are.
-        local_rank: Number of this process among those of its machine.
-        local_size: How many its machine has.
+        rank: Rank of this process, from 0.
+        size: Number of processes.
+        local_rank: Rank among the processes of its machine.
+        local_size: Number of processes on its machine.
     """
 
     rank = 0
@@ -57,53 +57,52 @@ class Group:
 
     @property
     def is_leader(self) -> bool:
-        """Whether this is process 0, which tells of the run and writes its files."""
+        """Whether this is process 0, which reports the run and writes its files."""
         return self.rank == 0
 
     def broadcast_flag(self, value: bool) -> bool:
-        """Return what process 0 says."""
+        """Return the value that process 0 gives."""
         return value
 
     def broadcast(self, data: bytes) -> bytes:
-        """Return what process 0 gives."""
+        """Return the bytes that process 0 gives."""
         return data
 
     def gather(self, data: bytes) -> list[bytes]:
-        """Return what each process gives, by rank, at process 0; nothing elsewhere."""
+        """Return at process 0 the bytes that each process gives, by rank; an empty list elsewhere."""
         return [data]
 
     def all_reduce(self, tensor: Tensor) -> Tensor:
-        """Return the sum of the tensors that the processes give; the same bits at each."""
+        """Return the sum of the tensors that the processes give; bit-equal in all of them."""
         return tensor
 
     def leave(self) -> None:
-        """Need the others no more: from here on this is a process by itself. Called by all, at one point of the run."""
+        """Leave the group: from here on this is a group of one. All processes call it at the same point of the run."""
 
 
 ALONE = Group()
+"""A single process."""
 
 
 class ProcessGroup(Group):
-    """Several processes over `torch.distributed`. Every method is called by all of them, in one order.
+    """Several processes over `torch.distributed`. All of them call all methods, in the same order.
 
     Args:
-        store: Where they meet, one of torch's stores.
+        store: One of torch's stores, for the rendezvous.
         rank: As in `Group`.
         size: As in `Group`.
         local_rank: As in `Group`.
         local_size: As in `Group`.
 
     Raises:
-        PeerLost: The others do not come.
+        PeerLost: Other processes do not join.
     """
 
     def __init__(self, store: Any, *, rank: int, size: int, local_rank: int, local_size: int) -> None:
         self.rank, self.size = rank, size
         self.local_rank, self.local_size = local_rank, local_size
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-        self._try(
-            lambda: dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_EXCHANGE_TIMEOUT)
-        )
+        self._try(lambda: dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_TIMEOUT))
 
     def broadcast_flag(self, value: bool) -> bool:
         if self.size == 1:
@@ -144,7 +143,7 @@ class ProcessGroup(Group):
 
     def leave(self) -> None:
         if self.size > 1:
-            # Whoever leaves first would look to the others as if it had died.
+            # Without this, a process that leaves first would look as if it had died.
             self.all_reduce(torch.zeros(1))
             dist.destroy_process_group()
             self.size = 1

@@ -1,4 +1,4 @@
-"""What makes several processes train as one would: gradients, moving statistics and measurements of all of them."""
+"""Data parallelism: gradients, moving statistics and measurements over all processes of a run."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ class Replicas:
         self._marks: dict[str, tuple[int, int]] = {}
 
     def start(self) -> None:
-        """Begin with the state of process 0."""
+        """Load the state of process 0."""
         if self._group.size > 1:
             self._pipeline.load_state(load(self._group.broadcast(dump(self._pipeline.state()))), strict=True)
 
     def forward(self, batch: dict[str, Any], context: Context, keys: Collection[str]) -> dict[str, Any]:
-        """Run the pipeline for some of its outputs. Nodes that write files do so at process 0 alone."""
+        """Run the pipeline for some of its outputs. Nodes that write files run at process 0 only."""
         if self._group.is_leader:
             return self._pipeline(batch, context, only=keys)
         return self._pipeline(batch, context, upto={key.partition(".")[0] for key in keys})
 
     def mean(self, parts: Tensor, share: Share) -> list[float]:
-        """Return the mean of some numbers over the frames of all processes, given those of this one's."""
+        """Return the means of some numbers over the frames of all processes, given those over this one's frames."""
         if self._group.size == 1:
             return parts.tolist()
         return self._group.all_reduce(
@@ -51,7 +51,7 @@ class Replicas:
         ).tolist()
 
     def add_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
-        """Put the sum over all processes in place of each gradient; one that no process has stays away."""
+        """Replace each gradient by its sum over all processes; None where no process has one."""
         if self._group.size == 1:
             return
         present = torch.tensor([float(parameter.grad is not None) for parameter in parameters])
@@ -65,18 +65,18 @@ class Replicas:
             parameter.grad = total.view_as(parameter).to(parameter.dtype).clone() if count else None
 
     def mark(self) -> None:
-        """Note how buffers are before a batch."""
+        """Note the versions of buffers before a batch."""
         if self._group.size > 1:
             self._marks = {name: (id(buffer), buffer._version) for name, _, _, buffer in self._buffers()}
 
     def average_buffers(self, weight: float) -> None:
-        """Put the weighted mean over all processes in place of each buffer that the batch has changed.
+        """Replace each buffer that the batch has changed by its weighted mean over all processes.
 
-        Moving means come to what one process would have found over the whole batch. Whole numbers, such as counts of
-        batches, are those of process 0.
+        Moving means then equal those of one process with the whole batch. Whole numbers, such as counts of batches, are
+        taken from process 0.
 
         Args:
-            weight: Part of the batch's frames that this process had; all parts sum to 1.
+            weight: Fraction of the batch's frames that this process had; all fractions sum to 1.
         """
         if self._group.size == 1:
             return
@@ -106,7 +106,7 @@ class Replicas:
 
 
 class GatheredInputs:
-    """Lets nodes that measure see at process 0 what reaches them in all processes, as one batch.
+    """Gathers the inputs of measuring nodes from all processes at process 0, as one batch.
 
     Args:
         pipeline: Whose nodes.
@@ -118,7 +118,7 @@ class GatheredInputs:
 
     @contextmanager
     def over(self, names: Collection[str], frames: int) -> Iterator[None]:
-        """GatheredInputs what reaches these nodes of a batch that has so many frames of this process's own."""
+        """Gather the inputs of these nodes for a batch of which this process has `frames` frames."""
         nodes = [self._pipeline.nodes[name] for name in names] if self._group.size > 1 else []
         with rerun({node: self._pooled(node, node.run, frames) for node in nodes}):
             yield
@@ -132,7 +132,7 @@ class GatheredInputs:
                 raise InvalidInput(
                     f"Node '{node.name}' measures what cannot be sent from one process to another; train on one device"
                 ) from None
-            # What the others make of their own frames, nobody asks for.
+            # Nobody uses what the other processes compute here.
             return run(_joined(given) if self._group.is_leader else inputs, context)
 
         return pooled

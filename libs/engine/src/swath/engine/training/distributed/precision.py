@@ -1,4 +1,4 @@
-"""Number formats of gradient training: full, or mixed with a half format by torch's autocast."""
+"""Number formats of gradient training: full precision, or mixed with a half format by torch's autocast."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _ELSEWHERE = ("64", "64-true", "16-true", "bf16-true", "transformer-engine", "tr
 
 
 class Precision:
-    """How a run computes, scales and steps in one number format on one device.
+    """The number format of a run on one device.
 
     float16 loses small gradients, so losses are scaled up before the backward pass and gradients down again before the
-    step; bfloat16 needs none of it. CPUs do not train in float16: there bfloat16 takes its place.
+    step; bfloat16 needs no scaling. CPUs cannot train in float16: bfloat16 is used instead.
 
     Args:
         training: The document, whose `precision` is read.
@@ -58,7 +58,7 @@ class Precision:
         (loss if self._scaler is None else self._scaler.scale(loss)).backward()
 
     def unscale_gradients(self, optimizer: torch.optim.Optimizer) -> None:
-        """Bring gradients to their true size, before they are clipped."""
+        """Undo the scaling of gradients, before they are clipped."""
         if self._scaler is not None:
             self._scaler.unscale_(optimizer)
 
@@ -75,7 +75,7 @@ class Precision:
         return self._scaler.state_dict() if self._scaler is not None else {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take the state of the scaling over."""
+        """Load the state of the scaling."""
         if self._scaler is not None and state:
             self._scaler.load_state_dict(state)
 

@@ -1,4 +1,4 @@
-"""Thresholds of deciders, placed on labelled frames after training moved the scores."""
+"""Calibration: thresholds of deciders are placed on labelled frames, after training has changed the scores."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def calibrate(
     position: Position,
     resolve: Callable[[str], Path],
 ) -> CalibrationOutcome:
-    """Progress the thresholds of all deciders where pixel F1 on a split is best, and report it.
+    """Set the thresholds of all deciders to the values with the best pixel F1 on a split, and report it.
 
-    Whatever stands against it leaves thresholds as they were and is told in the outcome.
+    If that is not possible, thresholds stay as they are, and the outcome has the reason.
     """
     where = Position(split, position.epoch, 0, position.global_step)
     deciders = [node for node in pipeline.nodes.values() if isinstance(node, Decider)]
@@ -88,7 +88,7 @@ def _place_all(
     except StopRun:
         raise
     except Exception as error:
-        # The fit is worth keeping whatever calibration runs into.
+        # An error of the calibration must not lose the fit.
         log.warning("calibration: inference over %s failed", split, exc_info=True)
         return skip(PhaseSkip.INFERENCE_FAILED, f"{type(error).__name__}: {error}")
 
@@ -105,7 +105,7 @@ def _place_all(
 
 
 def _score_key(pipeline: Pipeline, decider: Decider) -> str:
-    """The output that feeds a decider's scores; empty when none does."""
+    """Return the output that is connected to a decider's scores; empty if there is none."""
     return next(
         (edge.key for edge in pipeline.edges if edge.target == decider.name and edge.input == decider.score_port), ""
     )
@@ -130,7 +130,7 @@ def _collect(
         for index, batch in enumerate(batches.over(split)):
             stream.check_stop()
             context = Context(Stage.INFERENCE, where.epoch, index, where.global_step, resolve)
-            # Named by node, so that nodes which write files do not write once more.
+            # Selected by node, so that nodes that write files do not run again.
             outputs = pipeline(batch, context, upto=nodes)
             for key in keys:
                 if isinstance(value := outputs.get(key), Tensor):
@@ -142,7 +142,7 @@ def _collect(
 
 
 def _mask_origins(pipeline: Pipeline, found: _Found) -> list[str]:
-    """Masks that come from their node itself rather than being handed on; all masks when every one is handed on."""
+    """Return the masks that their node makes rather than passes on; all masks if every one is passed on."""
     masks = sorted(key for key in found if key.endswith(f".{MASK}"))
     passing = {edge.target for edge in pipeline.edges if edge.input == MASK}
     return [key for key in masks if key.partition(".")[0] not in passing] or masks

@@ -13,12 +13,12 @@ log = logging.getLogger(__name__)
 
 
 class EarlyStopping:
-    """Says after each check whether a watched value still gives a reason to go on.
+    """Decides after each check of a monitored value whether to stop.
 
     Args:
-        document: What is watched and how.
-        at_epoch_end: Whether checks fall on the end of training epochs (otherwise after each validation) where the
-            document leaves it open.
+        document: What is monitored and how.
+        at_epoch_end: Whether to check at the end of training epochs rather than after validations, if the document
+            leaves it open.
     """
 
     def __init__(self, document: EarlyStoppingDocument, *, at_epoch_end: bool) -> None:
@@ -30,11 +30,11 @@ class EarlyStopping:
 
     @property
     def monitor(self) -> str:
-        """Name of the watched value."""
+        """Name of the monitored value."""
         return self._document.monitor
 
     def should_stop(self, values: dict[str, float]) -> bool:
-        """Check the watched value.
+        """Check the monitored value.
 
         Raises:
             InvalidInput: The run does not report it, and the document is strict.
@@ -74,6 +74,6 @@ class EarlyStopping:
         return {"best": self._best, "waited": self._waited}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on as the one that gave the state would."""
+        """Continue from a state."""
         self._best = float(state["best"])
         self._waited = int(state["waited"])

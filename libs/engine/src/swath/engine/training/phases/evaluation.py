@@ -26,9 +26,9 @@ METRICS_PORT = "metrics"
 
 
 class PassMetrics:
-    """Pools what metric nodes measure over one pass.
+    """Metrics of some nodes over one pass.
 
-    Nodes of the class `Metric` say at the end what the pass comes to; of other nodes the numbers on their ``metrics``
+    Nodes of the class `Metric` compute them at the end of the pass; of other nodes, the numbers on their ``metrics``
     port are averaged over the batches.
 
     Args:
@@ -49,7 +49,7 @@ class PassMetrics:
         self.keys = frozenset(f"{name}.{port}" for name in nodes for port in pipeline.nodes[name].outputs)
 
     def begin(self) -> None:
-        """Forget earlier passes, in all metric nodes of the pipeline: those not asked for run for monitors."""
+        """Reset all metric nodes of the pipeline: those that are not pooled here run for monitors."""
         self._sums.clear()
         for node in self._pipeline.nodes.values():
             if isinstance(node, Metric):
@@ -65,7 +65,7 @@ class PassMetrics:
                     self._sums[key] = (total + float(item.value), count + 1)
 
     def result(self) -> dict[str, float]:
-        """Return what the pass comes to, keyed ``node/metric``."""
+        """Return the metrics of the pass, keyed ``node/metric``."""
         values = {key: total / count for key, (total, count) in self._sums.items()}
         for name, node in self._pooled.items():
             values |= {f"{name}/{key}": float(value) for key, value in node.compute().items()}
@@ -73,7 +73,7 @@ class PassMetrics:
 
 
 def metric_nodes(pipeline: Pipeline, chosen: Collection[str]) -> tuple[str, ...]:
-    """Return the chosen names, or when none are those of all nodes that measure something."""
+    """Return the chosen names; if there are none, those of all nodes that measure something."""
     if chosen:
         return tuple(chosen)
     return tuple(
@@ -93,7 +93,7 @@ def evaluate(
     position: Position,
     resolve: Callable[[str], Path],
 ) -> EvaluationOutcome:
-    """Evaluate a split and report it; a split that is missing or fails is an outcome too."""
+    """Evaluate a split and report it; a missing split and a failure are outcomes too."""
     where = Position(split, position.epoch, 0, position.global_step)
     if not batches.has(split):
         outcome = EvaluationOutcome(split, EvaluationStatus.NO_SPLIT)
@@ -105,7 +105,7 @@ def evaluate(
     except StopRun:
         raise
     except Exception as error:
-        # The fit is worth keeping whatever evaluation runs into.
+        # An error of the evaluation must not lose the fit.
         log.warning("evaluation of %s failed", split, exc_info=True)
         outcome = EvaluationOutcome(split, EvaluationStatus.FAILED, error=f"{type(error).__name__}: {error}")
     stream.send(where, Lifecycle(Hook.EVALUATION_END, split=split, evaluation=outcome))

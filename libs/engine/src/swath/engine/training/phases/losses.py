@@ -1,4 +1,4 @@
-"""The number that a gradient phase minimises."""
+"""The loss of a gradient phase."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Losses:
 
     Attributes:
         keys: Outputs that a forward has to return.
-        names: Name of each part: the node's, or ``node_port`` where it has several outputs.
+        names: Name of each part: that of the node, or ``node_port`` if it has several outputs.
     """
 
     def __init__(self, pipeline: Pipeline, nodes: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Optimizers and learning rate schedules from their documents."""
+"""Optimizers and learning rate schedules as documents describe them."""
 
 from __future__ import annotations
 
@@ -47,10 +47,11 @@ def make_optimizer(document: OptimizerDocument, parameters: Iterable[torch.nn.Pa
 
 
 class Schedule:
-    """The learning rate over the epochs of a run; stepped once at the end of each.
+    """The learning rate over the epochs of a run; stepped at the end of each epoch.
 
     Cosine, step and exponential follow torch's schedulers of these names, after a linear warm-up from
-    ``lr / (warmup_epochs + 1)`` to ``lr``. Plateau watches a value that the run reports. None decays below `min_lr`.
+    ``lr / (warmup_epochs + 1)`` to ``lr``. Plateau monitors a value that the run reports. No schedule decays below
+    `min_lr`.
     """
 
     def __init__(self, document: SchedulerDocument | None, optimizer: torch.optim.Optimizer, max_epochs: int) -> None:
@@ -85,7 +86,7 @@ class Schedule:
         if warmup >= max_epochs:
             raise InvalidInput(f"warmup_epochs ({warmup}) must be smaller than max_epochs ({max_epochs})")
         self._warmup = warmup
-        # A run that is told a rate below the floor means that rate.
+        # A configured rate below the floor is kept.
         self._floors = [min(document.min_lr, group["lr"]) for group in optimizer.param_groups]
         main: LRScheduler
         match name:
@@ -108,13 +109,13 @@ class Schedule:
             self._scheduler = main
 
     def step(self, values: dict[str, float]) -> None:
-        """Move on by one epoch.
+        """Advance by one epoch.
 
         Args:
-            values: What the run has reported so far, by name.
+            values: Values reported so far, by name.
 
         Raises:
-            InvalidInput: A plateau schedule watches a value that is not among them.
+            InvalidInput: A plateau schedule monitors a value that is not among them.
         """
         if self._scheduler is None:
             return
@@ -126,7 +127,7 @@ class Schedule:
             self._scheduler.step(values[monitor])
         else:
             with warnings.catch_warnings():
-                # torch tells the order of calls from flags of this process, which a resumed run does not have.
+                # torch checks the order of calls by flags of this process, which a resumed run does not have.
                 warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step", UserWarning)
                 self._scheduler.step()
             if self._scheduler.last_epoch > self._warmup:
@@ -147,13 +148,13 @@ class Schedule:
         return {} if self._scheduler is None else self._scheduler.state_dict()
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on as the schedule that gave the state would."""
+        """Continue from a state."""
         if self._scheduler is not None:
             self._scheduler.load_state_dict(state)
 
 
 def measure_rates(optimizer: torch.optim.Optimizer, *, momentum: bool, weight_decay: bool) -> dict[str, float]:
-    """Return learning rates, keyed ``lr-<Optimizer>``, with momentum and weight decay where asked for."""
+    """Return learning rates, keyed ``lr-<Optimizer>``, with momentum and weight decay if wanted."""
     values: dict[str, float] = {}
     name = type(optimizer).__name__
     for index, group in enumerate(optimizer.param_groups):

@@ -1,4 +1,4 @@
-"""What follows a fit: the best checkpoint comes back, deciders are calibrated, splits are evaluated."""
+"""The post-fit phase: restore the best checkpoint, calibrate deciders, evaluate splits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from swath.errors import SwathError
 def run_post_fit(
     spec: RunSpec, pipeline: Pipeline, batches: Batches, stream: EventStream, position: Position
 ) -> CalibrationOutcome:
-    """Calibrate on val, evaluate val and test, and report each step; returns what calibration came to."""
+    """Calibrate on val, evaluate val and test, and report each step; return the outcome of the calibration."""
     pipeline.eval()
     for node in pipeline.nodes.values():
         node.state_changed()
@@ -48,7 +48,7 @@ def run_post_fit(
 
 
 def restore_best(checkpoints: Checkpoints | None, pipeline: Pipeline) -> CheckpointRestored:
-    """Put the weights of the best checkpoint in place; whatever stands against it leaves the final ones."""
+    """Load the weights of the best checkpoint; if that fails, the final weights stay."""
     if checkpoints is None:
         return CheckpointRestored(False, reason="no checkpoint callback")
     best = checkpoints.best
@@ -68,7 +68,7 @@ def restore_best(checkpoints: Checkpoints | None, pipeline: Pipeline) -> Checkpo
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint file, as data alone."""
+    """Read a checkpoint file; it can hold no code."""
     return torch.load(path, map_location="cpu", weights_only=True)
 
 

@@ -1,4 +1,4 @@
-"""The statistical phase: nodes learn statistics, as many as possible in each pass over the training frames."""
+"""The statistical phase: nodes learn statistics, as many as possible per pass over the training frames."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from swath.engine.training.snapshots import Phase, SnapshotWriter
 SPLIT = "train"
 
 MAX_KEPT_BYTES = 256 << 20
-"""Training frames that are kept in memory from one pass to the next. More of them are read again for each."""
+"""Maximum bytes of training frames that are kept in memory between passes. Otherwise each pass reads them again."""
 
 
 def fit(
@@ -35,15 +35,15 @@ def fit(
 ) -> None:
     """Fit every node that learns statistics.
 
-    Nodes whose ancestors are all fitted share one pass. A snapshot follows each pass.
+    Nodes whose ancestors are all fitted share a pass. A snapshot is written after each pass.
 
     Args:
         pipeline: Changed in place.
         batches: The data.
         stream: Takes the events.
         snapshots: Takes the snapshots.
-        resolve: Turns paths of nodes into places.
-        former: Content of a snapshot to go on from.
+        resolve: Turns paths of nodes into real paths.
+        former: Content of a snapshot to resume from.
     """
     first = 0
     if former is not None:
@@ -59,7 +59,7 @@ def fit(
         try:
             _fit_wave(wave, pipeline, frames.read(again=number + 1 < len(waves)), frames.count, stream, resolve)
         except StopRun:
-            # A pass that is given up changes nothing, so it starts over.
+            # An aborted pass changes nothing, so it starts again.
             snapshots.write(Phase.STATISTICAL, events, _content(pipeline, number))
             raise
         if snapshots.active:
@@ -67,11 +67,11 @@ def fit(
 
 
 class _Frames:
-    """The training frames in batches, read once where they fit in the device's memory: each pass takes the same ones.
+    """The training frames in batches. They are read only once if they fit into memory.
 
     Args:
-        batches: Where they come from.
-        keep: Whether they may be kept. Nodes from elsewhere may change what they are given.
+        batches: The data.
+        keep: Whether they may be kept: nodes of plugins may change them in place.
 
     Attributes:
         count: How many frames there are.
@@ -87,7 +87,7 @@ class _Frames:
         """Iterate over the batches.
 
         Args:
-            again: Whether they will be asked for once more.
+            again: Whether another pass follows.
         """
         return iter(self._kept) if self._kept else self._read(again=again)
 
@@ -106,7 +106,7 @@ class _Frames:
 
 
 def _own(batch: Batch) -> Batch:
-    """Return a batch in memory of this process: what a loader's process shares costs a descriptor a tensor."""
+    """Copy a batch to memory of this process: memory shared by a loader process needs a descriptor per tensor."""
     return {
         key: value.clone() if isinstance(value, Tensor) and value.is_shared() else value for key, value in batch.items()
     }
@@ -133,7 +133,7 @@ def _fit_wave(
         stream.send(Position(), Lifecycle(Hook.STATISTICAL_NODE_START, node=name, progress=FrameProgress(0, total)))
     for index, batch in enumerate(batches):
         stream.check_stop()
-        fed = pipeline.feeds(wave, batch, Context(Stage.INFERENCE, 0, index, 0, resolve))
+        fed = pipeline.inputs_of(wave, batch, Context(Stage.INFERENCE, 0, index, 0, resolve))
         done += frames_of(batch)
         for name, node in nodes.items():
             node.fit_batch(fed[name])

@@ -26,16 +26,16 @@ _SPLIT = Stage.VAL
 
 
 class Validation:
-    """Loss and metrics over the val split, as training goes on.
+    """Loss and metrics over the val split during training.
 
     Args:
         spec: What is measured.
-        pipeline: What is validated; left in evaluation mode.
-        losses: Its loss.
+        pipeline: What is validated; it stays in evaluation mode.
+        losses: The loss.
         batches: The data.
         stream: Takes the events.
-        precision: Makes the context of a forward in the run's number format.
-        group: The processes of the run, each of which validates on its part of every batch.
+        precision: Returns the context of a forward in the run's number format.
+        group: The processes of the run; each validates on its part of every batch.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Validation:
 
     @torch.no_grad()
     def run(self, count: int, values: Values, *, epoch: int, step: int, epochs: EpochProgress) -> dict[str, float]:
-        """Validate on `count` batches, report each, and return what came out, by the names of monitors."""
+        """Validate on `count` batches, report each, and return the values by the names of monitors."""
         total, done = (self._batches.frames(_SPLIT) if self._whole else 0), 0
         metrics = values.metrics(_SPLIT)
         start = Lifecycle(Hook.VALIDATION_START, split=_SPLIT, epochs=epochs, progress=FrameProgress(0, total))
@@ -85,7 +85,7 @@ class Validation:
 
     @torch.no_grad()
     def rehearse(self, count: int) -> None:
-        """Validate on `count` batches and tell nobody; the pipeline's state stays as it was."""
+        """Validate on `count` batches without events; the pipeline's state does not change."""
         before = self._pipeline.state()
         self._begin()
         keys = [key.partition(".")[0] for key in self._keys]
@@ -93,7 +93,7 @@ class Validation:
             self._stream.check_stop()
             context = Context(_SPLIT, 0, index, 0, self._spec.resolve)
             with self._precision():
-                # Named by node, so that nodes which write files write nothing of it.
+                # Selected by node, so that nodes that write files do not run.
                 self._pipeline(batch, context, upto=keys)
         self._pipeline.load_state(before, strict=True)
 

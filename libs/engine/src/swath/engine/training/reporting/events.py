@@ -15,7 +15,7 @@ from swath.engine.training.reporting.outcomes import CalibrationOutcome, Checkpo
 
 
 class Status(StrEnum):
-    """Where a run stands."""
+    """State of a run."""
 
     RUNNING = auto()
     COMPLETE = auto()
@@ -24,7 +24,7 @@ class Status(StrEnum):
 
 
 class Hook(StrEnum):
-    """The moment of a run that an event reports."""
+    """What an event reports."""
 
     FIT_START = auto()
     EPOCH_END = auto()
@@ -49,7 +49,7 @@ class Hook(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FrameProgress:
-    """Frames done of a pass; total 0 means unknown."""
+    """Frames done in a pass; total 0 means unknown."""
 
     done: int
     total: int
@@ -57,7 +57,7 @@ class FrameProgress:
 
 @dataclass(frozen=True, slots=True)
 class EpochProgress:
-    """Epochs, 1-based: the one under way, or at the end of a fit the number completed."""
+    """Epochs, 1-based: the current one, or the number completed at the end of a fit."""
 
     current: int
     total: int
@@ -65,7 +65,7 @@ class EpochProgress:
 
 @dataclass(frozen=True, slots=True)
 class Lifecycle:
-    """The moment of a run that a response reports, with what belongs to that moment (TrainEvent)."""
+    """What a response reports, with its details (TrainEvent)."""
 
     hook: Hook
     split: Stage | None = None
@@ -80,7 +80,7 @@ class Lifecycle:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where in the run an event stands (Context): epoch and batch are 0-based, step counts optimizer steps."""
+    """Position of an event in the run (Context): epoch and batch are 0-based, step counts optimizer steps."""
 
     stage: Stage = Stage.TRAIN
     epoch: int = 0
@@ -93,14 +93,14 @@ class Event:
     """One response of a Train stream.
 
     Attributes:
-        context: Where in the run.
+        context: Position in the run.
         losses: ``total`` for a batch; ``train_loss``, ``val_loss`` and loss nodes with "loss" in their name for a pass.
-        metrics: Everything else that was measured, without stage prefixes.
-        status: RUNNING until the last one.
-        message: One line for people.
-        event: The moment of the run; None in the first and last message of a phase.
-        ordinal: Number of the event in its run, from 0. A run resumed from a snapshot goes on with the numbers that
-            followed the snapshot, so an event that was seen before comes again under the same number.
+        metrics: All other measured values, without stage prefixes.
+        status: RUNNING until the last event.
+        message: A short text for people.
+        event: What is reported; None in the first and last event of a phase.
+        ordinal: Number of the event in its run, from 0. A run resumed from a snapshot continues with the numbers after
+            the snapshot, so it emits an event that was seen before under the same number.
     """
 
     context: Position

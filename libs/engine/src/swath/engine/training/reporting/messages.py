@@ -1,4 +1,4 @@
-"""The message that an event carries for people."""
+"""Messages of events, for people."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PASSES = {
 
 
 def describe(event: Lifecycle, otherwise: str = "") -> str:
-    """Return the line for people that goes with a moment, or `otherwise` where it needs none."""
+    """Return the message of an event; `otherwise` if it has none of its own."""
     if event.progress is not None:
         done, total = event.progress.done, event.progress.total
         what = f"Fitting {event.node}" if event.node else _PASSES.get(event.hook, f"Evaluating {event.split}")

@@ -1,4 +1,4 @@
-"""What the steps after a fit came to: the best checkpoint, the calibration, the evaluation of each split."""
+"""Outcomes of the post-fit phase: the restored checkpoint, the calibration, the evaluation of each split."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class DeciderSkip(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CheckpointRestored:
-    """What became of the best checkpoint; `reason` says why it was not restored."""
+    """Whether the best checkpoint was restored; `reason` if it was not."""
 
     restored: bool
     path: str = ""
@@ -58,7 +58,7 @@ class CheckpointRestored:
 
 @dataclass(frozen=True, slots=True)
 class ThresholdChange:
-    """A threshold before (None: it had none) and after calibration."""
+    """A threshold before calibration (None: not placed) and after it."""
 
     before: float | None
     after: float
@@ -66,13 +66,13 @@ class ThresholdChange:
 
 @dataclass(frozen=True, slots=True)
 class DeciderCalibration:
-    """What calibration did to one decider.
+    """Outcome of the calibration of one decider.
 
     Attributes:
         name: The node.
         class_name: Its class, without module.
         status: Calibrated or skipped.
-        skip: Why it was skipped; NONE also where the phase's own skip is the reason.
+        skip: Why it was skipped; NONE also if the reason is the skip of the phase.
         skip_detail: The error or the port behind the skip.
         thresholds: Changes by hyper-parameter.
         metrics: Pixel metrics on the split at the new threshold.
@@ -90,7 +90,7 @@ class DeciderCalibration:
 
     @property
     def why(self) -> str:
-        """The reason of a skip in words."""
+        """The reason of a skip as text."""
         if self.skip is DeciderSkip.NOTHING_WIRED:
             return "nothing is wired into its score input"
         if self.skip is DeciderSkip.NO_REPORT:
@@ -100,7 +100,7 @@ class DeciderCalibration:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationOutcome:
-    """What the calibration of all deciders came to.
+    """Outcome of the calibration of all deciders.
 
     Attributes:
         split: The split it ran on.
@@ -121,7 +121,7 @@ class CalibrationOutcome:
     deciders: tuple[DeciderCalibration, ...] = ()
 
     def summary(self) -> str:
-        """One line for people: what was calibrated, or why nothing was."""
+        """Return a text for people: what was calibrated, or why nothing was."""
         placed = [item for item in self.deciders if item.status is DeciderStatus.CALIBRATED]
         kept = "; ".join(
             f"{item.name}: {item.why}"

@@ -1,4 +1,4 @@
-"""What a gradient phase tells of itself."""
+"""Events and log lines of a gradient phase."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from swath.engine.training.reporting.values import Values
 
 log = logging.getLogger(__name__)
 
-_WORDS = "Gradient training"
+_MESSAGE = "Gradient training"
 
 
 class Reports:
-    """Makes the events of a gradient phase, and the lines of its log.
+    """Emits the events and log lines of a gradient phase.
 
     Args:
         training: Its settings.
         stream: Takes the events.
-        values: What it has measured.
-        frames: Frames of a training epoch; 0 where a limit leaves the number open.
+        values: Measured values.
+        frames: Frames per training epoch; 0 if a limit makes the number unknown.
     """
 
     def __init__(self, training: TrainingDocument, stream: EventStream, values: Values, frames: int) -> None:
         self._training, self._stream, self._values, self._frames = training, stream, values, frames
 
     def epochs(self, epoch: int) -> EpochProgress:
-        """Return the count of epochs while one (0-based) is under way."""
+        """Return the progress in epochs during an epoch (0-based)."""
         return EpochProgress(epoch + 1, self._training.max_epochs)
 
     def fit_start(self, *, calibration_pending: bool) -> None:
-        """The phase begins."""
+        """Report the begin of the phase."""
         event = Lifecycle(Hook.FIT_START, calibration_pending=calibration_pending, epochs=self.epochs(0))
-        self._stream.send(Position(), event, message=_WORDS)
+        self._stream.send(Position(), event, message=_MESSAGE)
 
     def epoch_start(self, at: Position) -> None:
-        """An epoch begins."""
+        """Report the begin of an epoch."""
         progress = FrameProgress(0, self._frames)
         self._stream.send(at, Lifecycle(Hook.EPOCH_START, epochs=self.epochs(at.epoch), progress=progress))
 
     def batch(self, at: Position, done: int, *, log_line: bool) -> None:
-        """A training batch is done, the frame number `done` of its epoch the last."""
+        """Report a training batch, after which `done` frames of the epoch are done."""
         loss = self._values.batch_loss
         progress = FrameProgress(done, self._frames)
         self._stream.send(
@@ -57,26 +57,26 @@ class Reports:
             log.info("epoch %d/%d, step %d: loss %.6g", at.epoch + 1, total, at.global_step, loss)
 
     def validation_end(self, at: Position) -> None:
-        """A validation is done."""
+        """Report the end of a validation."""
         self._stream.send(
             at,
             Lifecycle(Hook.VALIDATION_END, split=Stage.VAL, epochs=self.epochs(at.epoch)),
             losses=self._values.losses(),
             metrics=self._values.metrics(Stage.VAL),
-            message=_WORDS,
+            message=_MESSAGE,
         )
 
     def epoch_end(self, at: Position) -> None:
-        """An epoch is done."""
+        """Report the end of an epoch."""
         self._stream.send(
             at,
             Lifecycle(Hook.EPOCH_END, epochs=self.epochs(at.epoch)),
             losses=self._values.losses(),
             metrics=self._values.metrics(Stage.TRAIN),
-            message=_WORDS,
+            message=_MESSAGE,
         )
 
     def fit_end(self, at: Position, completed: int) -> None:
-        """The phase is done; an early stop leaves fewer epochs completed than there might have been."""
+        """Report the end of the phase; after an early stop fewer epochs are completed than the maximum."""
         event = Lifecycle(Hook.FIT_END, epochs=EpochProgress(completed, self._training.max_epochs))
-        self._stream.send(at, event, message=_WORDS)
+        self._stream.send(at, event, message=_MESSAGE)

@@ -1,4 +1,4 @@
-"""The one place where a run's events get their numbers and words."""
+"""The event stream of a run."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from swath.engine.training.reporting.messages import describe
 
 
 class EventStream:
-    """Numbers events and hands them on.
+    """Numbers events, adds their messages and emits them.
 
     Args:
         emit: Takes each event, in order, on the thread of the run.
         control: Asked whether to stop.
-        group: The processes of the run: what process 0 is told counts for all.
+        group: The processes of the run: all of them follow the control of process 0.
 
     Attributes:
-        count: Events handed on so far, by number: also the number of the next one.
+        count: Number of events so far, which is also the number of the next one.
     """
 
     def __init__(self, emit: Callable[[Event], None], control: Control, group: Group = ALONE) -> None:
@@ -38,13 +38,13 @@ class EventStream:
         message: str = "",
         status: Status = Status.RUNNING,
     ) -> None:
-        """Hand an event on; the message is that of its moment, or the given one where the moment has none."""
+        """Emit an event; its message is that of `event`, or the given one if that has none."""
         text = message if event is None else describe(event, message)
         self._emit(Event(position, losses or {}, metrics or {}, status, text, event, self.count))
         self.count += 1
 
     def check_stop(self) -> None:
-        """Unwind the run, in all of its processes at one point, if it was asked to stop."""
+        """Raise `StopRun`, in all processes at the same point, if the run was asked to stop."""
         if self.stop_requested():
             raise StopRun
 

@@ -1,4 +1,4 @@
-"""What a gradient phase has measured so far, by the names that monitors and clients use."""
+"""Values measured by a gradient phase, by the names that monitors and clients use."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _PREFIXES = tuple(f"{stage}{mark}" for stage in (Stage.TRAIN, Stage.VAL, Stage.T
 class Values:
     """Latest values by name.
 
-    ``train_loss`` and ``train/<loss node>`` are those of the latest batch while an epoch goes on, and means over its
-    frames when it or a validation ends. ``val_loss``, ``val/<loss node>`` and ``<metric node>/<metric>`` are those of
-    the latest validation, ``lr-<Optimizer>`` those of the latest measurement.
+    ``train_loss`` and ``train/<loss node>`` are those of the latest batch during an epoch, and means over its frames at
+    its end and after a validation. ``val_loss``, ``val/<loss node>`` and ``<metric node>/<metric>`` are those of the
+    latest validation, ``lr-<Optimizer>`` those of the latest measurement.
 
     Attributes:
         known: All of them.
@@ -31,12 +31,12 @@ class Values:
         self._frames = 0
 
     def begin_epoch(self) -> None:
-        """Start the means afresh."""
+        """Reset the means."""
         self._sums = {}
         self._frames = 0
 
     def add_train(self, losses: Sequence[float], names: Sequence[str], frames: int) -> None:
-        """Take the loss of a training batch and its parts, which are named."""
+        """Add the loss of a training batch and its named parts."""
         self.batch_loss = losses[0]
         self._frames += frames
         for key, value in zip(("train_loss", *(f"train/{name}" for name in names)), losses, strict=True):
@@ -44,7 +44,7 @@ class Values:
             self._sums[key] = self._sums.get(key, 0.0) + value * frames
 
     def pool_train(self) -> None:
-        """Put the means of the epoch so far in place of the values of the latest batch."""
+        """Replace the values of the latest batch by the means of the epoch so far."""
         for key, total in self._sums.items():
             self.known[key] = total / max(self._frames, 1)
 
@@ -53,7 +53,7 @@ class Values:
         return {key: value for key, value in self.known.items() if "loss" in key.lower()}
 
     def metrics(self, stage: Stage) -> dict[str, float]:
-        """Return all others without stage prefixes; where two stages have one name, the given stage's value."""
+        """Return all other values, without stage prefixes; the given stage's where several stages have a name."""
         found: dict[str, float] = {}
         for key, value in self.known.items():
             own, name = _metric_name(key)
@@ -66,7 +66,7 @@ class Values:
         return {"known": dict(self.known), "batch": self.batch_loss, "sums": dict(self._sums), "frames": self._frames}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on as the one that gave the state would."""
+        """Continue from a state."""
         self.known, self._sums = dict(state["known"]), dict(state["sums"])
         self.batch_loss, self._frames = state["batch"], state["frames"]
 
@@ -79,7 +79,7 @@ def missing_value(field: str, name: str, values: dict[str, float]) -> InvalidInp
 
 @cache
 def _metric_name(key: str) -> tuple[str, str]:
-    """Stage and name of a metric without its stage prefix; no name where it is a loss."""
+    """Return stage and name of a metric, without its stage prefix; no name for a loss."""
     if "loss" in key.lower():
         return "", ""
     prefix = next((prefix for prefix in _PREFIXES if key.startswith(prefix)), "")
