@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from typing import NamedTuple
 
 
 class Trainer(IntEnum):
@@ -159,9 +160,8 @@ class LoggedLine:
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """One value that a run has measured.
+class Metric(NamedTuple):
+    """One value that a run has measured: a plain tuple, for there are many.
 
     Attributes:
         name: What was measured, such as "val_loss" or "metrics/iou".
