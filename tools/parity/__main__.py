@@ -27,7 +27,7 @@ def _file(name: str, folders: Sequence[Path]) -> Path | None:
 
 
 def main() -> int:
-    """Measure what is asked for, print it, and return 1 where a target is missed."""
+    """Measure the given parts, print the results, and return 1 if a target is missed."""
     parser = argparse.ArgumentParser(prog="python -m tools.parity", description=__doc__)
     parser.add_argument(
         "parts", nargs="*", metavar="PART", help=f"what to measure; all of {', '.join(PARTS)} if left out"
@@ -41,7 +41,7 @@ def main() -> int:
         parser.error(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     if given.write and given.only:
         parser.error("the page takes all nodes")
-    # Both sides on one thread: sums then have one order each.
+    # Both sides on one thread, so that the order of sums is fixed.
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
     scenes = {name: ExampleScene.read(file) for name in NAMES if (file := _file(name, given.scenes))}

@@ -1,4 +1,4 @@
-"""How far two outputs are apart."""
+"""Differences between two outputs."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any
 import numpy as np
 
 TARGET = 1e-5
-"""Largest relative difference that counts as the same number in float32."""
+"""Maximum relative difference of numbers that count as equal in float32."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How far one output of ours is from the reference's.
+    """Difference between one output of ours and the reference's.
 
     Attributes:
         relative: ``max|ours - theirs| / max|theirs|`` over finite numbers; infinite where the two are not finite in the
             same places. Whole numbers, flags and text count here only as equal (0) or not.
-        unequal: How many whole numbers, flags or texts differ.
-        compared: Values looked at.
-        faults: Differences of shape, type or presence, in words.
-        exact: Whether the output holds no floating-point numbers.
+        unequal: Number of integers, flags or strings that differ.
+        compared: Number of values compared.
+        faults: Differences of shape, type or presence, as text.
+        exact: Whether the output has no floating-point numbers.
         rounding: How far ours and theirs are from the reference's own formula in float64, where the two are further
             apart than the target.
     """
@@ -45,7 +45,7 @@ class Difference:
 
     @property
     def met(self) -> bool:
-        """Whether it is within the target, or as near to float64 as the reference is, give or take a factor of 2."""
+        """Whether it is within the target, or at most twice as far from float64 as the reference is."""
         if self.faults or self.unequal:
             return False
         return self.relative <= TARGET or (
@@ -67,12 +67,12 @@ class Difference:
 
 
 def judged(ours: Any, theirs: Any, wide: Any) -> Difference:
-    """Compare two trees; where they are further apart than the target, measure both against a third.
+    """Compare two trees; if they differ by more than the target, compare both with a third.
 
     Args:
         ours: What we computed.
         theirs: What the reference computed.
-        wide: What the reference computed in float64; None where it did not.
+        wide: What the reference computed in float64; None if it did not.
     """
     found = difference(ours, theirs)
     if wide is None or found.relative <= TARGET:
@@ -108,7 +108,7 @@ def _mappings(ours: dict[str, Any], theirs: dict[str, Any]) -> Difference:
 
 
 def _named(items: list[Any]) -> dict[str, Any] | None:
-    """Numbers for monitors by name, whatever their order; None where the list holds anything else."""
+    """Return measurements for monitors by name, in any order; None if the list has anything else."""
     if not all(isinstance(item, dict) and item.keys() == {"name", "value"} for item in items):
         return None
     return {item["name"]: item["value"] for item in items}

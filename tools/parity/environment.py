@@ -19,7 +19,7 @@ HOW = "`make .parity/.synced` installs the reference packages (6 GB) into .parit
 
 
 class EnvironmentMissing(RuntimeError):
-    """The reference packages are not installed; the text says how to get them."""
+    """The reference packages are not installed; the message says how to install them."""
 
 
 def python() -> Path:
@@ -34,7 +34,7 @@ def python() -> Path:
 
 
 def ask(what: str, order: Any) -> Any:
-    """Have the reference carry out an order, and return its answer.
+    """Run an order in the interpreter of the reference, and return its answer.
 
     Raises:
         EnvironmentMissing: The reference packages are not installed.

@@ -1,4 +1,4 @@
-"""Real scenes, cut into tiles that both sides read: one .npz a tile, listed by a universe.csv."""
+"""Real scenes, cut into tiles that both sides read: one .npz per tile, listed by a universe.csv."""
 
 from __future__ import annotations
 

@@ -51,8 +51,8 @@ def read(folder: Path, name: str) -> Any:
 def plain(value: Any) -> Any:
     """Return a node's output as a tree.
 
-    Tensors become arrays. Of a number that is handed to monitors its name and value are kept, of a picture its name and
-    size: two programs draw the same content with other pixels.
+    Tensors become arrays. Of a measurement its name and value are kept, of a picture its name only: two programs draw
+    the same content with different pixels.
     """
     if hasattr(value, "detach"):
         return value.detach().cpu().numpy().copy()  # nodes go on changing their buffers

@@ -15,7 +15,7 @@ _PICTURES = {".png", ".jpg", ".jpeg"}
 
 
 def difference(ours: Path, theirs: Path) -> compare.Difference | None:
-    """Compare what two folders hold, by name; None where neither holds anything.
+    """Compare the files of two folders, by name; None if neither has any.
 
     Pictures, arrays and JSON are compared by content; of other files (video, events) that they are there and not empty.
     """

@@ -28,12 +28,12 @@ class Row:
 
     Attributes:
         node: Class name.
-        output: Name of the port, or what else was compared.
-        calls: Forwards looked at.
-        same_state: Difference with the reference's state loaded; None where the reference gave no answer.
-        own_fit: Difference of the node fitted here on the same batches; None where there is no fit.
-        remark: Why it differs on purpose, or what is the matter.
-        on_purpose: Whether the remark gives the reason of a difference that is meant.
+        output: Name of the port, or of what else was compared.
+        calls: Number of forwards compared.
+        same_state: Difference with the reference's state loaded; None if the reference failed.
+        own_fit: Difference of the node fitted here on the same batches; None if there is no fit.
+        remark: Why it differs on purpose, or what failed.
+        on_purpose: Whether the remark is the reason of an intended difference.
         met: Whether all of it is within the target.
     """
 
@@ -116,7 +116,7 @@ def _rows(case: Case, answer: dict[str, Any], ordered: dict[str, Any], theirs_in
         faults = node.faults(tensors(answer["state"]), strict=True)
         node.restore(tensors(answer["state"]))
         ours = forward(node, ordered)
-        # A fit that is kept in float32 is judged by the outputs that it has in float64.
+        # A fit in float32 is compared by its outputs in float64.
         wide_fit = answer.get("fitted in float64", answer.get("float64"))
         fitted, exact = None, case.exact(case) if case.exact else wide_fit
         if case.fit:

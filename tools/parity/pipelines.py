@@ -33,7 +33,7 @@ REASONS = {
     "SpectralAngleMapper": "the arc cosine near 1 multiplies rounding, in both (see the node)",
     "DeepSVDDCenterTracker": "nothing takes metrics at inference, so none are made there",
 }
-"""Why outputs of a class are further apart than the target."""
+"""Why outputs of a class differ by more than the target."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,11 @@ class Row:
 
     Attributes:
         pipeline: Name of the document.
-        weights: Where both have their weights from.
+        weights: Where the weights of both come from.
         stage: Stage of the forward.
         output: ``node.port``.
-        difference: How far the two are apart.
-        remark: Why they are further apart than the target.
+        difference: The difference between the two.
+        remark: Why it is larger than the target.
     """
 
     pipeline: str

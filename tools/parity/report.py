@@ -1,4 +1,4 @@
-"""The page that says what was measured, from the template `page.md`."""
+"""The page of results, from the template `page.md`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tools.parity import environment, nodes, pipelines, trainruns
 from tools.parity.compare import TARGET, Difference
 
 SECTIONS = frozenset({"nodes", "pipelines", "trainruns"})
-"""Parts of the page that are measured apart."""
+"""Parts of the page that are measured separately."""
 _PAGE = Path(__file__).with_name("page.md")
 
 
@@ -41,7 +41,7 @@ def page(
 
 
 def merged(new: str, old: str, parts: Collection[str]) -> str:
-    """Return a new page with the sections of all but some parts as they are in an old one."""
+    """Return a new page with the sections of an old one, except for some parts."""
     for part in SECTIONS.difference(parts):
         former, now = _section(part).search(old), _section(part).search(new)
         if former and now:

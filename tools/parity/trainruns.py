@@ -32,7 +32,7 @@ _SCORES = {"deep_svdd": "DeepSVDDScores.scores"}
 
 _PICTURES = ("AnomalyMask", "CubeRGBVisualizer", "ScoreHeatmapVisualizer", "TensorBoardMonitorNode")
 
-# The shipped default_gradient names no losses: it is there to be completed. Ours is, with these.
+# The shipped default_gradient has no losses and is meant to be completed. Ours has these.
 _COMPLETED = {
     "default_gradient": {
         "loss_nodes": ["bce"],
@@ -56,7 +56,7 @@ class Row:
         spread: Largest relative difference between the reference's own scores over its shuffles.
         scores: Relative difference of our scores to those of its first shuffle.
         same_weights: The same with its weights loaded here.
-        kept: How many directions the reference's inverse covariance keeps, of how many; None without RX.
+        kept: Number of directions that the reference's inverse covariance keeps, and of all; None without RX.
     """
 
     run: str
@@ -72,12 +72,12 @@ class Row:
 
     @property
     def difference(self) -> float:
-        """How far our area is from that of the reference's first shuffle."""
+        """The difference between our area and that of the reference's first shuffle."""
         return abs(self.ours - self.theirs[0])
 
     @property
     def own_spread(self) -> float:
-        """How far the reference's areas are apart over its shuffles."""
+        """The spread of the reference's areas over its shuffles."""
         return max(self.theirs) - min(self.theirs)
 
     @property
@@ -87,7 +87,7 @@ class Row:
 
     @property
     def remark(self) -> str:
-        """Why the area is further away than that."""
+        """Why the difference is larger than that."""
         if self.met or self.kept is None or self.kept[0] == self.kept[1]:
             return ""
         return f"the reference's inverse keeps {self.kept[0]} of {self.kept[1]} directions, ours all"
@@ -146,7 +146,7 @@ def _order(name: str, scene: ExampleScene, folder: Path) -> dict[str, Any]:
 
 
 def without_pictures(document: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the nodes that only draw and report: they take most of the time and none of the numbers."""
+    """Leave out the nodes that only draw and report: they take most of the time and change no numbers."""
     kept = [node for node in document["nodes"] if not node["class_name"].endswith(_PICTURES)]
     names = {node["name"] for node in kept}
     edges = [
@@ -158,7 +158,7 @@ def without_pictures(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _relabel(batch: dict[str, np.ndarray], data: Path) -> None:
-    """Label the channels so that 27 are at 700 nm or above, which is what the pipeline of Deep SVDD is written for."""
+    """Label the channels so that 27 are at 700 nm or above, as the pipeline of Deep SVDD requires."""
     wavelengths = batch["wavelengths"][0] - (batch["wavelengths"][0, 34] - 700)
     batch["wavelengths"] = np.broadcast_to(wavelengths, batch["wavelengths"].shape).copy()
     for file in data.glob("*.npz"):

@@ -1,4 +1,4 @@
-"""One comparison of a node, and the inputs that comparisons are made of."""
+"""One comparison of a node, and inputs for comparisons."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import Any
 import numpy as np
 
 Inputs = Mapping[str, Any]
-"""Values by port: arrays, or lists of them for variadic ports, text and plain data."""
+"""Values by port: arrays, or lists of them for variadic ports, strings and plain data."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A node, how it is made, and what it is fed.
+    """A node, its arguments and its inputs.
 
     Attributes:
         node: Its class below ``cuvis_ai.node``.
         calls: Inputs of each forward, one after the other on the same node.
-        hparams: Constructor arguments. ``{folder}`` in a text stands for a folder of the case's own.
+        hparams: Constructor arguments. ``{folder}`` in a string means the folder of the case.
         fit: Batches that a fitted node learns from.
         stage: Stage of the forwards.
         prepare: Writes the files that the node reads into the folder.
-        unlike: Outputs that are not compared, and why; ``*`` stands for all of them.
-        why: Why the numbers differ, where they do on purpose.
-        exact: What the formula gives of the fit and the calls in float64, where the reference's fit cannot run in it.
+        unlike: Outputs that are not compared, with the reason; ``*`` means all outputs.
+        why: Why the numbers differ, if they do on purpose.
+        exact: The results of the formula for the fit and the calls in float64, if the reference's fit cannot run in it.
     """
 
     node: str
@@ -46,13 +46,13 @@ class Case:
 
 
 SHAPES = ((1, 16, 12), (3, 7, 9))
-"""Frames, height and width of the inputs that most nodes are tried with."""
+"""Frames, height and width of the inputs of most cases."""
 BANDS = 61
 WAVELENGTHS = np.arange(430, 430 + 8 * BANDS, 8, dtype=np.int32)
 
 
 def rng(seed: int) -> np.random.Generator:
-    """Return random numbers that are the same each time."""
+    """Return reproducible random numbers."""
     return np.random.default_rng(seed)
 
 

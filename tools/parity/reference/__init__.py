@@ -1,1 +1,1 @@
-"""What runs in the interpreter of the reference packages."""
+"""The code that runs in the interpreter of the reference packages."""

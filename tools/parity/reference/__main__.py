@@ -1,4 +1,4 @@
-"""Carries out an order of the other interpreter: ``python -m tools.parity.reference WHAT FOLDER``."""
+"""Runs an order of the other interpreter: ``python -m tools.parity.reference WHAT FOLDER``."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from tools.parity.exchange import plain, tensors
 
 
 def carry_out(order: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Run each case; an error of one is its answer."""
+    """Run each case; the answer of a failed case is its error."""
     return [_tried(case) for case in order]
 
 

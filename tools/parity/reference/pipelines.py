@@ -49,13 +49,13 @@ def states(pipeline: CuvisPipeline) -> dict[str, dict[str, np.ndarray]]:
 
 
 class _Batches:
-    """A data module of batches that are there already."""
+    """A data module of given batches."""
 
     def __init__(self, batches: list[Any]) -> None:
         self._batches = batches
 
     def setup(self, stage: str | None = None) -> None:
-        """Take part in a trainer's life; there is nothing to make ready."""
+        """Do nothing: the batches exist already."""
 
     def train_dataloader(self) -> list[Any]:
         return self._batches

@@ -22,7 +22,7 @@ from tools.parity.reference.pipelines import states
 
 
 def carry_out(order: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Train each run from the same weights, once for each seed, and score the scene."""
+    """Train each run from the same weights, once per seed, and score the scene."""
     return [_run(entry) for entry in order]
 
 
@@ -40,7 +40,7 @@ def _run(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 class Order(pl.Callback):
-    """Notes which frames each batch of a gradient phase held: numbers of frames, by epoch and batch."""
+    """Records the frames of each batch of a gradient phase: numbers of frames, by epoch and batch."""
 
     def __init__(self) -> None:
         self.epochs: list[list[list[int]]] = []
