@@ -11,7 +11,7 @@ SYNCED := .venv/.synced
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help sync gen lint type type-all test demo up down images e2e bench parity fuzz release-check clean
+.PHONY: help sync gen lint type type-all test coverage demo up down images e2e bench parity fuzz release-check clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1mmake %-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,10 @@ type-all: $(SYNCED) ## Check types against every Python that is supported, one a
 
 test: $(SYNCED) ## Run all tests
 	OMP_NUM_THREADS=1 $(RUN)/pytest -n $(WORKERS) --dist loadgroup
+
+coverage: $(SYNCED) ## Run all tests and say how much of the code they run (WRITE=1 keeps the figures)
+	OMP_NUM_THREADS=1 $(RUN)/pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=json:build/coverage/report.json
+	$(RUN)/python -m tools.coverage_figures build/coverage/report.json $(if $(WRITE),--write)
 
 demo: $(SYNCED) ## Train and serve a real scene (TARGET=HOST:PORT drives a server that runs already)
 	$(RUN)/python examples/demo $(if $(TARGET),--target $(TARGET))
@@ -81,4 +85,4 @@ release-check: $(SYNCED) ## Build what is released, and try it in fresh environm
 	UV=$(UV) $(RUN)/python -m tools.release_check
 
 clean: ## Remove what was installed and made here
-	rm -rf .venv .tools .parity dist outputs demo-output
+	rm -rf .venv .tools .parity build/coverage dist outputs demo-output

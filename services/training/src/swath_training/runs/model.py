@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from typing import NamedTuple
 
 
 class Trainer(IntEnum):
@@ -159,9 +160,8 @@ class LoggedLine:
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """One value that a run has measured.
+class Metric(NamedTuple):
+    """One value that a run has measured: a plain tuple, for there are many.
 
     Attributes:
         name: What was measured, such as "val_loss" or "metrics/iou".
@@ -170,7 +170,7 @@ class Metric:
         step: Optimizer steps that the run had done.
         epoch: Epoch of the run, from 0.
         seq: Event of the run's log that it came with; 0 until it is in the log.
-        index: Counts the metrics of that event, from 0.
+        ordinal: Counts the metrics of that event, from 0.
     """
 
     name: str
@@ -179,4 +179,4 @@ class Metric:
     step: int
     epoch: int
     seq: int = 0
-    index: int = 0
+    ordinal: int = 0

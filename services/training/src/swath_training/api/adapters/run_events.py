@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from operator import itemgetter
 
 from google.protobuf.message import DecodeError
@@ -35,7 +34,7 @@ class RunEventCodec:
             message = pb.RunEvent.FromString(event.payload)
         except DecodeError as error:
             raise InvalidInput(f"event {event.position} is none: {error}") from error
-        return replace(event, response=response(message).SerializeToString(), metrics=metrics_of(message))
+        return Event(event.position, event.payload, response(message).SerializeToString(), metrics_of(message))
 
 
 def metrics_of(event: pb.RunEvent) -> tuple[Metric, ...]:
