@@ -71,8 +71,8 @@ class ConnectionSettings(BaseSettings):
     tls_ca: Path | None = None
     """CAs that the certificates of the others must lead to, PEM."""
     max_message_bytes: int = Field(default=300 * 1024 * 1024, ge=1024, le=2**31 - 1)
-    """Largest message received or sent, in bytes; protobuf itself ends at 2 GiB. It holds for the links between training
-    workers and their service too: a run that reports more at once fails."""
+    """Largest message received or sent, in bytes; protobuf itself ends at 2 GiB. It holds for the links between
+    training workers and their service too: a run that reports more at once fails."""
 
     @model_validator(mode="after")
     def _check_files(self) -> ConnectionSettings:
