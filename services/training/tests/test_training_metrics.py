@@ -266,7 +266,7 @@ async def test_many_are_read_a_page_at_a_time(store: RunStore, run: Run) -> None
     place = (0, 2**31 - 1)
     while page := await store.metrics.after("run", *place, limit=4):
         found += page
-        place = page[-1].seq, page[-1].index
+        place = page[-1].seq, page[-1].ordinal
     assert [(each.seq, each.index) for each in found] == [(seq, index) for seq in range(1, 6) for index in range(3)]
 
 

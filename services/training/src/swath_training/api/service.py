@@ -192,7 +192,7 @@ class TrainingService:
         page = await self._store.metrics.after(run_id, after_seq, names=names)
         while page:
             yield page
-            page = await self._store.metrics.after(run_id, page[-1].seq, page[-1].index, names=names)
+            page = await self._store.metrics.after(run_id, page[-1].seq, page[-1].ordinal, names=names)
 
     async def _callers(self, run_id: str) -> None:
         if not is_callers((await self._store.get(run_id)).owner):

@@ -170,7 +170,7 @@ class Metric(NamedTuple):
         step: Optimizer steps that the run had done.
         epoch: Epoch of the run, from 0.
         seq: Event of the run's log that it came with; 0 until it is in the log.
-        index: Counts the metrics of that event, from 0.
+        ordinal: Counts the metrics of that event, from 0.
     """
 
     name: str
@@ -179,4 +179,4 @@ class Metric(NamedTuple):
     step: int
     epoch: int
     seq: int = 0
-    index: int = 0
+    ordinal: int = 0
