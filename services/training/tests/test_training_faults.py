@@ -195,7 +195,7 @@ async def test_a_stopped_run_ends_where_nobody_has_its_device(tmp_path: Path) ->
 
 
 async def test_the_last_output_names_files_as_clients_know_them(world: World) -> None:
-    world.workspace.public = "/workspace"
+    world.workspace.paths.public = "/workspace"
     session = await world.configured()
     launcher = world.service._launcher
     start = launcher.start

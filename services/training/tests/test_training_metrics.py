@@ -267,7 +267,7 @@ async def test_many_are_read_a_page_at_a_time(store: RunStore, run: Run) -> None
     while page := await store.metrics.after("run", *place, limit=4):
         found += page
         place = page[-1].seq, page[-1].ordinal
-    assert [(each.seq, each.index) for each in found] == [(seq, index) for seq in range(1, 6) for index in range(3)]
+    assert [(each.seq, each.ordinal) for each in found] == [(seq, index) for seq in range(1, 6) for index in range(3)]
 
 
 async def test_they_go_with_their_run(store: RunStore, run: Run) -> None:

@@ -56,7 +56,6 @@ class Workspace:
             root.mkdir(parents=True, exist_ok=True)
         self.paths = AllowedPaths(root, configs, allow_roots, public)
         self.root, self.configs, self.allow_roots = self.paths.root, self.paths.configs, self.paths.allow_roots
-        self.public = public
 
     def spec(self) -> dict[str, Any]:
         """Return what another process needs to have the same workspace, as JSON-able data: credentials included."""
@@ -68,7 +67,7 @@ class Workspace:
             "root": str(self.root),
             "configs": str(self.configs),
             "allow_roots": [str(allowed) for allowed in self.allow_roots],
-            "public": self.public,
+            "public": self.paths.public,
         }
 
     @property
@@ -221,7 +220,7 @@ class Workspace:
 
     def shown(self, real: Path | str) -> str:
         """Return a real path by the name that clients and other services know it by."""
-        if self.public is None:
+        if self.paths.public is None:
             return str(real)
         return self.shown_in(str(real))
 
