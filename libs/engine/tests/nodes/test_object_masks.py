@@ -81,9 +81,10 @@ def test_marks_grow_to_all_sides():
     assert _marked(outputs) == [[0] * 6, *[[1, 1, 0, 0, 0, 0]] * 3, [0] * 6]
 
 
-@pytest.mark.parametrize(("low", "high", "expected"), [(0.0, 180.0, 5), (9.5, 12.0, 4), (0.0, 1.0, 9)])
+@pytest.mark.parametrize(("low", "high", "expected"), [(0.0, 180.0, 7), (9.5, 12.0, 4), (0.0, 1.0, 9)])
 def test_otsu_finds_the_level_of_each_frame_within_bounds(low, high, expected):
-    degrees = torch.tensor([0.0] * 10 + [2, 2, 2, 2, 9, 10, 11, 12, 13]).reshape(1, 1, 19)
+    # The level is 2 degrees, the step that 2.05 is in; no angle lies so near to a step that rounding decides.
+    degrees = torch.tensor([0.0] * 10 + [1.5, 1.5, 2.05, 2.05, 9, 10, 11, 12, 13]).reshape(1, 1, 19)
     node = SpectralObjectMask(stride=1, median_stride=1, threshold="otsu", otsu_floor_deg=low, otsu_ceiling_deg=high)
     assert node.forward(cube=_turned(degrees))["decisions"].sum() == expected
 
