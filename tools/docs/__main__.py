@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from tools import generated_files
 from tools.docs import errors_page, metrics_page, settings_page
 from tools.docs.commands import options
 from tools.docs.errors import Errors
@@ -31,14 +32,7 @@ def main() -> int:
     """Write the pages, or say which ones are out of date; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tools.docs", description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing; fail where a page is out of date")
-    check = parser.parse_args().check
-    stale = {place: text for place, text in pages().items() if not place.exists() or place.read_text() != text}
-    for place, text in stale.items():
-        if check:
-            print(f"{place.relative_to(ROOT)} is out of date: make gen", file=sys.stderr)
-        else:
-            place.write_text(text)
-    return 1 if check and stale else 0
+    return generated_files.write(pages(), check=parser.parse_args().check)
 
 
 if __name__ == "__main__":

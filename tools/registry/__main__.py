@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from swath.api import REGISTRY, Registry
+from tools import generated_files
 from tools.registry import images, imports
 from tools.registry.distributions import distributions
 from tools.registry.regions import fill
@@ -68,14 +69,7 @@ def main() -> int:
         prog="python -m tools.registry", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--check", action="store_true", help="change nothing; fail where a file is out of date")
-    check = parser.parse_args().check
-    stale = {place: text for place, text in files().items() if place.read_text() != text}
-    for place, text in stale.items():
-        if check:
-            print(f"{place.relative_to(ROOT)} is out of date: make gen", file=sys.stderr)
-        else:
-            place.write_text(text)
-    return 1 if check and stale else 0
+    return generated_files.write(files(), check=parser.parse_args().check)
 
 
 if __name__ == "__main__":
