@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-pytest_plugins = ["swath_suite.testing.fixtures"]
+pytest_plugins = ["swath_suite.testing.server_logs", "swath_suite.testing.fixtures"]
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:

@@ -19,6 +19,7 @@ from swath.storage.s3.location import S3Location
 from swath_suite.postgres import PostgresProcess
 from swath_suite.s3 import S3Process
 from swath_suite.suite import Suite
+from swath_suite.testing import server_logs
 from swath_suite.testing.identities import Identities
 from swath_suite.testing.small_disk import SmallDisk
 
@@ -47,7 +48,9 @@ def open_folder() -> Iterator[Path]:
     """A folder that other users may enter: Postgres, started by root, is one."""
     folder = Path(tempfile.mkdtemp(prefix="swath-tests-"))
     folder.chmod(0o755)
+    server_logs.FOLDERS.append(folder)
     yield folder
+    server_logs.FOLDERS.remove(folder)
     shutil.rmtree(folder)
 
 
