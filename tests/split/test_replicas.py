@@ -25,6 +25,15 @@ def _calls(suite: Suite, part: str, method: str) -> list[int]:
     return counts
 
 
+def _models(suite: Suite) -> list[int]:
+    """How many models each replica of the inference service has loaded."""
+    found = []
+    for process in suite.replicas("inference"):
+        lines = suite.metrics(process.name).splitlines()
+        found.append(int(float(next(line for line in lines if line.startswith("swath_inference_models ")).split()[1])))
+    return found
+
+
 def test_files_that_were_put_at_one_replica_are_read_at_others(client: Client, tmp_path: Path) -> None:
     for number in range(6):
         (tmp_path / "note.txt").write_text(str(number))
@@ -95,16 +104,18 @@ def test_profiles_of_all_replicas_are_one_summary(
 def test_a_closed_session_is_gone_everywhere_and_its_model_with_it(
     suite: Suite, configured: Session, scene: dict[str, np.ndarray]
 ) -> None:
+    before = _models(suite)
     list(configured.train("statistical"))
     configured.infer(
         cube=scene["cube"][None].astype("float32"), wavelengths=scene["wavelengths"][None], outputs=["scores"]
     )
+    assert sum(_models(suite)) == sum(before) + 1
     configured.close()
     for _ in range(6):
         with pytest.raises(grpc.RpcError) as raised:
             build_stub(suite.target).GetTrainStatus(pb.GetTrainStatusRequest(session_id=configured.id))
         assert raised.value.code() is grpc.StatusCode.NOT_FOUND
-    deadline = time.monotonic() + 5
-    while any("swath_inference_models 1.0" in suite.metrics(each.name) for each in suite.replicas("inference")):
-        assert time.monotonic() < deadline
+    deadline = time.monotonic() + 60
+    while (models := _models(suite)) != before:
+        assert time.monotonic() < deadline, f"models of each replica: {before} before, {models} since"
         time.sleep(0.05)

@@ -1,6 +1,8 @@
 """How names find classes, and what arguments they take."""
 
 import importlib
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -37,6 +39,25 @@ def test_every_class_of_the_catalogue_is_found_by_its_path():
         assert entry.description
         for port in (*entry.inputs.values(), *entry.outputs.values()):
             assert isinstance(port.dtype, torch.dtype | Kind)
+
+
+def test_the_first_calls_may_come_together():
+    """In a fresh process, where all of them find nothing imported yet; threads change places as often as can be."""
+    program = """
+import sys, threading
+from swath.engine.graph import registry
+sys.setswitchinterval(1e-6)
+together, found = threading.Barrier(8), []
+def look():
+    together.wait()
+    found.append(registry.classes())
+threads = [threading.Thread(target=look) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+assert len(found) == 8 and all(each is found[0] for each in found), len(found)
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
 
 
 def test_every_path_can_be_imported_from_here():

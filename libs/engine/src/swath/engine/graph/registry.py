@@ -32,6 +32,7 @@ REFERENCE = "cuvis_ai.node"
 # the document overrides the argument, and stages are declared on the class.
 _BASE_HPARAMS = frozenset({"name", "execution_stages"})
 _seeding = threading.Lock()
+_walking = threading.Lock()
 
 
 class NodeSource(Protocol):
@@ -78,16 +79,16 @@ def lookup(class_name: str, plugins: NodeSource | None = None) -> type[Node]:
         GraphInvalid: There is no such class.
         PluginDenied, DependencyMissing, Precondition: It is of a plugin that cannot be loaded here.
     """
-    classes = _classes()
+    builtin = classes()
     if plugins is not None and (named := plugins.node(class_name, named=True)) is not None:
         return named
     package, _, bare = class_name.rpartition(".")
     ours = not package or package.split(".")[0] in ("cuvis_ai", "swath")
-    if ours and bare in classes:
-        return classes[bare]
+    if ours and bare in builtin:
+        return builtin[bare]
     if plugins is not None and (other := plugins.node(class_name, named=False)) is not None:
         return other
-    near = difflib.get_close_matches(bare, classes, n=3)
+    near = difflib.get_close_matches(bare, builtin, n=3)
     hint = f"; did you mean {' or '.join(near)}?" if near else "; ListAvailableNodes names all classes"
     raise GraphInvalid(f"Unknown node class '{class_name}'{hint}", metadata={"class_name": class_name})
 
@@ -119,7 +120,9 @@ def create(class_name: str, name: str, hparams: Mapping[str, Any], plugins: Node
 
 def classes() -> Mapping[str, type[Node]]:
     """Return all built-in classes by bare name."""
-    return _classes()
+    # The first calls come together. Packages change while another thread imports their modules.
+    with _walking:
+        return _classes()
 
 
 def catalogue() -> tuple[Entry, ...]:
@@ -135,7 +138,7 @@ def catalogue() -> tuple[Entry, ...]:
             stages=cls.stages,
             description=(inspect.getdoc(cls) or "").split("\n", 1)[0],
         )
-        for name, cls in sorted(_classes().items())
+        for name, cls in sorted(classes().items())
     )
 
 
@@ -183,7 +186,7 @@ def _classes() -> dict[str, type[Node]]:
     classes: dict[str, type[Node]] = {}
     for module_info in pkgutil.walk_packages(package.__path__, f"{PACKAGE}."):
         module = importlib.import_module(module_info.name)
-        for cls in vars(module).values():
+        for cls in list(vars(module).values()):
             if _is_node(cls, module.__name__):
                 classes[cls.__name__] = cls
     return classes
