@@ -11,7 +11,7 @@ SYNCED := .venv/.synced
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help sync gen lint type type-all test coverage demo up down images e2e bench parity fuzz release-check clean
+.PHONY: help sync lock gen lint type type-all test coverage demo up down images e2e bench parity fuzz release-check clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1mmake %-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,10 @@ $(SYNCED): pyproject.toml uv.lock VERSION $(wildcard libs/*/pyproject.toml servi
 	@touch $@
 
 sync: $(SYNCED) ## Install the locked workspace into .venv
+
+lock: ## Lock the dependencies anew: after a change of one, or of the registry of services
+	$(RUN)/python -m tools.registry
+	$(UV) lock
 
 gen: $(SYNCED) ## Generate the code of protos/, what follows from the registry of services, and docs/reference
 	UV=$(UV) $(RUN)/python -m tools.generate

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from swath.api import REGISTRY
+
 ROOT = Path(__file__).resolve().parents[2]
 DIAGRAMS = ("flowchart", "sequenceDiagram", "stateDiagram-v2", "classDiagram", "erDiagram")
 FOLDERS = ("benchmarks", "charts", "configs", "docs", "examples", "k8s", "libs", "protos", "services", "tests", "tools")
@@ -128,3 +130,22 @@ def test_the_list_of_decisions_is_complete() -> None:
     assert [f"# {number} {title}" for number, _, title in listed] == [
         page.read_text().splitlines()[0] for page in pages
     ]
+
+
+def test_every_public_call_is_found_in_the_page_of_a_request():
+    page = (ROOT / "docs" / "architecture" / "request.md").read_text()
+    named = set(re.findall(r"\w+", page))
+    assert {route.rpartition("/")[2] for route in REGISTRY.routes} - named == set()
+
+
+@pytest.mark.parametrize("folder", ["libs", "services", "tools", "benchmarks", "charts"])
+def test_modules_that_docstrings_name_are_there(folder: str):
+    """A path in a code span, such as `runs/database/quotas.py`, is the end of the path of a file."""
+    everything = [f"/{each}" for each in _tracked("*.py")]
+    missing = [
+        f"{module}: {path}"
+        for module in _tracked(f"{folder}/*.py")
+        for path in re.findall(r"`([\w/]+/\w+\.py)`", (ROOT / module).read_text())
+        if not any(each.endswith(f"/{path}") for each in everything)
+    ]
+    assert missing == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,11 +23,13 @@ class Kind:
         error: The class.
         depth: How many classes of the tree are above it.
         retry: Whether some code gives it a time after which to repeat the call.
+        metadata: Keys that some code gives its metadata.
     """
 
     error: type[SwathError]
     depth: int
     retry: bool
+    metadata: frozenset[str]
 
     @property
     def text(self) -> str:
@@ -51,12 +54,19 @@ class Errors:
         below = self._sources.subclasses(self._root)
         classes: dict[Symbol, Any] = {each: load(each) for each in sorted({self._root, *below})}
         known = [error for error in classes.values() if not error.__name__.startswith("_")]
-        # A private class reaches clients as the public one above it.
-        timed = (classes[symbol] for symbol in self._timed() & classes.keys())
-        retried = {next(each for each in error.__mro__ if each in known) for error in timed}
+        retried: set[type[SwathError]] = set()
+        metadata: dict[type[SwathError], set[str]] = defaultdict(set)
+        for symbol, call in self._calls():
+            if symbol in classes:
+                # A private class reaches clients as the public one above it.
+                error = next(each for each in classes[symbol].__mro__ if each in known)
+                given = {each.arg: each.value for each in call.keywords}
+                metadata[error].update(_keys(given.get("metadata")))
+                if "retry_after" in given:
+                    retried.add(error)
 
         def walk(error: type[SwathError], depth: int) -> Iterator[Kind]:
-            yield Kind(error, depth, error in retried)
+            yield Kind(error, depth, error in retried, frozenset(metadata[error]))
             for each in error.__subclasses__():
                 if each in known:
                     yield from walk(each, depth + 1)
@@ -69,15 +79,18 @@ class Errors:
         found = {code: text for module in self._sources.modules.values() for code, text in _exit_codes(module)}
         return dict(sorted(found.items()))
 
-    def _timed(self) -> set[Symbol]:
-        """Return the classes that some call gives `retry_after`."""
-        calls = (
-            self._sources.resolve(module.name, node.func)
-            for module in self._sources.modules.values()
-            for node in ast.walk(module.tree)
-            if isinstance(node, ast.Call) and any(each.arg == "retry_after" for each in node.keywords)
-        )
-        return {symbol for symbol in calls if symbol is not None}
+    def _calls(self) -> Iterator[tuple[Symbol, ast.Call]]:
+        """Yield every call of something that has a name, and the name."""
+        for module in self._sources.modules.values():
+            for node in ast.walk(module.tree):
+                if isinstance(node, ast.Call) and (symbol := self._sources.resolve(module.name, node.func)) is not None:
+                    yield symbol, node
+
+
+def _keys(value: ast.expr | None) -> Iterator[str]:
+    """Yield the keys of a dictionary that is written out."""
+    if isinstance(value, ast.Dict):
+        yield from (key.value for key in value.keys if isinstance(key, ast.Constant) and isinstance(key.value, str))
 
 
 def _exit_codes(module: Module) -> Iterator[tuple[int, str]]:

@@ -54,7 +54,7 @@ def render(errors: Errors) -> str:
         "errors.md",
         codes=markdown.table(("status", "class in `swath.client`", "repeat the call?"), map(_code, codes)),
         tree="\n".join(("```text", *_drawn(tree), "```")),
-        reasons=markdown.table(("reason", "status", "class", "RetryInfo", "meaning"), map(_row, tree)),
+        reasons=markdown.table(("reason", "status", "class", "metadata", "RetryInfo", "meaning"), map(_row, tree)),
         exits="\n".join(exits),
     )
 
@@ -67,9 +67,10 @@ def _code(code: str) -> tuple[str, str, str]:
     )
 
 
-def _row(kind: Kind) -> tuple[str, str, str, str, str]:
+def _row(kind: Kind) -> tuple[str, ...]:
     error = kind.error
-    return f"`{error.reason}`", f"`{error.code}`", f"`{error.__name__}`", "may" if kind.retry else "", kind.text
+    names = f"`{error.reason}`", f"`{error.code}`", f"`{error.__name__}`"
+    return *names, ", ".join(f"`{key}`" for key in sorted(kind.metadata)), "may" if kind.retry else "", kind.text
 
 
 def _drawn(tree: tuple[Kind, ...]) -> Iterator[str]:

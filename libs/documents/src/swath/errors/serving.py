@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from swath.errors.base import SwathError
 
 
@@ -34,6 +36,23 @@ class QuotaExceeded(Exhausted):
     """An identity has reached a quota; the message names it and how to get below."""
 
     reason = "QUOTA_EXCEEDED"
+
+    @classmethod
+    def of(cls, owner: str, what: str, *, present: int, limit: int, remedy: str, wanted: int = 1) -> Self:
+        """Make the refusal of one more.
+
+        Args:
+            owner: The identity; empty where nobody is asked who calls, so that all callers are one.
+            what: What is counted, in the plural.
+            present: How many of it there are.
+            limit: How many there may be.
+            remedy: What to do about it.
+            wanted: How many more were asked for.
+        """
+        who = f"{owner} has" if owner else "all callers, since nobody is asked who calls, have"
+        more = "" if wanted == 1 else f", and {wanted} more were asked for"
+        text = f"quota: {who} {present} of {limit} {what}{more}: {remedy}"
+        return cls(text, metadata={"limit": str(limit), "present": str(present), "wanted": str(wanted)})
 
 
 class SessionQuota(QuotaExceeded):

@@ -25,7 +25,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from swath.errors import SessionQuota
 from swath.sessions.model import Profiling, Session
-from swath.sessions.quotas import exceeded
 from swath.storage.sql.engine import GroupWriter, now, run
 from swath.storage.sql.notifications import notify
 from swath_session.tables import SCHEMA, SESSIONS, expires_at
@@ -120,7 +119,7 @@ class SessionStore:
         made = await self._writer.write(work)
         if isinstance(made, int):
             remedy = f"close one (CloseSession), or let one expire ({ttl_s:g} s without use)"
-            raise exceeded(SessionQuota, owner, "open sessions", present=made, limit=most, remedy=remedy)
+            raise SessionQuota.of(owner, "open sessions", present=made, limit=most, remedy=remedy)
         return made
 
     async def read(self, session_ids: Collection[str]) -> dict[str, Reading]:

@@ -16,7 +16,6 @@ from sqlalchemy import ColumnElement, Connection, Executable, RowMapping, delete
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from swath.errors import UploadActive, WorkspaceQuota
-from swath.sessions.quotas import exceeded
 from swath.storage.sql.engine import GroupWriter, now, run
 from swath_session.settings import SessionSettings
 from swath_session.tables import HOLDINGS, UPLOADS
@@ -114,8 +113,7 @@ class Usage:
         if twice:
             raise UploadActive(f"the same content is being put to {upload.path!r} by another call", retry_after=1.0)
         if granted is None:
-            raise exceeded(
-                WorkspaceQuota,
+            raise WorkspaceQuota.of(
                 upload.owner,
                 "bytes in the workspace, uploads under way included",
                 present=present,

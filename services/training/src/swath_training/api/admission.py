@@ -1,7 +1,7 @@
 """What becomes of a Train call: it attaches to a run, starts one, or is refused.
 
 Refused for lack of quota is a run where it is added to the database, in the same transaction that counts the owner's
-runs: `runs/quotas.py`, called by `RunStore.create`.
+runs: `runs/database/quotas.py`, called by `RunStore.create`.
 """
 
 from __future__ import annotations

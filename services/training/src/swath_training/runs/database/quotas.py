@@ -5,7 +5,6 @@ from __future__ import annotations
 from sqlalchemy import Connection, func, select
 
 from swath.errors import RunQuota
-from swath.sessions.quotas import exceeded
 from swath_training.runs.database.tables import RUNS
 from swath_training.runs.model import OVER, RunState
 
@@ -31,4 +30,4 @@ def runs_over_quota(connection: Connection, owner: str, limit: int) -> int | Non
 def quota_exceeded(owner: str, present: int, limit: int) -> RunQuota:
     """Return the refusal."""
     what, remedy = "runs queued or under way", "wait for the end of one, or call StopTrain"
-    return exceeded(RunQuota, owner, what, present=present, limit=limit, remedy=remedy)
+    return RunQuota.of(owner, what, present=present, limit=limit, remedy=remedy)
