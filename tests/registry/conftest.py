@@ -10,7 +10,7 @@ import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool
 from grpc_tools import protoc
 
-from swath.api import REGISTRY, SESSIONS, GrpcService, Method, Registry, Service, Slice
+from swath.api import REGISTRY, SESSION_AUTHORITY, GrpcService, Method, Registry, Service, Slice
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY))  # for tools
@@ -26,7 +26,7 @@ TOY = Service(
     database=True,
     queue=True,
     local_replicas=2,
-    calls={SESSIONS: ("ReadSessions",), PRIVATE.name: ("Share",)},
+    calls={SESSION_AUTHORITY: ("ReadSessions",), PRIVATE.name: ("Share",)},
     owns=(
         Slice(PUBLIC, (Method("Play", mutating=True), Method("Look", idempotent=True))),
         Slice(PRIVATE, (Method("Share", idempotent=True),)),

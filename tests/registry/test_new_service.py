@@ -17,7 +17,7 @@ from google.protobuf.descriptor_pool import Default
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from swath.api import CUVIS, REGISTRY, SESSIONS, Registry
+from swath.api import CUVIS, REGISTRY, SESSION_AUTHORITY, Registry
 from swath.errors import Denied
 from swath.rpc.server.handlers import ClosingInterceptor
 from swath.rpc.server.health import HealthBoard
@@ -48,10 +48,10 @@ def test_its_methods_are_in_the_tables(registry: Registry) -> None:
 
 def test_it_has_an_identity_and_may_call_what_its_entry_says(registry: Registry) -> None:
     assert (service_of(TOY, registry), service_of(TOY)) == ("toy", None)
-    require_granted(f"/{SESSIONS}/ReadSessions", TOY, registry)
+    require_granted(f"/{SESSION_AUTHORITY}/ReadSessions", TOY, registry)
     require_granted(SHARE, TOY, registry)
     with pytest.raises(Denied, match="spiffe://swath/toy may not call"):
-        require_granted(f"/{SESSIONS}/AddSession", TOY, registry)
+        require_granted(f"/{SESSION_AUTHORITY}/AddSession", TOY, registry)
     with pytest.raises(Denied, match="granted to spiffe://swath/toy"):
         require_granted(SHARE, "spiffe://swath/session", registry)
 

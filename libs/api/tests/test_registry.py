@@ -10,19 +10,19 @@ from google.protobuf import descriptor_pool
 
 import swath.api.descriptors  # noqa: F401
 from swath.api import (
+    ARTIFACT_REFERENCES,
     CUVIS,
     IDEMPOTENT,
     MUTATING,
     NODES,
-    PROFILES,
+    PROFILE_SHARE,
     PUBLIC,
-    REFERENCES,
     REGISTRY,
     ROUTES,
-    RUNS,
+    RUN_SERVICE,
     SERVICE_NAMES,
-    SESSIONS,
-    WORKERS,
+    SESSION_AUTHORITY,
+    WORKER_LINK,
     WORKSPACE,
     owner,
     owners,
@@ -80,7 +80,7 @@ def test_the_public_api_has_28_methods():
 def test_services_that_own_part_of_the_api():
     assert owners(CUVIS) == ("session", "config", "pipeline", "training", "inference")
     assert owners(WORKSPACE) == ("session",)
-    assert owners(RUNS) == ("training",)
+    assert owners(RUN_SERVICE) == ("training",)
     assert owners(NODES) == ("pipeline",)
 
 
@@ -94,7 +94,7 @@ def test_a_method_that_nobody_owns():
 
 
 def test_what_is_private():
-    assert {SESSIONS, PROFILES, REFERENCES, WORKERS} <= set(REGISTRY.private)
+    assert {SESSION_AUTHORITY, PROFILE_SHARE, ARTIFACT_REFERENCES, WORKER_LINK} <= set(REGISTRY.private)
     assert not {*REGISTRY.private} & {*PUBLIC}
 
 
@@ -104,7 +104,7 @@ def test_calls_that_are_made_once_and_calls_that_are_audited():
         *(f"/{CUVIS}/{name}" for name in ("CreateSession", "CloseSession", "Train", "StopTrain", "RestoreTrainRun")),
         *(f"/{WORKSPACE}/{name}" for name in ("Put", "Get", "Delete")),
     }
-    assert (IDEMPOTENT[WORKERS], IDEMPOTENT[REFERENCES]) == ((), ("ReadReferences",))
+    assert (IDEMPOTENT[WORKER_LINK], IDEMPOTENT[ARTIFACT_REFERENCES]) == ((), ("ReadReferences",))
     assert once - {f"/{WORKSPACE}/Get"} <= MUTATING <= ROUTES.keys()
 
 

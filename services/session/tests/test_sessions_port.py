@@ -10,7 +10,7 @@ import grpc
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from swath.api import SESSIONS
+from swath.api import SESSION_AUTHORITY
 from swath.errors import RevisionConflict, SessionNotFound, Unavailable
 from swath.rpc.server.interceptor import CallInterceptor
 from swath.rpc.server.methods import whole_handler
@@ -35,7 +35,7 @@ class Authority:
         self._notifications = Notifications(self._engine)
         self._server = grpc.aio.server(interceptors=(CallInterceptor(),), options=[("grpc.so_reuseport", 0)])
         servicer = SessionAuthorityServicer(self._sessions, self._notifications)
-        self._server.add_generic_rpc_handlers((whole_handler(SESSIONS, servicer),))
+        self._server.add_generic_rpc_handlers((whole_handler(SESSION_AUTHORITY, servicer),))
         self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
         await self._server.start()
 

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
-from swath.api import RUNS
+from swath.api import RUN_SERVICE
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import AttemptFenced, RunNotFound
 from swath.rpc.caller import Caller, acting_as
@@ -151,7 +151,7 @@ async def test_clients_read_them(world: World) -> None:
     await store.begin("run", "token")
     await store.record("run", 1, [Item(1, measuring(1, total=math.nan)), Item(2, measuring(2, total=0.5, other=1.0))])
     server = grpc.aio.server(interceptors=(CallInterceptor(),))
-    server.add_generic_rpc_handlers((slice_handler(RUNS, "training", world.training.runs),))
+    server.add_generic_rpc_handlers((slice_handler(RUN_SERVICE, "training", world.training.runs),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
 

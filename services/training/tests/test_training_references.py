@@ -8,7 +8,7 @@ import grpc
 import pytest
 from sqlalchemy import func, select, update
 
-from swath.api import REFERENCES
+from swath.api import ARTIFACT_REFERENCES
 from swath.errors import RunNotFound, RunQuota, Unavailable
 from swath.rpc.server.health import HealthBoard
 from swath.rpc.server.methods import whole_handler
@@ -34,7 +34,7 @@ async def asking() -> AsyncIterator[Ask]:
     channels: list[grpc.aio.Channel] = []
 
     async def asking(artifacts: Callable[[], Awaitable[set[str]]]) -> TrainingReferences:
-        handler = whole_handler(REFERENCES, ArtifactReferencesServicer(artifacts))
+        handler = whole_handler(ARTIFACT_REFERENCES, ArtifactReferencesServicer(artifacts))
         servers.append(Server(ServerSettings(port=0), (handler,), (), HealthBoard(["training"])))
         await servers[-1].start()
         channels.append(grpc.aio.insecure_channel(f"127.0.0.1:{servers[-1].port}"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from swath.api import CUVIS, PROFILES
+from swath.api import CUVIS, PROFILE_SHARE
 from swath.rpc.server.methods import slice_handler
 from swath.runtime.assembly import Assembly, Deps
 from swath.sessions.model import Sessions
@@ -52,7 +52,7 @@ def build(
     return Assembly(
         service="inference",
         handlers=(slice_handler(CUVIS, "inference", InferenceServicer(service, shared_memory=shared_memory)),),
-        private=(slice_handler(PROFILES, "inference", ProfileShareServicer(profiler, replicas.name)),),
+        private=(slice_handler(PROFILE_SHARE, "inference", ProfileShareServicer(profiler, replicas.name)),),
         names=(CUVIS,),
         warm_up=service.warm_up,
         metrics=register,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import swath.api.descriptors  # noqa: F401 - reflection here describes the whole public API
-from swath.api import CUVIS, PUBLIC, SESSIONS, WORKSPACE
+from swath.api import CUVIS, PUBLIC, SESSION_AUTHORITY, WORKSPACE
 from swath.rpc.server.methods import slice_handler
 from swath.runtime.assembly import Assembly, Deps
 from swath.storage.sql.engine import open_engine
@@ -85,7 +85,7 @@ def build(deps: Deps, *, settings: SessionSettings, references: Callable[[], Awa
             slice_handler(CUVIS, "session", SessionServicer(SessionService(authority, deps.workspace))),
             slice_handler(WORKSPACE, "session", WorkspaceServicer(files)),
         ),
-        private=(slice_handler(SESSIONS, "session", SessionAuthorityServicer(authority, notifications)),),
+        private=(slice_handler(SESSION_AUTHORITY, "session", SessionAuthorityServicer(authority, notifications)),),
         names=PUBLIC,
         start=start,
         warm_up=begin_collecting,

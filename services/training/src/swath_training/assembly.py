@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from swath.api import CUVIS, REFERENCES, RUNS
+from swath.api import ARTIFACT_REFERENCES, CUVIS, RUN_SERVICE
 from swath.errors import StorageDenied
 from swath.rpc.server.methods import slice_handler
 from swath.runtime.assembly import Assembly, Deps
@@ -105,13 +105,13 @@ def build(
         service="training",
         handlers=(
             slice_handler(CUVIS, "training", training.servicer),
-            slice_handler(RUNS, "training", training.runs),
+            slice_handler(RUN_SERVICE, "training", training.runs),
         ),
         private=(
-            slice_handler(REFERENCES, "training", ArtifactReferencesServicer(references)),
+            slice_handler(ARTIFACT_REFERENCES, "training", ArtifactReferencesServicer(references)),
             *((worker_handler(training.links),) if worker_address else ()),
         ),
-        names=(CUVIS, RUNS),
+        names=(CUVIS, RUN_SERVICE),
         start=training.start,
         warm_up=training.warm_up,
         drain=training.drain,

@@ -2,16 +2,16 @@
 
 from swath.api.model import TRUST, USER, GrpcService, Method, Ports, Process, Service, Slice
 from swath.api.registry import (
+    ARTIFACT_REFERENCES,
     CUVIS,
     GATEWAY,
     NODES,
-    PROFILES,
-    REFERENCES,
+    PROFILE_SHARE,
     REGISTRY,
-    RUNS,
+    RUN_SERVICE,
     SERVICES,
-    SESSIONS,
-    WORKERS,
+    SESSION_AUTHORITY,
+    WORKER_LINK,
     WORKSPACE,
 )
 from swath.api.tables import Registry
@@ -30,23 +30,23 @@ owner = REGISTRY.owner
 owners = REGISTRY.owners
 
 __all__ = [
+    "ARTIFACT_REFERENCES",
     "CUVIS",
     "GATEWAY",
     "IDEMPOTENT",
     "MUTATING",
     "NODES",
-    "PROFILES",
+    "PROFILE_SHARE",
     "PUBLIC",
-    "REFERENCES",
     "REGISTRY",
     "ROUTES",
-    "RUNS",
+    "RUN_SERVICE",
     "SERVICES",
     "SERVICE_NAMES",
-    "SESSIONS",
+    "SESSION_AUTHORITY",
     "TRUST",
     "USER",
-    "WORKERS",
+    "WORKER_LINK",
     "WORKSPACE",
     "GrpcService",
     "Method",

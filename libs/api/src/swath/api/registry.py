@@ -12,15 +12,15 @@ from swath.api.tables import Registry
 
 CUVIS = "cuvis_ai.v1.CuvisAIService"
 WORKSPACE = "swath.workspace.v1.WorkspaceService"
-RUNS = "swath.training.v1.RunService"
+RUN_SERVICE = "swath.training.v1.RunService"
 NODES = "swath.pipeline.v1.NodeService"
-SESSIONS = "swath.session.v1.SessionAuthority"
+SESSION_AUTHORITY = "swath.session.v1.SessionAuthority"
 """Private: what the other services ask of the session service."""
-PROFILES = "swath.inference.v1.ProfileShare"
+PROFILE_SHARE = "swath.inference.v1.ProfileShare"
 """Private: what replicas of the inference service ask one another."""
-REFERENCES = "swath.training.v1.ArtifactReferences"
+ARTIFACT_REFERENCES = "swath.training.v1.ArtifactReferences"
 """Private: what the session service asks of the training service."""
-WORKERS = "swath.training.v1.WorkerLink"
+WORKER_LINK = "swath.training.v1.WorkerLink"
 """Private: what workers in pods of their own report to the training service."""
 GATEWAY = "gateway"
 """The process through which clients reach the suite."""
@@ -38,7 +38,7 @@ SERVICES = (
         essential=True,
         front=True,
         # It removes artifacts that nothing refers to.
-        calls={REFERENCES: ("ReadReferences",)},
+        calls={ARTIFACT_REFERENCES: ("ReadReferences",)},
         owns=(
             Slice(
                 _CUVIS,
@@ -60,7 +60,7 @@ SERVICES = (
                 ),
             ),
             Slice(
-                GrpcService(SESSIONS, "swath/session/v1/session.proto"),
+                GrpcService(SESSION_AUTHORITY, "swath/session/v1/session.proto"),
                 (
                     Method("ReadSessions", idempotent=True),
                     # Updates compare and set: one that is sent again conflicts with itself, and its caller reads anew.
@@ -76,7 +76,7 @@ SERVICES = (
         "config",
         image="core",
         essential=True,
-        calls={SESSIONS: ("ReadSessions",)},
+        calls={SESSION_AUTHORITY: ("ReadSessions",)},
         owns=(
             Slice(
                 _CUVIS,
@@ -92,7 +92,7 @@ SERVICES = (
         "pipeline",
         image="torch",
         # RestoreTrainRun makes a session, and takes it back if it fails.
-        calls={SESSIONS: ("ReadSessions", "UpdateSession", "AddSession", "RemoveSession")},
+        calls={SESSION_AUTHORITY: ("ReadSessions", "UpdateSession", "AddSession", "RemoveSession")},
         owns=(
             Slice(
                 _CUVIS,
@@ -124,7 +124,7 @@ SERVICES = (
         image="torch",
         database=True,
         queue=True,
-        calls={SESSIONS: ("ReadSessions", "UpdateSession", "WatchGone")},
+        calls={SESSION_AUTHORITY: ("ReadSessions", "UpdateSession", "WatchGone")},
         owns=(
             Slice(
                 _CUVIS,
@@ -137,15 +137,15 @@ SERVICES = (
                 ),
             ),
             Slice(
-                GrpcService(RUNS, "swath/training/v1/runs.proto", public=True),
+                GrpcService(RUN_SERVICE, "swath/training/v1/runs.proto", public=True),
                 (Method("ReadLogs", idempotent=True), Method("ReadMetrics", idempotent=True)),
             ),
             Slice(
-                GrpcService(REFERENCES, "swath/training/v1/references.proto"),
+                GrpcService(ARTIFACT_REFERENCES, "swath/training/v1/references.proto"),
                 (Method("ReadReferences", idempotent=True),),
             ),
             Slice(
-                GrpcService(WORKERS, "swath/training/v1/worker.proto"),
+                GrpcService(WORKER_LINK, "swath/training/v1/worker.proto"),
                 (Method("Connect", mutating=True),),
             ),
         ),
@@ -157,7 +157,7 @@ SERVICES = (
         balancing="least_request",
         queue=True,
         local_replicas=2,
-        calls={SESSIONS: ("ReadSessions", "UpdateSession", "WatchGone"), PROFILES: ("ReadProfiles",)},
+        calls={SESSION_AUTHORITY: ("ReadSessions", "UpdateSession", "WatchGone"), PROFILE_SHARE: ("ReadProfiles",)},
         owns=(
             Slice(
                 _CUVIS,
@@ -168,7 +168,7 @@ SERVICES = (
                 ),
             ),
             Slice(
-                GrpcService(PROFILES, "swath/inference/v1/profiles.proto"),
+                GrpcService(PROFILE_SHARE, "swath/inference/v1/profiles.proto"),
                 (Method("ReadProfiles", idempotent=True),),
             ),
         ),
@@ -178,7 +178,7 @@ SERVICES = (
 
 PROCESSES = (
     Process(GATEWAY, image="core", ports=Ports(grpc=50051, probe=8086), extras=("envoy",), edge=True),
-    Process("worker", image="torch", part_of="training", calls={WORKERS: ("Connect",)}),
+    Process("worker", image="torch", part_of="training", calls={WORKER_LINK: ("Connect",)}),
     Process("standalone", image="torch", ports=Ports(grpc=50051, health=8081)),
 )
 """Kinds of process that are no service, and have identities too."""

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import grpc
 import pytest
 
-from swath.api import CUVIS, SESSIONS
+from swath.api import CUVIS, SESSION_AUTHORITY
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.cuvis_ai.v1 import cuvis_ai_pb2_grpc
 from swath.rpc.caller import caller
@@ -94,7 +94,7 @@ async def session_service(authority: Authority, who_am_i: WhoAmI) -> AsyncIterat
 
     async def start(*, behind_gateway: bool = True, tls: dict[str, Path] | None = None, **settings) -> Server:
         board = HealthBoard(("session",))
-        handlers = [slice_handler(CUVIS, "session", who_am_i), whole_handler(SESSIONS, who_am_i)]
+        handlers = [slice_handler(CUVIS, "session", who_am_i), whole_handler(SESSION_AUTHORITY, who_am_i)]
         chosen = {"port": 0, "drain_grace_s": 1, **settings}
         chosen |= files(authority.issue_service("session")) if tls is None else tls
         server = Server(ServerSettings(**chosen), handlers, (CUVIS,), board, behind_gateway=behind_gateway)
