@@ -47,11 +47,11 @@ type: $(SYNCED) ## Check types
 type-all: $(SYNCED) ## Check types against every Python that is supported, one after another
 	for python in 3.11 3.12 3.13 3.14; do echo "Python $$python"; $(RUN)/pyright --pythonversion $$python || exit 1; done
 
-test: $(SYNCED) ## Run all tests
-	OMP_NUM_THREADS=1 $(RUN)/pytest -n $(WORKERS) --dist loadgroup
+test: $(SYNCED) ## Run all tests (TESTS="libs/client tests/docs" runs some)
+	OMP_NUM_THREADS=1 $(RUN)/pytest -n $(WORKERS) --dist loadgroup $(TESTS)
 
-coverage: $(SYNCED) ## Run all tests and say how much of the code they run (WRITE=1 keeps the figures)
-	OMP_NUM_THREADS=1 $(RUN)/pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=json:build/coverage/report.json
+coverage: $(SYNCED) ## Run the tests of libs and services and say how much of them they run (WRITE=1 keeps the figures)
+	OMP_NUM_THREADS=1 $(RUN)/pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=json:build/coverage/report.json libs services
 	$(RUN)/python -m tools.coverage_figures build/coverage/report.json $(if $(WRITE),--write)
 
 demo: $(SYNCED) ## Train and serve a real scene (TARGET=HOST:PORT drives a server that runs already)

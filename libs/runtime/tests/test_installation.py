@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from swath.errors import Denied, Precondition, Unavailable
 from swath.runtime.auth.tokens import TokenTable
 from swath.runtime.installation.command import main
 from swath.runtime.installation.kubernetes_api import KubernetesApi
+from swath_suite.testing.json_server import JsonServer, Request
 
 LABELS = json.dumps({"app.kubernetes.io/instance": "test"})
 WHOLE = [
@@ -31,48 +30,27 @@ WHOLE = [
 ]
 
 
-class ApiServer:
+class ApiServer(JsonServer):
     """Objects by kind and name, over HTTP as Kubernetes does it: create, read, merge, remove."""
 
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str], dict[str, Any]] = {}
         self.refuse = 0
-        outer = self
+        super().__init__(self.handle)
 
-        class Handler(BaseHTTPRequestHandler):
-            def _answer(self) -> None:
-                length = int(self.headers.get("Content-Length") or 0)
-                body = json.loads(self.rfile.read(length)) if length else {}
-                assert self.headers["Authorization"] == "Bearer letmein"
-                code, document = outer.handle(self.command, self.path, body)
-                content = json.dumps(document).encode()
-                self.send_response(code)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            do_GET = do_POST = do_PATCH = do_DELETE = _answer  # noqa: N815
-
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_port}"
-        self._thread = threading.Thread(target=self.http.serve_forever, daemon=True)
-        self._thread.start()
-
-    def handle(self, verb: str, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    def handle(self, request: Request) -> tuple[int, dict[str, Any]]:
+        assert request.headers["Authorization"] == "Bearer letmein"
         if self.refuse:
             return self.refuse, {"message": "not now"}
-        kind, _, name = path.removeprefix("/api/v1/namespaces/prod/").partition("/")
-        if verb == "POST":
-            return 201, self.objects.setdefault((kind, body["metadata"]["name"]), body)
+        kind, _, name = request.path.removeprefix("/api/v1/namespaces/prod/").partition("/")
+        if request.method == "POST":
+            return 201, self.objects.setdefault((kind, request.body["metadata"]["name"]), request.body)
         found = self.objects.get((kind, name))
         if found is None:
             return 404, {"message": "not found"}
-        if verb == "PATCH":
-            found["data"] = {**found["data"], **body["data"]}
-        if verb == "DELETE":
+        if request.method == "PATCH":
+            found["data"] = {**found["data"], **request.body["data"]}
+        if request.method == "DELETE":
             del self.objects[(kind, name)]
         return 200, found
 
@@ -83,17 +61,11 @@ class ApiServer:
     def certificate(self, service: str) -> x509.Certificate:
         return x509.load_pem_x509_certificate(self.data(f"swath-{service}-tls")["tls.crt"])
 
-    def stop(self) -> None:
-        self.http.shutdown()
-        self.http.server_close()
-        self._thread.join()
-
 
 @pytest.fixture
 def server() -> Iterator[ApiServer]:
-    made = ApiServer()
-    yield made
-    made.stop()
+    with ApiServer() as made:
+        yield made
 
 
 @pytest.fixture

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import ssl
 import subprocess
 import sys
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,54 +14,22 @@ import pytest
 from swath.errors import Conflict, Denied, Exhausted, Precondition, SwathError, Unavailable
 from swath.runtime.auth.certificates import Authority
 from swath.runtime.installation.kubernetes_api import KubernetesApi
+from swath_suite.testing.json_server import JsonServer
 
 SECRET = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "made"}, "data": {"key": "dmFsdWU="}}
 
 
-class ApiServer:
-    """Answers as it is told to, and keeps what it was asked: method, path, token."""
+class ApiServer(JsonServer):
+    """Answers as it is told to."""
 
     def __init__(self, certificate: Path | None = None) -> None:
-        self.asked: list[tuple[str, str, str]] = []
         self.answers: deque[tuple[int, Any]] = deque()
-        outer = self
+        super().__init__(lambda _: self.answers.popleft() if self.answers else (200, SECRET), certificate)
 
-        class Handler(BaseHTTPRequestHandler):
-            def _answer(self) -> None:
-                self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                outer.asked.append((self.command, self.path, self.headers["Authorization"]))
-                code, body = outer.answers.popleft() if outer.answers else (200, SECRET)
-                content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
-                self.send_response(code)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            do_GET = do_POST = do_PATCH = do_DELETE = _answer  # noqa: N815
-
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        class Http(ThreadingHTTPServer):
-            def handle_error(self, request: Any, client_address: Any) -> None:
-                # A client that does not trust the certificate says so and goes.
-                if not isinstance(sys.exception(), ssl.SSLError):
-                    super().handle_error(request, client_address)
-
-        self.http = Http(("127.0.0.1", 0), Handler)
-        if certificate is not None:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(certificate / "tls.crt", certificate / "tls.key")
-            # In the thread of each connection: one that is not trusted does not end the server.
-            self.http.socket = context.wrap_socket(self.http.socket, server_side=True, do_handshake_on_connect=False)
-        self.port = self.http.server_port
-        self._thread = threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        self.http.shutdown()
-        self.http.server_close()
-        self._thread.join()
+    @property
+    def tokens(self) -> list[str]:
+        """What each request showed."""
+        return [each.headers["Authorization"] for each in self.requests]
 
 
 @pytest.fixture
@@ -105,13 +69,13 @@ def test_each_request_shows_the_token_that_is_there_now(api: KubernetesApi, serv
     api.get("secrets", "made")
     (account / "token").write_text("second\n")
     api.get("secrets", "made")
-    assert [token for _, _, token in server.asked] == ["Bearer first", "Bearer second"]
+    assert server.tokens == ["Bearer first", "Bearer second"]
 
 
 def test_objects_are_those_of_the_pod_s_namespace(api: KubernetesApi, server: ApiServer) -> None:
     assert api.get("secrets", "made") == SECRET
     api.put("configmaps", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "ca"}, "data": {"a": "b"}})
-    assert [(verb, path) for verb, path, _ in server.asked] == [
+    assert server.asked == [
         ("GET", "/api/v1/namespaces/prod/secrets/made"),
         ("PATCH", "/api/v1/namespaces/prod/configmaps/ca"),
     ]
@@ -138,7 +102,8 @@ def test_a_pod_trusts_the_ca_of_its_account(
     server = in_pod()
     (account / "ca.crt").write_bytes(authority.ca.read_bytes())
     assert KubernetesApi.of_pod(account).get("secrets", "made") == SECRET
-    assert server.asked == [("GET", "/api/v1/namespaces/prod/secrets/made", "Bearer first")]
+    assert server.asked == [("GET", "/api/v1/namespaces/prod/secrets/made")]
+    assert server.tokens == ["Bearer first"]
 
 
 def test_a_pod_tells_its_token_to_nobody_else(in_pod: Callable[[], ApiServer], account: Path, tmp_path: Path) -> None:
@@ -179,7 +144,7 @@ def test_each_refusal_has_its_error(
     with pytest.raises(kind, match=f"{code}: {said}") as caught:
         api.put("secrets", SECRET)
     assert type(caught.value) is kind
-    assert [verb for verb, _, _ in server.asked] == ["PATCH"]
+    assert [verb for verb, _ in server.asked] == ["PATCH"]
 
 
 @pytest.mark.parametrize("body", ["<html>Bad gateway</html>", "[]", '{"message": 1'])
@@ -210,8 +175,7 @@ def test_a_server_that_is_busy_is_asked_again(server: ApiServer, account: Path) 
 
 
 def test_a_server_that_is_away_is_said_to_be_without_its_address(api: KubernetesApi, server: ApiServer) -> None:
-    server.http.shutdown()
-    server.http.socket.close()
+    server.stop()
     with pytest.raises(Unavailable, match="away: ConnectionRefusedError") as caught:
         api.get("secrets", "made")
     assert str(server.port) not in caught.value.message

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from swath.errors import Denied, Exhausted, Precondition, SwathError, Unavailable
+from swath_suite.testing.json_server import JsonServer
 from swath_training.launch.kubernetes.cluster import Cluster
 
 JOB = {
@@ -26,46 +25,18 @@ SERVICE = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "swath-ru
 JOBS = "/apis/batch/v1/namespaces/imaging/jobs"
 
 
-class ApiServer:
-    """Answers as it is told to, and keeps what it was asked."""
+class ApiServer(JsonServer):
+    """Answers as it is told to."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, str]] = []
         self.answers: deque[tuple[int, dict[str, Any]]] = deque()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def _answer(self) -> None:
-                self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                outer.asked.append((self.command, self.path.partition("?")[0]))
-                code, body = outer.answers.popleft()
-                content = json.dumps(body).encode()
-                self.send_response(code)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            do_GET = do_POST = do_DELETE = _answer  # noqa: N815
-
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        self.http.shutdown()
-        self.http.server_close()
-        self._thread.join()
+        super().__init__(lambda _: self.answers.popleft())
 
 
 @pytest.fixture
 def server() -> Iterator[ApiServer]:
-    made = ApiServer()
-    yield made
-    made.stop()
+    with ApiServer() as made:
+        yield made
 
 
 @pytest.fixture
@@ -79,7 +50,7 @@ def outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def cluster(server: ApiServer, outside: Path) -> Cluster:
-    at = {"server": f"http://127.0.0.1:{server.http.server_port}"}
+    at = {"server": server.url}
     chosen = {"cluster": "here", "user": "me", "namespace": "imaging"}
     config = {
         "apiVersion": "v1",
@@ -132,8 +103,7 @@ def test_a_template_that_is_no_job_is_the_operator_s_mistake(cluster: Cluster, s
 
 
 def test_a_server_that_is_away_is_no_refusal(cluster: Cluster, server: ApiServer) -> None:
-    server.http.shutdown()
-    server.http.socket.close()
+    server.stop()
     with pytest.raises(Unavailable, match="is away: ConnectionRefusedError"):
         cluster.create_job(JOB)
 

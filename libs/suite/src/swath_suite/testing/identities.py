@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,6 +12,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from swath.runtime.auth.tokens import new_token
+from swath_suite.testing.json_server import JsonServer
 
 AUDIENCE = "swath"
 BY_FILE = "https://file.example.org"
@@ -39,13 +38,13 @@ class Identities:
         self._tokens_file.write_text(json.dumps({name: known for name, (_, known) in made.items()}))
         self._keys = {issuer: ec.generate_private_key(ec.SECP256R1()) for issuer in (BY_FILE, BY_URL)}
         self._jwks_file = folder / "jwks.json"
-        self._jwks_file.write_bytes(self._jwks(BY_FILE))
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._jwks_file.write_text(json.dumps(self._jwks(BY_FILE)))
+        self._server = JsonServer(lambda _: (200, self._jwks(BY_URL)))
 
     @property
     def settings(self) -> dict[str, str]:
         """Settings of services by which they know all of this."""
-        url = f"http://127.0.0.1:{self._server.server_address[1]}/jwks"
+        url = f"{self._server.url}/jwks"
         issuers = [
             {"issuer": BY_FILE, "audience": AUDIENCE, "jwks": str(self._jwks_file), "leeway_s": 0},
             {"issuer": BY_URL, "audience": AUDIENCE, "jwks": url, "allow_http": True, "leeway_s": 0},
@@ -64,32 +63,13 @@ class Identities:
         return jwt.encode(body, self._keys[key_of or issuer], "ES256", headers={"kid": issuer})
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.stop()
 
-    def _jwks(self, issuer: str) -> bytes:
+    def _jwks(self, issuer: str) -> dict[str, Any]:
         algorithm: Any = jwt.get_algorithm_by_name("ES256")
-        return json.dumps(
-            {"keys": [algorithm.to_jwk(self._keys[issuer].public_key(), as_dict=True) | {"kid": issuer}]}
-        ).encode()
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        document = self._jwks(BY_URL)
-
-        class _Keys(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.send_response(200)
-                self.send_header("content-length", str(len(document)))
-                self.end_headers()
-                self.wfile.write(document)
-
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        return _Keys
+        return {"keys": [algorithm.to_jwk(self._keys[issuer].public_key(), as_dict=True) | {"kid": issuer}]}
