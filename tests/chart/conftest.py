@@ -8,20 +8,17 @@ import subprocess
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from swath_suite.testing.fixtures import missing
+from swath_suite.testing.manifests import Objects, objects_of
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CHART = REPOSITORY / "charts" / "swath"
 SCENARIOS = {place.stem: place for place in sorted(CHART.glob("ci/**/*.yaml"))} | {
     f"k8s-{place.parent.name}": place for place in sorted(REPOSITORY.glob("k8s/*/values.yaml"))
 }
-
-Objects = list[dict[str, Any]]
 
 
 def find(name: str) -> str:
@@ -54,7 +51,7 @@ def render(helm: Callable[..., subprocess.CompletedProcess[str]]) -> Callable[..
         given = [word for each in values for word in (("-f", str(each)) if isinstance(each, Path) else ("--set", each))]
         done = helm("template", "swath", str(CHART), "--namespace", "prod", *given)
         assert done.returncode == 0, done.stderr
-        return [each for each in yaml.safe_load_all(done.stdout) if each]
+        return objects_of(done.stdout)
 
     return objects
 

@@ -4,39 +4,18 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-Objects = list[dict[str, Any]]
+from swath_suite.testing.manifests import Objects, containers, pods
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SCHEMAS = REPOSITORY / "tools" / "schemas"
 RELEASES = sorted(place.stem.removeprefix("kubernetes-") for place in SCHEMAS.glob("kubernetes-*.json"))
-
-
-def pods(objects: Iterable[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the name and the specification of each pod, those of Jobs that come later among them."""
-    for each in objects:
-        name, spec = f"{each['kind']}/{each['metadata']['name']}", each.get("spec", {})
-        if each["kind"] == "Pod":
-            yield name, spec
-        elif each["kind"] == "CronJob":
-            yield name, spec["jobTemplate"]["spec"]["template"]["spec"]
-        elif "template" in spec:
-            yield name, spec["template"]["spec"]
-        elif "job.yaml" in each.get("data", {}):
-            yield f"{name} job.yaml", yaml.safe_load(each["data"]["job.yaml"])["spec"]["template"]["spec"]
-
-
-def containers(objects: Objects) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the name and the specification of each container, those that come first among them."""
-    for name, pod in pods(objects):
-        for each in (*pod.get("initContainers", []), *pod["containers"]):
-            yield f"{name} {each['name']}", each
 
 
 def _documents(place: Path) -> list[dict[str, Any]]:
@@ -170,14 +149,6 @@ def test_every_mount_has_its_volume(scenario: Objects) -> None:
             for container in (*pod.get("initContainers", []), *pod["containers"]):
                 mounts = [each["name"] for each in container.get("volumeMounts", [])]
                 assert set(mounts) <= volumes, name
-                paths = [each["mountPath"] for each in container.get("volumeMounts", [])]
-                assert len(set(paths)) == len(paths), name
-
-
-def test_variables_are_set_once(scenario: Objects) -> None:
-    for name, container in containers(scenario):
-        names = [each["name"] for each in container.get("env", [])]
-        assert len(set(names)) == len(names), name
 
 
 def test_torch_has_a_dev_shm_of_its_own_in_memory(scenario: Objects) -> None:

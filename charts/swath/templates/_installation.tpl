@@ -29,12 +29,17 @@
 {{/* A pod that runs the command. Takes {root, component, command, account, arguments}. */}}
 {{- define "swath.installationPod" -}}
 {{- $image := .root.Values.mode | eq "standalone" | ternary .root.Values.images.torch .root.Values.images.core -}}
+{{- $jobs := .root.Values.jobs -}}
 metadata:
   labels:
-    {{- include "swath.podLabels" (dict "root" .root "component" .component) | nindent 4 }}
+    {{- include "swath.podLabels" (dict "root" .root "component" .component "extra" $jobs.podLabels) | nindent 4 }}
+  {{- with $jobs.podAnnotations }}
+  annotations: {{- toYaml . | nindent 4 }}
+  {{- end }}
 spec:
   restartPolicy: Never
   {{- include "swath.podBase" (dict "root" .root "user" .root.Values.runAsUser) | nindent 2 }}
+  {{- include "swath.placement" (dict "root" .root "part" .component "values" (include "swath.inherited" (dict "root" .root "values" $jobs) | fromYaml)) | nindent 2 }}
   serviceAccountName: {{ .account }}
   automountServiceAccountToken: true
   containers:
@@ -51,9 +56,7 @@ spec:
       env:
         - {name: TMPDIR, value: /tmp}
         - {name: HOME, value: /tmp}
-      resources:
-        requests: {cpu: 20m, memory: 64Mi}
-        limits: {cpu: "1", memory: 256Mi}
+      resources: {{- toYaml $jobs.resources | nindent 8 }}
       volumeMounts:
         - {name: tmp, mountPath: /tmp}
   volumes:

@@ -4,15 +4,19 @@
 {{- .Values.nameOverride | default .Chart.Name | trunc 40 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* First part of the names of objects: short enough for what comes after it. */}}
+{{/* First part of the names of objects: short enough for what comes after it. Of a longer name its digest is kept, since
+     two releases may begin alike. */}}
 {{- define "swath.fullname" -}}
+{{- $name := .Release.Name -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
-{{- else if contains (include "swath.name" .) .Release.Name -}}
-{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
-{{- else -}}
-{{- printf "%s-%s" .Release.Name (include "swath.name" .) | trunc 40 | trimSuffix "-" -}}
+{{- $name = .Values.fullnameOverride -}}
+{{- else if not (contains (include "swath.name" .) .Release.Name) -}}
+{{- $name = printf "%s-%s" .Release.Name (include "swath.name" .) -}}
 {{- end -}}
+{{- if gt (len $name) 40 -}}
+{{- $name = printf "%s-%s" ($name | trunc 31 | trimSuffix "-") (sha256sum $name | trunc 8) -}}
+{{- end -}}
+{{- $name | trimSuffix "-" -}}
 {{- end -}}
 
 {{/* Labels that objects are selected by. Takes {root, component}. */}}
@@ -22,25 +26,21 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
-{{/* Labels of pods: nothing that changes with a release, so that they are not replaced for it. Takes {root, component}. */}}
+{{/* Labels of pods: nothing that changes with a release, so that they are not replaced for it. What objects are selected
+     by cannot be said otherwise. Takes {root, component, extra}. */}}
 {{- define "swath.podLabels" -}}
-{{ include "swath.selector" . }}
-app.kubernetes.io/part-of: swath
-{{- with .root.Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- $own := dict "app.kubernetes.io/part-of" "swath" -}}
+{{- toYaml (mergeOverwrite $own (deepCopy .root.Values.commonLabels) (deepCopy (.extra | default dict)) (include "swath.selector" . | fromYaml)) -}}
 {{- end -}}
 
-{{/* All labels of an object. Takes {root, component}. */}}
+{{/* All labels of an object. Takes {root, component, extra}. */}}
 {{- define "swath.labels" -}}
-{{ include "swath.selector" . }}
-app.kubernetes.io/part-of: swath
-app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .root.Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
-{{- with .root.Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- $own := dict
+  "app.kubernetes.io/version" .root.Chart.AppVersion
+  "app.kubernetes.io/managed-by" .root.Release.Service
+  "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_")
+-}}
+{{- toYaml (mergeOverwrite $own (include "swath.podLabels" . | fromYaml)) -}}
 {{- end -}}
 
 {{/* The services and other processes, generated from the registry in libs/api: names in order, and each by its name. */}}
@@ -85,6 +85,33 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- $own = index .root.Values.services .part -}}
 {{- end -}}
 {{- mergeOverwrite (deepCopy .root.Values.defaults) (deepCopy $own) | toYaml -}}
+{{- end -}}
+
+{{/* Where pods that are no part of `defaults` go: what their own values leave empty is as `defaults` has it.
+     Takes {root, values}. */}}
+{{- define "swath.inherited" -}}
+{{- $found := dict "topologySpreadConstraints" list -}}
+{{- range $key := list "nodeSelector" "tolerations" "affinity" "priorityClassName" -}}
+{{- $_ := set $found $key (index $.values $key | default (index $.root.Values.defaults $key)) -}}
+{{- end -}}
+{{- toYaml $found -}}
+{{- end -}}
+
+{{/* One list of what is ours and what is asked for besides, which takes the place of ours under the same key.
+     Takes {own, extra, key}. */}}
+{{- define "swath.merged" -}}
+{{- $extra := dict -}}
+{{- range .extra }}{{ $_ := set $extra (index . $.key) . }}{{ end -}}
+{{- $items := list -}}
+{{- $seen := dict -}}
+{{- range concat .own (.extra | default list) -}}
+{{- $name := index . $.key -}}
+{{- if not (hasKey $seen $name) -}}
+{{- $items = append $items (get $extra $name | default .) -}}
+{{- $_ := set $seen $name true -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $items -}}
 {{- end -}}
 
 {{/* An image. Takes {root, image}. */}}

@@ -34,3 +34,13 @@ ports: [{port: {{ .first }}, endPort: {{ .last }}}]
   ports: [{port: {{ . }}}]
   {{- end }}
 {{- end -}}
+
+{{/* IP families of a Service; nothing leaves them to the cluster. */}}
+{{- define "swath.ipFamilies" -}}
+{{- with .Values.ipFamilyPolicy }}
+ipFamilyPolicy: {{ . }}
+{{- end }}
+{{- with .Values.ipFamilies }}
+ipFamilies: {{ toJson . }}
+{{- end }}
+{{- end -}}

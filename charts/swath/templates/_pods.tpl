@@ -43,6 +43,11 @@ dnsConfig:
 
 {{/* Variables of every service and of standalone. Takes {root, part, values}. */}}
 {{- define "swath.env" -}}
+{{- include "swath.merged" (dict "own" (include "swath.ownEnv" . | fromYamlArray) "extra" .values.extraEnv "key" "name") -}}
+{{- end -}}
+
+{{/* Those that the chart itself sets. Takes {root, part, values}. */}}
+{{- define "swath.ownEnv" -}}
 {{- $root := .root -}}
 {{- $fullname := include "swath.fullname" $root -}}
 {{- $process := include "swath.process" . | fromJson -}}
@@ -124,9 +129,6 @@ dnsConfig:
 {{- end }}
 {{- end }}
 {{- include "swath.threads" (dict "name" "OMP_NUM_THREADS" "threads" .values.threads) }}
-{{- with .values.extraEnv }}
-{{ toYaml . }}
-{{- end }}
 {{- end -}}
 
 {{/* A variable with a number of threads. Takes {name, threads}; 0 follows the CPU limit. */}}
@@ -146,6 +148,11 @@ dnsConfig:
 
 {{/* Variables of the gateway. Takes {root, part, values}. */}}
 {{- define "swath.gatewayEnv" -}}
+{{- include "swath.merged" (dict "own" (include "swath.ownGatewayEnv" . | fromYamlArray) "extra" .values.extraEnv "key" "name") -}}
+{{- end -}}
+
+{{/* Those that the chart itself sets. Takes {root, part, values}. */}}
+{{- define "swath.ownGatewayEnv" -}}
 {{- $root := .root -}}
 {{- $tls := $root.Values.gateway.tls -}}
 {{- $ports := (include "swath.process" . | fromJson).ports -}}
@@ -185,9 +192,6 @@ dnsConfig:
   value: {{ $value | quote }}
 {{- end }}
 {{- include "swath.threads" (dict "name" "SWATH_THREADS" "threads" .values.threads) }}
-{{- with .values.extraEnv }}
-{{ toYaml . }}
-{{- end }}
 {{- end -}}
 
 {{/* Whether the shipped configs are replaced. */}}
@@ -204,6 +208,11 @@ dnsConfig:
 
 {{/* Volumes of a part. Takes {root, part, values}. */}}
 {{- define "swath.volumes" -}}
+{{- include "swath.merged" (dict "own" (include "swath.ownVolumes" . | fromYamlArray) "extra" .values.extraVolumes "key" "name") -}}
+{{- end -}}
+
+{{/* Those that the chart itself has. Takes {root, part, values}. */}}
+{{- define "swath.ownVolumes" -}}
 {{- $root := .root -}}
 {{- $torch := eq .values.image "torch" -}}
 - name: tmp
@@ -267,13 +276,15 @@ dnsConfig:
   configMap: {name: {{ include "swath.fullname" $root }}-worker}
 {{- end }}
 {{- end }}
-{{- with .values.extraVolumes }}
-{{ toYaml . }}
-{{- end }}
 {{- end -}}
 
 {{/* Where they are mounted. Takes {root, part, values}. */}}
 {{- define "swath.mounts" -}}
+{{- include "swath.merged" (dict "own" (include "swath.ownMounts" . | fromYamlArray) "extra" .values.extraVolumeMounts "key" "mountPath") -}}
+{{- end -}}
+
+{{/* Where the chart's own are. Takes {root, part, values}. */}}
+{{- define "swath.ownMounts" -}}
 {{- $root := .root -}}
 {{- $ownConfigs := include "swath.ownConfigs" $root | empty | not -}}
 - {name: tmp, mountPath: /tmp}
@@ -314,9 +325,6 @@ dnsConfig:
 {{- if and (eq .part "training") (eq $root.Values.training.launcher "kubernetes") }}
 - {name: worker, mountPath: /etc/swath/worker, readOnly: true}
 {{- end }}
-{{- end }}
-{{- with .values.extraVolumeMounts }}
-{{ toYaml . }}
 {{- end }}
 {{- end -}}
 
