@@ -35,7 +35,7 @@ from swath_training.supervise.worker_death import ResumePolicy, wait_for_end
 
 _log = structlog.get_logger("swath.training")
 
-_EXIT_S = 5.0
+_EXIT_S = 30.0
 _RETRY_DELAY_S = 1.0
 _AWAY = (Unavailable, StorageRefused, StorageDenied)
 """Errors of a store that is away, full or locked up: an operator will see to it, and the run goes on then."""
