@@ -21,14 +21,19 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from swath.api import SERVICES
 
-MODES = ("answers", "refuses", "dies", "hangs")
-"""What becomes of a call: an empty answer, UNAVAILABLE, the end of the process, an answer after a second."""
+MODES = ("answers", "refuses", "dies", "hangs", "late", "leaves")
+"""What becomes of a call: an empty answer, UNAVAILABLE, the end of the process, an answer after a second. Those of the
+last two are answered; their health is told late after a few times, or is NOT_SERVING from the first call on."""
+
+PROMPT = 20
+"""Questions for health that one who is late answers in time."""
 
 
 class Replica(grpc.GenericRpcHandler):
-    def __init__(self, log: Path, mode: str) -> None:
+    def __init__(self, log: Path, mode: str, servicer: health.HealthServicer) -> None:
         self._log = log
         self._mode = mode
+        self._health = servicer
         self._lock = threading.Lock()
 
     def service(self, handler_call_details: Any) -> grpc.RpcMethodHandler:
@@ -43,20 +48,34 @@ class Replica(grpc.GenericRpcHandler):
                 os._exit(1)
             if self._mode == "hangs":
                 time.sleep(1.0)
+            if self._mode == "leaves":
+                self._health.enter_graceful_shutdown()
             yield b""
 
         return grpc.stream_stream_rpc_method_handler(answer)
 
 
+class LateHealth(health.HealthServicer):
+    def __init__(self) -> None:
+        super().__init__()
+        self._asked = 0
+
+    def Check(self, request: Any, context: Any) -> Any:
+        self._asked += 1
+        if self._asked > PROMPT:
+            time.sleep(8.0)
+        return super().Check(request, context)
+
+
 def main() -> None:
     port, log, mode = sys.argv[1:]
     assert mode in MODES
-    server = grpc.server(ThreadPoolExecutor(16), options=[("grpc.so_reuseport", 0)])
-    servicer = health.HealthServicer()
+    server = grpc.server(ThreadPoolExecutor(32), options=[("grpc.so_reuseport", 0)])
+    servicer = LateHealth() if mode == "late" else health.HealthServicer()
     for each in SERVICES:
         servicer.set(each.health_name, health_pb2.HealthCheckResponse.SERVING)
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
-    server.add_generic_rpc_handlers((Replica(Path(log), mode),))
+    server.add_generic_rpc_handlers((Replica(Path(log), mode, servicer),))
     server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()
     server.wait_for_termination()

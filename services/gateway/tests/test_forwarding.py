@@ -100,3 +100,30 @@ def test_a_service_without_replicas_is_named(gateway: Callable, replicas: Callab
         "no replica of config is ready: nothing was done, and the call may be made again"
     )
     assert gateway(replicas("answers")).ready("suite") == 200
+
+
+def test_replicas_whose_health_comes_late_still_get_calls(gateway: Callable, replicas: Callable) -> None:
+    """Busy processors make slow answers, which is no reason to give none."""
+    there = replicas("late", "late")
+    running = gateway(there)
+    deadline = time.monotonic() + 25
+    while time.monotonic() < deadline:
+        assert _call(running.target, SCHEMA) is grpc.StatusCode.OK, running.process.last_words()
+        time.sleep(0.2)
+    # Late it was: with answers in time there is about one a second from each.
+    assert running.count("health_check_success", "config") < 25
+    assert running.count("membership_healthy", "config") == 2
+
+
+def test_a_replica_that_says_it_goes_gets_no_further_calls(gateway: Callable, replicas: Callable) -> None:
+    leaving, staying = there = replicas("leaves", "answers")
+    running = gateway(there)
+    deadline = time.monotonic() + 30
+    while running.count("membership_healthy", "config") == 2:
+        assert time.monotonic() < deadline
+        assert _call(running.target, SCHEMA) is grpc.StatusCode.OK
+        time.sleep(0.1)
+    before = leaving.counts[SCHEMA]
+    assert {_call(running.target, SCHEMA) for _ in range(10)} == {grpc.StatusCode.OK}
+    assert leaving.counts[SCHEMA] == before
+    assert staying.counts[SCHEMA] >= 10

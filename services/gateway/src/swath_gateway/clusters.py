@@ -71,8 +71,12 @@ def _service(service: Service, settings: GatewaySettings, certificates: Certific
                 "grpc_health_check": {"service_name": service.health_name},
                 "interval": "1s",
                 "no_traffic_interval": "1s",
-                "timeout": "1s",
-                "unhealthy_threshold": 2,
+                # NOT_SERVING counts at once, and so does an answer that is not there in time. Lateness must not: a
+                # replica whose processors are busy is slow, and others would be slower with its share of the calls. A
+                # frozen one answers no ping, and a dead one no connection: their calls go to another one, and they are
+                # ejected, long before this minute is over.
+                "timeout": "60s",
+                "unhealthy_threshold": 12,
                 "healthy_threshold": 1,
             }
         ],
@@ -104,7 +108,7 @@ def _http2(name: str, addresses: tuple[Address, ...]) -> dict[str, Any]:
                         "initial_connection_window_size": 4 * _WINDOW,
                         # A frozen replica answers no ping: its calls are reset, and idempotent ones are sent to
                         # another one.
-                        "connection_keepalive": {"interval": "3s", "timeout": "3s"},
+                        "connection_keepalive": {"interval": "3s", "timeout": "7s"},
                     }
                 },
             }

@@ -152,7 +152,7 @@ def _public(settings: GatewaySettings, registry: Registry) -> dict[str, Any]:
 def _nobody_ready() -> dict[str, Any]:
     text = "no replica of %UPSTREAM_CLUSTER_RAW% is ready: nothing was done, and the call may be made again"
     return {
-        "filter": {"response_flag_filter": {"flags": ["UH"]}},
+        "filter": {"response_flag_filter": {"flags": ["UH", "UF"]}},
         "body_format_override": {"text_format_source": {"inline_string": text}},
     }
 
