@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from swath.engine.graph.context import Context
 from swath.engine.graph.pipeline import Pipeline
 from swath.engine.graph.ports import LIST, Stage
-from swath.engine.graph.records import Measurement, flatten
+from swath.engine.graph.records import Measurement, defined, flatten
 from swath.engine.graph.roles import Metric
 from swath.engine.training.batches import Batches, frames_of
 from swath.engine.training.control import StopRun
@@ -29,7 +30,7 @@ class PassMetrics:
     """Metrics of some nodes over one pass.
 
     Nodes of the class `Metric` compute them at the end of the pass; of other nodes, the numbers on their ``metrics``
-    port are averaged over the batches.
+    port are averaged over the batches that define them. What is NaN is left out.
 
     Args:
         pipeline: Whose nodes.
@@ -59,7 +60,7 @@ class PassMetrics:
         """Take the outputs of one batch."""
         for name in self._averaged:
             for item in flatten([outputs.get(f"{name}.{METRICS_PORT}") or []]):
-                if isinstance(item, Measurement):
+                if isinstance(item, Measurement) and not math.isnan(item.value):
                     key = f"{name}/{item.name}"
                     total, count = self._sums.get(key, (0.0, 0))
                     self._sums[key] = (total + float(item.value), count + 1)
@@ -68,7 +69,7 @@ class PassMetrics:
         """Return the metrics of the pass, keyed ``node/metric``."""
         values = {key: total / count for key, (total, count) in self._sums.items()}
         for name, node in self._pooled.items():
-            values |= {f"{name}/{key}": float(value) for key, value in node.compute().items()}
+            values |= {f"{name}/{key}": float(value) for key, value in defined(node.compute()).items()}
         return values
 
 
