@@ -107,7 +107,7 @@ def _add(counts: list[int] | None, decided: Tensor, true: Tensor) -> list[int]:
     return added if counts is None else [old + new for old, new in zip(counts, added, strict=True)]
 
 
-def _ratios(hits: int, decided: int, true: int) -> tuple[float, float, float, float]:
+def _ratios(hits: int, decided: int, true: int) -> tuple[float, ...]:
     """Return precision, recall, F1 and intersection over union; NaN where nothing is true."""
     if not true:
         return (float("nan"),) * 4
