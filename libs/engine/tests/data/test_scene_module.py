@@ -78,7 +78,7 @@ def test_the_shipped_tiles_give_each_split_one_aircraft_and_tiles_without(
     assert pixels_with == {"train": 40, "val": 38, "test": 56}
 
 
-def test_the_shipped_whole_scene_is_one_frame_to_train_and_to_test(resolve: Callable[[str], Path], san_diego: str) -> None:
+def test_the_shipped_whole_scene_is_one_frame_to_train_and_test(resolve: Callable[[str], Path], san_diego: str) -> None:
     module = build(parse("data", load_yaml((CONFIGS / "san_diego_scene.yaml").read_text())), resolve, seed=42)
 
     assert {split: module.frames(split) for split in ("train", "val", "test") if split in module.splits} == {

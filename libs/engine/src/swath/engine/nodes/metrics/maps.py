@@ -83,7 +83,8 @@ def _statistics(scores: Tensor, invalid: int) -> dict[str, float]:
 class AnomalyPixelStatisticsMetric(Metric):
     """Pixels looked at, pixels decided to be anomalous, and their share in percent, as ``anomaly/...``.
 
-    Decisions do not tell which pixels are invalid: one that is counts as looked at, and as not anomalous. The output holds the numbers of all batches so far; a new stage or epoch starts anew.
+    Decisions do not tell which pixels are invalid: one that is counts as looked at, and as not anomalous. The output
+    holds the numbers of all batches so far; a new stage or epoch starts anew.
     """
 
     tags = ("evaluation", "anomaly")
