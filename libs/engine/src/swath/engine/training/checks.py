@@ -16,7 +16,7 @@ from swath.engine.training.batches import Batches
 from swath.engine.training.cadence import cadence
 from swath.engine.training.distributed.precision import format_of
 from swath.engine.training.monitors import check_monitors
-from swath.engine.training.phases.evaluation import metric_nodes
+from swath.engine.training.reporting.names import metric_nodes
 from swath.errors import InvalidInput, NotFitted
 
 
@@ -106,7 +106,7 @@ def require_named(kind: str, names: Iterable[str], pipeline: Pipeline) -> None:
 def require_measuring(names: Iterable[str], pipeline: Pipeline) -> None:
     """Refuse metric nodes that do not exist or measure nothing."""
     require_named("metric", names, pipeline)
-    measuring = sorted(metric_nodes(pipeline, ()))
+    measuring = sorted(metric_nodes(pipeline))
     idle = [name for name in names if name not in measuring]
     if idle:
         raise InvalidInput(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from swath.documents import TrainingDocument, TrainRunDocument
 from swath.engine.graph.pipeline import Pipeline
 from swath.engine.training import checkpoints
-from swath.engine.training.phases.losses import Losses
+from swath.engine.training.reporting.names import loss_parts
 from swath.errors import InvalidInput
 
 
@@ -22,7 +22,7 @@ class Reported:
     """
 
     def __init__(self, run: TrainRunDocument, training: TrainingDocument, pipeline: Pipeline, *, validates: bool):
-        losses = Losses(pipeline, run.loss_nodes).names
+        losses = loss_parts(pipeline, run.loss_nodes).values()
         self._validates = validates
         self._names = {"train_loss", *(f"train/{name}" for name in losses)}
         self._open: list[str] = []

@@ -12,18 +12,17 @@ import torch
 
 from swath.engine.graph.context import Context
 from swath.engine.graph.pipeline import Pipeline
-from swath.engine.graph.ports import LIST, Stage
+from swath.engine.graph.ports import Stage
 from swath.engine.graph.records import Measurement, defined, flatten
 from swath.engine.graph.roles import Metric
 from swath.engine.training.batches import Batches, frames_of
 from swath.engine.training.control import StopRun
 from swath.engine.training.reporting.events import FrameProgress, Hook, Lifecycle, Position
+from swath.engine.training.reporting.names import METRICS_PORT
 from swath.engine.training.reporting.outcomes import EvaluationOutcome, EvaluationStatus
 from swath.engine.training.reporting.stream import EventStream
 
 log = logging.getLogger(__name__)
-
-METRICS_PORT = "metrics"
 
 
 class PassMetrics:
@@ -71,17 +70,6 @@ class PassMetrics:
         for name, node in self._pooled.items():
             values |= {f"{name}/{key}": float(value) for key, value in defined(node.compute()).items()}
         return values
-
-
-def metric_nodes(pipeline: Pipeline, chosen: Collection[str]) -> tuple[str, ...]:
-    """Return the chosen names; if there are none, those of all nodes that measure something."""
-    if chosen:
-        return tuple(chosen)
-    return tuple(
-        name
-        for name in pipeline.order
-        if (port := pipeline.nodes[name].outputs.get(METRICS_PORT)) is not None and port.dtype is LIST
-    )
 
 
 def evaluate(
