@@ -11,10 +11,10 @@ SYNCED := .venv/.synced
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help sync lock gen lint type type-all test coverage demo up down images e2e bench parity fuzz release-check clean
+.PHONY: help sync lock gen lint type type-all test test-processors coverage demo up down images e2e bench parity fuzz release-check clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1mmake %-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1mmake %-15s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # uv as a program of this folder, where the machine has none.
 .tools/bin/uv:
@@ -49,6 +49,9 @@ type-all: $(SYNCED) ## Check types against every Python that is supported, one a
 
 test: $(SYNCED) ## Run all tests (TESTS="libs/client tests/docs" runs some)
 	OMP_NUM_THREADS=1 $(RUN)/pytest -n $(WORKERS) --dist loadgroup $(TESTS)
+
+test-processors: $(SYNCED) ## Run the tests of nodes as processors without AVX-512 and AVX2 would
+	OMP_NUM_THREADS=1 $(RUN)/python -m tools.processors -q -n $(WORKERS)
 
 coverage: $(SYNCED) ## Run the tests of libs and services and say how much of them they run (WRITE=1 keeps the figures)
 	OMP_NUM_THREADS=1 $(RUN)/pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=json:build/coverage/report.json libs services

@@ -20,6 +20,7 @@ def trained(swath: Swath) -> str:
     done = swath("train", "san_diego_rx", "-u", f"{SCENE}:data/san_diego.npz", "--save", "cli/rx.yaml")
     assert done.returncode == 0, done.stderr
     assert "✓ statistical" in done.stdout
+    assert "test: metrics/average_precision 0." in done.stdout
     return "cli/rx.yaml"
 
 

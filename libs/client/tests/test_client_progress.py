@@ -112,6 +112,9 @@ def test_a_note_holds_four_numbers_losses_first() -> None:
     assert note(RunSummary()) == ""
 
 
+_EVALUATED = pb.EVALUATION_STATUS_EVALUATED
+
+
 class TestSummary:
     def test_the_last_value_of_each_number_stays(self) -> None:
         summary = RunSummary()
@@ -132,6 +135,37 @@ class TestSummary:
         summary.add(_event(pb.TRAIN_HOOK_CHECKPOINT_RESTORED, checkpoint=restored))
         assert summary.checkpoint is not None
         assert summary.checkpoint.path == "checkpoints/03.ckpt"
+
+    def test_what_evaluations_measured_is_a_line_per_split(self) -> None:
+        summary = RunSummary()
+        measured = {"m/iou": 0.25, "m/average_precision": 0.5}
+        val = pb.EvaluationOutcome(split=pb.EXECUTION_STAGE_VAL, status=_EVALUATED, metrics=measured)
+        summary.add(_event(pb.TRAIN_HOOK_EVALUATION_END, evaluation=val))
+        test = pb.EvaluationOutcome(split=pb.EXECUTION_STAGE_TEST, status=_EVALUATED)
+        summary.add(_event(pb.TRAIN_HOOK_EVALUATION_END, evaluation=test))
+        assert summary.evaluation_lines() == [
+            "val: m/average_precision 0.5000  m/iou 0.2500",
+            "test: no metrics: no node measures anything, or the ground truth defines no number",
+        ]
+
+    def test_a_failed_evaluation_says_why_there_are_no_metrics(self) -> None:
+        summary = RunSummary()
+        failed = pb.EvaluationOutcome(
+            split=pb.EXECUTION_STAGE_TEST, status=pb.EVALUATION_STATUS_FAILED, error="InputInvalid: no mask"
+        )
+        summary.add(_event(pb.TRAIN_HOOK_EVALUATION_END, evaluation=failed))
+        assert summary.evaluation_lines() == ["test: no metrics: the evaluation failed: InputInvalid: no mask"]
+
+    def test_a_run_without_splits_says_how_to_get_metrics(self) -> None:
+        summary = RunSummary()
+        for split in (pb.EXECUTION_STAGE_VAL, pb.EXECUTION_STAGE_TEST):
+            missing = pb.EvaluationOutcome(split=split, status=pb.EVALUATION_STATUS_NO_SPLIT)
+            summary.add(_event(pb.TRAIN_HOOK_EVALUATION_END, evaluation=missing))
+        assert summary.evaluation_lines() == [
+            "no metrics: the data has no val and no test split; "
+            "name frames with ground truth under data.splits.val or data.splits.test"
+        ]
+        assert RunSummary().evaluation_lines() == []
 
     def test_a_run_without_calibration_says_so(self) -> None:
         assert RunSummary().calibration_skips() == ["calibration did not run"]

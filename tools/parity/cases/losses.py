@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from tools.parity.cases.case import Case, each, flags, numbers, rng
+from tools.parity.cases.case import Case, Inputs, each, flags, numbers, rng
 
 _PAIRS = each(
     lambda shape, seed: {"predictions": numbers((*shape, 1), seed=seed), "targets": flags((*shape, 1), seed=seed + 9)}
@@ -16,13 +18,22 @@ _EMBEDDED = each(
     }
 )
 _WEIGHTS = [{"weights": rng(seed).random(size).astype(np.float32)} for seed, size in enumerate((3, 61))]
-_DETECTIONS = each(
-    lambda shape, seed: {
+
+
+def _detections(shape: Sequence[int], seed: int, *, step: float = 0.0) -> Inputs:
+    """Return decisions and logits, these as multiples of a step if one is given."""
+    logits = numbers((*shape, 1), seed=seed)
+    return {
         "decisions": flags((*shape, 1), seed=seed),
         "targets": flags((*shape, 1), seed=seed + 9),
-        "logits": numbers((*shape, 1), seed=seed),
+        "logits": (logits / step).round() * np.float32(step) if step else logits,
     }
-)
+
+
+# Between two of these logits there always is one of the reference's 200 thresholds.
+_DETECTIONS = each(lambda shape, seed: _detections(shape, seed, step=0.5))
+_ANY_LOGITS = each(_detections)
+_EXACT = "average_precision is exact here; the reference's tells logits apart only at 200 thresholds of their sigmoid"
 
 CASES = [
     Case("losses.AnomalyBCEWithLogits", _PAIRS, stage="train"),
@@ -39,4 +50,5 @@ CASES = [
         for stride in (1, 2)
         for inputs in _DETECTIONS
     ),
+    *(Case("metrics.AnomalyDetectionMetrics", [inputs], stage="val", why=_EXACT) for inputs in _ANY_LOGITS),
 ]

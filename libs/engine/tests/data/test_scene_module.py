@@ -78,10 +78,13 @@ def test_the_shipped_tiles_give_each_split_one_aircraft_and_tiles_without(
     assert pixels_with == {"train": 40, "val": 38, "test": 56}
 
 
-def test_the_shipped_whole_scene_is_one_train_frame(resolve: Callable[[str], Path], san_diego: str) -> None:
+def test_the_shipped_whole_scene_is_one_frame_to_train_and_test(resolve: Callable[[str], Path], san_diego: str) -> None:
     module = build(parse("data", load_yaml((CONFIGS / "san_diego_scene.yaml").read_text())), resolve, seed=42)
 
-    assert (module.splits, module.frames("train")) == (("train", "predict"), 1)
+    assert {split: module.frames(split) for split in ("train", "val", "test") if split in module.splits} == {
+        "train": 1,
+        "test": 1,
+    }
 
 
 @pytest.mark.parametrize("given", ["san_diego.hdr", "san_diego.img"])

@@ -50,7 +50,11 @@ def test_directions_are_compared_with_orthonormal_ones():
 
 
 def test_a_single_direction_has_no_spread():
-    assert _measured(ComponentOrthogonalityMetric(), components=torch.ones(1, 4))["diagonal_std"] == 0.0
+    assert _measured(ComponentOrthogonalityMetric(), components=torch.ones(1, 4)) == {
+        "orthogonality_error": 3.0,
+        "avg_off_diagonal": 3.0,
+        "diagonal_mean": 4.0,
+    }
     with pytest.raises(InputInvalid, match="at least one direction"):
         _measured(ComponentOrthogonalityMetric(), components=torch.ones(0, 4))
 
@@ -71,8 +75,32 @@ def test_statistics_of_scores(shape):
 
 
 def test_a_single_score_has_no_spread_and_no_score_no_statistics():
-    assert _measured(ScoreStatisticsMetric(), scores=torch.ones(1, 1, 1))["scores/std"] == 0.0
+    names = ("mean", "min", "max", "median", "q25", "q75", "q95", "q99")
+    assert _measured(ScoreStatisticsMetric(), scores=torch.ones(1, 1, 1)) == {f"scores/{name}": 1.0 for name in names}
     assert _measured(ScoreStatisticsMetric(), scores=torch.ones(0, 2, 2)) == {}
+
+
+@pytest.mark.parametrize("batches", [(6,), (1, 5), (2, 1, 3)])
+def test_statistics_of_a_split_are_those_of_all_its_scores_together(batches):
+    scores = torch.randn(6, 5, 7, generator=torch.Generator().manual_seed(4)).exp()
+    scores[0] += 100
+    scores[1, :2] = math.nan
+    scores[3, 0, 0] = -math.inf
+    node = ScoreStatisticsMetric()
+    for batch in scores.split(batches):
+        node.forward(context=VAL, scores=batch)
+    values = scores[scores.isfinite()].double().numpy()
+    expected = {
+        "scores/mean": values.mean(),
+        "scores/std": values.std(ddof=1),
+        "scores/min": values.min(),
+        "scores/max": values.max(),
+        "scores/median": np.sort(values)[(values.size - 1) // 2],
+        **{f"scores/q{percent}": np.percentile(values, percent) for percent in (25, 75, 95, 99)},
+        "scores/invalid_pixels": 15,
+    }
+    assert node.compute() == pytest.approx(expected, rel=1e-6)
+    assert node.metric_names({"scores"}) == set(expected)
 
 
 def test_anomalous_pixels_are_counted_over_all_batches():
@@ -124,6 +152,6 @@ def test_diversity_of_weights():
 
 
 def test_weights_that_sum_to_zero_have_no_gini_coefficient():
-    assert _measured(SelectorDiversityMetric(), weights=torch.zeros(3))["gini_coefficient"] == 0.0
+    assert _measured(SelectorDiversityMetric(), weights=torch.zeros(3)) == {"weight_variance": 0.0}
     with pytest.raises(InputInvalid, match="at least one weight"):
         _measured(SelectorDiversityMetric(), weights=torch.zeros(0))

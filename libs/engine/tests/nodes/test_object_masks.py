@@ -81,10 +81,11 @@ def test_marks_grow_to_all_sides():
     assert _marked(outputs) == [[0] * 6, *[[1, 1, 0, 0, 0, 0]] * 3, [0] * 6]
 
 
-@pytest.mark.parametrize(("low", "high", "expected"), [(0.0, 180.0, 7), (9.5, 12.0, 4), (0.0, 1.0, 9)])
-def test_otsu_finds_the_level_of_each_frame_within_bounds(low, high, expected):
-    # The level is 2 degrees, the step that 2.05 is in; no angle lies so near to a step that rounding decides.
-    degrees = torch.tensor([0.0] * 10 + [1.5, 1.5, 2.05, 2.05, 9, 10, 11, 12, 13]).reshape(1, 1, 19)
+@pytest.mark.parametrize(("low", "high", "expected"), [(0.0, 180.0, 5), (9.5, 12.0, 4), (0.0, 1.0, 9)])
+@pytest.mark.parametrize("last", [1.9999, 2.0, 2.0001, 2.05])
+def test_otsu_finds_the_level_of_each_frame_within_bounds(low, high, expected, last):
+    # The level is in the middle from 2 to 9 degrees, whichever step of 0.1 degrees the 2 is in after rounding.
+    degrees = torch.tensor([0.0] * 10 + [1.5, 1.5, last, last, 9, 10, 11, 12, 13]).reshape(1, 1, 19)
     node = SpectralObjectMask(stride=1, median_stride=1, threshold="otsu", otsu_floor_deg=low, otsu_ceiling_deg=high)
     assert node.forward(cube=_turned(degrees))["decisions"].sum() == expected
 
@@ -94,14 +95,25 @@ def test_the_level_is_that_of_scikit_image():
     values = np.concatenate([generator.normal(60, 12, 4000), generator.normal(170, 25, 2500)]).clip(0, 255)
     picture = values.astype(np.uint8)
     histogram = torch.bincount(torch.from_numpy(picture).long(), minlength=256)
-    assert otsu(torch.stack([histogram, histogram.flip(0)])).tolist() == [
+    assert otsu(torch.stack([histogram, histogram.flip(0)]), within=0).tolist() == [
         threshold_otsu(picture),
         threshold_otsu(255 - picture),
     ]
 
 
-def test_otsu_takes_the_first_of_equal_levels():
-    assert otsu(torch.tensor([[0, 4, 0, 0, 7, 0], [0, 0, 9, 0, 0, 0]])).tolist() == [1, 0]
+@pytest.mark.parametrize("within", [0.0, 0.5])
+def test_otsu_takes_the_middle_of_an_empty_stretch(within):
+    # Bins 2 and 3 are empty: from 2 to 4. Neighbouring classes, a single bin, and nothing at all have no such stretch.
+    counts = torch.tensor([[0, 4, 0, 0, 7, 0], [0, 4, 7, 0, 0, 0], [0, 0, 9, 0, 0, 0], [0] * 6])
+    assert otsu(counts, within=within).tolist() == [3.0, 1 + within, within, within]
+
+
+def test_otsu_takes_the_first_of_equal_stretches():
+    assert otsu(torch.tensor([5, 0, 0, 3, 0, 0, 5]), within=0).item() == 2.0
+
+
+def test_as_many_pixels_as_a_float_cannot_count_have_a_level():
+    assert otsu(torch.tensor([2**25 + 1, 0, 2**25 + 3, 0]), within=0).item() == 1.5
 
 
 def test_no_frames_give_no_frames():

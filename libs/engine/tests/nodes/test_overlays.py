@@ -141,6 +141,20 @@ def test_predictions_are_drawn_beside_the_picture(given, panels):
     assert drawn[0].pixels.shape == (130 + 14, panels * 144 - 4, 3)
 
 
+def test_the_average_precision_above_a_prediction_leaves_invalid_pixels_out():
+    flags = torch.zeros(1, 130, 140, 1, dtype=torch.bool)
+    flags[:, 10:20, 10:20] = True
+    inputs = {"rgb_image": torch.rand(1, 130, 140, 3), "decisions": flags, "mask": flags}
+    perfect, spoilt = flags.float() - 1, flags.float() - 1
+    spoilt[:, 50:, :, 0] = torch.nan  # as 0 they would be ranked with what was to be found
+    drawn = [RGBAnomalyMask().forward(**inputs, scores=scores)["artifacts"][0].pixels for scores in (perfect, spoilt)]
+    assert (drawn[0] == drawn[1]).all()
+    # Without any valid pixel to be found there is none.
+    spoilt[flags] = torch.nan
+    without = RGBAnomalyMask().forward(**inputs)["artifacts"][0].pixels
+    assert (RGBAnomalyMask().forward(**inputs, scores=spoilt)["artifacts"][0].pixels == without).all()
+
+
 def test_bands_as_they_are_become_a_picture():
     bright = torch.linspace(100, 5000, 128 * 128).reshape(1, 128, 128, 1).expand(1, 128, 128, 3)
     pixels = RGBAnomalyMask().forward(rgb_image=bright)["artifacts"][0].pixels[14:]

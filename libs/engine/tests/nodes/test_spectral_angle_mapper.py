@@ -27,6 +27,17 @@ def test_the_nearest_reference_is_named_from_one():
     torch.testing.assert_close(outputs["best_scores"], outputs["scores"].amin(-1, keepdim=True))
 
 
+def test_of_one_spectrum_at_several_brightnesses_the_first_is_named():
+    generator = torch.Generator().manual_seed(0)
+    spectra = torch.rand(200, 31, generator=generator) + 0.1
+    references = torch.cat([factor * spectra[:3] for factor in (1.0, 3.0, 0.7)])
+    node = SpectralAngleMapper()
+    outputs = node.forward(cube=spectra.reshape(1, 10, 20, 31), spectral_signature=references.reshape(9, 1, 1, 31))
+    named = outputs["identity_mask"].flatten()
+    assert named[:3].tolist() == [1, 2, 3]
+    assert set(named.tolist()) == {1, 2, 3}
+
+
 def test_a_zero_spectrum_is_at_a_right_angle_to_all():
     outputs = _run([[0.0, 0.0], [1.0, 1.0]], [[1.0, 2.0], [0.0, 0.0]])
     assert outputs["scores"][0, 0, 0].tolist() == pytest.approx([math.pi / 2] * 2)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from swath.engine.ops import statistics
-from swath.engine.ops.statistics import Moments
+from swath.engine.ops.statistics import Moments, principal_components
 
 
 @pytest.fixture
@@ -36,3 +36,11 @@ def test_the_data_stays_as_it_was(rows):
     exact, before = rows.double(), rows.double()
     Moments().add(exact)
     assert torch.equal(exact, before)
+
+
+@pytest.mark.parametrize("rounding", [0.0, 1e-14, -1e-14])
+def test_the_first_of_two_entries_that_only_rounding_tells_apart_gives_a_direction_its_sign(rounding):
+    covariance = torch.tensor([[1.0 + rounding, -0.9], [-0.9, 1.0]], dtype=torch.float64)
+    _, directions = principal_components(covariance, 2)
+    expected = torch.tensor([[1.0, -1.0], [1.0, 1.0]], dtype=torch.float64) / 2**0.5
+    torch.testing.assert_close(directions, expected)

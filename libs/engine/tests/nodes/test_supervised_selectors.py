@@ -76,6 +76,12 @@ def test_a_band_that_says_the_same_is_passed_over():
     assert choose(scores, correlation, [[1], [1, 3]], 1.0, repeats=True) == [1, 3]
 
 
+@pytest.mark.parametrize("rounding", [0.0, 1e-15, -1e-15])
+def test_of_bands_that_are_worth_the_same_the_first_is_taken(rounding):
+    scores = np.array([0.5, 2.0, 2.0 + rounding, 1.0])
+    assert choose(scores, np.eye(4), [range(4)], 0.0, repeats=False) == [1]
+
+
 def test_correlations_are_absolute_and_zero_with_a_constant_band():
     pixels = torch.tensor([[1.0, -2.0, 5.0], [2.0, -4.0, 5.0], [3.0, -6.0, 5.0]])
     np.testing.assert_allclose(correlations(pixels), [[1, 1, 0], [1, 1, 0], [0, 0, 0]], atol=1e-12)

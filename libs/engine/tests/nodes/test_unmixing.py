@@ -8,7 +8,7 @@ from scipy.optimize import nnls
 from swath.engine.graph.registry import create
 from swath.engine.nodes.unmixing.nmf import NMFUnmixing
 from swath.engine.nodes.unmixing.nnls import NNLSUnmixing
-from swath.engine.ops.unmixing import unmix
+from swath.engine.ops.unmixing import dominant, unmix
 from swath.errors import DataInvalid, GraphInvalid, InputInvalid, NotFitted
 
 
@@ -61,6 +61,12 @@ def test_the_class_is_the_most_abundant_endmember_from_one():
     assert outputs["class_mask"].flatten().tolist() == [1, 2, 0, 0, 0]
     outputs = NNLSUnmixing().forward(cube=cube, endmembers=torch.eye(2))
     assert outputs["class_mask"].flatten().tolist() == [1, 2, 1, 0, 0]
+
+
+@pytest.mark.parametrize("rounding", [0.0, 1e-7, -1e-7])
+def test_of_equal_abundances_the_first_names_the_class(rounding):
+    abundances = torch.tensor([0.1, 0.5, 0.5 + rounding]).reshape(1, 1, 1, 3)
+    assert dominant(abundances).item() == 2
 
 
 def test_a_pixel_that_is_not_finite_has_no_abundances_and_disturbs_no_other():

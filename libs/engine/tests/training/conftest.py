@@ -105,6 +105,7 @@ EDGES = (
     ("logit.logits", "bce.predictions"),
     ("source.mask", "bce.targets"),
     ("logit.logits", "decider.logits"),
+    ("logit.logits", "metrics.logits"),
     ("decider.decisions", "metrics.decisions"),
     ("source.mask", "metrics.targets"),
 )

@@ -221,4 +221,6 @@ def test_a_missing_split_is_an_outcome(fitted: Pipeline, stage: Stage) -> None:
     run(RunSpec(Trainer.CALIBRATION, make_run()), frames, fitted, events.append)
 
     ends = [event for event in events if short(event) == f"evaluation_end:{stage}"]
-    assert [event.message for event in ends] == [f"No {stage} split; evaluation skipped"]
+    assert [event.message for event in ends] == [
+        f"No {stage} split; evaluation skipped (data.splits.{stage} names its frames)"
+    ]

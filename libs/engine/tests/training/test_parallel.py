@@ -122,6 +122,20 @@ def test_moving_statistics_are_those_of_whole_batches(together: Together, tmp_pa
     assert_close(outcome, expected)
 
 
+def test_metrics_are_those_of_all_pixels_together(together: Together, tmp_path: Path) -> None:
+    still = {"optimizer": {"name": "sgd", "lr": 1e-12}}
+    _, told = alone(tmp_path / "alone", ALIKE, **still)
+
+    _, events = together(run=ALIKE, training=still)
+
+    (one, mine) = ([event for event in all if short(event) == "validation_end:val"] for all in (told, events))
+    assert len(mine) == len(one) == 2
+    assert 0 < mine[0].metrics["metrics/average_precision"] < 1
+    for measured, expected in zip(mine, one, strict=True):
+        metrics = {name: value for name, value in expected.metrics.items() if name.startswith("metrics/")}
+        assert {name: measured.metrics[name] for name in metrics} == pytest.approx(metrics, rel=1e-9)
+
+
 def test_from_snapshots_of_a_run_whose_processes_were_killed(together: Together, tmp_path: Path) -> None:
     # With random numbers of each process's own, and gradients that are not applied yet.
     case: dict[str, Any] = {"run": {}, "training": {"accumulate_grad_batches": 3}}

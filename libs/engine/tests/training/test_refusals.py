@@ -34,6 +34,18 @@ from .conftest import Frames, make_run, make_training
         ({"val_check_interval": 1.5}, "more than an epoch"),
         ({"callbacks": {"early_stopping": [{"monitor": "val/iou"}]}}, "early_stopping: monitor 'val/iou'"),
         ({"callbacks": {"checkpoint": {"monitor": "iou"}}}, "checkpoint: monitor 'iou'"),
+        (
+            {"callbacks": {"checkpoint": {"monitor": "metrics/f1"}}},
+            "monitor 'metrics/f1' is not a value of this run; there are metrics/average_precision, metrics/f1_score, ",
+        ),
+        ({"callbacks": {"early_stopping": [{"monitor": "decider/iou"}]}}, "monitor 'decider/iou' .*train_loss, val/"),
+        ({"callbacks": {"early_stopping": [{"monitor": "train/svdd_loss_x"}]}}, "monitor 'train/svdd_loss_x'"),
+        ({"callbacks": {"early_stopping": [{"monitor": "lr-AdamW"}]}}, "monitor 'lr-AdamW'"),
+        ({"callbacks": {"checkpoint": {"filename": "{epoch}-{val_los:.2f}"}}}, "filename names 'val_los' .*val_loss"),
+        (
+            {"limit_val_batches": 0, "callbacks": {"checkpoint": {"monitor": "metrics/iou"}}},
+            "'metrics/iou' .* there are train/svdd_loss, train_loss; without validation there are none of val",
+        ),
         ({"scheduler": {"name": "plateau", "monitor": "iou"}}, "scheduler: monitor 'iou'"),
         ({"callbacks": {"checkpoint": {"every_n_epochs": 1, "every_n_train_steps": 1}}}, "exclude each other"),
     ],
@@ -51,6 +63,10 @@ def test_settings_that_cannot_be(
         ({"loss_nodes": []}, "at least one loss node"),
         ({"loss_nodes": ["nope"]}, "Loss node 'nope' not found in pipeline. Available nodes: bce, center"),
         ({"metric_nodes": ["nope"]}, "Metric node 'nope' not found"),
+        (
+            {"metric_nodes": ["decider"]},
+            r"'decider' \(BinaryDecider\) measures nothing; .*: center, metrics",
+        ),
         ({"freeze_nodes": ["nope"]}, "Freeze node 'nope' not found"),
         ({"unfreeze_nodes": ["nope"]}, "Unfreeze node 'nope' not found"),
         ({"loss_nodes": ["metrics"]}, "metrics does not run in training"),
@@ -64,6 +80,31 @@ def test_nodes_that_cannot_be(
 ) -> None:
     with pytest.raises(InvalidInput, match=words):
         gradient_spec(nodes).check(fitted, frames)
+
+
+@pytest.mark.parametrize(
+    ("without", "name"), [("metrics.decisions", "iou"), ("metrics.logits", "average_precision"), (None, None)]
+)
+def test_a_metric_whose_input_is_not_connected_cannot_be_watched(
+    fitted: Pipeline, frames: Frames, gradient_spec: Callable[..., RunSpec], without: str | None, name: str | None
+) -> None:
+    edges = [edge for edge in fitted.edges if f"{edge.target}.{edge.input}" != without]
+    pipeline = Pipeline(fitted.nodes, edges)
+    for metric in ("iou", "average_precision"):
+        spec = gradient_spec(callbacks={"checkpoint": {"monitor": f"metrics/{metric}", "mode": "max"}})
+        if metric == name:
+            with pytest.raises(InvalidInput, match=f"monitor 'metrics/{metric}' is not a value of this run"):
+                spec.check(pipeline, frames)
+        else:
+            spec.check(pipeline, frames)
+
+
+def test_a_metric_that_the_ground_truth_does_not_define_cannot_choose_the_best(
+    fitted: Pipeline, gradient_spec: Callable[..., RunSpec]
+) -> None:
+    spec = gradient_spec(callbacks={"checkpoint": {"monitor": "metrics/average_precision", "mode": "max"}})
+    with pytest.raises(InvalidInput, match="as where no pixel of the val split is anomalous"):
+        run(spec, Frames({"train": 2, "val": 2}, anomalous=False), fitted, lambda event: None)
 
 
 @pytest.mark.parametrize("fields", [{"devices": 99_999}, {"devices": "99999,"}])

@@ -112,6 +112,22 @@ class RunSummary:
         if event.hook == pb.TRAIN_HOOK_STATISTICAL_NODE_END:
             self.nodes.append(event.node)
 
+    def evaluation_lines(self) -> list[str]:
+        """What the evaluations measured, a line per split; or why there are no numbers, and how to get some."""
+        lines = []
+        for split, evaluation in self.evaluations.items():
+            numbers = "  ".join(f"{name} {value:.4f}" for name, value in sorted(evaluation.metrics.items()))
+            if evaluation.status == pb.EVALUATION_STATUS_EVALUATED:
+                nothing = "no metrics: no node measures anything, or the ground truth defines no number"
+                lines.append(f"{split}: {numbers or nothing}")
+            elif evaluation.status == pb.EVALUATION_STATUS_FAILED:
+                lines.append(f"{split}: no metrics: the evaluation failed: {evaluation.error}")
+        if self.evaluations and not lines:
+            splits = " and no ".join(self.evaluations)
+            ways = " or ".join(f"data.splits.{split}" for split in self.evaluations)
+            lines.append(f"no metrics: the data has no {splits} split; name frames with ground truth under {ways}")
+        return lines
+
     def calibration_skips(self) -> list[str]:
         """Why calibration left something out: of the phase, and of each decider; empty when it left nothing out."""
         outcome = self.calibration

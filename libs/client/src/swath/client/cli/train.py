@@ -108,10 +108,8 @@ def run_phase(session: Session, phase: str, console: Console) -> RunSummary:
         f"[green]✓[/] {phase}  [dim]{perf_counter() - started:.1f} s[/]  {summary.message}  [dim]{note(summary)}[/]",
         highlight=False,
     )
-    for split, evaluation in summary.evaluations.items():
-        numbers = "  ".join(f"{name} {value:.4f}" for name, value in sorted(evaluation.metrics.items()))
-        if numbers:
-            console.print(f"  {split}: {numbers}", highlight=False)
+    for line in summary.evaluation_lines():
+        console.print(f"  {line}", highlight=False, markup=False)
     return summary
 
 

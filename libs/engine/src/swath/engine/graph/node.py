@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar, Self
 
 import torch
@@ -112,6 +112,14 @@ class Node(torch.nn.Module):
             NotFitted: The node needs a fit first.
         """
         raise NotImplementedError
+
+    def metric_names(self, given: Collection[str]) -> frozenset[str] | None:
+        """Return the names of all numbers that the node may give on its ``metrics`` port; None if nobody knows yet.
+
+        Args:
+            given: Its inputs that have a source.
+        """
+        return None
 
     def forward(self, *, context: Context | None = None, **inputs: Any) -> dict[str, Any]:
         """Call `run` by keyword, for notebooks and tests."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,3 +46,8 @@ def flatten(values: list[Any]) -> list[Any]:
         else:
             flat.append(value)
     return flat
+
+
+def defined(values: Mapping[str, float]) -> dict[str, float]:
+    """Return numbers without those that are NaN: what is not defined is reported as missing, never as a number."""
+    return {name: value for name, value in values.items() if not math.isnan(value)}

@@ -15,6 +15,7 @@ from swath.engine.hparams import choice, fraction, number, whole
 from swath.engine.mixins.wavelengths import WAVELENGTHS
 from swath.engine.ops import masks
 from swath.engine.ops.spectra import nearest_band
+from swath.engine.ops.thresholds import otsu
 
 _BINS = 256
 
@@ -27,7 +28,7 @@ class BlobDetector(Node):
     finite are dark.
 
     Source of the threshold ``otsu``: N. Otsu, "A threshold selection method from gray-level histograms", IEEE Trans.
-    SMC 9 (1979), on 256 bins.
+    SMC 9 (1979), on 256 bins; where some between the two classes are empty it is in the middle of these.
 
     Args:
         brightness: ``band_mean`` or ``max`` over the channels, or ``index``: ``(a - b) / (a + b + 1e-6)`` of the bands
@@ -151,19 +152,13 @@ def _scaled(brightness: Tensor) -> Tensor:
 
 
 def _otsu(scaled: Tensor) -> Tensor:
-    """Return the centre of the bin that splits each frame's histogram best, ``[B]``."""
+    """Return the level that splits each frame's histogram best, ``[B]``."""
     frames = scaled.shape[0]
     inside = scaled >= 0
     bins = (scaled * _BINS).to(torch.int64).clamp(0, _BINS - 1)
     bins += torch.arange(frames, device=scaled.device)[:, None, None] * _BINS
-    histogram = torch.bincount(bins[inside], minlength=frames * _BINS).reshape(frames, _BINS).to(torch.float64)
-    centres = (torch.arange(_BINS, dtype=torch.float64, device=scaled.device) + 0.5) / _BINS
-    below, sums = histogram.cumsum(dim=1), (histogram * centres).cumsum(dim=1)
-    above = below[:, -1:] - below
-    difference = sums / below.clamp_min(1) - (sums[:, -1:] - sums) / above.clamp_min(1)
-    between = below * above * difference.square()
-    # The first of equal ones, as between two modes that lie apart.
-    return centres[between.argmax(dim=1)].to(scaled.dtype)
+    histogram = torch.bincount(bins[inside], minlength=frames * _BINS).reshape(frames, _BINS)
+    return (otsu(histogram, within=0.5) / _BINS).to(scaled.dtype)
 
 
 def _quantile(scaled: Tensor, quantile: float) -> Tensor:

@@ -16,6 +16,7 @@ from swath.engine.graph.ports import EVALUATION, LEARNING, LIST, Port, Stage, po
 from swath.engine.graph.records import Picture
 from swath.engine.hparams import whole
 from swath.engine.mixins.wavelengths import WAVELENGTHS
+from swath.engine.ops.ranks import largest
 
 _ARTIFACTS = ports(artifacts=Port(LIST, description="Pictures"))
 
@@ -47,7 +48,7 @@ class CubeRGBVisualizer(Node):
         for port in ("weights", "wavelengths"):
             if inputs[port].shape[0] != cube.shape[-1]:
                 raise self.refuse(port, f"{cube.shape[-1]} numbers, one per channel of the cube", inputs[port])
-        top: list[int] = weights.topk(min(3, len(weights))).indices.tolist()
+        top: list[int] = largest(weights, 3).tolist()
         caption = "RGB " + " ".join(f"{float(inputs['wavelengths'][index]):.0f}" for index in top) + " nm"
         frames = cube[: self.up_to, ..., top].detach().cpu().numpy()
         missing = 3 - len(top)

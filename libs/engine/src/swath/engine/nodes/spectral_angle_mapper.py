@@ -15,18 +15,23 @@ from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import channels, choice, number, whole
+from swath.engine.ops.ranks import first_largest
 from swath.engine.ops.thresholds import otsu
 
 _LEVELS_PER_DEGREE = 10
 _LEVELS = 256
 """Otsu's method uses angles in steps of 0.1 degrees, up to 25.5 degrees."""
 
+_ROUNDING = 1e-6
+"""What rounding in float32 makes of the cosines of two references in one direction."""
+
 
 class SpectralAngleMapper(Node):
     """Angle between each pixel and each of N reference spectra, both first divided by their own mean.
 
     For spectra of positive mean the division changes nothing; a pixel or reference of negative mean is turned round.
-    The angle is pi / 2 where either is zero.
+    The angle is pi / 2 where either is zero. Of references that are equally near, as of one spectrum at two
+    brightnesses, the first counts.
 
     Args:
         num_channels: Channels C that the cube must have; any number when left out.
@@ -63,12 +68,12 @@ class SpectralAngleMapper(Node):
         # Only the sign of a mean is left of a division by it once the norms are divided out.
         cosines *= self._scale(cube)
         cosines *= self._scale(references).T
+        nearest = first_largest(cosines, _ROUNDING)
         angles = cosines.clamp_(-1, 1).acos_()
-        best, index = angles.min(dim=-1, keepdim=True)
         return {
             "scores": angles,
-            "best_scores": best,
-            "identity_mask": index.squeeze(-1).to(torch.int32) + 1,
+            "best_scores": angles.amin(dim=-1, keepdim=True),
+            "identity_mask": nearest.to(torch.int32) + 1,
         }
 
     def _scale(self, spectra: Tensor) -> Tensor:
@@ -87,7 +92,8 @@ class SpectralObjectMask(Node):
         min_angle_deg: The threshold where it is fixed, degrees.
         stride: Step of the grid of angles, pixels.
         median_stride: Step of the grid of pixels that the median is taken of.
-        threshold: ``fixed``, or ``otsu`` for the level between the two classes of angles of each frame.
+        threshold: ``fixed``, or ``otsu`` for the level between the two classes of angles of each frame: where a stretch
+            between them holds no angle, its middle.
         otsu_floor_deg: Lowest threshold by Otsu's method, degrees.
         otsu_ceiling_deg: Highest one.
         fill: Whether to close gaps of one cell and to fill holes on the grid.
@@ -159,8 +165,8 @@ class SpectralObjectMask(Node):
             return self.least
         flat = angles.flatten(1)
         levels = (flat.nan_to_num() * _LEVELS_PER_DEGREE).clamp(0, _LEVELS - 1).to(torch.int64)
-        counts = flat.new_zeros(flat.shape[0], _LEVELS).scatter_add_(1, levels, flat.isfinite().to(flat.dtype))
-        degrees = otsu(counts).to(flat.dtype) / _LEVELS_PER_DEGREE
+        counts = levels.new_zeros(flat.shape[0], _LEVELS).scatter_add_(1, levels, flat.isfinite().to(levels.dtype))
+        degrees = (otsu(counts, within=0.0) / _LEVELS_PER_DEGREE).to(flat.dtype)
         return degrees.clamp(self.floor, self.ceiling)[:, None, None]
 
 

@@ -1,4 +1,4 @@
-"""Quantiles and means of the highest values, without a full sort and without a limit of size."""
+"""Quantiles, means and places of the highest values."""
 
 from __future__ import annotations
 
@@ -43,3 +43,25 @@ def top_mean(rows: Tensor, share: float) -> Tensor:
     # Rounded before the ceiling: a thousandth of a million values is a thousand, whatever binary makes of it.
     count = max(1, math.ceil(np.float32(share * rows.shape[-1])))
     return rows.topk(count, dim=-1).values.mean(dim=-1)
+
+
+def first_largest(values: Tensor, rounding: float) -> Tensor:
+    """Return the index of the first value of the last dimension that is the largest but for rounding.
+
+    What is equal by arithmetic differs in the last digits, from processor to processor; the place of the largest would
+    depend on that.
+
+    Args:
+        values: Numbers ``[..., N]``, none infinite; where one is NaN the index is 0.
+        rounding: Share of the largest magnitude that rounding may make.
+
+    Returns:
+        Indices ``[...]``, int64.
+    """
+    margin = rounding * values.abs().amax(dim=-1, keepdim=True)
+    return (values >= values.amax(dim=-1, keepdim=True) - margin).to(torch.uint8).argmax(dim=-1)
+
+
+def largest(values: Tensor, count: int) -> Tensor:
+    """Return the indices of the largest values ``[N]``, in falling order; of equal ones the first come first."""
+    return values.sort(descending=True, stable=True).indices[:count]

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from swath.engine.ops.ranks import first_largest
 from swath.engine.ops.statistics import Moments
 
 Scores = NDArray[np.float64]
@@ -82,7 +83,8 @@ def choose(
 ) -> list[int]:
     """Select one band from each list of candidates, in order, with a high score and a low correlation.
 
-    A band's worth is its score less `penalty` times its highest correlation with the bands taken before.
+    A band's worth is its score less `penalty` times its highest correlation with the bands taken before; of bands that
+    are worth the same the first is taken.
 
     Source: H. Peng, F. Long, C. Ding, "Feature selection based on mutual information: criteria of max-dependency,
     max-relevance, and min-redundancy", 2005.
@@ -100,7 +102,7 @@ def choose(
         worth = scores[bands]
         if taken:
             worth = worth - penalty * correlation[bands][:, taken].max(axis=1)
-        taken.append(int(bands[worth.argmax()]))
+        taken.append(int(bands[int(first_largest(torch.from_numpy(worth), 1e-9))]))
     return taken
 
 

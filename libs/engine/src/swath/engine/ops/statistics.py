@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from swath.engine.ops.ranks import first_largest
+
 _ROWS, _ROWS_CPU = 65_536, 4_096
 """Rows that are taken to float64 at a time: bounds the memory that a large image needs on top of its own. On a CPU they
 stay in its cache, which makes it two to eight times as fast."""
@@ -75,7 +77,8 @@ class Moments:
 def principal_components(covariance: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Return the directions of largest variance.
 
-    The entry of largest magnitude of each is positive, so that machines and frames agree on their signs.
+    The entry of largest magnitude of each, the first of equal ones, is positive, so that machines and frames agree on
+    their signs.
 
     Source: K. Pearson, "On lines and planes of closest fit to systems of points in space", 1901.
 
@@ -88,6 +91,6 @@ def principal_components(covariance: Tensor, count: int) -> tuple[Tensor, Tensor
     """
     variances, vectors = torch.linalg.eigh(covariance)
     directions = vectors.mT.flip(-2)[..., :count, :]
-    largest = directions.detach().abs().argmax(dim=-1, keepdim=True)
+    largest = first_largest(directions.detach().abs(), 1e-6).unsqueeze(-1)
     signs = directions.detach().gather(-1, largest).sign()
     return variances.flip(-1)[..., :count], directions * signs

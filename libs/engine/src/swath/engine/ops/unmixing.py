@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from swath.engine.ops.ranks import first_largest
+
 _VALUES = 2**22
 """Values that are processed at a time: bounds the memory, which is one small matrix per spectrum."""
 
@@ -49,11 +51,12 @@ def unmix(cube: Tensor, endmembers: Tensor, *, max_steps: int, tolerance: float)
 def dominant(abundances: Tensor, min_total: float = 0.0) -> Tensor:
     """Return the endmember of the highest abundance, from 1, ``[B, H, W]`` of abundances ``[B, H, W, K]``.
 
-    It is 0 where the abundances of the pixel are 0, or their sum is below the minimum.
+    Of equal abundances it is the first. It is 0 where the abundances of the pixel are 0, or their sum is below the
+    minimum.
     """
     total = abundances.sum(dim=-1)
     present = (total > 0) & (total >= min_total)
-    return torch.where(present, abundances.argmax(dim=-1) + 1, 0).to(torch.int32)
+    return torch.where(present, first_largest(abundances, 1e-6) + 1, 0).to(torch.int32)
 
 
 def _solve(basis: Tensor, rows: Tensor, max_steps: int, tolerance: float) -> tuple[Tensor, Tensor]:

@@ -237,12 +237,17 @@ def check_document(document: CheckpointDocument) -> None:
         format_name(document.filename, Progress(0, 0), {}, insert_names=document.auto_insert_metric_name)
 
 
+def names_in(pattern: str) -> list[str]:
+    """Return the names of values in a pattern (see `format_name`), beside ``epoch`` and ``step``."""
+    return [name for name, _ in _FIELD.findall(pattern) if name not in ("epoch", "step")]
+
+
 def format_name(pattern: str, progress: Progress, values: dict[str, float], *, insert_names: bool) -> str:
     """Fill a pattern such as ``{epoch:02d}-{val_loss:.3f}``.
 
     Args:
         pattern: Names in braces with optional format specifications: ``epoch``, ``step`` and reported values; a value
-            that is not reported counts as 0.
+            that is not reported yet counts as 0.
         progress: Epoch and step.
         values: Reported values by name.
         insert_names: Whether to write ``name=`` before each value.

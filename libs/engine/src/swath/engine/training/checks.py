@@ -15,6 +15,8 @@ from swath.engine.training import checkpoints
 from swath.engine.training.batches import Batches
 from swath.engine.training.cadence import cadence
 from swath.engine.training.distributed.precision import format_of
+from swath.engine.training.monitors import check_monitors
+from swath.engine.training.reporting.names import metric_nodes
 from swath.errors import InvalidInput, NotFitted
 
 
@@ -76,10 +78,10 @@ def require_gradient(run: TrainRunDocument, training: TrainingDocument, pipeline
     if errors:
         raise InvalidInput("; ".join(errors))
     format_of(training)
-    cadence(training, batches)
+    rhythm = cadence(training, batches)
     if training.callbacks is not None and training.callbacks.checkpoint is not None:
         checkpoints.check_document(training.callbacks.checkpoint)
-    _check_monitors(run, training)
+    check_monitors(run, training, pipeline, validates=bool(rhythm.val_batches))
     _check_trainable(run, pipeline)
     missing = pipeline.missing_fits()
     if missing:
@@ -101,6 +103,19 @@ def require_named(kind: str, names: Iterable[str], pipeline: Pipeline) -> None:
             )
 
 
+def require_measuring(names: Iterable[str], pipeline: Pipeline) -> None:
+    """Refuse metric nodes that do not exist or measure nothing."""
+    require_named("metric", names, pipeline)
+    measuring = sorted(metric_nodes(pipeline))
+    idle = [name for name in names if name not in measuring]
+    if idle:
+        raise InvalidInput(
+            f"metric_nodes: '{idle[0]}' ({type(pipeline.nodes[idle[0]]).__name__}) measures nothing; nodes that do: "
+            f"{', '.join(measuring) or 'none'}",
+            metadata={"node": idle[0]},
+        )
+
+
 def _require_scalars(names: Iterable[str], pipeline: Pipeline) -> None:
     for name in names:
         ports = pipeline.nodes[name].outputs
@@ -111,29 +126,6 @@ def _require_scalars(names: Iterable[str], pipeline: Pipeline) -> None:
         if not ports or not scalar:
             raise InvalidInput(
                 f"loss_nodes: '{name}' ({type(pipeline.nodes[name]).__name__}) does not give scalar losses"
-            )
-
-
-def _check_monitors(run: TrainRunDocument, training: TrainingDocument) -> None:
-    """Refuse to monitor a value that the run cannot report, before it trains an epoch."""
-    callbacks = training.callbacks
-    watched: list[tuple[str, str]] = []
-    if callbacks is not None:
-        watched += [("early_stopping", entry.monitor) for entry in callbacks.early_stopping if entry.strict]
-        if callbacks.checkpoint is not None:
-            watched.append(("checkpoint", callbacks.checkpoint.monitor))
-    scheduler = training.scheduler
-    if scheduler is not None and (scheduler.name or "").lower() in ("plateau", "reduce_on_plateau"):
-        watched.append(("scheduler", scheduler.monitor or "val_loss"))
-    known = {"train_loss", "val_loss"}
-    known |= {f"{stage}/{name}" for stage in ("train", "val") for name in run.loss_nodes}
-    for field, name in watched:
-        from_metric = name.partition("/")[0] in run.metric_nodes
-        from_loss = any(name.startswith((f"train/{loss}_", f"val/{loss}_")) for loss in run.loss_nodes)
-        if name not in known and not from_metric and not from_loss and not name.startswith("lr-"):
-            raise InvalidInput(
-                f"training {field}: monitor '{name}' is not a value of this run; there are "
-                f"{', '.join(sorted(known))} and <metric node>/<metric> of the metric_nodes"
             )
 
 

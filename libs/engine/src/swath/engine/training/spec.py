@@ -85,7 +85,7 @@ class RunSpec:
         """
         device_of(self.training, group)
         batches = Batches(data, self.trainrun.data.batch_size, torch.device("cpu"), group)
-        checks.require_named("metric", self.trainrun.metric_nodes, pipeline)
+        checks.require_measuring(self.trainrun.metric_nodes, pipeline)
         checks.refuse_unplaced(pipeline)
         if self.trainer is Trainer.CALIBRATION:
             checks.require_weights(pipeline, has_weights=self.has_weights)

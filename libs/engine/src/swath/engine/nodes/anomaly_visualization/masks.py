@@ -65,7 +65,7 @@ class RGBAnomalyMask(Node):
     """Prediction against ground truth on a picture: green found, red false alarm, yellow missed.
 
     Beside it the picture alone and the ground truth; above it the intersection over union and, where there are scores,
-    their average precision. Without ground truth the prediction is cyan.
+    their average precision, of pixels whose score is finite. Without ground truth the prediction is cyan.
 
     Args:
         up_to: Frames of each batch that are drawn; all when left out.
@@ -117,7 +117,8 @@ def _panels(frame: pictures.Map, maps: dict[str, Any]) -> list[tuple[str, pictur
         return [*parts, ("prediction", pictures.tint(shown, decided, pictures.CYAN))]
     words, overlay = _judged(shown, decided, truth)
     if "scores" in maps:
-        words += f"  AP {_average_precision(maps['scores'], truth):.3f}"
+        precision = _average_precision(maps["scores"], truth)
+        words += "" if np.isnan(precision) else f"  AP {precision:.3f}"
     return [*parts, (words, overlay)]
 
 
@@ -132,7 +133,8 @@ def _judged(shown: pictures.Pixels, decided: pictures.Flags, truth: pictures.Fla
 def _average_precision(scores: pictures.Map, truth: pictures.Flags) -> float:
     from sklearn.metrics import average_precision_score  # slow to import, and only labelled scores need it
 
-    return float(average_precision_score(truth.ravel(), np.nan_to_num(scores.ravel())))
+    valid = np.isfinite(scores)
+    return float(average_precision_score(truth[valid], scores[valid])) if truth[valid].any() else float("nan")
 
 
 def _comparison(base: pictures.Map, maps: dict[str, Any]) -> pictures.Pixels:

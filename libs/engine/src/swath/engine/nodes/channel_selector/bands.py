@@ -21,6 +21,7 @@ from swath.engine.nodes.channel_selector.base import (
     candidates,
     three_windows,
 )
+from swath.engine.ops.ranks import first_largest, largest
 from swath.engine.ops.spectra import nearest_band
 
 
@@ -139,11 +140,11 @@ class HighContrastSelector(ChannelSelectorBase):
         laplacian = (vertical + horizontal - 4 * images).abs().mean(dim=(0, 2, 3))
         contrast = images.var(dim=(0, 2, 3), correction=0) + self.alpha * laplacian
         # A band with a dead pixel has no contrast to speak of.
-        return bands[int(contrast.nan_to_num(nan=-torch.inf).argmax())]
+        return bands[int(first_largest(contrast.nan_to_num(nan=-1.0), 1e-9))]
 
 
 class TopKIndices(Node):
-    """The channels of the `k` largest weights, largest first; all of them where there are fewer.
+    """The channels of the `k` largest weights, largest first, of equal ones the first; all where there are fewer.
 
     Args:
         k: Number of channels.
@@ -160,4 +161,4 @@ class TopKIndices(Node):
 
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
         weights: Tensor = inputs["weights"]
-        return {"indices": weights.topk(min(self.k, weights.shape[0])).indices}
+        return {"indices": largest(weights, self.k)}

@@ -11,6 +11,7 @@ from swath.engine.graph.context import Context
 from swath.engine.graph.ports import Port, ports
 from swath.engine.graph.roles import Fittable
 from swath.engine.hparams import channels, choice, number
+from swath.engine.ops.ranks import largest
 from swath.engine.ops.statistics import Moments
 
 
@@ -92,6 +93,6 @@ class SoftChannelSelector(Fittable):
 
     def _weights(self) -> Tensor:
         if self.hard and not self.training:
-            chosen = self.channel_logits.topk(self.n_select).indices
+            chosen = largest(self.channel_logits, self.n_select)
             return torch.zeros_like(self.channel_logits).scatter_(0, chosen, 1.0)
         return self.n_select * torch.softmax(self.channel_logits / self.temperature, dim=-1)

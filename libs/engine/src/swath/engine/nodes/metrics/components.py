@@ -41,10 +41,12 @@ class ComponentOrthogonalityMetric(Reading):
     """How far the Gram matrix ``G = C C^T`` of directions is from the identity I.
 
     ``orthogonality_error`` is the Frobenius norm of G - I, ``avg_off_diagonal`` the mean magnitude of all its entries,
-    ``diagonal_mean`` and ``diagonal_std`` (n - 1) are those of the squared lengths of the directions.
+    ``diagonal_mean`` and ``diagonal_std`` (n - 1) are those of the squared lengths of the directions. Of a single
+    direction there is no deviation.
     """
 
     tags = _TAGS
+    names = ("orthogonality_error", "avg_off_diagonal", "diagonal_mean", "diagonal_std")
     inputs = ports(components=Port(torch.float32, (-1, -1), description="Directions, one a row [N, C]"))
 
     def measure(self, inputs: dict[str, Any]) -> dict[str, float]:
@@ -58,6 +60,5 @@ class ComponentOrthogonalityMetric(Reading):
             "orthogonality_error": float(torch.linalg.matrix_norm(error)),
             "avg_off_diagonal": float(error.abs().mean()),
             "diagonal_mean": float(lengths.mean()),
-            # Of a single direction there is no spread.
-            "diagonal_std": float(lengths.std()) if len(lengths) > 1 else 0.0,
+            "diagonal_std": float(lengths.std()) if len(lengths) > 1 else float("nan"),
         }

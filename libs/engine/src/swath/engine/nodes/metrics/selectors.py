@@ -25,6 +25,7 @@ class SelectorEntropyMetric(Reading):
 
     tags = _TAGS
     inputs = _INPUTS
+    names = ("selector/entropy",)
 
     def __init__(self, eps: float = 1e-6) -> None:
         super().__init__()
@@ -38,13 +39,14 @@ class SelectorDiversityMetric(Reading):
     """Population variance of the weights as ``weight_variance``, and their Gini coefficient as ``gini_coefficient``.
 
     With the weights in rising order the coefficient is ``2 sum_i i w_i / (C sum_i w_i) - (C + 1) / C``, with i from 1:
-    0 where all are equal, and where their sum is 0.
+    0 where all are equal, not defined and left out where their sum is 0.
 
     Source: C. Gini, "Variabilita e mutabilita", 1912.
     """
 
     tags = _TAGS
     inputs = _INPUTS
+    names = ("weight_variance", "gini_coefficient")
 
     def measure(self, inputs: dict[str, Any]) -> dict[str, float]:
         weights: Tensor = inputs["weights"].double()
@@ -56,5 +58,5 @@ class SelectorDiversityMetric(Reading):
         moment = float(torch.dot(weights.sort().values, ranks))
         return {
             "weight_variance": float(weights.var(correction=0)),
-            "gini_coefficient": 2 * moment / (count * total) - (count + 1) / count if total else 0.0,
+            "gini_coefficient": 2 * moment / (count * total) - (count + 1) / count if total else float("nan"),
         }

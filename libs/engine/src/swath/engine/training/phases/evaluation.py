@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
@@ -11,25 +12,24 @@ import torch
 
 from swath.engine.graph.context import Context
 from swath.engine.graph.pipeline import Pipeline
-from swath.engine.graph.ports import LIST, Stage
-from swath.engine.graph.records import Measurement, flatten
+from swath.engine.graph.ports import Stage
+from swath.engine.graph.records import Measurement, defined, flatten
 from swath.engine.graph.roles import Metric
 from swath.engine.training.batches import Batches, frames_of
 from swath.engine.training.control import StopRun
 from swath.engine.training.reporting.events import FrameProgress, Hook, Lifecycle, Position
+from swath.engine.training.reporting.names import METRICS_PORT
 from swath.engine.training.reporting.outcomes import EvaluationOutcome, EvaluationStatus
 from swath.engine.training.reporting.stream import EventStream
 
 log = logging.getLogger(__name__)
-
-METRICS_PORT = "metrics"
 
 
 class PassMetrics:
     """Metrics of some nodes over one pass.
 
     Nodes of the class `Metric` compute them at the end of the pass; of other nodes, the numbers on their ``metrics``
-    port are averaged over the batches.
+    port are averaged over the batches that define them. What is NaN is left out.
 
     Args:
         pipeline: Whose nodes.
@@ -59,7 +59,7 @@ class PassMetrics:
         """Take the outputs of one batch."""
         for name in self._averaged:
             for item in flatten([outputs.get(f"{name}.{METRICS_PORT}") or []]):
-                if isinstance(item, Measurement):
+                if isinstance(item, Measurement) and not math.isnan(item.value):
                     key = f"{name}/{item.name}"
                     total, count = self._sums.get(key, (0.0, 0))
                     self._sums[key] = (total + float(item.value), count + 1)
@@ -68,19 +68,8 @@ class PassMetrics:
         """Return the metrics of the pass, keyed ``node/metric``."""
         values = {key: total / count for key, (total, count) in self._sums.items()}
         for name, node in self._pooled.items():
-            values |= {f"{name}/{key}": float(value) for key, value in node.compute().items()}
+            values |= {f"{name}/{key}": float(value) for key, value in defined(node.compute()).items()}
         return values
-
-
-def metric_nodes(pipeline: Pipeline, chosen: Collection[str]) -> tuple[str, ...]:
-    """Return the chosen names; if there are none, those of all nodes that measure something."""
-    if chosen:
-        return tuple(chosen)
-    return tuple(
-        name
-        for name in pipeline.order
-        if (port := pipeline.nodes[name].outputs.get(METRICS_PORT)) is not None and port.dtype is LIST
-    )
 
 
 def evaluate(

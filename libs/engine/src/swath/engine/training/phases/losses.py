@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.pipeline import Pipeline
+from swath.engine.training.reporting.names import loss_parts
 
 
 class Losses:
@@ -24,11 +25,7 @@ class Losses:
     """
 
     def __init__(self, pipeline: Pipeline, nodes: Sequence[str]) -> None:
-        parts: dict[str, str] = {}
-        for name in dict.fromkeys(nodes):
-            ports = pipeline.nodes[name].outputs
-            for port in ports:
-                parts[f"{name}.{port}"] = name if len(ports) == 1 else f"{name}_{port}"
+        parts = loss_parts(pipeline, nodes)
         self.keys = frozenset(parts)
         self.names = tuple(parts.values())
         self._parts = tuple(parts)

@@ -12,8 +12,9 @@ from swath.engine.graph.ports import Stage
 from swath.engine.training.batches import Batches
 from swath.engine.training.checkpoints import Checkpoints
 from swath.engine.training.phases.calibration import calibrate
-from swath.engine.training.phases.evaluation import evaluate, metric_nodes
+from swath.engine.training.phases.evaluation import evaluate
 from swath.engine.training.reporting.events import Hook, Lifecycle, Position
+from swath.engine.training.reporting.names import metric_nodes
 from swath.engine.training.reporting.outcomes import CalibrationOutcome, CheckpointRestored
 from swath.engine.training.reporting.stream import EventStream
 from swath.engine.training.spec import RunSpec

@@ -53,8 +53,8 @@ def _describe_checkpoint(checkpoint: CheckpointRestored) -> str:
 
 def _describe_evaluation(evaluation: EvaluationOutcome) -> str:
     if evaluation.status is EvaluationStatus.NO_SPLIT:
-        return f"No {evaluation.split} split; evaluation skipped"
+        return f"No {evaluation.split} split; evaluation skipped (data.splits.{evaluation.split} names its frames)"
     if evaluation.status is EvaluationStatus.FAILED:
         return f"Evaluating {evaluation.split} failed: {evaluation.error}; the run is still saved"
     values = ", ".join(f"{key} {value:.4g}" for key, value in sorted(evaluation.metrics.items()))
-    return f"Evaluated {evaluation.split} ({evaluation.frames} frames): {values or 'no metric node'}"
+    return f"Evaluated {evaluation.split} ({evaluation.frames} frames): {values or 'no metric is defined'}"

@@ -74,7 +74,10 @@ class Values:
 def missing_value(field: str, name: str, values: dict[str, float]) -> InvalidInput:
     """Return the error for a monitored value that the run does not report."""
     known = ", ".join(sorted(values)) or "none yet"
-    return InvalidInput(f"{field} '{name}' is not among the values that this run reports: {known}")
+    return InvalidInput(
+        f"{field} '{name}' is not among the values that this run reports: {known}. A metric is missing where the "
+        "ground truth does not define it, as where no pixel of the val split is anomalous"
+    )
 
 
 @cache
