@@ -11,6 +11,7 @@ from torch import Tensor
 
 from swath.engine.draw import pictures
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import whole
@@ -30,6 +31,7 @@ class PngWriter(Node):
 
     category = "sink"
     tags = ("image", "rgb")
+    invalid = Invalid.PASSED
     effect = True
     inputs = ports(
         rgb_image=Port(torch.float32, (-1, -1, -1, 3), description="Pictures of 0..1 [B, H, W, 3]"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from swath.engine.ops.validity import all_finite, valid_rows
+
 _ROWS, _ROWS_CPU = 65_536, 4_096
 """Rows that are taken to float64 at a time: bounds the memory that a large image needs on top of its own. On a CPU they
 stay in its cache, which makes it two to eight times as fast."""
@@ -16,15 +18,22 @@ class Moments:
     Each batch is centred on its own mean before it is merged, so nothing is lost where the mean is large against the
     spread. Works on the device of the data.
 
+    Invalid rows, with a value that is not finite, are left out.
+
     Source: T. F. Chan, G. H. Golub, R. J. LeVeque, "Updating formulae and a pairwise algorithm for computing sample
     variances", 1979.
 
     Args:
         covariance: Whether to keep second moments between columns, or those of each column alone.
+
+    Attributes:
+        count: Rows merged.
+        left_out: Invalid rows.
     """
 
     def __init__(self, *, covariance: bool = False) -> None:
         self.count = 0
+        self.left_out = 0
         self._covariance = covariance
         self._mean: Tensor | None = None
         self._scatter: Tensor | None = None
@@ -39,6 +48,14 @@ class Moments:
     def _merge(self, rows: Tensor) -> None:
         count = rows.shape[0]
         mean = rows.mean(dim=0)
+        # No test of the rows themselves: where one of them is not finite, its mean is not either.
+        if not all_finite(mean):
+            kept, left_out = valid_rows(rows)
+            if left_out:
+                self.left_out += left_out
+                if kept.shape[0]:
+                    self._merge(kept)
+                return
         centred = rows - mean
         scatter = centred.T @ centred if self._covariance else centred.square_().sum(dim=0)
         if self._mean is None or self._scatter is None:

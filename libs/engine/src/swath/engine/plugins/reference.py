@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.roles import Decider, Fittable
 from swath.engine.plugins.consumer_thread import ConsumerThread
@@ -82,6 +83,7 @@ class Adapted(Node):
         inner: The module.
     """
 
+    invalid = Invalid.PASSED
     reference: ClassVar[type[torch.nn.Module]]
     inner: Any
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from swath.engine.draw import pictures
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import EVALUATION, LEARNING, LIST, Port, ports
 from swath.engine.graph.records import Picture
@@ -31,6 +32,7 @@ class ScoreHeatmapVisualizer(Node):
     stages = EVALUATION
     category = "visualizer"
     tags = ("anomaly", "rgb", "evaluation")
+    invalid = Invalid.PASSED
     inputs = ports(scores=Port(torch.float32, (-1, -1, -1, 1), description="Scores [B, H, W, 1]"))
     outputs = ARTIFACTS
 
@@ -65,6 +67,7 @@ class ChannelSelectorFalseRGBViz(Node):
     stages = LEARNING
     category = "visualizer"
     tags = ("hyperspectral", "rgb", "training", "evaluation")
+    invalid = Invalid.PASSED
     inputs = ports(
         rgb_output=Port(torch.float32, (-1, -1, -1, 3), description="False colours [B, H, W, 3]"),
         mask=Port(torch.int32, (-1, -1, -1), optional=True, description="Above 0 where masked [B, H, W]"),
