@@ -139,7 +139,8 @@ def _whole(node: Node, inputs: Values, found: Valid, context: Context) -> Values
         return {port: _scattered(node, port, value, valid) for port, value in outputs.items()}
     if node.invalid is Invalid.LOSS:
         # A sum over no pixel: 0, and still a part of the graph that gradients are taken of.
-        zero = sum(each.sum() for each in chosen.values() if isinstance(each, Tensor) and each.is_floating_point())
+        pixels = [port for port, value in inputs.items() if _mask_of(value, found) is not None]
+        zero = sum(chosen[port].sum() for port in pixels if chosen[port].is_floating_point())
         return dict.fromkeys(node.outputs, zero)
     return _blank(node, inputs, found, context)
 
@@ -167,7 +168,8 @@ def _by_frames(node: Node, inputs: Values, found: Valid, context: Context) -> Va
 def _frame(node: Node, port: str, value: Any, index: int) -> Any:
     if isinstance(value, list):
         return [_frame(node, port, each, index) for each in value]
-    return value[index : index + 1] if isinstance(value, Tensor) and value.dim() >= 3 else value
+    pixels = isinstance(value, Tensor) and value.dim() >= 3 and port not in node.spectra
+    return value[index : index + 1] if pixels else value
 
 
 def _joined(node: Node, frames: list[tuple[Values, bool]]) -> Iterator[tuple[str, Any]]:

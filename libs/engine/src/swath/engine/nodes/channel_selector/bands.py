@@ -151,7 +151,8 @@ def _moments(maps: Tensor) -> tuple[Tensor, Tensor]:
     moments = []
     for values in maps[0].unsqueeze(-1):
         rows, _ = valid_rows(values.flatten(0, 1))
-        moments.append(torch.std_mean(rows, correction=0))
+        nothing = rows.new_tensor(torch.nan)
+        moments.append(torch.std_mean(rows, correction=0) if len(rows) else (nothing, nothing))
     deviations, means = zip(*moments, strict=True)
     return torch.stack(deviations), torch.stack(means)
 
