@@ -5,9 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from swath.client.data.validity import valid_pixels
+
 
 def roc_curve(scores: ArrayLike, mask: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The ROC curve over all distinct thresholds.
+
+    Scores that are not finite, those of invalid pixels, are left out.
 
     Args:
         scores: Any shape; higher means more anomalous.
@@ -17,7 +21,7 @@ def roc_curve(scores: ArrayLike, mask: ArrayLike) -> tuple[NDArray[np.float64], 
         False and true positive rates, both from 0 to 1.
 
     Raises:
-        ValueError: Sizes differ, a score is not finite, or one of the two classes is missing.
+        ValueError: Sizes differ, or one of the two classes is missing among finite scores.
     """
     flat, truth = _flat(scores, mask)
     order = np.argsort(-flat, kind="stable")
@@ -43,8 +47,8 @@ def _flat(scores: ArrayLike, mask: ArrayLike) -> tuple[NDArray[np.float64], NDAr
     truth = np.asarray(mask).ravel() != 0
     if flat.size != truth.size:
         raise ValueError(f"{flat.size} scores but {truth.size} mask elements")
-    if not np.isfinite(flat).all():
-        raise ValueError("scores must be finite")
+    valid = valid_pixels(flat[:, None])
+    flat, truth = flat[valid], truth[valid]
     if truth.all() or not truth.any():
-        raise ValueError("the mask must hold marked and unmarked elements")
+        raise ValueError("the mask must hold marked and unmarked elements with a finite score")
     return flat, truth

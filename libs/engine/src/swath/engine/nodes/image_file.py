@@ -50,7 +50,7 @@ class PngWriter(Node):
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
         frames: Tensor = inputs["rgb_image"]
         numbers = frame_numbers(self, inputs)
-        for index, frame in enumerate(frames.detach().nan_to_num(nan=0.0).cpu().numpy()):
+        for index, frame in enumerate(frames.detach().cpu().numpy()):
             target = context.resolve(self._path(index if numbers is None else numbers[index], len(frames), numbers))
             target.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pictures.to_bytes(frame)).save(target, format="PNG", compress_level=self.level)

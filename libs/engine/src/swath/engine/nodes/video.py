@@ -176,7 +176,7 @@ def _rendered(
 ) -> Iterator[tuple[int | None, NDArray[np.uint8]]]:
     """Give each picture's number and its pixels, with title and number written on them, turned."""
     numbers = frame_numbers(node, inputs)
-    frames: Tensor = inputs["rgb_image"].detach().nan_to_num(nan=0.0)
+    frames: Tensor = inputs["rgb_image"].detach().nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
     for index, pixels in enumerate((frames.clamp(0, 1) * 255).to(torch.uint8).cpu().numpy()):
         number = None if numbers is None else numbers[index]
         if title:

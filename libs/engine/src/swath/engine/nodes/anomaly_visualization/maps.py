@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -44,13 +45,20 @@ class ScoreHeatmapVisualizer(Node):
 
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
         maps = inputs["scores"][: self.up_to, ..., 0].detach().cpu().numpy()
-        drawn = [pictures.colour(pictures.stretch(one) if self.normalize else one, self.cmap) for one in maps]
         return {
             "artifacts": [
-                Picture(f"score_heatmap_img{index:02d}", pictures.panels([(f"scores #{index}", pixels)]))
-                for index, pixels in enumerate(drawn)
+                Picture(f"score_heatmap_img{index:02d}", pictures.panels([(_caption(index, one), self._drawn(one))]))
+                for index, one in enumerate(maps)
             ]
         }
+
+    def _drawn(self, scores: pictures.Map) -> pictures.Pixels:
+        shown = pictures.stretch(scores) if self.normalize else np.where(np.isfinite(scores), scores, 0)
+        return pictures.colour(shown, self.cmap)
+
+
+def _caption(index: int, scores: pictures.Map) -> str:
+    return f"scores #{index}" + ("" if np.isfinite(scores).any() else ": no valid pixel")
 
 
 class ChannelSelectorFalseRGBViz(Node):

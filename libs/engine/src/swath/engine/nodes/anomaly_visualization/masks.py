@@ -135,7 +135,8 @@ def _judged(shown: pictures.Pixels, decided: pictures.Flags, truth: pictures.Fla
 def _average_precision(scores: pictures.Map, truth: pictures.Flags) -> float:
     from sklearn.metrics import average_precision_score  # slow to import, and only labelled scores need it
 
-    return float(average_precision_score(truth.ravel(), np.nan_to_num(scores.ravel())))
+    valid = np.isfinite(scores)  # those of invalid pixels are not
+    return float(average_precision_score(truth[valid], scores[valid])) if truth[valid].any() else 0.0
 
 
 def _comparison(base: pictures.Map, maps: dict[str, Any]) -> pictures.Pixels:
