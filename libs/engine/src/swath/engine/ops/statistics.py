@@ -41,21 +41,26 @@ class Moments:
     @torch.no_grad()
     def add(self, rows: Tensor) -> None:
         """Merge rows, shape ``[N, C]``, of any floating dtype."""
-        for chunk in rows.detach().split(_ROWS_CPU if rows.is_cpu else _ROWS):
+        rows = rows.detach()
+        if rows.shape[0] == 0:
+            return
+        before = self.count, _copy(self._mean), _copy(self._scatter)
+        self._add(rows)
+        # The rows themselves are not looked at: where one of them is not finite, the mean is not either.
+        if not all_finite(self.mean):
+            self.count, self._mean, self._scatter = before
+            kept, left_out = valid_rows(rows)
+            self.left_out += left_out
+            self._add(kept)
+
+    def _add(self, rows: Tensor) -> None:
+        for chunk in rows.split(_ROWS_CPU if rows.is_cpu else _ROWS):
             if chunk.shape[0]:
                 self._merge(chunk.to(torch.float64))
 
     def _merge(self, rows: Tensor) -> None:
         count = rows.shape[0]
         mean = rows.mean(dim=0)
-        # No test of the rows themselves: where one of them is not finite, its mean is not either.
-        if not all_finite(mean):
-            kept, left_out = valid_rows(rows)
-            if left_out:
-                self.left_out += left_out
-                if kept.shape[0]:
-                    self._merge(kept)
-                return
         centred = rows - mean
         scatter = centred.T @ centred if self._covariance else centred.square_().sum(dim=0)
         if self._mean is None or self._scatter is None:
@@ -87,6 +92,10 @@ class Moments:
         assert self._scatter is not None
         scatter = self._scatter.diagonal() if self._covariance else self._scatter
         return scatter / (self.count - 1)
+
+
+def _copy(value: Tensor | None) -> Tensor | None:
+    return None if value is None else value.clone()
 
 
 def principal_components(covariance: Tensor, count: int) -> tuple[Tensor, Tensor]:
