@@ -13,7 +13,7 @@ def valid_pixels(array: NDArray[Any]) -> NDArray[np.bool_]:
     """Which pixels [..., C] have finite bands only, [...]; all have in arrays of whole numbers."""
     if not np.issubdtype(array.dtype, np.inexact):
         return np.ones(array.shape[:-1], dtype=bool)
-    return np.isfinite(array).all(axis=-1)
+    return np.asarray(np.isfinite(array).all(axis=-1))
 
 
 @dataclass(frozen=True)

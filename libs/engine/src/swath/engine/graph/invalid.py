@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.linalg import LinAlgError  # pyright: ignore[reportPrivateImportUsage]
 
 from swath.engine.graph.context import Context
 from swath.engine.ops import validity
@@ -20,6 +19,9 @@ from swath.engine.ops.validity import Valid
 
 if TYPE_CHECKING:
     from swath.engine.graph.node import Node
+
+LinAlgError = torch.linalg.LinAlgError  # pyright: ignore[reportPrivateImportUsage]
+"""What torch raises for matrices that it cannot invert or decompose."""
 
 Values = dict[str, Any]
 

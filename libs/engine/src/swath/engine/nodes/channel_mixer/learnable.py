@@ -47,6 +47,7 @@ class LearnableChannelMixer(MomentsFit):
 
     category = "model"
     tags = TAGS
+    invalid = Invalid.BATCH
     inputs = INPUTS
     fit_covariance = True
     outputs = ports(
