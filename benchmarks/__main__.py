@@ -20,6 +20,7 @@ NAMES = (
     "inference",
     "statistical",
     "gradient",
+    "invalid",
     "first_event",
     "resolve",
     "sessions",

@@ -84,7 +84,7 @@ def _mask(axis: Any, scene: Scene) -> None:
 
 
 def _scores(figure: Any, axis: Any, scene: Scene, result: Result, colour: str) -> None:
-    low, high = np.percentile(result.scores, (1, 99))
+    low, high = np.percentile(result.scores[np.isfinite(result.scores)], (1, 99))
     image = axis.imshow(result.scores, cmap="inferno", vmin=low, vmax=high, interpolation="nearest")
     bar = figure.colorbar(image, cax=axis.inset_axes((1.02, 0, 0.035, 1)), extend="both", extendfrac=0.03)
     bar.outline.set_visible(False)

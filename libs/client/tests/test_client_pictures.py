@@ -7,6 +7,7 @@ import pytest
 
 from swath.client import false_colour
 from swath.client.data.pictures import as_map, stretched
+from swath.client.data.validity import Extent, extent
 
 
 def test_without_wavelengths_bands_at_three_quarters_half_and_one_quarter_are_shown() -> None:
@@ -56,3 +57,34 @@ def test_a_map_is_one_frame_of_one_channel(shape: tuple[int, ...]) -> None:
 def test_what_is_no_map_is_refused_with_its_shape(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"expected a map \[1, H, W, 1\], got \[" + ", ".join(map(str, shape))):
         as_map(np.zeros(shape))
+
+
+def test_invalid_pixels_are_black_and_change_nothing_else() -> None:
+    cube = np.random.default_rng(0).random((4, 5, 8)).astype(np.float32)
+    spoilt = cube.copy()
+    spoilt[0, 0], spoilt[1, 2, 4] = np.nan, np.inf
+    picture = false_colour(spoilt)
+    valid = np.ones((4, 5), dtype=bool)
+    valid[0, 0] = valid[1, 2] = False
+    assert (picture[~valid] == 0).all()
+    expected = false_colour(cube[valid][:, None])
+    np.testing.assert_array_equal(picture[valid], expected[:, 0])
+
+
+def test_scores_of_invalid_pixels_are_0_and_change_nothing_else() -> None:
+    scores = np.arange(10, dtype=np.float32)
+    spoilt = np.concatenate([scores, [np.nan, np.inf, -np.inf]])
+    np.testing.assert_array_equal(stretched(spoilt), np.concatenate([stretched(scores), [0, 0, 0]]))
+
+
+def test_nothing_but_invalid_pixels_is_an_empty_picture() -> None:
+    assert (false_colour(np.full((2, 3, 4), np.nan)) == 0).all()
+    assert (stretched(np.full((2, 3), np.inf)) == 0).all()
+
+
+def test_an_extent_is_that_of_the_valid_pixels() -> None:
+    image = np.array([1.0, 2.0, np.nan, 3.0, 9.0, np.inf]).reshape(1, 3, 1, 2)
+    assert extent(image) == Extent(1.0, 2.0, invalid=2, pixels=3)
+    assert extent(np.array([3, 1, 2])) == Extent(1.0, 3.0, invalid=0, pixels=3)
+    assert extent(np.full((1, 2, 2, 1), np.nan)) == Extent(None, None, invalid=4, pixels=4)
+    assert extent(np.zeros((0,))) == Extent(None, None, invalid=0, pixels=0)

@@ -105,3 +105,23 @@ def test_where_nothing_can_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SceneError, match=r"cannot write .*out\.npz: (Not a directory|File exists)"):
         write_results(tmp_path / "file" / "out.npz", {"x": np.zeros(1)})
+
+
+def test_invalid_pixels_of_a_picture_are_black(tmp_path: Path) -> None:
+    from matplotlib.image import imread
+
+    image = np.full((1, 2, 2, 3), 0.5, dtype=np.float32)
+    image[0, 0, 0, 1], image[0, 1, 1] = np.nan, np.inf
+    write_results(tmp_path / "out.png", {"rgb": image})
+    shown = imread(tmp_path / "out.png")[..., :3]
+    assert (shown.max(axis=-1) > 0).tolist() == [[False, True], [True, False]]
+
+
+def test_one_invalid_pixel_leaves_the_rest_of_a_score_map(tmp_path: Path) -> None:
+    from matplotlib.image import imread
+
+    scores = np.linspace(0, 1, 16, dtype=np.float32).reshape(1, 4, 4, 1)
+    scores[0, 0, 0] = np.nan
+    write_results(tmp_path / "out.png", {"scores": scores})
+    shown = imread(tmp_path / "out.png")[..., :3].sum(axis=-1)
+    assert len(np.unique(shown)) > 10

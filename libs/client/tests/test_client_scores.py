@@ -73,3 +73,8 @@ def test_curve_goes_from_corner_to_corner() -> None:
 def test_what_has_no_curve_is_refused(scores: list, mask: list, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         roc_auc(scores, mask)
+
+
+def test_scores_of_invalid_pixels_are_left_out() -> None:
+    scores = [0.1, np.nan, 0.2, np.inf, 0.9, -np.inf]
+    assert roc_auc(scores, [0, 1, 1, 0, 1, 1]) == roc_auc([0.1, 0.2, 0.9], [0, 1, 1])

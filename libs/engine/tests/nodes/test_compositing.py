@@ -27,7 +27,8 @@ def picture():
 def test_numbers_become_hues():
     data = torch.tensor([-1.0, 0.0, 2.0, 3.0, 6.0, float("nan")]).reshape(1, 1, 6, 1)
     colour = ScalarHSVColormapNode(value_min=0, value_max=6).forward(data=data)["rgb_image"][0, 0]
-    assert colour.tolist() == [[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 1, 1], [1, 0, 0], [1, 0, 0]]
+    assert colour[:5].tolist() == [[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 1, 1], [1, 0, 0]]
+    assert colour[5].isnan().all()
 
 
 def test_classes_have_colours_that_start_over():

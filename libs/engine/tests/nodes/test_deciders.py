@@ -82,9 +82,10 @@ def test_a_quantile_over_some_dimensions():
     assert torch.equal(decided, scores >= thresholds)
 
 
-def test_an_image_with_a_nan_marks_nothing():
-    scores = _frames([1.0, torch.nan, 3.0])
-    assert not QuantileBinaryDecider(0.5).forward(logits=scores)["decisions"].any()
+def test_scores_of_invalid_pixels_do_not_enter_the_quantile():
+    scores = _frames([1.0, torch.nan, 3.0, torch.inf, 2.0, torch.nan])
+    decided = QuantileBinaryDecider(0.5).forward(logits=scores)["decisions"]
+    assert decided.flatten().tolist() == [False, False, True, False, True, False]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -118,7 +119,7 @@ def test_a_quantile_of_part_of_an_image_is_not_calibrated():
     [
         (_frames([1.0, 2.0]), _frames([False, False]), "single class"),
         (_frames([1.0, 2.0]), _frames([True, True]), "single class"),
-        (_frames([1.0, torch.nan]), _frames([True, False]), "finite"),
+        (_frames([1.0, torch.nan]), _frames([True, False]), "single class"),
         (_frames([1.0, 2.0]), _frames([True]), "same frames"),
     ],
 )

@@ -47,10 +47,11 @@ def test_another_map_can_raise_the_alarm(maps):
         FrameScoreGate(0.0).forward(scores=maps, alarm_scores=maps[:1])
 
 
-def test_what_is_blanked_may_be_infinite():
-    maps = _frames([torch.inf, torch.nan])
+def test_invalid_pixels_stay_invalid_where_a_frame_is_blanked():
+    maps = _frames([torch.inf, torch.nan, 5.0])
     outputs = FrameScoreGate(0.0).forward(scores=maps, alarm_scores=_frames([-1.0]))
-    assert _rows(outputs["scores"]) == [[0.0, 0.0]]
+    assert outputs["scores"].flatten().isnan().tolist() == [True, True, False]
+    assert outputs["scores"][0, 0, 2] == 0
 
 
 @pytest.mark.parametrize("sizes", [[5], [1, 1, 1, 1, 1], [2, 3]])

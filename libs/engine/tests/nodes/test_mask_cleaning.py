@@ -135,7 +135,7 @@ def test_blobs_need_a_share_of_the_peak_of_the_reference_they_lie_in():
 def test_scores_that_are_not_numbers_are_no_peaks():
     scores = torch.tensor([torch.nan, 5, 10, 1, 1, 10, 1, 1, 1]).reshape(1, 1, 9, 1)
     kept = MaskPeakGate(ratio=0.5, cell=1).forward(decisions=MARKS, reference=MARKS, scores=scores)
-    assert torch.equal(kept["decisions"], MARKS)
+    assert kept["decisions"].flatten().tolist() == [False, *MARKS.flatten().tolist()[1:]]
 
 
 @pytest.mark.parametrize(
@@ -169,10 +169,11 @@ def test_scores_are_lowered_inside_of_the_shrunk_mask():
     assert (lowered == 0.5).sum() == 21
 
 
-def test_scores_that_go_altogether_are_0_whatever_they_were():
-    scores = torch.tensor([torch.inf, torch.nan]).reshape(1, 1, 2, 1)
-    outputs = ScoreMapSuppression(erode_px=0).forward(scores=scores, mask=torch.ones(1, 1, 2, 1, dtype=torch.bool))
-    assert outputs["scores"].flatten().tolist() == [0.0, 0.0]
+def test_scores_that_go_altogether_are_0_and_invalid_pixels_stay_invalid():
+    scores = torch.tensor([torch.inf, torch.nan, 3.0]).reshape(1, 1, 3, 1)
+    outputs = ScoreMapSuppression(erode_px=0).forward(scores=scores, mask=torch.ones(1, 1, 3, 1, dtype=torch.bool))
+    assert outputs["scores"].flatten().isnan().tolist() == [True, True, False]
+    assert outputs["scores"][0, 0, 2] == 0
 
 
 def test_lowered_scores_have_a_gradient():

@@ -140,3 +140,18 @@ def test_without_an_encoder_the_extra_is_named(context, monkeypatch):
 def test_a_video_that_cannot_be_is_refused(hparams):
     with pytest.raises(ValueError, match=next(iter(hparams))):
         ToVideoNode("clip.mp4", **hparams)
+
+
+def test_invalid_pixels_of_a_heat_map_have_the_lowest_colour_and_change_nothing_else():
+    scores = torch.rand(1, 130, 130, 1, generator=torch.Generator().manual_seed(0))
+    scores[0, 0, 0], scores[0, 0, 1] = 0.0, 1.0
+    spoilt = scores.clone()
+    spoilt[0, 5, 5], spoilt[0, 6, 6] = torch.nan, torch.inf
+    clean, drawn = (ScoreHeatmapVisualizer().forward(scores=one)["artifacts"][0].pixels for one in (scores, spoilt))
+    apart = (clean != drawn).any(axis=-1)
+    assert apart.sum() <= 2
+
+
+def test_a_map_without_a_valid_pixel_is_drawn_empty():
+    drawn = ScoreHeatmapVisualizer().forward(scores=torch.full((1, 130, 130, 1), torch.nan))["artifacts"][0].pixels
+    assert len({tuple(colour) for colour in drawn[20:].reshape(-1, 3).tolist()}) == 1

@@ -218,22 +218,6 @@ def test_early_stopping_at_validation_ends_within_an_epoch(train: Run) -> None:
     assert count(events, "train_progress") == 2
 
 
-def test_a_loss_that_is_no_number_stops_the_fit(frames: Frames, gradient_spec: Callable[..., RunSpec]) -> None:
-    pipeline = make_pipeline()
-    fit(pipeline, frames)
-    frames.spoil("train")
-    events: list[Event] = []
-
-    run(
-        gradient_spec(max_epochs=5, callbacks={"early_stopping": [{"monitor": "train_loss"}]}),
-        frames,
-        pipeline,
-        events.append,
-    )
-
-    assert count(events, "epoch_end") == 1
-
-
 def test_a_stopper_may_watch_what_only_a_later_validation_brings(train: Run) -> None:
     stopping = [{"monitor": "metrics/iou", "mode": "max", "check_on_train_epoch_end": True}]
     _, events = train(max_epochs=3, check_val_every_n_epoch=2, callbacks={"early_stopping": stopping})

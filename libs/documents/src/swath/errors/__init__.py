@@ -7,6 +7,7 @@ SwathError                          INTERNAL
 │   ├── GraphInvalid                  nodes, ports or edges that do not form a pipeline
 │   ├── InputInvalid                  a batch or tensor that a port does not take
 │   ├── DataInvalid                   a data file or split that is invalid
+│   ├── NotFinite                     a loss or a state of a run that became NaN or infinite
 │   ├── WeightsInvalid                weights that are unsafe or match no node
 │   └── ContentMismatch               bytes that do not match their size or digest
 ├── NotFound                        NOT_FOUND
@@ -70,6 +71,7 @@ from swath.errors.request import (
     GraphInvalid,
     InputInvalid,
     InvalidInput,
+    NotFinite,
     NotFitted,
     NotFound,
     OffsetMismatch,
@@ -130,6 +132,7 @@ __all__ = [
     "GraphInvalid",
     "InputInvalid",
     "InvalidInput",
+    "NotFinite",
     "NotFitted",
     "NotFound",
     "OffsetMismatch",

@@ -42,6 +42,12 @@ class DataInvalid(InvalidInput):
     reason = "DATA_INVALID"
 
 
+class NotFinite(InvalidInput):
+    """A loss or the state of a run is NaN or infinite: the run has failed, and its weights are not saved."""
+
+    reason = "NOT_FINITE"
+
+
 class WeightsInvalid(InvalidInput):
     """Weights are unsafe to load, or match no node of the pipeline."""
 

@@ -68,21 +68,24 @@ def infer(
 
     from swath.client.data.results import write_results
     from swath.client.data.scenes import read_scenes
+    from swath.client.data.validity import extent
 
     console = Console()
     frames = read_scenes(scene, processing_mode=processing_mode.value)
     first = next(frames)
     session = _open(client, pipeline, trainrun, session_id, weights, override or [])
     try:
-        table = Table("frame", "output", "dtype", "shape", "min", "max", box=None, pad_edge=False)
+        table = Table("frame", "output", "dtype", "shape", "min", "max", "invalid", box=None, pad_edge=False)
         for index, frame in enumerate(chain([first], frames)):
             with console.status(f"inference on {frame.name} {list(frame.cube.shape)}"):
                 found = session.infer(outputs=port or (), **frame.inputs())
             for name, array in found.items():
-                low, high = (f"{array.min():.4g}", f"{array.max():.4g}") if array.size else ("", "")
-                table.add_row(frame.name, name, str(array.dtype), str(list(array.shape)), low, high)
+                span = extent(array)
+                low, high = ("" if end is None else f"{end:.4g}" for end in (span.low, span.high))
+                invalid = f"{span.invalid} of {span.pixels}" if span.invalid else ""
+                table.add_row(frame.name, name, str(array.dtype), str(list(array.shape)), low, high, invalid)
             for name, value in found.metrics.items():
-                table.add_row(frame.name, name, "", "", f"{value:.4g}", f"{value:.4g}")
+                table.add_row(frame.name, name, "", "", f"{value:.4g}", f"{value:.4g}", "")
             if output is not None:
                 numbered = output.with_name(f"{output.stem}_{index:04d}{output.suffix}")
                 for file in write_results(numbered if index else output, found):

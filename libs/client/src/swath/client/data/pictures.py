@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from swath.client.data.validity import valid_pixels
+
 RGB_NM = (640.0, 550.0, 460.0)
 """Wavelengths shown as red, green and blue."""
 
@@ -23,7 +25,7 @@ def false_colour(
         stretch: Percentiles of each band that become black and full brightness.
 
     Returns:
-        [H, W, 3], float32 in 0..1.
+        [H, W, 3], float32 in 0..1; black where one of the three bands is not finite, which counts for no percentile.
     """
     channels = cube.shape[-1]
     if wavelengths is None:
@@ -32,15 +34,26 @@ def false_colour(
         nm = np.asarray(wavelengths, dtype=np.float64).ravel()
         bands = [int(np.abs(nm - wanted).argmin()) for wanted in RGB_NM]
     picture = np.asarray(cube[..., bands], dtype=np.float32)
-    low, high = np.percentile(picture, stretch, axis=(0, 1)).astype(np.float32)
-    return np.clip((picture - low) / np.maximum(high - low, 1e-12), 0, 1)
+    valid = valid_pixels(picture)
+    if not valid.any():
+        return np.zeros_like(picture)
+    low, high = np.percentile(picture[valid], stretch, axis=0).astype(np.float32)
+    shown = np.where(valid[..., None], picture, low)
+    return np.clip((shown - low) / np.maximum(high - low, 1e-12), 0, 1) * valid[..., None]
 
 
 def stretched(scores: ArrayLike, percentiles: tuple[float, float] = (1.0, 99.5)) -> NDArray[np.float32]:
-    """A score map in 0..1, cut at percentiles so that one bright pixel does not leave the rest black."""
+    """A score map in 0..1, cut at percentiles so that one bright pixel does not leave the rest black.
+
+    Scores that are not finite, those of invalid pixels, count for no percentile and are 0.
+    """
     array = np.asarray(scores, dtype=np.float32)
-    low, high = np.percentile(array, percentiles)
-    return np.clip((array - low) / max(float(high - low), 1e-12), 0, 1).astype(np.float32)
+    valid = valid_pixels(array[..., None])
+    if not valid.any():
+        return np.zeros_like(array)
+    low, high = np.percentile(array[valid], percentiles)
+    shown = np.where(valid, array, np.float32(low))
+    return np.clip((shown - low) / max(float(high - low), 1e-12), 0, 1).astype(np.float32) * valid
 
 
 def as_map(array: NDArray[Any]) -> NDArray[Any]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from swath.client.data.packages import optional_module
 from swath.client.data.pictures import as_map, stretched
+from swath.client.data.validity import valid_pixels
 from swath.client.errors import SceneError
 
 SUFFIXES = (".npz", ".hdr", ".png")
@@ -85,7 +86,8 @@ def _image(array: NDArray[Any]) -> NDArray[Any] | None:
 def _write_png(path: Path, image: NDArray[Any]) -> None:
     png = _png(path)
     if image.shape[-1] == 3:
-        png.imsave(path, np.clip(np.asarray(image, dtype=np.float32), 0, 1))
+        shown = np.where(valid_pixels(image)[..., None], image, 0)  # invalid pixels are black
+        png.imsave(path, np.clip(np.asarray(shown, dtype=np.float32), 0, 1))
         return
     band = as_map(image[..., :1])
     if band.dtype == bool or np.issubdtype(band.dtype, np.integer):

@@ -35,8 +35,8 @@ def stretch(values: Map) -> Map:
 
 
 def to_bytes(values: Map) -> Pixels:
-    """Return values of 0..1 as 0..255; what lies outside is cut."""
-    return (np.clip(values, 0, 1) * 255).round().astype(np.uint8)
+    """Return values of 0..1 as 0..255; what lies outside is cut, and what is not finite is 0."""
+    return (np.clip(np.where(np.isfinite(values), values, 0), 0, 1) * 255).round().astype(np.uint8)
 
 
 def gray(values: Map) -> Pixels:

@@ -6,7 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import Tensor
+
 from swath.engine.graph.ports import Stage
+from swath.engine.ops.validity import Valid
 
 
 @dataclass
@@ -22,6 +25,8 @@ class Context:
             one that refuses paths outside the workspace.
         observe: Called after each node with its name and the seconds of its forward, when set.
         synchronize: Whether accelerators are synchronised around each node so that `observe` sees the work itself.
+        valid: Valid pixels by shape, None where all are. A forward sets it for its batch; a node sees those of its own
+            inputs.
     """
 
     stage: Stage = Stage.INFERENCE
@@ -31,3 +36,8 @@ class Context:
     resolve: Callable[[str], Path] = Path
     observe: Callable[[str, float], None] | None = None
     synchronize: bool = False
+    valid: Valid | None = None
+
+    def valid_at(self, values: Tensor) -> Tensor | None:
+        """Return the valid pixels of a cube ``[B, H, W, ...]``, bool ``[B, H, W]``; None where all are."""
+        return None if self.valid is None else self.valid.get(tuple(values.shape[:3]))

@@ -5,13 +5,16 @@ from __future__ import annotations
 import inspect
 from abc import abstractmethod
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import Invalid, LinAlgError, run_on_valid
 from swath.engine.graph.ports import ALWAYS, Port, Stage, describe_value, ports
+from swath.engine.ops import validity
 from swath.errors import InputInvalid
 
 
@@ -35,6 +38,10 @@ class Node(torch.nn.Module):
         open_hparams: Whether arguments that the constructor does not name are passed to it nevertheless.
         stateful: Whether outputs depend on earlier calls outside of training, so that calls must not share an instance.
             A constructor may set it depending on its arguments.
+        invalid: How it is kept from pixels with a band that is not finite. A constructor may set it depending on its
+            arguments.
+        spectra: Input ports ``[N, 1, 1, C]`` of spectra, which are no pixels.
+        blank_state: State entries in which NaN stands for what is not known yet.
         effect: Whether it writes outside of the process; then it runs even if none of its outputs is requested.
         name: The node's name in its pipeline.
         hparams: Current constructor arguments, including calibrated thresholds.
@@ -51,6 +58,9 @@ class Node(torch.nn.Module):
     legacy_state: ClassVar[frozenset[str]] = frozenset()
     open_hparams: ClassVar[bool] = False
     stateful: bool = False
+    invalid: Invalid = Invalid.FILLED
+    spectra: ClassVar[frozenset[str]] = frozenset()
+    blank_state: ClassVar[frozenset[str]] = frozenset()
     effect: ClassVar[bool] = False
 
     name: str
@@ -121,9 +131,24 @@ class Node(torch.nn.Module):
         """
         return None
 
+    def execute(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
+        """Call `run` as `invalid` says; in a forward without invalid pixels (`Context.valid`) that is all it does.
+
+        Raises:
+            InputInvalid: As `run`, and where a matrix made of the inputs is singular.
+        """
+        try:
+            return self.run(inputs, context) if context.valid is None else run_on_valid(self, inputs, context)
+        except LinAlgError as error:
+            raise InputInvalid(
+                f"Node '{self.name}' ({type(self).__name__}): a matrix made of its inputs cannot be inverted or "
+                f"decomposed: {_first_line(error)}; raise its eps, or give it more pixels or fewer channels",
+                metadata={"node": self.name},
+            ) from error
+
     def forward(self, *, context: Context | None = None, **inputs: Any) -> dict[str, Any]:
-        """Call `run` by keyword, for notebooks and tests."""
-        return self.run(inputs, context or Context())
+        """Call `execute` by keyword, for notebooks and tests."""
+        return self.execute(inputs, replace(context or Context(), valid=validity.of_batch(inputs)))
 
     @property
     def fitted(self) -> bool:
@@ -152,6 +177,14 @@ class Node(torch.nn.Module):
     def state(self) -> dict[str, Tensor]:
         """Return a copy of the node's state, by key; it does not change when the node does."""
         return {key: value.detach().clone() for key, value in self.state_dict().items()}
+
+    def not_finite(self) -> list[str]:
+        """Return the keys of state entries that hold NaN or infinities; NaN in `blank_state` is allowed."""
+        known = {
+            key: torch.where(value.isnan(), 0, value) if key in self.blank_state else value
+            for key, value in self.state_dict().items()
+        }
+        return [key for key, value in known.items() if not validity.all_finite(value)]
 
     def faults(self, state: Mapping[str, Tensor], *, strict: bool) -> list[str]:
         """Return why a state cannot be loaded, one text per fault.
@@ -202,6 +235,10 @@ def input_error(node: str, side: str, port: str, fault: str) -> InputInvalid:
     return InputInvalid(
         f"Node '{node}' {side} '{port}' validation failed: {fault}", metadata={"node": node, "port": port}
     )
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).split("\n", 1)[0]
 
 
 def _plain(value: Any) -> Any:

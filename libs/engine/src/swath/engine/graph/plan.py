@@ -17,6 +17,7 @@ from swath.engine.graph.builder import Edge, ancestors
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node, input_error
 from swath.engine.graph.ports import ANY, Kind, Port, Stage, checker, describe_value
+from swath.engine.ops import validity
 from swath.errors import GraphInvalid, InputInvalid
 
 _Check = Callable[[Any], str | None]
@@ -116,9 +117,10 @@ class Plan:
 
     def _compute(self, batch: Mapping[str, Any], context: Context) -> dict[str, Any]:
         values: dict[str, Any] = {}
+        context.valid = validity.of_batch(batch)
         for step in self.steps:
             inputs = _gather(step.name, step.inputs, values, batch)
-            outputs = _timed(step, inputs, context) if context.observe else step.node.run(inputs, context)
+            outputs = _timed(step, inputs, context) if context.observe else step.node.execute(inputs, context)
             for output in step.outputs:
                 value = outputs.get(output.name)
                 if value is None:
@@ -168,7 +170,7 @@ def _timed(step: _Step, inputs: dict[str, Any], context: Context) -> dict[str, A
     if synchronize:
         torch.accelerator.synchronize()
     start = time.perf_counter()
-    outputs = step.node.run(inputs, context)
+    outputs = step.node.execute(inputs, context)
     if synchronize:
         torch.accelerator.synchronize()
     context.observe(step.name, time.perf_counter() - start)

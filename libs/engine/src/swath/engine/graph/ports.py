@@ -61,6 +61,8 @@ class Port:
         variadic: Several edges may end here; the node gets a list in the order of the edges.
         description: A short description.
         also: Further dtypes that the port takes; introspection reports `dtype`.
+        invalid: Outputs of labels: the label of an invalid pixel; None where it has what the node gives. Numbers are
+            NaN there, and flags False.
     """
 
     dtype: DType
@@ -69,6 +71,7 @@ class Port:
     variadic: bool = False
     description: str = ""
     also: tuple[torch.dtype, ...] = ()
+    invalid: int | None = None
 
     @property
     def dtypes(self) -> tuple[DType, ...]:

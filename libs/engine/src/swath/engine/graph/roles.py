@@ -17,8 +17,10 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import EVALUATION, LEARNING, Stage
+from swath.engine.ops.validity import valid_rows
 from swath.errors import DataInvalid, NotFitted
 
 _FITTED = "fitted"
@@ -32,9 +34,12 @@ class Fittable(Node):
 
     Attributes:
         usable_unfitted: Whether `run` works before a fit, from the values given to the constructor.
+        left_out: Invalid pixels that the last fit left out.
     """
 
     usable_unfitted: ClassVar[bool] = False
+
+    left_out: int = 0
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,9 +78,16 @@ class Fittable(Node):
             DataInvalid: The pass had too few values.
         """
 
+    def valid_of(self, rows: Tensor) -> Tensor:
+        """Return the valid ones of the pixels ``[N, C]`` of a batch, and count the others in `left_out`."""
+        kept, left_out = valid_rows(rows)
+        self.left_out += left_out
+        return kept
+
     def _too_few(self, what: str, count: int) -> DataInvalid:
+        besides = f"; {self.left_out} invalid pixels (a band is not finite) are left out" if self.left_out else ""
         return DataInvalid(
-            f"Node '{self.name}' ({type(self).__name__}) needs at least {what} to be fitted, got {count}",
+            f"Node '{self.name}' ({type(self).__name__}) needs at least {what} to be fitted, got {count}{besides}",
             metadata={"node": self.name},
         )
 
@@ -105,6 +117,7 @@ class Loss(Node):
 
     stages = LEARNING
     category = "loss"
+    invalid = Invalid.LOSS
 
 
 class Metric(Node):
@@ -112,6 +125,7 @@ class Metric(Node):
 
     stages = EVALUATION
     category = "metric"
+    invalid = Invalid.PASSED
 
     _epoch: tuple[Stage, int] | None = None
 

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from swath.engine.ops.ranks import at_rank
+
 
 def frame_bounds(data: Tensor, low: float, high: float) -> tuple[Tensor, Tensor]:
     """Return two quantiles of each frame and channel by linear interpolation.
@@ -32,7 +34,7 @@ def frame_bounds(data: Tensor, low: float, high: float) -> tuple[Tensor, Tensor]
     finite = columns.isfinite()
     ordered = torch.where(finite, columns, torch.nan).sort(dim=-1).values  # NaN comes last
     last = (finite.sum(dim=-1, keepdim=True) - 1).clamp_min(0)
-    return _at(ordered, last, low), _at(ordered, last, high)
+    return at_rank(ordered, last, low), at_rank(ordered, last, high)
 
 
 def to_unit(data: Tensor, low: Tensor, high: Tensor, eps: float) -> Tensor:
@@ -104,12 +106,3 @@ def _widest(former: Tensor, frames: Tensor, cumulate: Callable[..., Any], neutra
     bounds = torch.cat([former[None], frames])
     widest = cumulate(torch.where(bounds.isnan(), neutral, bounds), dim=0).values[1:]
     return torch.where(widest == neutral, torch.nan, widest)
-
-
-def _at(ordered: Tensor, last: Tensor, share: float) -> Tensor:
-    """Return the quantile of rows ``[B, C, N]`` in order, of which the entries up to `last` ``[B, C, 1]`` count."""
-    rank = share * last.to(torch.float64)
-    below = rank.floor().long()
-    above = torch.minimum(below + 1, last)
-    weight = (rank - below).to(ordered.dtype)
-    return torch.lerp(ordered.gather(-1, below), ordered.gather(-1, above), weight).squeeze(-1)

@@ -42,6 +42,7 @@ class MomentsFit(Fittable):
     def end_fit(self) -> None:
         moments = self._moments
         self.begin_fit()
+        self.left_out = moments.left_out
         if moments.count < self.fit_min_rows:
             plural = "" if self.fit_min_rows == 1 else "s"
             raise self._too_few(f"{self.fit_min_rows} {self.fit_unit}{plural}", moments.count)

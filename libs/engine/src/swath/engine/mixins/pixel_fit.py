@@ -199,6 +199,7 @@ class PixelFit(SizedFit):
         return 2
 
     def begin_fit(self) -> None:
+        self.left_out = 0
         self._sample = PixelSample(*self._sampling)
 
     def fit_batch(self, inputs: dict[str, Any]) -> None:
@@ -209,7 +210,7 @@ class PixelFit(SizedFit):
             if mask.shape != cube.shape[:3]:
                 raise self.refuse("mask", f"{list(cube.shape[:3])}, one number per pixel of the cube", mask)
             rows = rows[mask.reshape(-1) > 0]
-        self._sample.add(rows)
+        self._sample.add(self.valid_of(rows))
 
     def end_fit(self) -> None:
         sample, self._sample = self._sample, PixelSample(*self._sampling)
@@ -217,8 +218,6 @@ class PixelFit(SizedFit):
         least = self.min_pixels()
         if pixels.shape[0] < least:
             raise self._too_few(f"{least} pixels", pixels.shape[0])
-        if not np.isfinite(pixels).all():
-            raise self._unfit("the training pixels hold values that are not finite; leave those pixels out by a mask")
         self.settle(**self.learn(pixels))
 
     def estimate(self, estimator: Any, pixels: NDArray[np.floating], **settings: Any) -> Any:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import choice, fraction, number, whole
@@ -16,6 +17,7 @@ from swath.engine.mixins.wavelengths import WAVELENGTHS
 from swath.engine.ops import masks
 from swath.engine.ops.spectra import nearest_band
 from swath.engine.ops.thresholds import otsu
+from swath.engine.ops.validity import mark
 
 _BINS = 256
 
@@ -48,6 +50,7 @@ class BlobDetector(Node):
 
     category = "transform"
     tags = ("hyperspectral", "mask", "segmentation")
+    invalid = Invalid.SEEN
     inputs = ports(
         cube=Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]"),
         wavelengths=Port(
@@ -59,7 +62,7 @@ class BlobDetector(Node):
         ),
     )
     outputs = ports(
-        mask=Port(torch.int32, (-1, -1, -1), description="Number of the blob, 0 outside [B, H, W]"),
+        mask=Port(torch.int32, (-1, -1, -1), invalid=0, description="Number of the blob, 0 outside [B, H, W]"),
         bboxes=Port(torch.float32, (-1, -1, 4), description="x0, y0, x1, y1 of each blob, pixels [B, N, 4]"),
         centroids=Port(torch.float32, (-1, -1, 2), description="x, y of each blob, pixels [B, N, 2]"),
         count=Port(torch.int32, (-1,), description="Blobs of each frame; its further rows are 0 [B]"),
@@ -96,7 +99,7 @@ class BlobDetector(Node):
 
     @torch.no_grad()
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
-        scaled = _scaled(self._brightness(inputs["cube"], inputs.get("wavelengths")))
+        scaled = _scaled(self._brightness(inputs, context))
         bright = scaled >= self._thresholds(scaled)[:, None, None]
         clean = masks.closed(masks.opened(bright, self.opening), self.closing)
         labels = self._selected(masks.label(clean, self.connectivity))
@@ -112,7 +115,11 @@ class BlobDetector(Node):
             "count": count.to(torch.int32),
         }
 
-    def _brightness(self, cube: Tensor, wavelengths: Tensor | None) -> Tensor:
+    def _brightness(self, inputs: dict[str, Any], context: Context) -> Tensor:
+        cube: Tensor = inputs["cube"]
+        return mark(self._reduced(cube, inputs.get("wavelengths")), context.valid_at(cube))
+
+    def _reduced(self, cube: Tensor, wavelengths: Tensor | None) -> Tensor:
         if self.brightness == "band_mean":
             return cube.mean(dim=-1)
         if self.brightness == "max":

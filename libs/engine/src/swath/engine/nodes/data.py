@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import ANY, Port, ports
 from swath.engine.mixins.anomalous_classes import AnomalousClasses
@@ -36,6 +37,7 @@ class CU3SDataNode(Node):
 
     category = "source"
     tags = ("hyperspectral", "metadata")
+    invalid = Invalid.PASSED
     inputs = _INPUTS
     outputs = _OUTPUTS
 

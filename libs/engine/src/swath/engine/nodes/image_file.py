@@ -11,6 +11,7 @@ from torch import Tensor
 
 from swath.engine.draw import pictures
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import whole
@@ -30,6 +31,7 @@ class PngWriter(Node):
 
     category = "sink"
     tags = ("image", "rgb")
+    invalid = Invalid.PASSED
     effect = True
     inputs = ports(
         rgb_image=Port(torch.float32, (-1, -1, -1, 3), description="Pictures of 0..1 [B, H, W, 3]"),
@@ -48,7 +50,7 @@ class PngWriter(Node):
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
         frames: Tensor = inputs["rgb_image"]
         numbers = frame_numbers(self, inputs)
-        for index, frame in enumerate(frames.detach().nan_to_num(nan=0.0).cpu().numpy()):
+        for index, frame in enumerate(frames.detach().cpu().numpy()):
             target = context.resolve(self._path(index if numbers is None else numbers[index], len(frames), numbers))
             target.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pictures.to_bytes(frame)).save(target, format="PNG", compress_level=self.level)

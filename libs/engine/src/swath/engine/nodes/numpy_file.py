@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.mixins.files import FileInput
@@ -70,6 +71,7 @@ class NumpyFeatureWriterNode(Node):
 
     category = "sink"
     tags = ("embedding", "metadata")
+    invalid = Invalid.PASSED
     effect = True
     inputs = ports(
         features=Port(torch.float32, (-1, -1, -1), description="Features [B, N, D]"),

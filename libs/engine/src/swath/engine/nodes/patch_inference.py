@@ -9,15 +9,19 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import choice, whole
+from swath.engine.ops.validity import fill
 
 _MIN_INT = -(2**63)
 
 
 class PatchSampler(Node):
     """Cuts a square patch around labelled pixels; beyond the border the picture is mirrored.
+
+    An invalid pixel gives no patch, and is the mean of the frame in the patches of others.
 
     Draws come from torch's own random numbers: other ones in each call, the same after the same seed.
 
@@ -33,6 +37,7 @@ class PatchSampler(Node):
 
     category = "transform"
     tags = ("hyperspectral", "preprocessing", "stochastic")
+    invalid = Invalid.SEEN
     inputs = ports(
         cube=Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]"),
         targets=Port(torch.int64, (-1, -1, -1), description="Class of each pixel [B, H, W]"),
@@ -69,7 +74,11 @@ class PatchSampler(Node):
         radius = self.side // 2
         if cube.numel() and radius >= min(cube.shape[1:3]):
             raise self.refuse("cube", f"a height and a width above {radius}, half a patch", cube)
-        chosen = [self._choose(frame) for frame in targets]
+        valid = context.valid_at(cube)
+        labelled = targets != self.ignored
+        if valid is not None:
+            labelled, cube = labelled & valid, fill(cube, valid)
+        chosen = [self._choose(frame, pixels) for frame, pixels in zip(targets, labelled, strict=True)]
         frame = torch.repeat_interleave(
             torch.arange(len(chosen), device=cube.device),
             torch.tensor([len(pixels) for pixels in chosen], dtype=torch.int64, device=cube.device),
@@ -77,9 +86,9 @@ class PatchSampler(Node):
         row, column = torch.cat([*chosen, targets.new_zeros(0, 2)]).unbind(dim=1)
         return {"patches": _patches(cube, frame, row, column, radius), "labels": targets[frame, row, column]}
 
-    def _choose(self, targets: Tensor) -> Tensor:
-        """Return rows and columns of the pixels that a frame gives, ``[N, 2]``."""
-        pixels = (targets != self.ignored).nonzero()
+    def _choose(self, targets: Tensor, labelled: Tensor) -> Tensor:
+        """Return rows and columns of the labelled pixels that a frame gives, ``[N, 2]``."""
+        pixels = labelled.nonzero()
         if not len(pixels):
             return pixels
         if not self.draws:

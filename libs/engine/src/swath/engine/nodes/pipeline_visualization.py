@@ -11,6 +11,7 @@ from torch import Tensor
 
 from swath.engine.draw import charts, pictures
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import EVALUATION, LEARNING, LIST, Port, Stage, ports
 from swath.engine.graph.records import Picture
@@ -31,6 +32,7 @@ class CubeRGBVisualizer(Node):
     stages = EVALUATION
     category = "visualizer"
     tags = ("hyperspectral", "rgb", "evaluation")
+    invalid = Invalid.PASSED
     inputs = ports(
         cube=Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]"),
         weights=Port(torch.float32, (-1,), description="Weight of each channel [C]"),
@@ -78,6 +80,7 @@ class PCAVisualization(Node):
     stages = frozenset({Stage.VAL})
     category = "visualizer"
     tags = ("hyperspectral", "rgb", "evaluation")
+    invalid = Invalid.PASSED
     inputs = ports(data=Port(torch.float32, (-1, -1, -1, -1), description="At least 2 components [B, H, W, C]"))
     outputs = _ARTIFACTS
 
@@ -114,6 +117,7 @@ class PipelineComparisonVisualizer(Node):
     stages = LEARNING
     category = "visualizer"
     tags = ("hyperspectral", "rgb", "training", "evaluation")
+    invalid = Invalid.PASSED
     inputs = ports(
         hsi_cube=Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]"),
         mixer_output=Port(torch.float32, (-1, -1, -1, 3), description="What a model sees of it [B, H, W, 3]"),

@@ -9,9 +9,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import choice, number, whole
+from swath.engine.ops.validity import fill, mark
 
 _REACH = 4
 """Standard deviations that a Gaussian kernel reaches to each side; what lies beyond weighs less than 1e-4."""
@@ -29,6 +31,7 @@ class GridSubsample(Node):
 
     category = "transform"
     tags = ("hyperspectral", "preprocessing", "torch")
+    invalid = Invalid.PASSED
     inputs = ports(cube=_CUBE)
     outputs = ports(
         cube=Port(torch.float32, (-1, -1, -1, -1), description="Grid [B, ceil(H / stride), ceil(W / stride), C]")
@@ -45,12 +48,15 @@ class GridSubsample(Node):
 class ScoreUpsample(Node):
     """Resizes maps to the height and width of a reference; pixels are squares that keep their place in the picture.
 
+    What the square of an invalid score covers is invalid; around it the mean of the valid scores takes its place.
+
     Args:
         mode: ``bilinear``, ``bicubic`` or ``nearest``.
     """
 
     category = "transform"
     tags = ("anomaly", "postprocessing", "torch")
+    invalid = Invalid.SEEN
     inputs = ports(
         scores=Port(torch.float32, (-1, -1, -1, -1), description="Maps [B, h, w, C]"),
         reference=Port(torch.float32, (-1, -1, -1, -1), description="Anything of the wanted size [B, H, W, ...]"),
@@ -66,8 +72,13 @@ class ScoreUpsample(Node):
         height, width = inputs["reference"].shape[1:3]
         if scores.numel() == 0:
             return {"scores": scores.new_zeros(scores.shape[0], height, width, scores.shape[3])}
-        resized = functional.interpolate(scores.movedim(-1, 1), size=(height, width), mode=self.mode)
-        return {"scores": resized.movedim(1, -1)}
+        valid = context.valid_at(scores)
+        known = scores if valid is None else fill(scores, valid)
+        resized = functional.interpolate(known.movedim(-1, 1), size=(height, width), mode=self.mode).movedim(1, -1)
+        if valid is None:
+            return {"scores": resized}
+        places = functional.interpolate(valid.unsqueeze(1).to(torch.uint8), size=(height, width), mode="nearest")
+        return {"scores": mark(resized, places[:, 0] > 0)}
 
 
 class ScoreMapSmoothing(Node):

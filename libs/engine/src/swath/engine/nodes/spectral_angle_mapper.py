@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import channels, choice, number, whole
@@ -44,10 +45,13 @@ class SpectralAngleMapper(Node):
         cube=Port(torch.float32, (-1, -1, -1, "num_channels"), description="Cube [B, H, W, C]"),
         spectral_signature=Port(torch.float32, (-1, -1, -1, -1), description="Reference spectra [N, 1, 1, C]"),
     )
+    spectra = frozenset({"spectral_signature"})
     outputs = ports(
         scores=Port(torch.float32, (-1, -1, -1, -1), description="Angles, radians [B, H, W, N]"),
         best_scores=Port(torch.float32, (-1, -1, -1, 1), description="Least angle, radians [B, H, W, 1]"),
-        identity_mask=Port(torch.int32, (-1, -1, -1), description="Nearest reference, from 1 [B, H, W]"),
+        identity_mask=Port(
+            torch.int32, (-1, -1, -1), invalid=0, description="Nearest reference, from 1; 0 where invalid [B, H, W]"
+        ),
     )
 
     def __init__(self, num_channels: int | None = None, eps: float = 1e-12) -> None:
@@ -102,6 +106,7 @@ class SpectralObjectMask(Node):
 
     category = "transform"
     tags = ("hyperspectral", "mask", "segmentation", "torch")
+    invalid = Invalid.SEEN
     inputs = ports(cube=Port(torch.float32, (-1, -1, -1, -1), description="Cube, mostly background [B, H, W, C]"))
     outputs = ports(
         decisions=Port(torch.bool, (-1, -1, -1, 1), description="Pixels of objects [B, H, W, 1]"),

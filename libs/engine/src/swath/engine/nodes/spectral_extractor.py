@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import choice, number, whole
@@ -37,6 +38,7 @@ class BBoxSpectralExtractor(Node):
 
     category = "transform"
     tags = _TAGS
+    invalid = Invalid.PASSED
     inputs = ports(
         cube=_CUBE,
         bboxes=Port(torch.float32, (-1, -1, 4), description="Boxes x1, y1, x2, y2, pixels [B, N, 4]"),
@@ -115,6 +117,7 @@ class SpectralSignatureExtractor(Node):
 
     category = "transform"
     tags = _TAGS
+    invalid = Invalid.PASSED
     inputs = ports(
         cube=_CUBE,
         mask=Port(torch.int32, (1, -1, -1), description="Object of each pixel, 0 none [1, H, W]"),
@@ -150,10 +153,11 @@ class SpectralSignatureExtractor(Node):
 
 
 class MaskedMeanSpectrum(Node):
-    """Mean spectrum over the pixels of each frame where a mask is above 0; zeros where there are none."""
+    """Mean spectrum over the valid pixels of each frame where a mask is above 0; zeros where there are none."""
 
     category = "transform"
     tags = _TAGS
+    invalid = Invalid.SEEN
     inputs = ports(
         cube=_CUBE,
         mask=Port(torch.int32, (-1, -1, -1), description="Above 0 where to look [B, H, W]"),
@@ -169,6 +173,9 @@ class MaskedMeanSpectrum(Node):
         if mask.shape != cube.shape[:3]:
             raise self.refuse("mask", f"{list(cube.shape[:3])}, one number per pixel of the cube", mask)
         inside = mask > 0
+        valid = context.valid_at(cube)
+        if valid is not None:
+            inside = inside & valid
         counts = inside.sum(dim=(1, 2))
         # Not a product with the mask: what is not finite outside of it would spread.
         sums = torch.where(inside.unsqueeze(-1), cube, 0).sum(dim=(1, 2), dtype=torch.float64)

@@ -13,6 +13,7 @@ from swath.engine.draw import charts
 from swath.engine.draw.colours import palette as colours
 from swath.engine.draw.pictures import Pixels
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import number, whole
@@ -49,6 +50,7 @@ class SpectrumPlotNode(Node):
 
     category = "visualizer"
     tags = ("hyperspectral",)
+    invalid = Invalid.PASSED
     inputs = ports(
         tracked_spectrum=Port(torch.float32, (-1, -1), description="Spectrum of each frame [B, C]"),
         reference_spectrum=Port(torch.float32, (-1, -1, -1, -1), description="Spectrum of reference [1, 1, 1, C]"),

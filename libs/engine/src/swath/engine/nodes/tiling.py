@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import whole
@@ -22,6 +23,7 @@ class ImageTiler(Node):
 
     category = "transform"
     tags = ("image", "preprocessing", "batched", "differentiable", "torch")
+    invalid = Invalid.PASSED
     inputs = ports(image=Port(torch.float32, (-1, -1, -1, -1), description="Pictures [B, H, W, C]"))
     outputs = ports(tiles=Port(torch.float32, (-1, -1, -1, -1), description="Tiles [B T T, H / T, W / T, C]"))
 
@@ -49,6 +51,7 @@ class GridStitcher(Node):
 
     category = "transform"
     tags = ("embedding", "postprocessing", "batched", "differentiable", "torch")
+    invalid = Invalid.PASSED
     inputs = ports(tiles=Port(torch.float32, (-1, -1, -1, -1), description="Maps of the tiles [B T T, h, w, D]"))
     outputs = ports(grid=Port(torch.float32, (-1, -1, -1, -1), description="Maps [B, T h, T w, D]"))
 

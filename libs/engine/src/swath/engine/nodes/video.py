@@ -18,6 +18,7 @@ from torch import Tensor
 
 from swath.engine.draw import pictures
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import choice, number, quarter_turns
@@ -51,6 +52,7 @@ class ToVideoNode(Node):
 
     category = "sink"
     tags = ("video",)
+    invalid = Invalid.PASSED
     effect = True
     inputs = _INPUTS
 
@@ -109,6 +111,7 @@ class ToImage(Node):
 
     category = "sink"
     tags = ("image",)
+    invalid = Invalid.PASSED
     effect = True
     inputs = _INPUTS
 
@@ -144,6 +147,7 @@ class VideoFrameNode(Node):
 
     category = "source"
     tags = ("video", "streaming")
+    invalid = Invalid.PASSED
     inputs = ports(
         rgb_image=Port(torch.float32, (-1, -1, -1, 3), description="Pictures of 0..1 [B, H, W, 3]"),
         frame_id=Port(torch.int64, (-1,), optional=True, description="Number of each frame [B]"),
@@ -172,7 +176,7 @@ def _rendered(
 ) -> Iterator[tuple[int | None, NDArray[np.uint8]]]:
     """Give each picture's number and its pixels, with title and number written on them, turned."""
     numbers = frame_numbers(node, inputs)
-    frames: Tensor = inputs["rgb_image"].detach().nan_to_num(nan=0.0)
+    frames: Tensor = inputs["rgb_image"].detach().nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
     for index, pixels in enumerate((frames.clamp(0, 1) * 255).to(torch.uint8).cpu().numpy()):
         number = None if numbers is None else numbers[index]
         if title:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from swath.engine.ops.validity import valid_pixels
 from swath.errors import DataInvalid
 
 Floats = NDArray[np.floating]
@@ -44,10 +45,11 @@ class Optimum:
 def frames(scores: Sequence[Tensor], masks: Sequence[Tensor]) -> tuple[list[Floats], list[Flags]]:
     """Cut batches into frames of flat scores and flags, on the host.
 
-    Scores of several channels give the highest of each pixel.
+    Scores of several channels give the highest of each pixel. Pixels with a score that is not finite are left out, and
+    frames without another.
 
     Raises:
-        DataInvalid: Shapes disagree, a score is not finite, or the masks hold a single class.
+        DataInvalid: Shapes disagree, no score is finite, or the masks hold a single class.
     """
     values: list[Floats] = []
     flags: list[Flags] = []
@@ -57,10 +59,13 @@ def frames(scores: Sequence[Tensor], masks: Sequence[Tensor]) -> tuple[list[Floa
             raise DataInvalid(
                 f"Scores of shape {list(score.shape)} and a mask of shape {list(mask.shape)} are not of the same frames"
             )
-        values += list(score.detach().amax(dim=3).flatten(1).cpu().numpy())
-        flags += list(flat_mask.flatten(1).cpu().numpy())
-    if not all(np.isfinite(value).all() for value in values):
-        raise DataInvalid("Scores are not all finite, so no threshold can be placed among them")
+        for frame, flagged in zip(score.detach().flatten(1, 2), flat_mask.flatten(1), strict=True):
+            valid = valid_pixels(frame)
+            if valid is None or bool(valid.any()):
+                values.append((frame if valid is None else frame[valid]).amax(dim=1).cpu().numpy())
+                flags.append((flagged if valid is None else flagged[valid]).cpu().numpy())
+    if not values:
+        raise DataInvalid("No score is finite, so no threshold can be placed among them")
     if not any(flag.any() for flag in flags):
         raise DataInvalid("No pixel is anomalous, and a single class cannot place a threshold")
     if all(flag.all() for flag in flags):

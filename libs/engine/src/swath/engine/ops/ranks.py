@@ -33,6 +33,33 @@ def quantile(rows: Tensor, share: float) -> Tensor:
     return torch.where(rows.isnan().any(dim=-1), torch.nan, value)
 
 
+def valid_quantile(rows: Tensor, share: float) -> Tensor:
+    """Return a quantile of those values of the last dimension that are no NaN; NaN where there are none.
+
+    Args:
+        rows: Values, shape ``[..., N]`` with N of at least 1.
+        share: Share of the values that lie below, 0 to 1.
+    """
+    ordered = rows.sort(dim=-1).values  # NaN comes last
+    last = ((~rows.isnan()).sum(dim=-1, keepdim=True) - 1).clamp_min(0)
+    return at_rank(ordered, last, share)
+
+
+def at_rank(ordered: Tensor, last: Tensor, share: float) -> Tensor:
+    """Return a quantile of rows in order, by linear interpolation.
+
+    Args:
+        ordered: Values, shape ``[..., N]``.
+        last: Index of the last value of each row that counts, shape ``[..., 1]``.
+        share: Share of the values that lie below, 0 to 1.
+    """
+    rank = share * last.to(torch.float64)
+    below = rank.floor().long()
+    above = torch.minimum(below + 1, last)
+    weight = (rank - below).to(ordered.dtype)
+    return torch.lerp(ordered.gather(-1, below), ordered.gather(-1, above), weight).squeeze(-1)
+
+
 def top_mean(rows: Tensor, share: float) -> Tensor:
     """Return the mean of the highest values of the last dimension.
 

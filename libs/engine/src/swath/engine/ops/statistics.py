@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.ops.ranks import first_largest
+from swath.engine.ops.validity import all_finite, valid_rows
 
 _ROWS, _ROWS_CPU = 65_536, 4_096
 """Rows that are taken to float64 at a time: bounds the memory that a large image needs on top of its own. On a CPU they
@@ -18,15 +19,22 @@ class Moments:
     Each batch is centred on its own mean before it is merged, so nothing is lost where the mean is large against the
     spread. Works on the device of the data.
 
+    Invalid rows, with a value that is not finite, are left out.
+
     Source: T. F. Chan, G. H. Golub, R. J. LeVeque, "Updating formulae and a pairwise algorithm for computing sample
     variances", 1979.
 
     Args:
         covariance: Whether to keep second moments between columns, or those of each column alone.
+
+    Attributes:
+        count: Rows merged.
+        left_out: Invalid rows.
     """
 
     def __init__(self, *, covariance: bool = False) -> None:
         self.count = 0
+        self.left_out = 0
         self._covariance = covariance
         self._mean: Tensor | None = None
         self._scatter: Tensor | None = None
@@ -34,7 +42,20 @@ class Moments:
     @torch.no_grad()
     def add(self, rows: Tensor) -> None:
         """Merge rows, shape ``[N, C]``, of any floating dtype."""
-        for chunk in rows.detach().split(_ROWS_CPU if rows.is_cpu else _ROWS):
+        rows = rows.detach()
+        if rows.shape[0] == 0:
+            return
+        before = self.count, _copy(self._mean), _copy(self._scatter)
+        self._add(rows)
+        # The rows themselves are not looked at: where one of them is not finite, the mean is not either.
+        if not all_finite(self.mean):
+            self.count, self._mean, self._scatter = before
+            kept, left_out = valid_rows(rows)
+            self.left_out += left_out
+            self._add(kept)
+
+    def _add(self, rows: Tensor) -> None:
+        for chunk in rows.split(_ROWS_CPU if rows.is_cpu else _ROWS):
             if chunk.shape[0]:
                 self._merge(chunk.to(torch.float64))
 
@@ -72,6 +93,10 @@ class Moments:
         assert self._scatter is not None
         scatter = self._scatter.diagonal() if self._covariance else self._scatter
         return scatter / (self.count - 1)
+
+
+def _copy(value: Tensor | None) -> Tensor | None:
+    return None if value is None else value.clone()
 
 
 def principal_components(covariance: Tensor, count: int) -> tuple[Tensor, Tensor]:

@@ -16,8 +16,10 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.roles import Decider, Fittable
+from swath.engine.ops.validity import all_finite
 from swath.engine.plugins.consumer_thread import ConsumerThread
 from swath.engine.plugins.reference_specs import accepted, is_array, overrides, plain, ports, stages
 from swath.engine.plugins.values import given, given_context, taken
@@ -82,6 +84,7 @@ class Adapted(Node):
         inner: The module.
     """
 
+    invalid = Invalid.PASSED
     reference: ClassVar[type[torch.nn.Module]]
     inner: Any
 
@@ -167,6 +170,10 @@ class Adapted(Node):
         cleanup = getattr(self.inner, "cleanup", None)
         if cleanup is not None:
             cleanup()
+
+    def not_finite(self) -> list[str]:
+        # What a plugin's buffers mean is its own affair; parameters are numbers that gradients change.
+        return [key for key, value in self.named_parameters() if not all_finite(value)]
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         # Weights files are those of the reference: keys of the module, without a prefix for `inner`.

@@ -18,6 +18,7 @@ from swath.engine.training.control import Checkpointer, Control, StopFlag, StopR
 from swath.engine.training.distributed.device import adapted, device_of, switches
 from swath.engine.training.distributed.group import ALONE, Group
 from swath.engine.training.distributed.precision import format_of
+from swath.engine.training.finite import require_finite_state
 from swath.engine.training.phases import statistical
 from swath.engine.training.phases.gradient import GradientPhase
 from swath.engine.training.phases.postfit import restore_best, run_post_fit
@@ -107,11 +108,13 @@ def run(
             message, calibration, last = _phases(spec, data, pipeline, stream, snapshots, device, former, group)
         except StopRun:
             group.leave()
+            _require_finite(pipeline)
             stream.send(Position(), message=_CANCELLED, status=Status.CANCELLED)
             return _outcome(Status.CANCELLED, _CANCELLED, pipeline, stream, snapshots)
         finally:
             pipeline.eval().to("cpu")
             pipeline.close()
+        _require_finite(pipeline)
         stream.send(last, message=message, status=Status.COMPLETE)
         return _outcome(Status.COMPLETE, message, pipeline, stream, snapshots, calibration)
 
@@ -219,6 +222,10 @@ def _repeatable(snapshots: SnapshotWriter, stream: EventStream, content: dict[st
 
 def _with_summary(message: str, calibration: CalibrationOutcome) -> str:
     return f"{message}; {calibration.summary()}" if calibration.applicable else message
+
+
+def _require_finite(pipeline: Pipeline) -> None:
+    require_finite_state(pipeline, pipeline.order, "at the end of the run")
 
 
 def _outcome(

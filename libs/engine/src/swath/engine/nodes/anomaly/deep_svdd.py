@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import LEARNING, LIST, Port, Stage, ports
 from swath.engine.graph.records import Measurement
@@ -123,6 +124,7 @@ class DeepSVDDCenterTracker(MomentsFit):
 
     category = "transform"
     tags = ("anomaly", "stateful", "training", "inference", "torch")
+    invalid = Invalid.SEEN
     inputs = ports(embeddings=Port(torch.float32, (-1, -1, -1, "rep_dim"), description="Embeddings [B, H, W, D]"))
     outputs = ports(
         center=Port(torch.float32, ("rep_dim",), description="Centre [D]"),
@@ -150,13 +152,20 @@ class DeepSVDDCenterTracker(MomentsFit):
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
         self.require_fit()
         if context.stage in self.moving:
-            with torch.no_grad():
-                self._tracked_center.lerp_(inputs["embeddings"].detach().mean(dim=(0, 1, 2)), self.alpha)
+            self._move(inputs["embeddings"].detach(), context)
         # A copy: the loss keeps what it was computed from, and the next batch moves the centre in place.
         center = self._tracked_center.detach().clone()
         if context.stage is Stage.INFERENCE:
             return {"center": center}
         return {"center": center, "metrics": [Measurement("deepsvdd_center/norm", float(center.norm()))]}
+
+    @torch.no_grad()
+    def _move(self, embeddings: Tensor, context: Context) -> None:
+        valid = context.valid_at(embeddings)
+        if valid is None:
+            self._tracked_center.lerp_(embeddings.mean(dim=(0, 1, 2)), self.alpha)
+        elif bool(valid.any()):
+            self._tracked_center.lerp_(embeddings[valid].mean(dim=0), self.alpha)
 
 
 class DeepSVDDScores(Node):

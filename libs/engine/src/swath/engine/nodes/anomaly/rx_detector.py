@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import channels, number
@@ -93,6 +94,7 @@ class RXPerBatch(Node):
 
     category = "model"
     tags = _TAGS
+    invalid = Invalid.FRAMES
     inputs = ports(data=Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]"))
     outputs = ports(scores=_SCORES)
 

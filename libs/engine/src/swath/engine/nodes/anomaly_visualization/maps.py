@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from swath.engine.draw import pictures
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import EVALUATION, LEARNING, LIST, Port, ports
 from swath.engine.graph.records import Picture
@@ -31,6 +33,7 @@ class ScoreHeatmapVisualizer(Node):
     stages = EVALUATION
     category = "visualizer"
     tags = ("anomaly", "rgb", "evaluation")
+    invalid = Invalid.PASSED
     inputs = ports(scores=Port(torch.float32, (-1, -1, -1, 1), description="Scores [B, H, W, 1]"))
     outputs = ARTIFACTS
 
@@ -42,13 +45,20 @@ class ScoreHeatmapVisualizer(Node):
 
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
         maps = inputs["scores"][: self.up_to, ..., 0].detach().cpu().numpy()
-        drawn = [pictures.colour(pictures.stretch(one) if self.normalize else one, self.cmap) for one in maps]
         return {
             "artifacts": [
-                Picture(f"score_heatmap_img{index:02d}", pictures.panels([(f"scores #{index}", pixels)]))
-                for index, pixels in enumerate(drawn)
+                Picture(f"score_heatmap_img{index:02d}", pictures.panels([(_caption(index, one), self._drawn(one))]))
+                for index, one in enumerate(maps)
             ]
         }
+
+    def _drawn(self, scores: pictures.Map) -> pictures.Pixels:
+        shown = pictures.stretch(scores) if self.normalize else np.where(np.isfinite(scores), scores, 0)
+        return pictures.colour(shown, self.cmap)
+
+
+def _caption(index: int, scores: pictures.Map) -> str:
+    return f"scores #{index}" + ("" if np.isfinite(scores).any() else ": no valid pixel")
 
 
 class ChannelSelectorFalseRGBViz(Node):
@@ -65,6 +75,7 @@ class ChannelSelectorFalseRGBViz(Node):
     stages = LEARNING
     category = "visualizer"
     tags = ("hyperspectral", "rgb", "training", "evaluation")
+    invalid = Invalid.PASSED
     inputs = ports(
         rgb_output=Port(torch.float32, (-1, -1, -1, 3), description="False colours [B, H, W, 3]"),
         mask=Port(torch.int32, (-1, -1, -1), optional=True, description="Above 0 where masked [B, H, W]"),

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from swath.engine.draw import pictures
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import EVALUATION, Port, ports
 from swath.engine.graph.records import Picture
@@ -36,6 +37,7 @@ class AnomalyMask(Node):
     stages = EVALUATION
     category = "visualizer"
     tags = ("mask", "anomaly", "evaluation")
+    invalid = Invalid.PASSED
     inputs = ports(_JUDGED, cube=Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]"))
     outputs = ARTIFACTS
 
@@ -74,6 +76,7 @@ class RGBAnomalyMask(Node):
     stages = EVALUATION
     category = "visualizer"
     tags = ("mask", "anomaly", "rgb", "evaluation")
+    invalid = Invalid.PASSED
     inputs = ports(_JUDGED, rgb_image=Port(torch.float32, (-1, -1, -1, 3), description="Pictures of 0..1 [B, H, W, 3]"))
     outputs = ARTIFACTS
 
@@ -133,7 +136,7 @@ def _judged(shown: pictures.Pixels, decided: pictures.Flags, truth: pictures.Fla
 def _average_precision(scores: pictures.Map, truth: pictures.Flags) -> float:
     from sklearn.metrics import average_precision_score  # slow to import, and only labelled scores need it
 
-    valid = np.isfinite(scores)
+    valid = np.isfinite(scores)  # those of invalid pixels are not
     return float(average_precision_score(truth[valid], scores[valid])) if truth[valid].any() else float("nan")
 
 

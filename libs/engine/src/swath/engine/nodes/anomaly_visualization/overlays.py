@@ -12,6 +12,7 @@ from torch.nn.functional import max_pool2d
 from swath.engine.draw.annotations import Annotations
 from swath.engine.draw.colours import light, of_object
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import fraction, whole
@@ -42,6 +43,7 @@ class MaskOverlayNode(Node):
 
     category = "visualizer"
     tags = ("mask", "rgb")
+    invalid = Invalid.DRAWN
     inputs = ports(
         rgb_image=Port(torch.float32, (-1, -1, -1, 3), description="Pictures of 0..1 [B, H, W, 3]"),
         mask=Port(torch.int32, (-1, -1, -1), optional=True, description="Above 0 where coloured [B, H, W]"),
@@ -76,6 +78,7 @@ class TrackingOverlayNode(Node):
 
     category = "visualizer"
     tags = ("tracking", "bbox", "rgb")
+    invalid = Invalid.DRAWN
     inputs = _OBJECTS
     outputs = _DRAWN
 
@@ -112,6 +115,7 @@ class TrackingPointerOverlayNode(Node):
 
     category = "visualizer"
     tags = ("tracking", "bbox", "rgb")
+    invalid = Invalid.DRAWN
     inputs = _OBJECTS
     outputs = _DRAWN
 
@@ -143,6 +147,7 @@ class BBoxesOverlayNode(Node):
 
     category = "visualizer"
     tags = ("bbox", "rgb")
+    invalid = Invalid.DRAWN
     inputs = ports(
         rgb_image=_FRAME,
         bboxes=Port(torch.float32, (1, -1, 4), description="Left, top, right and bottom, pixels [1, N, 4]"),

@@ -8,17 +8,19 @@ feature selection and reconstruction", ICML, 2019.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, Stage, ports
 from swath.engine.hparams import channels, number, whole
 from swath.engine.nodes.channel_mixer.base import INPUTS, RGB, TAGS
+from swath.engine.ops.validity import mark, valid_pixels
 
 
 class ConcreteChannelMixer(Node):
@@ -66,6 +68,10 @@ class ConcreteChannelMixer(Node):
         self.eps = number("eps", eps, above=0)
         self.logits = torch.nn.Parameter(torch.zeros(self.output_channels, self.input_channels))
 
+    def train(self, mode: bool = True) -> Self:
+        self.invalid = Invalid.PASSED if self.hard and not mode else Invalid.FILLED
+        return super().train(mode)
+
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
         data: Tensor = inputs["data"]
         if self.training and context.stage is Stage.TRAIN:
@@ -73,7 +79,10 @@ class ConcreteChannelMixer(Node):
         elif self.hard:
             picked = self.logits.argmax(dim=1)
             weights = functional.one_hot(picked, self.input_channels).to(self.logits.dtype)
-            return {"rgb": data[..., picked], "selection_weights": weights}
+            # What is not picked does not matter.
+            rgb = data[..., picked]
+            valid = None if context.valid is None else valid_pixels(rgb)
+            return {"rgb": mark(rgb, valid), "selection_weights": weights}
         else:
             weights = torch.softmax(self.logits / self.tau_end, dim=1)
         return {"rgb": data @ weights.T, "selection_weights": weights}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.ports import Port, Stage, ports
 from swath.engine.hparams import channels, choice, number
 from swath.engine.mixins.bounds import frame_bounds, to_unit
@@ -46,6 +47,7 @@ class LearnableChannelMixer(MomentsFit):
 
     category = "model"
     tags = TAGS
+    invalid = Invalid.BATCH
     inputs = INPUTS
     fit_covariance = True
     outputs = ports(
@@ -103,6 +105,11 @@ class LearnableChannelMixer(MomentsFit):
             torch.nn.init.xavier_uniform_(layer.weight)
         if layer.bias is not None:
             torch.nn.init.zeros_(layer.bias)
+
+    def train(self, mode: bool = True) -> Self:
+        # Batch normalisation takes statistics of batches in training; otherwise bounds may be those of frames.
+        self.invalid = Invalid.BATCH if mode else Invalid.FRAMES
+        return super().train(mode)
 
     def needs_fit(self) -> bool:
         return self.init_method == "pca"

@@ -23,6 +23,7 @@ from swath.engine.nodes.channel_selector.base import (
 )
 from swath.engine.ops.ranks import first_largest, largest
 from swath.engine.ops.spectra import nearest_band
+from swath.engine.ops.validity import valid_pixels, valid_rows
 
 
 class FixedWavelengthSelector(ChannelSelectorBase):
@@ -101,8 +102,8 @@ class CIRSelector(ChannelSelectorBase):
 class HighContrastSelector(ChannelSelectorBase):
     """In each range of wavelengths the band of the highest contrast: ``variance + alpha * mean |Laplacian|``.
 
-    Both are taken over the first frame of the batch, the Laplacian by second differences with the border repeated. A
-    range without bands gives the band that is nearest to its middle.
+    Both are taken over the finite values of the first frame of the batch, the Laplacian by second differences with
+    the border repeated. A range without bands gives the band that is nearest to its middle.
 
     Args:
         windows: Three ranges of wavelengths, nm, shown as red, green and blue in this order.
@@ -137,10 +138,25 @@ class HighContrastSelector(ChannelSelectorBase):
         around = pad(images, (1, 1, 1, 1), mode="replicate")
         vertical = around[..., :-2, 1:-1] + around[..., 2:, 1:-1]
         horizontal = around[..., 1:-1, :-2] + around[..., 1:-1, 2:]
-        laplacian = (vertical + horizontal - 4 * images).abs().mean(dim=(0, 2, 3))
-        contrast = images.var(dim=(0, 2, 3), correction=0) + self.alpha * laplacian
-        # A band with a dead pixel has no contrast to speak of.
+        laplacian = (vertical + horizontal - 4 * images).abs()
+        if valid_pixels(images.movedim(1, -1)) is None:
+            contrast = images.var(dim=(0, 2, 3), correction=0) + self.alpha * laplacian.mean(dim=(0, 2, 3))
+        else:
+            spread, bends = (_moments(maps) for maps in (images, laplacian))
+            contrast = spread[0].square() + self.alpha * bends[1]
+        # A band without valid pixels has no contrast to speak of.
         return bands[int(first_largest(contrast.nan_to_num(nan=-1.0), 1e-9))]
+
+
+def _moments(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Return deviation and mean of the finite values of maps ``[1, N, H, W]``, ``[N]`` each; NaN without any."""
+    moments = []
+    for values in maps[0].unsqueeze(-1):
+        rows, _ = valid_rows(values.flatten(0, 1))
+        nothing = rows.new_tensor(torch.nan)
+        moments.append(torch.std_mean(rows, correction=0) if len(rows) else (nothing, nothing))
+    deviations, means = zip(*moments, strict=True)
+    return torch.stack(deviations), torch.stack(means)
 
 
 class TopKIndices(Node):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.ports import DICT, Port, ports
 from swath.engine.graph.roles import Fittable
 from swath.engine.hparams import choice, number, whole
@@ -17,6 +18,7 @@ from swath.engine.mixins.bounds import RunningBounds, frame_bounds, to_unit
 from swath.engine.mixins.wavelengths import WAVELENGTHS
 from swath.engine.ops.colour_spaces import linear_to_srgb
 from swath.engine.ops.spectra import nearest_band
+from swath.engine.ops.validity import mark, valid_pixels
 
 TAGS = ("hyperspectral", "dim_reduction", "preprocessing")
 INPUTS = ports(cube=Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]"), wavelengths=WAVELENGTHS)
@@ -48,7 +50,7 @@ class ChannelSelectorBase(Fittable):
     The bounds are those that leave out the darkest and the brightest half a percent of the pixels: in mode ``running``
     of the frame itself during a warm-up, then of all frames so far until they are frozen; in mode ``statistical`` the
     widest of all batches of the fit. Before the fit, and in mode ``per_frame``, they are the lowest and highest value
-    of the frame. What is not finite counts for no bound; NaN is 0 in the picture.
+    of the frame. Pixels are judged by the bands that the picture is made of; invalid ones count for no bound.
 
     Args:
         norm_mode: ``running``, ``statistical`` or ``per_frame``.
@@ -60,10 +62,12 @@ class ChannelSelectorBase(Fittable):
 
     category = "transform"
     tags = TAGS
+    invalid = Invalid.PASSED
     inputs = INPUTS
     outputs = OUTPUTS
     # Files written by versions of the reference package that did not keep the count.
     optional_state: ClassVar[tuple[str, ...]] = ("_norm_frame_count",)
+    blank_state = frozenset({"running_min", "running_max"})
     usable_unfitted = True
 
     running_min: Tensor
@@ -108,7 +112,10 @@ class ChannelSelectorBase(Fittable):
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
         self.require_fit()
         picture, info = self._composed(inputs)
-        return {"rgb_image": self._shown(picture), "band_info": info | {"normalized_output": self.normalize}}
+        valid = None if context.valid is None else valid_pixels(picture)
+        # Marked before, so that they count for no bound, and after.
+        shown = mark(self._shown(mark(picture, valid)), valid)
+        return {"rgb_image": shown, "band_info": info | {"normalized_output": self.normalize}}
 
     def forget(self) -> None:
         if self._start is not None:
@@ -120,11 +127,12 @@ class ChannelSelectorBase(Fittable):
         return self._needs_bounds()
 
     def begin_fit(self) -> None:
+        self.left_out = 0
         self._widest = None
 
     def fit_batch(self, inputs: dict[str, Any]) -> None:
         picture, _ = self._composed(inputs)
-        self._widen(picture.reshape(1, 1, -1, 3))
+        self._widen(self.valid_of(picture.reshape(-1, 3)).reshape(1, 1, -1, 3))
 
     def end_fit(self) -> None:
         self._set_bounds()

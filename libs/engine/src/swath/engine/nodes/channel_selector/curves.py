@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import choice, number
@@ -25,6 +26,7 @@ from swath.engine.nodes.channel_selector.base import (
     within,
 )
 from swath.engine.ops.colorimetry import rendering
+from swath.engine.ops.validity import mark, valid_pixels
 
 _ILLUMINANTS = ("D65", "E")
 _Range = Sequence[float]
@@ -72,6 +74,7 @@ class FastRGBSelector(Node):
 
     category = "transform"
     tags = TAGS
+    invalid = Invalid.PASSED
     inputs = INPUTS
     outputs = ports(OUTPUTS, rgb_image=Port(torch.float32, (-1, -1, -1, 3), description="Picture of 0..1 [B, H, W, 3]"))
     legacy_hparams = NORMALISATION
@@ -101,7 +104,8 @@ class FastRGBSelector(Node):
             "normalization_strength": self.strength,
             "applied_scale_factor": factors.tolist(),
         }
-        return {"rgb_image": steps / 255, "band_info": info}
+        valid = None if context.valid is None else valid_pixels(means)
+        return {"rgb_image": mark(steps / 255, valid), "band_info": info}
 
     def _factors(self, means: Tensor) -> Tensor:
         if self.strength <= 1e-3:

@@ -12,11 +12,13 @@ from torch import Tensor
 
 from swath.engine.draw.colours import hue
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import number
 from swath.engine.nodes.channel_selector.base import BOUNDS, INPUTS, NORMALISATION, OUTPUTS, TAGS, at
 from swath.engine.ops.spectra import nearest_band
+from swath.engine.ops.validity import mark, valid_pixels
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +41,7 @@ class SpectralIndex(Node):
 
     category = "transform"
     tags = TAGS
+    invalid = Invalid.PASSED
     inputs = INPUTS
     outputs = ports(
         OUTPUTS,
@@ -83,9 +86,11 @@ class SpectralIndex(Node):
         bands = [nearest_band(wavelengths, target) for target in wanted]
         found = at(wavelengths, bands)
         self._warn_of_distant(wanted, found)
-        index = self.index(*(cube[..., band, None] for band in bands))
+        read = cube[..., bands]
+        valid = None if context.valid is None else valid_pixels(read)
+        index = mark(self.index(*read.split(1, dim=-1)), valid)
         return {
-            "rgb_image": hue((index - self.low) / (self.high - self.low)),
+            "rgb_image": mark(hue((index - self.low) / (self.high - self.low)), valid),
             "band_info": {
                 "strategy": self.strategy,
                 "band_labels": list(self.targets),

@@ -79,6 +79,7 @@ class SoftChannelSelector(Fittable):
     @torch.no_grad()
     def end_fit(self) -> None:
         moments, self._moments = self._moments, Moments()
+        self.left_out = moments.left_out
         if self.init_method == "uniform":
             self.channel_logits.zero_()
         elif moments.count < 2:

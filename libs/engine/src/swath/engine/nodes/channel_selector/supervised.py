@@ -20,6 +20,7 @@ from swath.engine.nodes.channel_selector.base import (
     three_windows,
 )
 from swath.engine.ops.separability import choose, correlations, separability
+from swath.engine.ops.validity import valid_pixels
 
 _WEIGHTS = (1.0, 1.0, 1.0)
 
@@ -102,13 +103,17 @@ class SupervisedSelectorBase(ChannelSelectorBase):
             raise self.refuse("mask", f"the pixels of the cube, {list(cube.shape[:-1])}", mask)
         if self._wavelengths is None:
             self._wavelengths = wavelengths.cpu()
-        self._frames += cube.detach().cpu().flatten(1, 2).unbind()
-        self._positive += mask.cpu().flatten(1).unbind()
+        for frame, positive in zip(cube.detach().cpu().flatten(1, 2), mask.cpu().flatten(1), strict=True):
+            valid = valid_pixels(frame)
+            self.left_out += 0 if valid is None else int((~valid).sum())
+            self._frames.append(frame if valid is None else frame[valid])
+            self._positive.append(positive if valid is None else positive[valid])
 
     @torch.no_grad()
     def end_fit(self) -> None:
-        frames, positive, wavelengths = self._frames, self._positive, self._wavelengths
+        frames, positive, wavelengths, left_out = self._frames, self._positive, self._wavelengths, self.left_out
         self.begin_fit()
+        self.left_out = left_out
         if wavelengths is None:
             raise self._too_few("1 frame with a mask", 0)
         pixels, flags = torch.cat(frames), torch.cat(positive)
@@ -120,6 +125,8 @@ class SupervisedSelectorBase(ChannelSelectorBase):
         options = self.options(wavelengths)
         bands = choose(combined, correlations(pixels), options, self.penalty, repeats=self.repeats)
         for frame in frames if self._needs_bounds() else ():
+            if frame.numel() == 0:
+                continue
             self._widen(frame[:, bands].reshape(1, 1, -1, 3))
         if self._needs_bounds():
             self._set_bounds()

@@ -44,7 +44,9 @@ class GaussianMixtureClusterer(PixelFit):
     tags = ("hyperspectral", "classification", "stateful", "torch")
     inputs = MASKED_CUBE
     outputs = ports(
-        class_mask=Port(torch.int32, (-1, -1, -1), description="Likeliest component, from 0 [B, H, W]"),
+        class_mask=Port(
+            torch.int32, (-1, -1, -1), invalid=-1, description="Likeliest component, from 0; -1 where invalid [B, H, W]"
+        ),
         abundances=Port(torch.float32, (-1, -1, -1, -1), description="Share of each component [B, H, W, K]"),
         scores=Port(torch.float32, (-1, -1, -1, 1), description="Logarithm of the likelihood [B, H, W, 1]"),
     )

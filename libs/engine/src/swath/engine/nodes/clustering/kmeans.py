@@ -34,7 +34,9 @@ class KMeansClusterer(PixelFit):
     tags = ("hyperspectral", "classification", "stateful", "torch")
     inputs = MASKED_CUBE
     outputs = ports(
-        class_mask=Port(torch.int32, (-1, -1, -1), description="Cluster, from 0 [B, H, W]"),
+        class_mask=Port(
+            torch.int32, (-1, -1, -1), invalid=-1, description="Cluster, from 0; -1 where invalid [B, H, W]"
+        ),
         scores=Port(torch.float32, (-1, -1, -1, 1), description="Distance to its centroid [B, H, W, 1]"),
     )
     statistics = sizes(centroids=("n_clusters", "C"))

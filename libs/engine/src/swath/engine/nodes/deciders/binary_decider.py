@@ -10,12 +10,14 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import choice, dimensions, fraction, number
 from swath.engine.nodes.deciders.placed import PlacedDecider
 from swath.engine.ops.calibration import best_quantile, best_threshold, frames
-from swath.engine.ops.ranks import quantile
+from swath.engine.ops.ranks import quantile, valid_quantile
+from swath.engine.ops.validity import mark
 from swath.errors import DataInvalid
 
 _DECISIONS = Port(torch.bool, (-1, -1, -1, 1), description="Anomalous pixels [B, H, W, 1]")
@@ -61,6 +63,7 @@ class QuantileBinaryDecider(PlacedDecider):
     """
 
     tags = _TAGS
+    invalid = Invalid.SEEN
     inputs = ports(logits=Port(torch.float32, (-1, -1, -1, -1), description="Logits or scores [B, H, W, 1]"))
     outputs = ports(decisions=_DECISIONS)
     score_port = "logits"
@@ -75,10 +78,13 @@ class QuantileBinaryDecider(PlacedDecider):
         logits: Tensor = inputs["logits"]
         if logits.shape[-1] != 1:
             raise self.refuse("logits", "one channel", logits)
+        share: float = self.hparams["quantile"]
+        valid = context.valid_at(logits)
         kept = [dim for dim in range(4) if dim not in self.reduce_dims]
-        rows = logits.permute(*kept, *self.reduce_dims).flatten(start_dim=len(kept))
+        rows = mark(logits, valid).permute(*kept, *self.reduce_dims).flatten(start_dim=len(kept))
+        cuts = quantile(rows, share) if valid is None else valid_quantile(rows, share)
         shape = [1 if dim in self.reduce_dims else size for dim, size in enumerate(logits.shape)]
-        return {"decisions": logits >= quantile(rows, self.hparams["quantile"]).reshape(shape)}
+        return {"decisions": logits >= cuts.reshape(shape)}
 
     def calibrate(self, scores: list[Tensor], masks: list[Tensor]) -> dict[str, float]:
         if not {1, 2} <= set(self.reduce_dims) or 0 in self.reduce_dims:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import choice, number, whole
@@ -37,6 +38,7 @@ class FrameScoreGate(Node):
 
     category = "transform"
     tags = ("anomaly", "postprocessing", "torch")
+    invalid = Invalid.FRAMES
     inputs = ports(
         scores=Port(torch.float32, (-1, -1, -1, -1), description="Map that is shown [B, H, W, C]"),
         alarm_scores=Port(

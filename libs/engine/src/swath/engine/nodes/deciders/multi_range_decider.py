@@ -26,7 +26,7 @@ class MultiRangeSlicer(Node):
     category = "transform"
     tags = ("classification", "postprocessing", "torch")
     inputs = ports(scores=Port(torch.float32, (-1, -1, -1, 1), description="Scores [B, H, W, 1]"))
-    outputs = ports(class_mask=Port(torch.int32, (-1, -1, -1), description="Range of each pixel [B, H, W]"))
+    outputs = ports(class_mask=Port(torch.int32, (-1, -1, -1), invalid=0, description="Range of each pixel [B, H, W]"))
 
     def __init__(self, edges: Sequence[float] | None = None, right: bool = False) -> None:
         super().__init__()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.ports import LEARNING, Port, ports
 from swath.engine.hparams import dimensions, fraction, number
 from swath.engine.nodes.deciders.placed import PlacedDecider
@@ -39,6 +40,7 @@ class TwoStageBinaryDecider(PlacedDecider):
     """
 
     tags = ("classification", "postprocessing", "torch")
+    invalid = Invalid.FRAMES
     inputs = ports(
         logits=Port(torch.float32, (-1, -1, -1, -1), description="Logits or scores [B, H, W, C]"),
         image_threshold=_OF_A_CALL,

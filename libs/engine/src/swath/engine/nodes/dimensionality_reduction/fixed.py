@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.mixins.bounds import to_unit
@@ -39,6 +40,7 @@ class FixedPCAProjection(Node):
 
     category = "transform"
     tags = ("hyperspectral", "dim_reduction", "preprocessing", "torch")
+    invalid = Invalid.FRAMES
     inputs = ports(data=Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]"))
     outputs = ports(projected=Port(torch.float32, (-1, -1, -1, -1), description="Coordinates [B, H, W, N]"))
     trainable_buffers = ("_components",)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import channels, choice, number
@@ -43,6 +44,7 @@ class PCA(Node):
 
     category = "transform"
     tags = _TAGS
+    invalid = Invalid.FRAMES
     inputs = ports(data=_CUBE)
     outputs = _OUTPUTS
 
@@ -91,6 +93,7 @@ class TrainablePCA(MomentsFit):
     fit_covariance = True
     # The reference package does not keep it, and takes the share of what the components explain together instead.
     optional_state = ("_total_variance",)
+    blank_state = frozenset({"_total_variance"})
 
     _mean: Tensor
     _explained_variance: Tensor

@@ -8,11 +8,13 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.ports import Port, ports
 from swath.engine.graph.roles import Loss
 from swath.engine.hparams import choice, number
 from swath.engine.nodes.losses.base import LOSS, TAGS
 from swath.engine.ops.colour_spaces import linear_to_oklab, srgb_to_linear
+from swath.engine.ops.validity import fill
 
 
 class ForegroundContrastLoss(Loss):
@@ -32,6 +34,7 @@ class ForegroundContrastLoss(Loss):
     """
 
     tags = TAGS
+    invalid = Invalid.SEEN
     inputs = ports(
         rgb=Port(torch.float32, (-1, -1, -1, 3), description="Pictures of 0 to 1 [B, H, W, 3]"),
         mask=Port(torch.int32, (-1, -1, -1), description="Above 0 in the foreground [B, H, W]"),
@@ -60,9 +63,14 @@ class ForegroundContrastLoss(Loss):
         rgb: Tensor = inputs["rgb"]
         if mask.shape != rgb.shape[:3]:
             raise self.refuse("mask", f"a label for each pixel, {list(rgb.shape[:3])}", mask)
-        foreground = (mask > 0).flatten(1)
-        counted = foreground.any(dim=1) & ~foreground.all(dim=1)
-        losses = self._frame_losses(self._colours(rgb[counted]).flatten(1, 2), foreground[counted])
+        valid = context.valid_at(rgb)
+        if valid is not None:
+            rgb = fill(rgb, valid)
+        known = torch.ones_like(mask, dtype=torch.bool) if valid is None else valid
+        foreground, background = ((mask > 0) & known).flatten(1), ((mask <= 0) & known).flatten(1)
+        counted = foreground.any(dim=1) & background.any(dim=1)
+        colours = self._colours(rgb[counted]).flatten(1, 2)
+        losses = self._frame_losses(colours, foreground[counted], background[counted])
         return {"loss": self.weight * losses.sum() / max(len(losses), 1)}
 
     def _colours(self, rgb: Tensor) -> Tensor:
@@ -70,16 +78,17 @@ class ForegroundContrastLoss(Loss):
             return rgb
         return linear_to_oklab(srgb_to_linear(rgb) if self.encoded else rgb)
 
-    def _frame_losses(self, pixels: Tensor, foreground: Tensor) -> Tensor:
-        """Return the loss of each frame, from colours ``[B, N, 3]`` and whether a pixel is foreground ``[B, N]``."""
+    def _frame_losses(self, pixels: Tensor, foreground: Tensor, background: Tensor) -> Tensor:
+        """Return the loss of each frame, from colours ``[B, N, 3]`` and the pixels of both kinds ``[B, N]``."""
         inside = _shares(foreground, pixels)
-        front, back = _mean(pixels, inside), _mean(pixels, _shares(~foreground, pixels))
+        front, back = _mean(pixels, inside), _mean(pixels, _shares(background, pixels))
         losses = -((front - back).square().sum(dim=1) + self.eps).sqrt()
         if self.compactness_weight:
             spread = _mean((pixels - front[:, None]).square(), inside).mean(dim=1)
             losses = losses + self.compactness_weight * spread
         if self.anchor_weight:
-            middle = pixels.mean(dim=1)
+            every = foreground | background
+            middle = pixels.mean(dim=1) if bool(every.all()) else _mean(pixels, _shares(every, pixels))
             away = (front - middle).square() + (back - middle).square()
             losses = losses + self.anchor_weight * away.mean(dim=1)
         return losses

@@ -16,10 +16,12 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, max_pool2d
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import fraction, number, whole
 from swath.engine.ops.masks import blobs
+from swath.engine.ops.validity import mark
 
 _DECISIONS = ports(decisions=Port(torch.bool, (-1, -1, -1, -1), description="Mask [B, H, W, C]"))
 
@@ -170,6 +172,7 @@ class MaskBlobFilter(_BlobSieve):
     """
 
     tags = ("mask", "postprocessing", "hyperspectral", "numpy")
+    invalid = Invalid.SEEN
     inputs = ports(
         _DECISIONS, cube=Port(torch.float32, (-1, -1, -1, -1), optional=True, description="Cube [B, H, W, K]")
     )
@@ -201,7 +204,7 @@ class MaskBlobFilter(_BlobSieve):
         counts = self.counts(mask)
         tests = [(counts, self.min_area)]
         if cube is not None and self.min_object > 0:
-            tests.append((counts * self._objects(cube).unsqueeze(1), self.min_object))
+            tests.append((counts * self._objects(mark(cube, context.valid_at(cube))).unsqueeze(1), self.min_object))
         return {"decisions": self.sieve(mask, _heavy(counts, tests))}
 
     def _objects(self, cube: Tensor) -> Tensor:

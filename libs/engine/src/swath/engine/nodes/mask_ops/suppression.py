@@ -18,7 +18,7 @@ class ScoreMapSuppression(Node):
     """``scores * (1 - weight)`` inside of a mask that has been shrunk by a square; the same scores elsewhere.
 
     Args:
-        weight: Share of the scores that goes, 0 to 1; with 1 they are 0, whatever they were.
+        weight: Share of the scores that goes, 0 to 1; with 1 they are 0.
         erode_px: Pixels that the mask is shrunk by on each side; the frame's border shrinks nothing.
     """
 

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import Invalid
 from swath.engine.hparams import dimensions, number
 from swath.engine.nodes.normalization.base import Normalizer
+from swath.engine.ops.validity import std_mean
 
 
 class SigmoidNormalizer(Normalizer):
@@ -21,6 +23,8 @@ class SigmoidNormalizer(Normalizer):
     Args:
         std_floor: Least deviation that is divided by.
     """
+
+    invalid = Invalid.FRAMES
 
     def __init__(self, std_floor: float = 1e-6) -> None:
         super().__init__()
@@ -46,6 +50,8 @@ class ZScoreNormalizer(Normalizer):
         keepdim: Has no effect: statistics always line up with the cube. Documents carry it.
     """
 
+    invalid = Invalid.SEEN
+
     def __init__(self, dims: Sequence[int] | None = None, eps: float = 1e-6, keepdim: bool = True) -> None:
         super().__init__()
         self.dims = dimensions("dims", (1, 2) if dims is None else dims)
@@ -53,5 +59,9 @@ class ZScoreNormalizer(Normalizer):
 
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
         data: Tensor = inputs["data"]
-        deviation, mean = torch.std_mean(data, dim=self.dims, correction=0, keepdim=True)
+        valid = context.valid_at(data)
+        if valid is None:
+            deviation, mean = torch.std_mean(data, dim=self.dims, correction=0, keepdim=True)
+        else:
+            deviation, mean = std_mean(data, valid, self.dims)
         return {"normalized": (data - mean) / (deviation + self.eps)}

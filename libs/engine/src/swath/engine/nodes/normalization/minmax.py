@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.roles import Fittable
 from swath.engine.hparams import number, whole
 from swath.engine.nodes.normalization.base import INPUTS, OUTPUTS, TAGS
+from swath.engine.ops.validity import all_finite
 
 
 class MinMaxNormalizer(Fittable):
@@ -25,8 +27,10 @@ class MinMaxNormalizer(Fittable):
 
     category = "transform"
     tags = TAGS
+    invalid = Invalid.FRAMES
     inputs = INPUTS
     outputs = OUTPUTS
+    blank_state = frozenset({"running_min", "running_max"})
     trainable_buffers = ("running_min", "running_max")
 
     running_min: Tensor
@@ -52,6 +56,7 @@ class MinMaxNormalizer(Fittable):
 
     def begin_fit(self) -> None:
         self._frames = 0
+        self.left_out = 0
         self._extremes: tuple[Tensor, Tensor] | None = None
 
     def fit_batch(self, inputs: dict[str, Any]) -> None:
@@ -62,16 +67,22 @@ class MinMaxNormalizer(Fittable):
             return
         self._frames += data.shape[0]
         low, high = torch.aminmax(data)
+        if not all_finite(high - low):
+            rows = self.valid_of(data.flatten(end_dim=-2))
+            if rows.numel() == 0:
+                return
+            low, high = torch.aminmax(rows)
         if self._extremes is not None:
             low, high = torch.minimum(low, self._extremes[0]), torch.maximum(high, self._extremes[1])
         self._extremes = (low, high)
 
     @torch.no_grad()
     def end_fit(self) -> None:
-        extremes = self._extremes
+        extremes, left_out = self._extremes, self.left_out
         self.begin_fit()
+        self.left_out = left_out
         if extremes is None:
-            raise self._too_few("1 frame", 0)
+            raise self._too_few("1 valid pixel" if left_out else "1 frame", 0)
         self.running_min.copy_(extremes[0])
         self.running_max.copy_(extremes[1])
         self._done()

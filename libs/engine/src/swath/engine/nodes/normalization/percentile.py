@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.ports import Port, ports
 from swath.engine.graph.roles import Fittable
 from swath.engine.hparams import channels, choice, fraction, number, whole
@@ -56,8 +57,10 @@ class PercentileNormalizer(Fittable):
 
     category = "transform"
     tags = TAGS
+    invalid = Invalid.FRAMES
     inputs = ports(data=Port(torch.float32, (-1, -1, -1, "n_channels"), description="Cube [B, H, W, C]"))
     outputs = OUTPUTS
+    blank_state = frozenset({"running_min", "running_max"})
 
     running_min: Tensor
     running_max: Tensor
@@ -126,6 +129,7 @@ class PercentileNormalizer(Fittable):
         return self.mode == "statistical"
 
     def begin_fit(self) -> None:
+        self.left_out = 0
         self._bounds: tuple[Tensor, Tensor] | None = None
         self._sample: tuple[Tensor, Tensor] | None = None
         self._draws = torch.Generator().manual_seed(self.seed)
@@ -134,9 +138,10 @@ class PercentileNormalizer(Fittable):
     def fit_batch(self, inputs: dict[str, Any]) -> None:
         data: Tensor = inputs["data"]
         if self.pooled:
-            self._add_to_sample(data[:, :: self.stride, :: self.stride].reshape(-1, self.n_channels))
-        elif data.numel():
-            low, high = self._quantiles(data.reshape(-1, self.n_channels))
+            rows = data[:, :: self.stride, :: self.stride].reshape(-1, self.n_channels)
+            self._add_to_sample(self.valid_of(rows))
+        elif (rows := self.valid_of(data.reshape(-1, self.n_channels))).numel():
+            low, high = self._quantiles(rows)
             if self._bounds is not None:
                 low, high = torch.minimum(low, self._bounds[0]), torch.maximum(high, self._bounds[1])
             self._bounds = (low, high)
@@ -157,8 +162,9 @@ class PercentileNormalizer(Fittable):
 
     @torch.no_grad()
     def end_fit(self) -> None:
-        bounds, sample = self._bounds, self._sample
+        bounds, sample, left_out = self._bounds, self._sample, self.left_out
         self.begin_fit()
+        self.left_out = left_out
         if self.pooled:
             count = 0 if sample is None else len(sample[1])
             if sample is None or count < 2:

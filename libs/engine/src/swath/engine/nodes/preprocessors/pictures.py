@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import number, quarter_turns
@@ -23,6 +24,7 @@ class SpatialRotateNode(Node):
 
     category = "transform"
     tags = ("image", "preprocessing", "numpy")
+    invalid = Invalid.PASSED
     inputs = ports(
         cube=Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]"),
         mask=Port(torch.int32, (-1, -1, -1), optional=True, description="Mask [B, H, W]"),
@@ -54,6 +56,7 @@ class ChannelNormalizeNode(Node):
 
     category = "transform"
     tags = ("hyperspectral", "normalization", "preprocessing", "numpy")
+    invalid = Invalid.PASSED
     inputs = ports(images=Port(torch.float32, (-1, -1, -1, -1), description="Pictures [N, C, H, W]"))
     outputs = ports(normalized=Port(torch.float32, (-1, -1, -1, -1), description="Normalised pictures [N, C, H, W]"))
 

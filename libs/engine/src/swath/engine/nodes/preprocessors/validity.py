@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import fraction, number, whole
@@ -65,6 +66,7 @@ class SpectralValidity(Node):
 
     category = "transform"
     tags = ("hyperspectral", "mask", "torch")
+    invalid = Invalid.PASSED
     inputs = ports(
         cube=_CUBE,
         wavelengths=replace(WAVELENGTHS, optional=True),

@@ -37,6 +37,7 @@ class _ChannelFit(SizedFit):
 
     def _finished(self) -> Moments:
         moments, self._moments = self._moments, Moments()
+        self.left_out = moments.left_out
         if moments.count < 2:
             raise self._too_few("2 pixels", moments.count)
         return moments

@@ -26,7 +26,7 @@ class IntensityThresholdSegmenter(Node):
     category = "transform"
     tags = ("hyperspectral", "mask", "postprocessing", "torch")
     inputs = ports(cube=Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]"))
-    outputs = ports(mask=Port(torch.int32, (-1, -1, -1), description="1 where marked, else 0 [B, H, W]"))
+    outputs = ports(mask=Port(torch.int32, (-1, -1, -1), invalid=0, description="1 where marked, else 0 [B, H, W]"))
 
     def __init__(self, low: float = 0.0, high: float = 1.0, reduction: str = "mean", band_index: int = 0) -> None:
         super().__init__()

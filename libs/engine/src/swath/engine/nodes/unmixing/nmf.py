@@ -45,7 +45,9 @@ class NMFUnmixing(PixelFit):
         abundances=Port(torch.float32, (-1, -1, -1, -1), description="Abundances [B, H, W, K]"),
         endmembers=Port(torch.float32, (-1, -1), description="Learnt spectra [K, C]"),
         scores=Port(torch.float32, (-1, -1, -1, 1), description="Residual norm [B, H, W, 1]"),
-        class_mask=Port(torch.int32, (-1, -1, -1), description="Most abundant endmember, from 1; 0 none [B, H, W]"),
+        class_mask=Port(
+            torch.int32, (-1, -1, -1), invalid=0, description="Most abundant endmember, from 1; 0 none [B, H, W]"
+        ),
     )
     statistics = sizes(endmembers_buf=("n_components", "C"))
     trainable_buffers = ("endmembers_buf",)

@@ -38,7 +38,9 @@ class NNLSUnmixing(Node):
     outputs = ports(
         abundances=Port(torch.float32, (-1, -1, -1, -1), description="Abundances [B, H, W, K]"),
         scores=Port(torch.float32, (-1, -1, -1, 1), description="Residual norm [B, H, W, 1]"),
-        class_mask=Port(torch.int32, (-1, -1, -1), description="Most abundant endmember, from 1; 0 none [B, H, W]"),
+        class_mask=Port(
+            torch.int32, (-1, -1, -1), invalid=0, description="Most abundant endmember, from 1; 0 none [B, H, W]"
+        ),
     )
 
     def __init__(self, max_iter: int = 500, tol: float = 1e-6, min_total: float = 0.0) -> None:

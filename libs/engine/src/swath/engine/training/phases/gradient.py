@@ -16,6 +16,7 @@ from swath.engine.training.checkpoints import Checkpoints, Progress
 from swath.engine.training.checks import unplaced
 from swath.engine.training.control import StopRun
 from swath.engine.training.distributed.group import Group
+from swath.engine.training.finite import require_finite_losses, require_finite_state
 from swath.engine.training.phases.early_stopping import EarlyStopping
 from swath.engine.training.phases.gradient_state import GradientState
 from swath.engine.training.phases.loop_state import LoopState
@@ -27,7 +28,7 @@ from swath.engine.training.reporting.stream import EventStream
 from swath.engine.training.reporting.values import Values
 from swath.engine.training.snapshots import SnapshotWriter
 from swath.engine.training.spec import RunSpec
-from swath.errors import DataInvalid
+from swath.errors import DataInvalid, NotFinite
 
 
 class GradientPhase:
@@ -124,8 +125,8 @@ class GradientPhase:
         except StopRun:
             self._state.write_snapshot(self._before_validation)
             raise
-        except Exception:
-            if self.checkpoints is not None:
+        except Exception as error:
+            if self.checkpoints is not None and not isinstance(error, NotFinite):
                 self.checkpoints.after_error(self._progress, self._values.known, self._state.checkpoint)
             raise
         self.loop.epoch = max(self.loop.completed - 1, 0)
@@ -196,7 +197,9 @@ class GradientPhase:
             loop.step += 1
         loop.batch += 1
         loop.frames += share.all
+        loop.note_pixels(context.valid)
         losses = self._optimization.replicas.mean(parts, share)
+        require_finite_losses(losses, self._optimization.losses.names, "train", loop.epoch, loop.step)
         self._values.add_train(losses, self._optimization.losses.names, share.all)
         self._reports.batch(self._at(), loop.frames, log_line=self._logs_step and self._group.is_leader)
         if stepped and self.checkpoints is not None:
@@ -233,9 +236,16 @@ class GradientPhase:
 
     def _end_epoch(self) -> None:
         loop = self.loop
+        invalid, learnt = self._group.all_reduce(torch.tensor([loop.invalid, loop.learnt])).tolist()
+        if loop.batch and not learnt:
+            raise DataInvalid(
+                f"No pixel of the train split is valid in epoch {loop.epoch + 1}: each of {invalid} has a band that is "
+                "not finite"
+            )
+        require_finite_state(self._pipeline, self._pipeline.order, f"at the end of epoch {loop.epoch + 1}")
         self._values.pool_train()
         loop.completed = loop.epoch + 1
-        self._reports.epoch_end(self._at())
+        self._reports.epoch_end(self._at(), invalid)
         self._check_stoppers(at_epoch_end=True)
         if self.checkpoints is not None:
             validated = loop.validated or not self._cadence.val_batches

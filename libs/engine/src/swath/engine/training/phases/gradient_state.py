@@ -14,6 +14,7 @@ from swath.engine.training import randomness
 from swath.engine.training.checkpoints import Checkpoints
 from swath.engine.training.distributed.group import Group
 from swath.engine.training.distributed.parallel import dump, load
+from swath.engine.training.finite import require_finite_state
 from swath.engine.training.phases.early_stopping import EarlyStopping
 from swath.engine.training.phases.loop_state import LoopState
 from swath.engine.training.phases.optimization import Optimization
@@ -48,6 +49,7 @@ class GradientState:
     def checkpoint(self, weights_only: bool) -> dict[str, Any]:
         """Return the content of a user's checkpoint."""
         epoch, step = self.loop.epoch, self.loop.step
+        require_finite_state(self.pipeline, self.pipeline.order, f"in epoch {epoch + 1} at step {step}")
         content: dict[str, Any] = {
             "state_dict": _on_cpu(self.pipeline.state()),
             "metadata": {"epoch": epoch, "global_step": step},

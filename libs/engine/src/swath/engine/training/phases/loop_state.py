@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from swath.engine.ops.validity import Valid, count_invalid
+
 
 @dataclass(slots=True)
 class LoopState:
@@ -16,6 +18,8 @@ class LoopState:
         step: Optimizer steps done.
         batch: Batches of the epoch done.
         frames: Frames of the epoch done.
+        invalid: Invalid pixels of the epoch, in this process.
+        learnt: Batches of the epoch with a valid pixel, in this process.
         completed: Epochs completed.
         stopping: Whether an early stop was decided.
         validated: Whether any validation was done.
@@ -27,6 +31,8 @@ class LoopState:
     step: int = 0
     batch: int = 0
     frames: int = 0
+    invalid: int = 0
+    learnt: int = 0
     completed: int = 0
     stopping: bool = False
     validated: bool = False
@@ -36,7 +42,12 @@ class LoopState:
     def begin_epoch(self) -> None:
         """Note that the epoch has begun."""
         self.open = True
-        self.frames = 0
+        self.frames = self.invalid = self.learnt = 0
+
+    def note_pixels(self, valid: Valid | None) -> None:
+        """Count the invalid pixels of a batch."""
+        self.invalid += count_invalid(valid)
+        self.learnt += valid is None or any(bool(mask.any()) for mask in valid.values())
 
     def end_epoch(self) -> None:
         """Go on to the next epoch."""
@@ -51,4 +62,4 @@ class LoopState:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from the state of another process."""
         for field in fields(self):
-            setattr(self, field.name, state[field.name])
+            setattr(self, field.name, state.get(field.name, field.default))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,23 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.invalid import LinAlgError
 from swath.engine.graph.pipeline import Pipeline
 from swath.engine.graph.ports import Stage
 from swath.engine.graph.roles import Fittable
 from swath.engine.training.batches import Batch, Batches, frames_of
 from swath.engine.training.control import StopRun
+from swath.engine.training.finite import require_finite_state
 from swath.engine.training.reporting.events import FrameProgress, Hook, Lifecycle, Position
 from swath.engine.training.reporting.stream import EventStream
 from swath.engine.training.snapshots import Phase, SnapshotWriter
+from swath.errors import DataInvalid
+
+log = logging.getLogger(__name__)
 
 SPLIT = "train"
+
+_UNFIT = "look for values in the training data that are finite and far out of range, or scale the data"
 
 MAX_KEPT_BYTES = 256 << 20
 """Maximum bytes of training frames that are kept in memory between passes. Otherwise each pass reads them again."""
@@ -141,5 +149,21 @@ def _fit_wave(
             stream.send(Position(batch_idx=index), Lifecycle(Hook.STATISTICAL_PROGRESS, node=name, progress=progress))
     for name, node in nodes.items():
         stream.check_stop()
+        _end_fit(node)
+        require_finite_state(pipeline, [name], "after its fit", _UNFIT)
+        left_out = f"{node.left_out} invalid pixels (a band is not finite) left out" if node.left_out else ""
+        if left_out:
+            log.info("fit of %s: %s", name, left_out)
+        message = f"Fitted {name}; {left_out}" if left_out else ""
+        stream.send(Position(), Lifecycle(Hook.STATISTICAL_NODE_END, node=name), message=message)
+
+
+def _end_fit(node: Fittable) -> None:
+    try:
         node.end_fit()
-        stream.send(Position(), Lifecycle(Hook.STATISTICAL_NODE_END, node=name))
+    except LinAlgError as error:
+        raise DataInvalid(
+            f"Node '{node.name}' ({type(node).__name__}) cannot be fitted: {str(error).splitlines()[0]}; raise its "
+            "eps, or fit it to more pixels",
+            metadata={"node": node.name},
+        ) from error

@@ -15,6 +15,7 @@ from swath.engine.training.batches import Batches
 from swath.engine.training.cadence import takes_all
 from swath.engine.training.distributed.group import Group
 from swath.engine.training.distributed.parallel import GatheredInputs, Replicas
+from swath.engine.training.finite import require_finite_losses
 from swath.engine.training.phases.evaluation import PassMetrics
 from swath.engine.training.phases.losses import Losses
 from swath.engine.training.reporting.events import EpochProgress, FrameProgress, Hook, Lifecycle, Position
@@ -72,6 +73,7 @@ class Validation:
             with self._precision(), self._gathered.over(self._metrics.names, share.own):
                 outputs = self._replicas.forward(batch, context, self._keys)
             losses = self._replicas.mean(self._losses.sum(outputs)[1], share)
+            require_finite_losses(losses, self._losses.names, _SPLIT, epoch, step)
             self._metrics.add(outputs)
             done += share.all
             sums = [former + loss * share.all for former, loss in zip(sums, losses, strict=True)]

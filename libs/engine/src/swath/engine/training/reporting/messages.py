@@ -27,7 +27,7 @@ def describe(event: Lifecycle, otherwise: str = "") -> str:
         return f"{what} ({done}/{total})" if total else f"{what} ({done})"
     match event:
         case Lifecycle(hook=Hook.STATISTICAL_NODE_END):
-            return f"Fitted {event.node}"
+            return otherwise or f"Fitted {event.node}"
         case Lifecycle(hook=Hook.CHECKPOINT_RESTORED, checkpoint=CheckpointRestored() as checkpoint):
             return _describe_checkpoint(checkpoint)
         case Lifecycle(hook=Hook.CALIBRATION_START):

@@ -66,14 +66,18 @@ class Reports:
             message=_MESSAGE,
         )
 
-    def epoch_end(self, at: Position) -> None:
-        """Report the end of an epoch."""
+    def epoch_end(self, at: Position, invalid: int) -> None:
+        """Report the end of an epoch, and how many invalid pixels its losses left out."""
+        words = f"{invalid} invalid pixels (a band is not finite) left out of epoch {at.epoch + 1}"
+        left_out = words if invalid else ""
+        if left_out:
+            log.info("%s", left_out)
         self._stream.send(
             at,
             Lifecycle(Hook.EPOCH_END, epochs=self.epochs(at.epoch)),
             losses=self._values.losses(),
             metrics=self._values.metrics(Stage.TRAIN),
-            message=_MESSAGE,
+            message=f"{_MESSAGE}; {left_out}" if left_out else _MESSAGE,
         )
 
     def fit_end(self, at: Position, completed: int) -> None:
