@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from swath.engine.data.coco import Annotations
 from swath.engine.data.module import FrameModule
-from swath.engine.data.readers.coco import Annotations
 from swath.errors import DataInvalid, DependencyMissing, FileMissing
 
 Open = Callable[..., FrameModule]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from swath.engine.data.collection import Extent, Frame, Sample
-from swath.engine.data.readers import SceneData
+from swath.scenes.readers import SceneData
 
 
 def frame_of(scene: SceneData, sample: Sample, *, scale: float | None = None, blank_labels: bool = False) -> Frame:

@@ -12,15 +12,15 @@ import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
 from swath.documents import DataDocument
+from swath.engine.data.coco import Annotations
 from swath.engine.data.collection import Collection, Frame, Resolve, Sample, ordered
 from swath.engine.data.frames import frame_of
 from swath.engine.data.modules.universe import read_universe
 from swath.engine.data.params import LoaderParams, NameList, existing_file, existing_folder, parse_params, posix
-from swath.engine.data.readers import Recording
-from swath.engine.data.readers.coco import Annotations
-from swath.engine.data.readers.cu3s import sdk
 from swath.engine.data.splits import gives_stages
 from swath.errors import DataInvalid
+from swath.scenes.readers import Recording
+from swath.scenes.readers.cu3s import sdk
 
 
 def _numbers(value: Any) -> Any:
@@ -92,7 +92,7 @@ def find_cu3s(doc: DataDocument, resolve: Resolve) -> tuple[Collection, Cu3sPara
     mesu_index (the measurement) and frame_id int64.
 
     Raises:
-        DataInvalid, FileMissing: As `swath.engine.data.readers`.
+        DataInvalid, FileMissing: As `swath.scenes.readers`.
         DependencyMissing: The SDK is not installed.
     """
     params = parse_params(Cu3sParams, doc)

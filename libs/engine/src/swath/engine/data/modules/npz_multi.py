@@ -9,9 +9,9 @@ from swath.engine.data.collection import Collection, Frame, Resolve, Sample, ord
 from swath.engine.data.frames import frame_of, label_ids
 from swath.engine.data.modules.universe import read_universe
 from swath.engine.data.params import LoaderParams, parse_params
-from swath.engine.data.readers import Variables
-from swath.engine.data.readers.npz import npz_arrays
 from swath.errors import DataInvalid
+from swath.scenes.readers import Variables
+from swath.scenes.readers.npz import npz_arrays
 
 
 class NpzMultiParams(LoaderParams):

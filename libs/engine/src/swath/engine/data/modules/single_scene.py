@@ -13,11 +13,11 @@ from swath.documents import DataDocument
 from swath.engine.data.collection import Collection, Extent, Frame, Resolve, Sample, ordered
 from swath.engine.data.frames import frame_of, label_ids
 from swath.engine.data.params import LoaderParams, NumberList, existing_file, parse_params, posix
-from swath.engine.data.readers import SceneData, Variables, files_of, read_mask, read_scene
-from swath.engine.data.readers.values import as_wavelengths
 from swath.engine.data.splits import gives_stages
 from swath.engine.data.tiles import Edge, check_regions, inside, tile_extents
 from swath.errors import DataInvalid, InvalidInput
+from swath.scenes.checks import as_wavelengths
+from swath.scenes.readers import SceneData, Variables, files_of, read_mask, read_scene
 
 
 def _square(value: Any) -> Any:
@@ -90,7 +90,7 @@ def find_scene(doc: DataDocument, resolve: Resolve) -> tuple[Collection, ScenePa
     Raises:
         DataInvalid: The file or the tiling is not what it should be.
         InvalidInput: Both selectors and regions.
-        FileMissing, DependencyMissing: See `swath.engine.data.readers`.
+        FileMissing, DependencyMissing: See `swath.scenes.readers`.
     """
     params = parse_params(SceneParams, doc)
     if params.regions is not None and gives_stages(doc):

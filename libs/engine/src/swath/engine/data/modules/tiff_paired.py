@@ -14,10 +14,10 @@ from swath.documents import DataDocument
 from swath.engine.data.collection import Collection, Frame, Resolve, Sample, ordered
 from swath.engine.data.frames import frame_of
 from swath.engine.data.params import LoaderParams, NameList, NumberList, existing_folder, parse_params, posix
-from swath.engine.data.readers import read_tiff
-from swath.engine.data.readers.files import read_png
-from swath.engine.data.readers.values import as_wavelengths
 from swath.errors import DataInvalid
+from swath.scenes.checks import as_wavelengths
+from swath.scenes.readers import read_tiff
+from swath.scenes.readers.files import read_png
 
 
 class TiffPairedParams(LoaderParams):

@@ -5,13 +5,13 @@ where, expected and found) for an invalid one, and DependencyMissing if a format
 No file can run code: pickled arrays are refused.
 """
 
-from swath.engine.data.readers.cu3s import PROCESSING_MODES, Recording
-from swath.engine.data.readers.envi import read_envi
-from swath.engine.data.readers.files import SUFFIXES, files_of, read_mask, read_scene
-from swath.engine.data.readers.mat import read_mat
-from swath.engine.data.readers.npz import read_npz
-from swath.engine.data.readers.scene_data import SceneData, Variables
-from swath.engine.data.readers.tiff import read_tiff
+from swath.scenes.readers.cu3s import PROCESSING_MODES, Recording
+from swath.scenes.readers.envi import read_envi
+from swath.scenes.readers.files import SUFFIXES, files_of, read_mask, read_scene
+from swath.scenes.readers.mat import read_mat
+from swath.scenes.readers.npz import read_npz
+from swath.scenes.readers.tiff import read_tiff
+from swath.scenes.scene import SceneData, Variables
 
 __all__ = [
     "PROCESSING_MODES",

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from swath.engine.data.readers.cu3s import Recording
-from swath.engine.data.readers.envi import IMAGE_SUFFIXES, envi_files, read_envi
-from swath.engine.data.readers.mat import mat_arrays, read_mat
-from swath.engine.data.readers.npz import npz_arrays, read_npz
-from swath.engine.data.readers.scene_data import SceneData, Variables
-from swath.engine.data.readers.tiff import read_tiff
-from swath.engine.data.readers.values import as_mask, existing, parsing
 from swath.errors import DataInvalid
+from swath.scenes.checks import as_mask, existing, parsing
+from swath.scenes.readers.cu3s import Recording
+from swath.scenes.readers.envi import IMAGE_SUFFIXES, envi_files, read_envi
+from swath.scenes.readers.mat import mat_arrays, read_mat
+from swath.scenes.readers.npz import npz_arrays, read_npz
+from swath.scenes.readers.tiff import read_tiff
+from swath.scenes.scene import SceneData, Variables
 
 _ENVI = (".hdr", *IMAGE_SUFFIXES)
 _TIFF = (".tif", ".tiff")
@@ -49,7 +49,7 @@ def read_scene(
         name: Name of the file in messages; its own name by default.
 
     Raises:
-        FileMissing, DataInvalid, DependencyMissing: See `swath.engine.data.readers`.
+        FileMissing, DataInvalid, DependencyMissing: See `swath.scenes.readers`.
     """
     suffix = path.suffix.lower()
     if suffix == ".npz":
@@ -78,7 +78,7 @@ def read_mask(path: Path, variable: str | None = None, *, name: str | None = Non
         name: Name of the file in messages; its own name by default.
 
     Raises:
-        FileMissing, DataInvalid, DependencyMissing: See `swath.engine.data.readers`.
+        FileMissing, DataInvalid, DependencyMissing: See `swath.scenes.readers`.
     """
     shown = name or path.name
     suffix = path.suffix.lower()

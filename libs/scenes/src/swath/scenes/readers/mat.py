@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from swath.engine.data.readers.array_file import ArrayFile
-from swath.engine.data.readers.scene_data import SceneData, Variables
-from swath.engine.data.readers.values import existing, parsing
 from swath.errors import DataInvalid, DependencyMissing
+from swath.scenes.checks import existing, parsing
+from swath.scenes.readers.array_file import ArrayFile
+from swath.scenes.scene import SceneData, Variables
 
 
 def read_mat(path: Path, variables: Variables | None = None, *, name: str | None = None) -> SceneData:
     """Read a scene from a .mat file.
 
     Raises:
-        FileMissing, DataInvalid, DependencyMissing: See `swath.engine.data.readers`; version 7.3 needs h5py.
+        FileMissing, DataInvalid, DependencyMissing: See `swath.scenes.readers`; version 7.3 needs h5py.
     """
     return mat_arrays(path, name=name).scene(variables or Variables())
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from swath.engine.data.readers.scene_data import SceneData, Variables
-from swath.engine.data.readers.values import as_mask, as_wavelengths
 from swath.errors import DataInvalid
+from swath.scenes.checks import as_mask, as_wavelengths
+from swath.scenes.scene import SceneData, Variables
 
 _USUAL = {
     "cube": ("cube", "data"),

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from swath.engine.data.readers.scene_data import SceneData
-from swath.engine.data.readers.values import as_wavelengths, existing, parsing
 from swath.errors import DataInvalid, FileMissing
+from swath.scenes.checks import as_wavelengths, existing, parsing
+from swath.scenes.scene import SceneData
 
 IMAGE_SUFFIXES = (".img", ".dat", ".raw", ".bsq", ".bil", ".bip")
 _MAX_HEADER_BYTES = 16 * 1024 * 1024
@@ -57,7 +57,7 @@ def read_envi(path: Path, *, name: str | None = None) -> SceneData:
     1 / ``reflectance scale factor``.
 
     Raises:
-        FileMissing, DataInvalid: See `swath.engine.data.readers`.
+        FileMissing, DataInvalid: See `swath.scenes.readers`.
     """
     header_path, image = envi_files(path)
     shown = name or header_path.name

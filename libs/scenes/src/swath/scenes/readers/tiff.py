@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from swath.engine.data.readers.scene_data import SceneData
-from swath.engine.data.readers.values import as_wavelengths, existing, parsing
 from swath.errors import DataInvalid, DependencyMissing
+from swath.scenes.checks import as_wavelengths, existing, parsing
+from swath.scenes.scene import SceneData
 
 _GDAL_WAVELENGTHS = re.compile(r'<Item name="wavelength"[^>]*>\s*\{?([^<}]*)\}?\s*<')
 
@@ -21,7 +21,7 @@ def read_tiff(path: Path, *, name: str | None = None) -> SceneData:
     metadata tag (ENVI's ``wavelength``, nm).
 
     Raises:
-        FileMissing, DataInvalid, DependencyMissing: See `swath.engine.data.readers`; some compressions need the
+        FileMissing, DataInvalid, DependencyMissing: See `swath.scenes.readers`; some compressions need the
             package imagecodecs.
     """
     # tifffile takes long to import, and only TIFF files need it.

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from swath.engine.data.readers.scene_data import SceneData
-from swath.engine.data.readers.values import as_wavelengths, existing, parsing
 from swath.errors import DataInvalid, DependencyMissing
+from swath.scenes.checks import as_wavelengths, existing, parsing
+from swath.scenes.scene import SceneData
 
 PROCESSING_MODES = ("Raw", "Reflectance", "DarkSubtract", "SpectralRadiance")
 """What can be read from a recording, by the names of cuvis_ai.v1's ProcessingMode."""
@@ -42,7 +42,7 @@ class Recording:
         processing_mode: One of `PROCESSING_MODES`.
 
     Raises:
-        FileMissing, DataInvalid: See `swath.engine.data.readers`; also if the recording lacks the references of the
+        FileMissing, DataInvalid: See `swath.scenes.readers`; also if the recording lacks the references of the
             mode.
         DependencyMissing: The SDK is not installed.
     """

@@ -12,17 +12,17 @@ from typing import IO
 
 import numpy as np
 
-from swath.engine.data.readers.array_file import ArrayFile
-from swath.engine.data.readers.scene_data import SceneData, Variables
-from swath.engine.data.readers.values import existing, parsing
 from swath.errors import DataInvalid
+from swath.scenes.checks import existing, parsing
+from swath.scenes.readers.array_file import ArrayFile
+from swath.scenes.scene import SceneData, Variables
 
 
 def read_npz(path: Path, variables: Variables | None = None, *, name: str | None = None) -> SceneData:
     """Read a scene from an .npz file; uncompressed arrays are mapped, not loaded.
 
     Raises:
-        FileMissing, DataInvalid: See `swath.engine.data.readers`; pickled arrays are DataInvalid.
+        FileMissing, DataInvalid: See `swath.scenes.readers`; pickled arrays are DataInvalid.
     """
     return npz_arrays(path, name=name).scene(variables or Variables())
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import re
 import sys
 import zipfile
 from collections.abc import Callable
@@ -17,8 +16,8 @@ from PIL import Image
 from scipy.io import savemat
 from spectral.io import envi
 
-from swath.engine.data.readers import Recording, SceneData, Variables, read_mask, read_scene
 from swath.errors import DataInvalid, DependencyMissing, FileMissing
+from swath.scenes.readers import Recording, SceneData, Variables, read_mask, read_scene
 
 NANOMETRES = [450.4, 550.6, 650.0]
 
@@ -121,15 +120,6 @@ def test_a_file_that_is_not_what_its_suffix_says_is_invalid(tmp_path: Path, suff
 
     with pytest.raises(DataInvalid, match=rf"^bad\{suffix}: not a readable "):
         (read_mask if suffix == ".png" else read_scene)(tmp_path / f"bad{suffix}")
-
-
-def test_reading_needs_nothing_of_the_rest_of_the_engine() -> None:
-    folder = Path(read_scene.__code__.co_filename).parent
-
-    imports = re.findall(r"^ *(?:from|import) ([\w.]+)", "\n".join(map(Path.read_text, folder.glob("*.py"))), re.M)
-
-    assert "torch" not in imports
-    assert {name for name in imports if name.startswith("swath.") and ".readers" not in name} == {"swath.errors"}
 
 
 # --- npz ---

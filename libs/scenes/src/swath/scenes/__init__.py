@@ -1,0 +1,1 @@
+"""Hyperspectral scenes in files."""
