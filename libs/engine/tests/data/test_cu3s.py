@@ -182,7 +182,7 @@ class TestOneRecording:
             open_data("cu3s", params={"cu3s_file_path": "bad.cu3s"})
 
     def test_it_can_be_a_scene(self, open_data: Open, recordings: Path) -> None:
-        module = open_data("scene", params={"path": "days/a.cu3s", "measurement": 1})
+        module = open_data("scene", params={"path": "days/a.cu3s", "measurement": 1, "processing_mode": "Raw"})
 
         (batch,) = module.loader("train", epoch=0)
 

@@ -61,6 +61,7 @@ class Port:
         variadic: Several edges may end here; the node gets a list in the order of the edges.
         description: A short description.
         also: Further dtypes that the port takes; introspection reports `dtype`.
+        absent: What a user does where a required value is missing, for the error.
     """
 
     dtype: DType
@@ -69,6 +70,7 @@ class Port:
     variadic: bool = False
     description: str = ""
     also: tuple[torch.dtype, ...] = ()
+    absent: str = ""
 
     @property
     def dtypes(self) -> tuple[DType, ...]:
