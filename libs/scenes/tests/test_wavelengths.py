@@ -80,6 +80,12 @@ def test_units_that_no_optical_sensor_can_mean_are_asked_about(values: list[floa
     np.testing.assert_allclose(nm, [400, 700])  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("value", "unit"), [(1e10, None), (1e300, "m"), (1e-300, "cm-1"), (5e9, "nm")])
+def test_wavelengths_of_metres_are_refused(value: float, unit: str | None) -> None:
+    with pytest.raises(DataInvalid, match="a: wavelengths of the file"):
+        judged(Stored([value], unit), 1, name="a")
+
+
 def test_given_ones_replace_the_file_s_before_those_are_judged() -> None:
     nm = judged(Stored(["red", None], "furlongs"), 2, name="a", given=[0.4, 0.7], given_unit="um")
     np.testing.assert_allclose(nm, [400, 700])  # type: ignore[arg-type]

@@ -44,9 +44,10 @@ _UNITS = {spelling: unit for unit, spellings in _SPELLINGS.items() for spelling 
 _UNKNOWN = ("", "unknown", "none", "na", "n/a", "null", "unitless", "dimensionless", "1")
 _INDEX = ("index", "indices", "band", "bands", "bandnumber", "bandnumbers", "channel", "channels")
 
-# Lengths beyond these are those of another unit: no optical sensor has them.
+# What lies beyond is in another unit: no optical sensor has it. Longer ones are those of radar, in mm, cm, m or GHz.
 _SHORTEST_NM, _LONGEST_NM = 100.0, 100_000.0
-_CHECKED = ("nm", "um", "Angstrom")
+_LENGTHS = ("nm", "um", "Angstrom")
+_LARGEST = float(np.iinfo(np.int32).max)  # of what a batch holds, in whole nm: 2 m
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,11 @@ def judged(
         wrong = values[~(np.isfinite(values) & (values > 0))][0]
         hint = "" if given is not None else f"; {REPLACE}"
         raise DataInvalid(f"{name}: wavelengths: expected positive numbers, got {wrong:g} among them{hint}")
-    return _in_nm(values, unit, f"{name}: wavelengths {whose}, {values.min():g} to {values.max():g}")
+    what = f"{name}: wavelengths {whose}, {values.min():g} to {values.max():g}"
+    nm = _in_nm(values, unit, what)
+    if nm.max() > _LARGEST:
+        raise DataInvalid(f"{what}: expected at most {_LARGEST:g} nm, got {nm.max():g} nm; {UNIT_OPTION}")
+    return nm
 
 
 def parse_wavelengths(text: str) -> list[float]:
@@ -158,8 +163,9 @@ def _in_nm(values: NDArray[np.float64], unit: str | None, what: str) -> NDArray[
         if values.max() < _SHORTEST_NM:
             raise DataInvalid(f"{what}, have no unit and are too small for nm: which unit do they have? {UNIT_OPTION}")
         return values
-    converted = _CONVERSIONS[unit](values)
-    if unit in _CHECKED and (converted.max() < _SHORTEST_NM or converted.min() > _LONGEST_NM):
+    with np.errstate(over="ignore"):
+        converted = _CONVERSIONS[unit](values)
+    if converted.max() < _SHORTEST_NM or (unit in _LENGTHS and converted.min() > _LONGEST_NM):
         raise DataInvalid(
             f"{what} {unit}, would be {converted.min():g} to {converted.max():g} nm: which unit do they have? "
             f"{UNIT_OPTION}"
