@@ -10,9 +10,9 @@ import numpy as np
 
 from swath.errors import DataInvalid
 from swath.scenes.checks import as_mask, as_text
+from swath.scenes.draft import Draft
+from swath.scenes.metadata import numbers_of_attributes
 from swath.scenes.options import USUAL_NAMES, Options
-from swath.scenes.readers.draft import Draft
-from swath.scenes.readers.metadata import numbers_of_attributes
 from swath.scenes.wavelengths import Stored
 
 _SECONDARY = {name for part in ("mask", "class_mask", "wavelengths") for name in USUAL_NAMES[part]}

@@ -10,8 +10,8 @@ import numpy as np
 
 from swath.errors import DataInvalid, DependencyMissing
 from swath.scenes.checks import existing, parsing
+from swath.scenes.draft import Draft, finished
 from swath.scenes.options import PROCESSING_MODES, Options
-from swath.scenes.readers.draft import Draft, finished
 from swath.scenes.scene import Scene
 from swath.scenes.wavelengths import Stored
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from swath.errors import DataInvalid, FileMissing
 from swath.scenes.checks import existing
+from swath.scenes.draft import Draft
 from swath.scenes.georeference import FIELDS, Georeference
-from swath.scenes.readers.draft import Draft
+from swath.scenes.metadata import bad_bands, divided, number
 from swath.scenes.readers.envi_header import Header, read_header
-from swath.scenes.readers.metadata import bad_bands, divided, number
 from swath.scenes.wavelengths import Stored
 
 IMAGE_SUFFIXES = (

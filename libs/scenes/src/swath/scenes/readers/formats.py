@@ -10,10 +10,10 @@ import numpy as np
 
 from swath.errors import DataInvalid, FileMissing
 from swath.scenes.checks import as_mask, existing
+from swath.scenes.draft import Draft, finished
 from swath.scenes.options import Options
 from swath.scenes.readers.array_file import ArrayFile
 from swath.scenes.readers.cu3s import Recording
-from swath.scenes.readers.draft import Draft, finished
 from swath.scenes.readers.envi import IMAGE_SUFFIXES, envi_files, find_header, read_envi
 from swath.scenes.readers.hdf5 import hdf5_arrays
 from swath.scenes.readers.mat import mat_arrays

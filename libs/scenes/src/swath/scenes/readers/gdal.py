@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 
 from swath.errors import DataInvalid
-from swath.scenes.readers.metadata import Said, bad_bands, divided, number
+from swath.scenes.metadata import Said, bad_bands, divided, number
 from swath.scenes.wavelengths import Stored
 
 METADATA, NODATA = 42112, 42113

@@ -9,10 +9,10 @@ import numpy as np
 
 from swath.errors import DataInvalid, DependencyMissing
 from swath.scenes.checks import existing, needed, parsing
+from swath.scenes.draft import Draft
 from swath.scenes.georeference import TAGS, Georeference
-from swath.scenes.readers.draft import Draft
+from swath.scenes.metadata import number
 from swath.scenes.readers.gdal import METADATA, NODATA, read_gdal
-from swath.scenes.readers.metadata import number
 
 _REDUCED, _TRANSPARENCY = 1, 4  # bits of NewSubfileType
 
