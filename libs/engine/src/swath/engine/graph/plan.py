@@ -227,7 +227,7 @@ def _inputs_of(
                 keys=(port_name,) if from_batch else keys,
                 from_batch=from_batch,
                 variadic=port.variadic,
-                required=not port.optional,
+                required=not (port.optional or port.deferred),
                 check=None if implied else checker(port, node),
                 expected=port.describe(node),
                 absent=port.absent,

@@ -62,6 +62,8 @@ class Port:
         description: A short description.
         also: Further dtypes that the port takes; introspection reports `dtype`.
         absent: What a user does where a required value is missing, for the error.
+        deferred: The node runs without it, and those that use what it hands on ask for it; introspection reports it as
+            required, as the reference does.
     """
 
     dtype: DType
@@ -71,6 +73,7 @@ class Port:
     description: str = ""
     also: tuple[torch.dtype, ...] = ()
     absent: str = ""
+    deferred: bool = False
 
     @property
     def dtypes(self) -> tuple[DType, ...]:

@@ -21,7 +21,7 @@ _INPUTS = ports(
     cube=Port(ANY, (-1, -1, -1, -1), description="Cube of any number type [B, H, W, C]"),
     mask=_MASK,
     # Not every scene has them, and a node that uses them asks for them itself.
-    wavelengths=replace(FRAME_WAVELENGTHS, optional=True),
+    wavelengths=replace(FRAME_WAVELENGTHS, deferred=True),
     mesu_index=_INDEX,
 )
 _OUTPUTS = ports(
