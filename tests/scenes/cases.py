@@ -264,6 +264,15 @@ ENVI = [
         "envi five wavelengths", envi(wavelength="{450, 500, 550, 650, 800}"), refused="one for each of 6 bands, got 5"
     ),
     Case("envi red", envi(wavelength="{red, 500, 550, 650, 800, 900}"), refused=r"expected numbers, got \['red'"),
+    Case(
+        "envi underscores",
+        envi(
+            edit=lambda text: text.replace(b"byte order", b"byte_order").replace(
+                b"wavelength units", b"Wavelength_Units"
+            )
+        ),
+    ),
+    Case("envi wavelengths by another name", envi(edit=lambda text: text.replace(b"wavelength =", b"Wavelengths ="))),
     Case("envi trailing comma", envi(wavelength="{450, 500, 550, 650, 800, 900,}")),
     Case("envi Latin-1", envi(edit=lambda text: text + "description = {23 °C, Füllstand}\n".encode("latin-1"))),
     Case("envi BOM", envi(edit=lambda text: b"\xef\xbb\xbf" + text)),
@@ -388,6 +397,23 @@ ARRAYS = [
     Case("hdf5 Scale_Factor", hdf5(grouped(Scale_Factor=10000.0)), REFLECTANCE),
     Case("hdf5 fill value", hdf5(grouped(cube=_holes(), _FillValue=np.int16(-9999))), ONE_HOLE),
     Case("hdf5 bands first", hdf5(grouped(cube=CUBE.transpose(2, 0, 1))), options={"cube_axes": "CHW"}),
+    Case(
+        "hdf5 wavelengths as attributes",
+        hdf5(
+            lambda file: file.create_dataset("data", data=CUBE).attrs.update(
+                wavelength=UM, wavelength_units="um", bbl=[1] * 6
+            )
+        ),
+    ),
+    Case(
+        "hdf5 good bands",
+        hdf5(grouped(bbl=[0, 1, 1, 1, 1, 1])),
+        VALUES[..., 1:],
+        nm=NM[1:],
+        options={"drop_bad_bands": True},
+    ),
+    Case("hdf5 unit beside", hdf5(lambda file: file.update(cube=CUBE, wavelengths=UM, wavelength_units="microns"))),
+    Case("hdf5 add_offset", hdf5(grouped(cube=CUBE.astype("f4"), scale_factor=2.0, add_offset=1.0)), VALUES * 2 + 1),
     Case("zarr", zarred()),
     Case("zarr micrometres", zarred("um", UM)),
     Case("zarr by path", zarred(), options={"cube_key": "scene/cube"}),

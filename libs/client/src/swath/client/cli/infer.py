@@ -97,7 +97,7 @@ def infer(
         cube_key=cube_key,
         mask_key=mask_key,
         wavelengths_key=wavelengths_key,
-        cube_axes=cube_axes.upper(),
+        cube_axes=cube_axes,
         wavelengths=None if wavelengths is None else _wavelengths(wavelengths),
         wavelength_units=wavelength_units,
         scale=scale,

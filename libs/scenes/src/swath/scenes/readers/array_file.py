@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from swath.scenes.metadata import numbers_of_attributes
 from swath.scenes.options import USUAL_NAMES, Options
 from swath.scenes.wavelengths import Stored
 
+_MOST_LISTED = 40
 _SECONDARY = {name for part in ("mask", "class_mask", "wavelengths") for name in USUAL_NAMES[part]}
 
 
@@ -132,7 +134,7 @@ class ArrayFile:
     def _ordered(self, key: str, cube: np.ndarray, axes: str) -> np.ndarray:
         if cube.ndim not in (3, 4):
             return cube
-        order = [axes.index(axis) for axis in "HWC"]
+        order = [axes.upper().index(axis) for axis in "HWC"]
         return cube.transpose([0, *(each + 1 for each in order)] if cube.ndim == 4 else order)
 
     def _planes(
@@ -205,7 +207,9 @@ class ArrayFile:
         return _last(key) in USUAL_NAMES[part]
 
     def _listed(self) -> str:
-        return ", ".join(f"{key} {list(entry.shape)}" for key, entry in self.entries.items()) or "no arrays"
+        shown = [f"{key} {list(entry.shape)}" for key, entry in islice(self.entries.items(), _MOST_LISTED)]
+        more = len(self.entries) - len(shown)
+        return ", ".join([*shown, *([f"and {more} more"] if more else [])]) or "no arrays"
 
 
 def _last(key: str) -> str:

@@ -11,6 +11,7 @@ from swath.scenes.checks import existing
 from swath.scenes.draft import Draft
 from swath.scenes.georeference import FIELDS, Georeference
 from swath.scenes.metadata import bad_bands, divided, number
+from swath.scenes.options import USUAL_NAMES
 from swath.scenes.readers.envi_header import Header, read_header
 from swath.scenes.wavelengths import Stored
 
@@ -65,12 +66,12 @@ def read_envi(path: Path, name: str) -> Draft:
             f"expected {expected} bytes in '{image.name}', got {actual}"
         )
     shape = tuple((rows, columns, bands)[axis] for axis in stored)
-    wavelengths = header.listed("wavelength")
+    wavelengths = header.listed("wavelength") or header.listed("wavelengths")
     ignore_value, listed_bad = header.get("data ignore value"), header.listed("bbl")
     placed = {key: value for key in FIELDS if (value := header.get(key))}
     return Draft(
         np.memmap(image, dtype, mode="r", offset=offset, shape=shape).transpose(back),
-        wavelengths=Stored(wavelengths, header.get("wavelength units")) if wavelengths else None,
+        wavelengths=Stored(wavelengths, _unit(header)) if wavelengths else None,
         scale=divided(name, "reflectance scale factor", header.get("reflectance scale factor") or "1"),
         ignore_value=None if ignore_value is None else number(name, "data ignore value", ignore_value),
         bad_bands=bad_bands(name, listed_bad, bands) if listed_bad else None,
@@ -129,6 +130,12 @@ def _beside(folder: Path, start: str) -> dict[str, Path]:
         for each in sorted(folder.iterdir(), reverse=True)
         if each.name.lower().startswith(start.lower()) and each.is_file()
     }
+
+
+def _unit(header: Header) -> str | None:
+    return next(
+        (unit for name in USUAL_NAMES["wavelength_units"] if (unit := header.get(name.replace("_", " ")))), None
+    )
 
 
 def _interleave(header: Header) -> tuple[tuple[int, ...], tuple[int, ...]]:

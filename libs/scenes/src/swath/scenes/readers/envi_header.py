@@ -115,5 +115,5 @@ def _fields(lines: list[str], name: str) -> dict[str, str]:
                 )
             if not following.lstrip().startswith(";"):
                 value += "\n" + following.strip()
-        fields[" ".join(key.lower().split())] = value
+        fields[" ".join(key.lower().replace("_", " ").split())] = value
     return fields

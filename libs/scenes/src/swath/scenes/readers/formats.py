@@ -184,5 +184,5 @@ def _measurements(recording: Recording) -> Iterator[Scene]:
 def _check(options: Options) -> None:
     if options.scale is not None and not np.isfinite(options.scale):
         raise DataInvalid(f"scale: expected a number, got {options.scale}")
-    if sorted(options.cube_axes) != ["C", "H", "W"]:
+    if sorted(options.cube_axes.upper()) != ["C", "H", "W"]:
         raise DataInvalid(f"cube_axes: expected H, W and C in the order of the file's axes, got '{options.cube_axes}'")
