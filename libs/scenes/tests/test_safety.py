@@ -44,9 +44,9 @@ def test_an_hdf5_file_whose_groups_hold_themselves_ends(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         group = file.create_group("group")
         group["again"] = file["/"]
-        file["cube"] = CUBE
+        file["group/cube"] = CUBE
 
-    scene = read_scene(tmp_path / "a.h5", Options(cube_key="cube"))
+    scene = read_scene(tmp_path / "a.h5")
 
     np.testing.assert_array_equal(scene.cube, CUBE)
 

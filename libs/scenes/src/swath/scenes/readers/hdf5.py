@@ -13,7 +13,6 @@ from swath.scenes.checks import existing, needed, parsing
 from swath.scenes.readers.array_file import ArrayFile, Entry
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_MOST_ARRAYS, _DEEPEST = 10_000, 32
 
 
 def hdf5_arrays(path: Path, name: str, *, what: str = "HDF5 file", matlab: bool = False) -> ArrayFile:
@@ -64,15 +63,21 @@ def _attribute(item: Any, key: str) -> Any:
         return None
 
 
-def _plain(h5py: Any, group: Any, prefix: str = "", depth: int = 0) -> Iterator[tuple[str, Any]]:
+def _plain(h5py: Any, file: Any) -> Iterator[tuple[str, Any]]:
     """Yield the arrays that lie in the file itself, by path."""
-    for count, key in enumerate(group):
-        if count > _MOST_ARRAYS or depth > _DEEPEST:
-            return
-        if not isinstance(group.get(key, getlink=True), h5py.HardLink):
-            continue
-        item = group[key]
-        if isinstance(item, h5py.Group):
-            yield from _plain(h5py, item, f"{prefix}{key}/", depth + 1)
-        elif isinstance(item, h5py.Dataset) and item.shape is not None and not item.external and not item.is_virtual:
-            yield f"{prefix}{key}", item
+    seen: set[int] = {h5py.h5o.get_info(file["/"].id).addr}  # a group may hold itself, by another name
+    waiting = [("", file)]
+    while waiting:
+        prefix, group = waiting.pop(0)
+        for key in group:
+            if not isinstance(group.get(key, getlink=True), h5py.HardLink):
+                continue
+            item = group[key]
+            address = h5py.h5o.get_info(item.id).addr
+            if isinstance(item, h5py.Group) and address not in seen:
+                waiting.append((f"{prefix}{key}/", item))
+            elif (
+                isinstance(item, h5py.Dataset) and item.shape is not None and not item.external and not item.is_virtual
+            ):
+                yield f"{prefix}{key}", item
+            seen.add(address)
