@@ -51,6 +51,22 @@ def test_an_hdf5_file_whose_groups_hold_themselves_ends(tmp_path: Path) -> None:
     np.testing.assert_array_equal(scene.cube, CUBE)
 
 
+@pytest.mark.parametrize("name", ["a.hdr", "a.npz", "a.mat", "a.tif", "a.h5"])
+def test_what_the_system_refuses_is_said_without_the_path_on_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / name).write_bytes(b"ENVI")
+    (tmp_path / "a.img").write_bytes(b"")
+
+    def refuse(path: object, *arguments: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    for place in ("pathlib.Path.open", "pathlib.Path.read_bytes", "tifffile.TiffFile", "h5py.File"):
+        monkeypatch.setattr(place, refuse)
+    with pytest.raises(DataInvalid, match=r"^a\.\w+: not a readable \w+ file: Permission denied$"):
+        read_scene(tmp_path / name)
+
+
 def test_links_in_a_zarr_folder_are_refused(tmp_path: Path, secret: Path) -> None:
     group = zarr.open_group(str(tmp_path / "a.zarr"), mode="w")
     group.create_array("cube", data=CUBE)

@@ -28,7 +28,9 @@ def parsing(name: str, what: str) -> Iterator[None]:
     except (SwathError, MemoryError):
         raise
     except Exception as error:
-        raise DataInvalid(f"{name}: not a readable {what}: {str(error) or type(error).__name__}") from error
+        # The whole text of what the system refuses has the path on this machine.
+        reason = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+        raise DataInvalid(f"{name}: not a readable {what}: {reason}") from error
 
 
 def needed(module: str, *, extra: str, name: str, what: str) -> Any:

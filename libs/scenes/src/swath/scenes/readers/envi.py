@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from swath.errors import DataInvalid, FileMissing
-from swath.scenes.checks import existing
+from swath.scenes.checks import existing, parsing
 from swath.scenes.draft import Draft
 from swath.scenes.georeference import FIELDS, Georeference
 from swath.scenes.metadata import bad_bands, divided, number
@@ -125,11 +125,12 @@ def _image(header: Path) -> Path:
 
 def _beside(folder: Path, start: str) -> dict[str, Path]:
     """Return the files whose names start like this, by name in lower case."""
-    return {
-        each.name.lower(): each
-        for each in sorted(folder.iterdir(), reverse=True)
-        if each.name.lower().startswith(start.lower()) and each.is_file()
-    }
+    with parsing(start, "file: its folder cannot be listed"):
+        return {
+            each.name.lower(): each
+            for each in sorted(folder.iterdir(), reverse=True)
+            if each.name.lower().startswith(start.lower()) and each.is_file()
+        }
 
 
 def _unit(header: Header) -> str | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from swath.errors import DataInvalid, FileMissing
-from swath.scenes.checks import as_mask, existing
+from swath.scenes.checks import as_mask, existing, parsing
 from swath.scenes.draft import Draft, finished
 from swath.scenes.options import Options
 from swath.scenes.readers.array_file import ArrayFile
@@ -115,7 +115,7 @@ def read_scenes(path: Path, options: Options | None = None, *, name: str | None 
         raise FileMissing(f"{shown}: expected {'a folder' if kind.name == 'zarr' else 'a file'}")
     if kind is _CU3S:
         return _measurements(Recording(path, options, name=shown))
-    drafts = iter([kind.image(path, shown)]) if kind.image else _arrays(kind, path, shown).drafts(options)
+    drafts = iter([_image(kind, path, shown)]) if kind.image else _arrays(kind, path, shown).drafts(options)
     return (finished(draft, options, stem=path.stem, shown=shown) for draft in drafts)
 
 
@@ -163,14 +163,21 @@ def read_plane(path: Path, variable: str | None = None, *, name: str | None = No
     shown = name or path.name
     kind = format_of(path, shown)
     if kind.image:
-        return as_mask(shown, "mask", kind.image(path, shown).cube, np.int32)
+        return as_mask(shown, "mask", _image(kind, path, shown).cube, np.int32)
     return _arrays(kind, path, shown).plane(variable)
+
+
+def _image(kind: Format, path: Path, shown: str) -> Draft:
+    assert kind.image is not None
+    with parsing(shown, f"{kind.name} file"):
+        return kind.image(path, shown)
 
 
 def _arrays(kind: Format, path: Path, shown: str) -> ArrayFile:
     if kind.arrays is None:
         raise DataInvalid(f"{shown}: a {kind.name} file holds no such arrays")
-    return kind.arrays(path, shown)
+    with parsing(shown, f"{kind.name} file"):
+        return kind.arrays(path, shown)
 
 
 def _measurements(recording: Recording) -> Iterator[Scene]:
