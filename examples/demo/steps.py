@@ -140,8 +140,9 @@ def infer(session: Session, method: Method, scene: Scene) -> NDArray[np.float32]
 
 def infer_tiles(session: Session, method: Method, scene: Scene, tiles: list[Tile]) -> NDArray[np.float32]:
     """Scores of tiles, [N, h, w], sent as one batch."""
-    cubes = np.stack([scene.cube[tile] for tile in tiles])
-    wavelengths = None if scene.wavelengths is None else np.repeat(scene.wavelengths[None], len(tiles), axis=0)
+    whole = scene.inputs()
+    cubes = np.stack([whole["cube"][0][tile] for tile in tiles])
+    wavelengths = None if whole["wavelengths"] is None else np.repeat(whole["wavelengths"], len(tiles), axis=0)
     found = session.infer(outputs=[method.output], cube=cubes, wavelengths=wavelengths)
     return found.only(method.output)[..., 0]
 

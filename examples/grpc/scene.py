@@ -28,4 +28,4 @@ def upload_scene(target: str, scene: Path) -> None:
 def scene_batch(scene: Path) -> tuple[np.ndarray, np.ndarray]:
     """The scene as a batch of one: cube [1, H, W, C] and wavelengths [1, C] in whole nm."""
     inputs = next(read_scenes(scene)).inputs()
-    return inputs["cube"], np.rint(inputs["wavelengths"]).astype(np.int32)
+    return inputs["cube"], inputs["wavelengths"]

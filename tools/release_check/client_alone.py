@@ -14,7 +14,7 @@ from tools.release_check.environments import Environment, make_environment
 from tools.release_check.progress import CheckError, require
 from tools.release_check.sources import version
 
-OURS = {"swath", "swath-api", "swath-documents", "swath-rpc"}
+OURS = {"swath", "swath-api", "swath-documents", "swath-rpc", "swath-scenes"}
 HEAVY = {"torch", "scipy", "matplotlib", "sqlalchemy", "kubernetes"}
 _SNIPPETS = Path(__file__).parent / "snippets"
 

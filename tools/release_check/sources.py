@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tools.release_check.commands import ROOT
 
-_REQUIREMENT = re.compile(r'^(    "(?P<name>swath[a-z-]*)(?:\[[a-z,]+\])?)(?=",$)', re.MULTILINE)
+_REQUIREMENT = re.compile(r'^(    "(?P<name>swath[a-z-]*)(?:\[[a-z0-9,]+\])?)(?=",$)', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,13 @@ from spectral.io import envi
 
 from swath.client import SceneError
 from swath.client.data.results import write_results
+from swath.scenes import Georeference, Scene, read_scene
 
+PLACED = Scene(
+    "field",
+    np.zeros((2, 3, 4), np.float32),
+    georeference=Georeference(envi={"map info": "{UTM, 1, 1, 483000.0, 5627000.0, 2.0, 2.0, 32, North, WGS-84}"}),
+)
 BLACK, WHITE = [0, 0, 0], [255, 255, 255]
 
 
@@ -125,3 +131,26 @@ def test_one_invalid_pixel_leaves_the_rest_of_a_score_map(tmp_path: Path) -> Non
     write_results(tmp_path / "out.png", {"scores": scores})
     shown = imread(tmp_path / "out.png")[..., :3].sum(axis=-1)
     assert len(np.unique(shown)) > 10
+
+
+@pytest.mark.parametrize("suffix", [".hdr", ".tif"])
+def test_images_of_the_scene_s_size_lie_where_it_does_and_others_do_not(tmp_path: Path, suffix: str) -> None:
+    outputs = {"rx.scores": np.ones((1, 2, 3, 1), np.float32), "tiles.picture": np.ones((1, 4, 6, 3), np.float32)}
+
+    map_file, other = write_results(tmp_path / f"out{suffix}", outputs, scene=PLACED)
+
+    assert read_scene(map_file).georeference is not None
+    assert read_scene(other).georeference is None
+
+
+def test_what_of_a_place_a_file_does_not_say_is_noted(tmp_path: Path) -> None:
+    turned = Scene(
+        "field",
+        PLACED.cube,
+        georeference=Georeference(envi={"map info": "{UTM, 1, 1, 0, 0, 2, 2, 32, North, rotation=9}"}),
+    )
+    notes: list[str] = []
+
+    [file] = write_results(tmp_path / "out.tif", {"rx.scores": np.ones((1, 2, 3, 1))}, scene=turned, notes=notes)
+
+    assert notes == [f"{file}: the scene's grid is turned on the map, which only ENVI files say here: write .hdr"]

@@ -21,20 +21,21 @@ with tempfile.TemporaryDirectory() as made:
     folder = Path(made)
     np.savez(folder / "scene.npz", cube=cube)
     write_results(folder / "scene.hdr", {"node.cube": cube[None]})
-    for file in ("scene.npz", "scene.hdr"):
+    write_results(folder / "scene.tif", {"node.cube": cube[None]})
+    for file in ("scene.npz", "scene.hdr", "scene.tif"):
         (scene,) = read_scenes(folder / file)
         np.testing.assert_array_equal(scene.cube, cube)
 
     (folder / "scene.mat").write_bytes(b"")
     for needed, extra in (
-        (lambda: list(read_scenes(folder / "scene.mat")), "files"),
-        (lambda: write_results(folder / "map.png", {"node.map": cube[None, ..., :1]}), "plots"),
+        (lambda: list(read_scenes(folder / "scene.mat")), "swath-scenes[mat]"),
+        (lambda: write_results(folder / "map.png", {"node.map": cube[None, ..., :1]}), "swath[plots]"),
     ):
         said = ""
         try:
             needed()
         except MissingPackageError as error:
             said = str(error)
-        assert f"pip install 'swath[{extra}]'" in said, said
+        assert f"pip install '{extra}'" in said, said
 
 assert not {"torch", "scipy", "matplotlib"} & set(sys.modules)

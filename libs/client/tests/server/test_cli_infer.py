@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from swath.client import Client, SearchPaths
+from swath.client import Client, SearchPaths, read_scenes
 
 from .conftest import RX, Swath, refused, said
 
@@ -126,7 +126,114 @@ def test_what_cannot_run_is_said(swath: Swath, scene: Path, arguments: tuple[str
 
 def test_a_result_of_an_unknown_kind_is_refused(swath: Swath, trained: str, scene: Path, tmp_path: Path) -> None:
     result = swath("infer", scene, "--trainrun", trained, "-o", tmp_path / "out.jpg")
-    assert "expected a name that ends in .npz, .hdr, .png" in refused(result)
+    assert "expected a name that ends in .npz, .hdr, .tif, .png" in refused(result)
+
+
+NDVI = {
+    "nodes": [
+        {"name": "data", "class_name": "cuvis_ai.node.data.CU3SDataNode", "hparams": {}},
+        {
+            "name": "ndvi",
+            "class_name": "cuvis_ai.node.channel_selector.NDVISelector",
+            "hparams": {"nir_nm": 650, "red_nm": 450},
+        },
+    ],
+    "connections": [
+        {"source": "data.outputs.cube", "target": "ndvi.inputs.cube"},
+        {"source": "data.outputs.wavelengths", "target": "ndvi.inputs.wavelengths"},
+    ],
+}
+"""(b - a) / (b + a) of the bands next to 650 and 450 nm."""
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> tuple[Path, np.ndarray]:
+    """A scene without wavelengths, and its cube; and NDVI's document as ndvi.yaml."""
+    cube = np.random.default_rng(3).random((4, 5, 3), dtype=np.float32) + 1
+    np.savez(tmp_path / "bare.npz", cube=cube)
+    (tmp_path / "ndvi.yaml").write_text(json.dumps(NDVI))
+    return tmp_path / "bare.npz", cube
+
+
+def test_wavelengths_are_asked_for_by_nodes_that_use_them(
+    swath: Swath, trained: str, bare: tuple[Path, np.ndarray]
+) -> None:
+    file, _ = bare
+    assert "rx.scores" in _rows(said(swath("infer", file, "--trainrun", trained)))
+    error = refused(swath("infer", file, "-p", file.with_name("ndvi.yaml")))
+    assert "Node 'ndvi' missing required inputs: ['wavelengths']" in error
+    assert "+data.params.wavelengths in training, as --wavelengths of swath infer" in error
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("--wavelengths", "450:650:3"),
+        ("--wavelengths", "0.45,0.55,0.65", "--wavelength-units", "um"),
+        ("--wavelengths", "bands.txt"),
+    ],
+    ids=["steps", "listed in another unit", "of a file"],
+)
+def test_wavelengths_can_be_given(swath: Swath, bare: tuple[Path, np.ndarray], given: tuple[str, ...]) -> None:
+    file, cube = bare
+    (file.parent / "bands.txt").write_text("450\n550\n650\n")
+    arguments = [file.parent / part if part == "bands.txt" else part for part in given]
+    out = file.parent / "out.npz"
+    said(swath("infer", file, "-p", file.with_name("ndvi.yaml"), "--port", "index_image", "-o", out, *arguments))
+    with np.load(out) as outputs:
+        index = (cube[..., 2] - cube[..., 0]) / (cube[..., 2] + cube[..., 0])
+        np.testing.assert_allclose(outputs["ndvi.index_image"][0, ..., 0], index, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (("--wavelengths", "0.45,0.55,0.65"), "have no unit and are too small for nm"),
+        (("--wavelengths", "450:650:4"), "expected one for each of 3 bands, got 4"),
+        (("--wavelengths", "red"), "expected START:STOP:N or numbers, got 'red'"),
+        (("--wavelengths", "1:2:3", "--wavelength-units", "furlongs"), "expected one of nm, um"),
+        (("--cube-key", "hsi"), "expected an array 'hsi' as cube, got cube [4, 5, 3]"),
+    ],
+)
+def test_what_is_said_of_a_scene_must_fit(
+    swath: Swath, bare: tuple[Path, np.ndarray], given: tuple[str, ...], message: str
+) -> None:
+    assert message in refused(swath("infer", bare[0], "-p", "tiny/rx", *given))
+
+
+def test_a_cube_of_two_can_be_chosen(swath: Swath, trained: str, bare: tuple[Path, np.ndarray], tmp_path: Path) -> None:
+    _, cube = bare
+    np.savez(tmp_path / "two.npz", radiance=cube, reflectance=cube + 1)
+    out = tmp_path / "out.npz"
+    said(swath("infer", tmp_path / "two.npz", "--trainrun", trained, "--cube-key", "radiance", "-o", out))
+    with np.load(out) as outputs:
+        np.testing.assert_array_equal(outputs["data.cube"][0], cube)
+
+
+@pytest.mark.parametrize("suffix", [".hdr", ".tif"])
+def test_a_score_map_lies_on_the_map_and_what_is_odd_about_the_file_is_said(
+    swath: Swath, trained: str, tmp_path: Path, suffix: str
+) -> None:
+    header = (
+        "ENVI\nsamples = 5\nlines = 4\nbands = 3\ndata type = 12\ninterleave = bip\nreflectance scale factor = 100\n"
+    )
+    placed = "map info = {UTM, 1, 1, 483000.0, 5627000.0, 2.0, 2.0, 32, North, WGS-84}\n"
+    cube = np.arange(60, dtype="<u2").reshape(4, 5, 3)
+    (tmp_path / "field.hdr").write_text(header + placed)
+    (tmp_path / "field.img").write_bytes(cube.tobytes() + b"more")
+    result = swath(
+        "infer", tmp_path / "field.hdr", "--trainrun", trained, "--port", "rx.scores", "-o", tmp_path / f"out{suffix}"
+    )
+    said(result)
+    assert "field: 'field.img' has 4 bytes after the data, which are not read" in result.stderr
+    (scene,) = read_scenes(tmp_path / f"out{suffix}")
+    assert scene.georeference is not None
+    if suffix == ".hdr":
+        assert scene.georeference.envi["map info"] == placed.partition(" = ")[2].strip()
+    else:
+        assert scene.georeference.geotiff[33922] == (0, 0, 0, 483000, 5627000, 0)
+        assert scene.georeference.geotiff[33550] == (2, 2, 0)
+        assert scene.georeference.geotiff[34735][-1] == 32632
 
 
 def test_a_processing_mode_is_one_of_four(swath: Swath, scene: Path) -> None:

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from swath.engine.data.coco import Annotations
 from swath.engine.data.module import FrameModule
-from swath.engine.data.readers.coco import Annotations
 from swath.errors import DataInvalid, DependencyMissing, FileMissing
 
 Open = Callable[..., FrameModule]
@@ -182,7 +182,7 @@ class TestOneRecording:
             open_data("cu3s", params={"cu3s_file_path": "bad.cu3s"})
 
     def test_it_can_be_a_scene(self, open_data: Open, recordings: Path) -> None:
-        module = open_data("scene", params={"path": "days/a.cu3s", "measurement": 1})
+        module = open_data("scene", params={"path": "days/a.cu3s", "measurement": 1, "processing_mode": "Raw"})
 
         (batch,) = module.loader("train", epoch=0)
 

@@ -102,11 +102,15 @@ def test_a_frame_that_no_split_uses_need_not_be_there(frames: Open, universe: Pa
         frames(splits={"train": train})
 
 
-def test_a_frame_without_wavelengths_is_named(frames: Open, universe: Path) -> None:
+def test_frames_need_no_wavelengths_or_all_the_same_and_they_can_be_given(frames: Open, universe: Path) -> None:
     np.savez(universe / "a0.npz", cube=np.zeros((2, 4, 3)))
 
-    with pytest.raises(DataInvalid, match=r"^day1/a\.cu3s#0 \(a0\.npz\): expected an array 'wavelengths'"):
+    with pytest.raises(DataInvalid, match=r"differ in 'wavelengths': day1/a\.cu3s#0 has none"):
         list(frames().loader("train", epoch=0))
+    (batch,) = frames(params={"universe_csv": "frames/universe.csv", "wavelengths": "400:600:3"}).loader(
+        "train", epoch=0
+    )
+    assert batch["wavelengths"].tolist() == [[400, 500, 600]] * 2
 
 
 @pytest.mark.parametrize(

@@ -216,7 +216,10 @@ def test_constraints_see_pixels_that_overlapping_tiles_share(open_data: Open, sm
     ("params", "message"),
     [
         ({}, r"params\.path: Field required"),
-        ({"path": "scene.npz", "tiles": 2}, r"params\.tiles: Extra inputs.*parameters: class_mask_key, cube_key"),
+        (
+            {"path": "scene.npz", "tiles": 2},
+            r"params\.tiles: Extra inputs.*parameters: class_mask_key, cube_axes, cube_key",
+        ),
         ({"path": "scene.npz", "tile": 0}, r"params\.tile\.0: .*greater than or equal to 1"),
         ({"path": "scene.npz", "stride": 2}, "'stride' .* needs 'tile'"),
         ({"path": "scene.npz", "tile": [5, 2]}, r"\[5, 2\] is larger than the scene, which has \[4, 6\]"),
@@ -234,7 +237,7 @@ def test_constraints_see_pixels_that_overlapping_tiles_share(open_data: Open, sm
             r"scene\.npz: expected an array 'hsi' as cube, got cube \[4",
         ),
         ({"path": "scene.npz", "wavelengths": [1, 2]}, "expected one for each of 3 bands, got 2"),
-        ({"path": "notes.txt"}, r"notes\.txt: expected a scene file \(\.npz.*got suffix '\.txt'"),
+        ({"path": "notes.txt"}, r"notes\.txt: expected a scene file \(\.hdr.*got suffix '\.txt'"),
     ],
 )
 def test_wrong_parameters_are_named(

@@ -82,9 +82,17 @@ def test_suffixes_can_be_chosen(pairs: Open) -> None:
     assert pairs(glob="*.tif").frames("train") == 1
 
 
-def test_a_cube_without_wavelengths_is_named(pairs: Open) -> None:
-    with pytest.raises(DataInvalid, match=r"images/a\.tif: no wavelengths .* give them as params\.wavelengths"):
-        list(pairs(wavelengths=None).loader("predict", epoch=0))
+def test_cubes_need_no_wavelengths(pairs: Open) -> None:
+    assert [set(batch) for batch in pairs(wavelengths=None).loader("predict", epoch=0)] == [
+        {"cube", "stem", "mesu_index", "frame_id"},
+        {"cube", "stem", "mesu_index", "frame_id", "label_rgb"},
+    ]
+
+
+def test_wavelengths_can_be_given_as_even_steps_in_another_unit(pairs: Open) -> None:
+    (first, _) = pairs(wavelengths="0.4:0.6:3", wavelength_units="um").loader("predict", epoch=0)
+
+    assert first["wavelengths"].tolist() == [[400, 500, 600]]
 
 
 def test_a_label_that_is_no_picture_is_named(pairs: Open, workspace: Path) -> None:
@@ -105,7 +113,7 @@ def test_a_label_that_is_no_picture_is_named(pairs: Open, workspace: Path) -> No
             r"'labels' holds no files that end with \['.tif', '.tiff'\]",
         ),
         ({"label_mode": "cmyk"}, DataInvalid, r"params\.label_mode: .*'rgb' or 'label_map'"),
-        ({"wavelengths": "blue"}, DataInvalid, r"params\.wavelengths\.0: .*valid number"),
+        ({"wavelengths": "blue"}, DataInvalid, r"params\.wavelengths: .*expected START:STOP:N or numbers, got 'blue'"),
     ],
 )
 def test_wrong_parameters_are_named(pairs: Open, params: dict[str, Any], error: type[Exception], message: str) -> None:

@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from swath.documents import PipelineDocument
+from swath.engine.graph.pipeline import Pipeline
 from swath.engine.nodes.data import AnomalyDataNode, CU3SDataNode, LentilsAnomalyDataNode
 from swath.errors import InputInvalid
 
@@ -66,3 +68,21 @@ def test_a_class_mask_of_any_type_becomes_whole_numbers(batch):
 def test_without_a_mask_there_is_none(batch):
     del batch["mask"]
     assert "mask" not in AnomalyDataNode([0]).forward(**batch)
+
+
+def test_a_scene_needs_wavelengths_only_where_a_node_uses_them(batch):
+    data = {"name": "data", "class_name": "cuvis_ai.node.data.CU3SDataNode", "hparams": {}}
+    ndvi = {"name": "ndvi", "class_name": "cuvis_ai.node.channel_selector.NDVISelector", "hparams": {}}
+    edges = [{"source": f"data.outputs.{port}", "target": f"ndvi.inputs.{port}"} for port in ("cube", "wavelengths")]
+    bare = {key: value for key, value in batch.items() if key != "wavelengths"}
+
+    alone = Pipeline.from_document(PipelineDocument.model_validate({"nodes": [data], "connections": []}))
+    assert set(alone(bare)) == {"data.cube", "data.mask", "data.mesu_index"}
+    assert not alone.input_specs()["wavelengths"].optional  # as the reference reports it
+
+    both = Pipeline.from_document(PipelineDocument.model_validate({"nodes": [data, ndvi], "connections": edges}))
+    with pytest.raises(
+        InputInvalid,
+        match=r"Node 'ndvi' missing required inputs: \['wavelengths'\] .*no wavelengths: .*\+data\.params\.wavelengths",
+    ):
+        both(bare)

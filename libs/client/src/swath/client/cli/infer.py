@@ -37,7 +37,7 @@ def _writable(output: Path | None) -> Path | None:
 @connects
 def infer(
     client: Any,
-    scene: Annotated[Path, typer.Argument(help="ENVI (.hdr), .npz, .mat, .tif or .cu3s file on this machine.")],
+    scene: Annotated[Path, typer.Argument(help="Scene on this machine: ENVI, npz, MAT, TIFF, HDF5, zarr, cu3s.")],
     pipeline: Annotated[
         str, typer.Option("--pipeline", "-p", help="Pipeline below the server's configs, or a YAML file here.")
     ] = "",
@@ -56,9 +56,30 @@ def infer(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", callback=_writable, help="Where results go: .npz, .hdr (ENVI) or .png."),
+        typer.Option("--output", "-o", callback=_writable, help="Where results go: .npz, .hdr (ENVI), .tif or .png."),
     ] = None,
     processing_mode: Annotated[Mode, typer.Option(help="Processing of cu3s measurements.")] = Mode.REFLECTANCE,
+    cube_key: Annotated[
+        str | None, typer.Option(help="Name of the cube in npz and MAT files, its path in HDF5 and zarr.")
+    ] = None,
+    mask_key: Annotated[str | None, typer.Option(help="Name of the mask in such files; an empty one for none.")] = None,
+    wavelengths_key: Annotated[str | None, typer.Option(help="Name of the wavelengths in such files.")] = None,
+    cube_axes: Annotated[
+        str, typer.Option(help="Axes of the cube in such files as they are stored: H rows, W columns, C bands.")
+    ] = "HWC",
+    wavelengths: Annotated[
+        str | None,
+        typer.Option(help="Wavelengths in place of the file's: START:STOP:N, numbers with commas, or a file of them."),
+    ] = None,
+    wavelength_units: Annotated[
+        str | None, typer.Option(help="Unit of the wavelengths, such as nm, um, Angstrom, cm-1 or GHz.")
+    ] = None,
+    scale: Annotated[
+        float | None, typer.Option(help="What stored numbers are multiplied by, in place of the file's own scale.")
+    ] = None,
+    drop_bad_bands: Annotated[
+        bool, typer.Option("--drop-bad-bands", help="Leave out the bands that the file marks bad.")
+    ] = False,
 ) -> None:
     """Run a pipeline on a scene."""
     from itertools import chain
@@ -71,12 +92,24 @@ def infer(
     from swath.client.data.validity import extent
 
     console = Console()
-    frames = read_scenes(scene, processing_mode=processing_mode.value)
+    frames = read_scenes(
+        scene,
+        processing_mode=processing_mode.value,
+        cube_key=cube_key,
+        mask_key=mask_key,
+        wavelengths_key=wavelengths_key,
+        cube_axes=cube_axes,
+        wavelengths=None if wavelengths is None else _wavelengths(wavelengths),
+        wavelength_units=wavelength_units,
+        scale=scale,
+        drop_bad_bands=drop_bad_bands,
+    )
     first = next(frames)
     session = _open(client, pipeline, trainrun, session_id, weights, override or [])
     try:
         table = Table("frame", "output", "dtype", "shape", "min", "max", "invalid", box=None, pad_edge=False)
         for index, frame in enumerate(chain([first], frames)):
+            notes = list(frame.notes)
             with console.status(f"inference on {frame.name} {list(frame.cube.shape)}"):
                 found = session.infer(outputs=port or (), **frame.inputs())
             for name, array in found.items():
@@ -88,12 +121,29 @@ def infer(
                 table.add_row(frame.name, name, "", "", f"{value:.4g}", f"{value:.4g}", "")
             if output is not None:
                 numbered = output.with_name(f"{output.stem}_{index:04d}{output.suffix}")
-                for file in write_results(numbered if index else output, found):
+                for file in write_results(numbered if index else output, found, scene=frame, notes=notes):
                     console.print(f"wrote {file}", highlight=False, soft_wrap=True)
+            for note in notes:
+                typer.echo(f"{frame.name}: {note}", err=True)
         console.print(table)
     finally:
         if not session_id:
             session.close()
+
+
+def _wavelengths(text: str) -> list[float]:
+    """Return wavelengths that are written out, or those of a file."""
+    from swath.client.data.scenes import scene_errors
+    from swath.client.errors import SceneError
+    from swath.scenes import parse_wavelengths
+
+    file = Path(text)
+    try:
+        numbers = file.read_text(encoding="utf-8-sig") if file.is_file() else text
+    except (OSError, UnicodeDecodeError) as error:
+        raise SceneError(f"cannot read {file}: {error}") from None
+    with scene_errors():
+        return parse_wavelengths(numbers)
 
 
 def _open(client: Client, pipeline: str, trainrun: str, session_id: str, weights: str, overrides: list[str]) -> Session:

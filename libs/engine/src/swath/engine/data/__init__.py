@@ -2,7 +2,7 @@
 
 `build` makes the module that a data document names. One registry has all modules by name: ``npz_multi``,
 ``tiff_paired``, ``cu3s`` and ``cu3s_multi`` take the parameters of cuvis_ai.v1's modules; ``scene``, which is ours,
-reads one scene file (npz, ENVI, MAT, TIFF, cu3s), whole or in tiles.
+reads one scene file (ENVI, npz, MAT, TIFF, HDF5, zarr, cu3s), whole or in tiles.
 """
 
 from swath.engine.data.collection import Collection, Resolve, Sample

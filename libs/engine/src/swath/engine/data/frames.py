@@ -5,30 +5,30 @@ from __future__ import annotations
 import numpy as np
 
 from swath.engine.data.collection import Extent, Frame, Sample
-from swath.engine.data.readers import SceneData
+from swath.scenes import Scene
 
 
-def frame_of(scene: SceneData, sample: Sample, *, scale: float | None = None, blank_labels: bool = False) -> Frame:
+def frame_of(scene: Scene, sample: Sample, *, blank_labels: bool = False) -> Frame:
     """Cut one frame out of a scene.
 
     Args:
         scene: The scene.
         sample: The frame; its extent, if it has one, is cut out.
-        scale: Overrides the scale of the scene.
         blank_labels: Whether a missing mask or class_mask is filled with zeros; otherwise its key is left out.
 
     Returns:
-        cube float32 [h, w, C]; mask int32 and class_mask uint8 [h, w]; wavelengths int32 [C], rounded to whole nm as
-        the data nodes' ports want them, if the scene has any; mesu_index and frame_id.
+        cube float32 [h, w, C], NaN at invalid pixels; mask int32 and class_mask uint8 [h, w]; wavelengths int32 [C],
+        rounded to whole nm as the data nodes' ports want them, if the scene has any; mesu_index and frame_id.
     """
-    frame: Frame = {"cube": scene.crop(sample.extent, scale=scale)}
+    frame: Frame = {"cube": scene.crop(sample.extent)}
     for key, plane, dtype in (("mask", scene.mask, np.int32), ("class_mask", scene.class_mask, np.uint8)):
         if plane is not None:
             frame[key] = np.array(cut(plane, sample.extent), dtype=dtype)
         elif blank_labels:
             frame[key] = np.zeros(frame["cube"].shape[:2], dtype)
-    if scene.wavelengths is not None:
-        frame["wavelengths"] = np.rint(scene.wavelengths).astype(np.int32)
+    nm = scene.whole_wavelengths
+    if nm is not None:
+        frame["wavelengths"] = nm
     return frame | numbers_of(sample)
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from swath.documents import DataDocument
 from swath.engine.data.collection import Collection, Resolve
 from swath.errors import DataInvalid, FileMissing
+from swath.scenes import Options, parse_wavelengths
 
 
 def _listed(value: Any) -> Any:
@@ -20,8 +21,16 @@ def _listed(value: Any) -> Any:
 NameList = Annotated[list[str], BeforeValidator(_listed)]
 """A list of strings, or one string with commas."""
 
-NumberList = Annotated[list[float], BeforeValidator(_listed)]
-"""A list of numbers, or one string with commas."""
+
+def _wavelengths(value: Any) -> Any:
+    try:
+        return parse_wavelengths(value) if isinstance(value, str) else value
+    except DataInvalid as error:
+        raise ValueError(str(error)) from None
+
+
+WavelengthList = Annotated[list[float], BeforeValidator(_wavelengths)]
+"""A list of wavelengths, or a string: numbers with commas, or START:STOP:N for N even steps."""
 
 
 class LoaderParams(BaseModel):
@@ -40,6 +49,27 @@ class LoaderParams(BaseModel):
     pin_memory: bool = False
     persistent_workers: bool = False
     worker_multiprocessing_context: Literal["forkserver", "spawn"] = "forkserver"
+
+
+class WavelengthParams(LoaderParams):
+    """Parameters of modules whose files may lack wavelengths; only nodes that use them ask for any.
+
+    Attributes:
+        wavelengths: Wavelengths, one per band, in place of those of the files, which then are not judged: a list,
+            numbers with commas, or START:STOP:N.
+        wavelength_units: Unit of the wavelengths, whatever the files say, such as nm, um, Angstrom, cm-1 or GHz.
+    """
+
+    wavelengths: WavelengthList | None = None
+    wavelength_units: str | None = None
+
+    def options(self, **more: Any) -> Options:
+        """Return how files are read.
+
+        Args:
+            more: Further fields of `swath.scenes.Options`.
+        """
+        return Options(wavelengths=self.wavelengths, wavelength_units=self.wavelength_units, **more)
 
 
 Finder = Callable[[DataDocument, Resolve], tuple[Collection, LoaderParams]]

@@ -82,7 +82,7 @@ def build(doc: DataDocument, resolve: Resolve, *, seed: int, plugins: FinderSour
     collection, options = finder(doc, resolve)
     stages = dict(collection.stages) if collection.assigned else assign(doc.splits, collection, resolve)
     for sample in {sample for samples in stages.values() for sample in samples if not collection.assigned}:
-        if not sample.file.is_file():
+        if not sample.file.exists():
             raise FileMissing(
                 f"data file '{sample.file.name}' of frame {sample.uid} does not exist", metadata={"frame": sample.uid}
             )

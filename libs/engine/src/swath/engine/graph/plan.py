@@ -34,6 +34,7 @@ class _Input:
     required: bool
     check: _Check | None
     expected: str
+    absent: str
 
 
 @dataclass(frozen=True)
@@ -196,9 +197,10 @@ def _gather(name: str, ports: Iterable[_Input], values: Mapping[str, Any], batch
     if missing:
         names = [port.name for port in missing]
         expected = ", ".join(f"{port.name}: {port.expected}" for port in missing)
+        advice = "".join(f"; {port.absent}" for port in missing if port.absent)
         raise InputInvalid(
             f"Node '{name}' missing required inputs: {names} "
-            f"(expected {expected}; got nothing from an edge or the batch)",
+            f"(expected {expected}; got nothing from an edge or the batch){advice}",
             metadata={"node": name, "port": names[0]},
         )
     return inputs
@@ -227,9 +229,10 @@ def _inputs_of(
                 keys=(port_name,) if from_batch else keys,
                 from_batch=from_batch,
                 variadic=port.variadic,
-                required=not port.optional,
+                required=not (port.optional or port.deferred),
                 check=None if implied else checker(port, node),
                 expected=port.describe(node),
+                absent=port.absent,
             )
         )
     return tuple(inputs)

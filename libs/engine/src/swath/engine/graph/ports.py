@@ -63,6 +63,9 @@ class Port:
         also: Further dtypes that the port takes; introspection reports `dtype`.
         invalid: Outputs of labels: the label of an invalid pixel; None where it has what the node gives. Numbers are
             NaN there, and flags False.
+        absent: What a user does where a required value is missing, for the error.
+        deferred: The node runs without it, and those that use what it hands on ask for it; introspection reports it as
+            required, as the reference does.
     """
 
     dtype: DType
@@ -72,6 +75,8 @@ class Port:
     description: str = ""
     also: tuple[torch.dtype, ...] = ()
     invalid: int | None = None
+    absent: str = ""
+    deferred: bool = False
 
     @property
     def dtypes(self) -> tuple[DType, ...]:

@@ -10,10 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from swath.engine.data.readers.values import parsing
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.errors import FileMissing
+from swath.scenes.checks import parsing
 
 T = TypeVar("T")
 

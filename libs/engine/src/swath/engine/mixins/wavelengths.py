@@ -7,12 +7,17 @@ from torch import Tensor
 
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port
+from swath.scenes.wavelengths import REPLACE
 
 # The reference package takes whole nanometres only; instruments and older clients send fractions.
 _ALSO = (torch.float32, torch.float64, torch.int64)
 
-WAVELENGTHS = Port(torch.int32, (-1,), also=_ALSO, description="Wavelength of each channel, nm, [C]")
-FRAME_WAVELENGTHS = Port(torch.int32, (-1, -1), also=_ALSO, description="Wavelengths of each frame, nm, [B, C]")
+_ABSENT = f"the scene has no wavelengths: {REPLACE}"
+
+WAVELENGTHS = Port(torch.int32, (-1,), also=_ALSO, description="Wavelength of each channel, nm, [C]", absent=_ABSENT)
+FRAME_WAVELENGTHS = Port(
+    torch.int32, (-1, -1), also=_ALSO, description="Wavelengths of each frame, nm, [B, C]", absent=_ABSENT
+)
 
 
 def require_per_channel(node: Node, wavelengths: Tensor, channels: int) -> None:

@@ -21,7 +21,8 @@ _INDEX = Port(torch.int64, (-1,), optional=True, description="Index of each fram
 _INPUTS = ports(
     cube=Port(ANY, (-1, -1, -1, -1), description="Cube of any number type [B, H, W, C]"),
     mask=_MASK,
-    wavelengths=FRAME_WAVELENGTHS,
+    # Not every scene has them, and a node that uses them asks for them itself.
+    wavelengths=replace(FRAME_WAVELENGTHS, deferred=True),
     mesu_index=_INDEX,
 )
 _OUTPUTS = ports(
@@ -33,7 +34,10 @@ _OUTPUTS = ports(
 
 
 class CU3SDataNode(Node):
-    """Takes the cube to float32 and the first frame's wavelengths to the host; hands mask and frame indices on."""
+    """Takes the cube to float32 and the first frame's wavelengths to the host; hands mask and frame indices on.
+
+    A scene may have no wavelengths: then nodes that use them say so.
+    """
 
     category = "source"
     tags = ("hyperspectral", "metadata")
@@ -42,10 +46,12 @@ class CU3SDataNode(Node):
     outputs = _OUTPUTS
 
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
-        wavelengths: Tensor = inputs["wavelengths"]
-        if wavelengths.shape[0] == 0:
-            raise self.refuse("wavelengths", "at least one row", wavelengths)
-        outputs = {"cube": inputs["cube"].to(torch.float32), "wavelengths": wavelengths[0].cpu()}
+        outputs: dict[str, Any] = {"cube": inputs["cube"].to(torch.float32)}
+        wavelengths: Tensor | None = inputs.get("wavelengths")
+        if wavelengths is not None:
+            if wavelengths.shape[0] == 0:
+                raise self.refuse("wavelengths", "at least one row", wavelengths)
+            outputs["wavelengths"] = wavelengths[0].cpu()
         return outputs | {key: inputs[key] for key in ("mask", "mesu_index") if key in inputs}
 
 

@@ -12,15 +12,15 @@ import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
 from swath.documents import DataDocument
+from swath.engine.data.coco import Annotations
 from swath.engine.data.collection import Collection, Frame, Resolve, Sample, ordered
 from swath.engine.data.frames import frame_of
 from swath.engine.data.modules.universe import read_universe
 from swath.engine.data.params import LoaderParams, NameList, existing_file, existing_folder, parse_params, posix
-from swath.engine.data.readers import Recording
-from swath.engine.data.readers.coco import Annotations
-from swath.engine.data.readers.cu3s import sdk
 from swath.engine.data.splits import gives_stages
 from swath.errors import DataInvalid
+from swath.scenes import Options, Recording
+from swath.scenes.readers.cu3s import sdk
 
 
 def _numbers(value: Any) -> Any:
@@ -92,7 +92,7 @@ def find_cu3s(doc: DataDocument, resolve: Resolve) -> tuple[Collection, Cu3sPara
     mesu_index (the measurement) and frame_id int64.
 
     Raises:
-        DataInvalid, FileMissing: As `swath.engine.data.readers`.
+        DataInvalid, FileMissing: As `swath.scenes`.
         DependencyMissing: The SDK is not installed.
     """
     params = parse_params(Cu3sParams, doc)
@@ -172,7 +172,7 @@ def _sibling(file: Path, resolve: Resolve) -> Path | None:
 
 
 def _count(file: Path) -> int:
-    recording = Recording(file)
+    recording = Recording(file, Options(processing_mode="Raw"))  # which takes no references
     try:
         return len(recording)
     finally:
@@ -213,5 +213,5 @@ class _Recordings:
             return self._open[path]
         while len(self._open) >= self.max_open:
             self._open.popitem(last=False)[1].close()
-        self._open[path] = Recording(path, self.processing_mode)
+        self._open[path] = Recording(path, Options(processing_mode=self.processing_mode))
         return self._open[path]

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pydantic import Field
 
 from swath.documents import DataDocument
 from swath.engine.data.collection import Collection, Frame, Resolve, Sample, ordered
 from swath.engine.data.frames import frame_of, label_ids
 from swath.engine.data.modules.universe import read_universe
-from swath.engine.data.params import LoaderParams, parse_params
-from swath.engine.data.readers import Variables
-from swath.engine.data.readers.npz import npz_arrays
+from swath.engine.data.params import WavelengthParams, parse_params
 from swath.errors import DataInvalid
+from swath.scenes import read_scene
+from swath.scenes.readers.npz import npz_arrays
 
 
-class NpzMultiParams(LoaderParams):
+class NpzMultiParams(WavelengthParams):
     """Parameters of ``npz_multi``.
 
     Attributes:
@@ -27,8 +29,8 @@ class NpzMultiParams(LoaderParams):
 def find_npz_multi(doc: DataDocument, resolve: Resolve) -> tuple[Collection, NpzMultiParams]:
     """List the frames of a universe of .npz files.
 
-    A file holds cube [H, W, C] and wavelengths [C] in nm, and may hold mask [H, W] and class_mask [H, W]. Batches have
-    cube float32, mask int32 and class_mask uint8 (zeros where a file has none), wavelengths int32 (rounded),
+    A file holds cube [H, W, C], and may hold wavelengths [C], mask [H, W] and class_mask [H, W]. Batches have cube
+    float32, mask int32 and class_mask uint8 (zeros where a file has none), wavelengths int32 (rounded nm) if known,
     mesu_index (the row's index) and frame_id int64.
 
     Raises:
@@ -40,21 +42,23 @@ def find_npz_multi(doc: DataDocument, resolve: Resolve) -> tuple[Collection, Npz
         raise DataInvalid("data module 'npz_multi' needs 'splits': which frames are for train, val and test")
     rows = read_universe(params.universe_csv, resolve, own_files=True)
     samples = ordered(Sample(row.source, row.index, row.file) for row in rows)
-    return Collection(samples, _read, labels=_labels, categories={"anomalous": 1}), params
+    frames = _NpzFrames(params)
+    return Collection(samples, frames, labels=frames.labels, categories={"anomalous": 1}), params
 
 
-def _read(sample: Sample) -> Frame:
-    contents = npz_arrays(sample.file, name=f"{sample.uid} ({sample.file.name})")
-    variables = Variables(
-        cube="cube",
-        mask="mask" if "mask" in contents.shapes else None,
-        class_mask="class_mask" if "class_mask" in contents.shapes else None,
-        wavelengths="wavelengths",
-    )
-    return frame_of(contents.scene(variables), sample, blank_labels=True)
+@dataclass(frozen=True)
+class _NpzFrames:
+    params: NpzMultiParams
+
+    def __call__(self, sample: Sample) -> Frame:
+        scene = read_scene(sample.file, self.params.options(), name=_shown(sample))
+        return frame_of(scene, sample, blank_labels=True)
+
+    def labels(self, sample: Sample) -> frozenset[int]:
+        contents = npz_arrays(sample.file, _shown(sample))
+        key = contents.find("class_mask") or contents.find("mask")
+        return label_ids(None if key is None else contents.plane(key), None, None)
 
 
-def _labels(sample: Sample) -> frozenset[int]:
-    contents = npz_arrays(sample.file, name=f"{sample.uid} ({sample.file.name})")
-    key = next((key for key in ("class_mask", "mask") if key in contents.shapes), None)
-    return label_ids(None if key is None else contents.plane(key), None, None)
+def _shown(sample: Sample) -> str:
+    return f"{sample.uid} ({sample.file.name})"

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from swath.documents import DataDocument
 from swath.engine.data.collection import Collection, Extent, Frame, Resolve, Sample, ordered
 from swath.engine.data.frames import frame_of, label_ids
-from swath.engine.data.params import LoaderParams, NumberList, existing_file, parse_params, posix
-from swath.engine.data.readers import SceneData, Variables, files_of, read_mask, read_scene
-from swath.engine.data.readers.values import as_wavelengths
+from swath.engine.data.masks import read_mask
+from swath.engine.data.params import WavelengthParams, existing_file, existing_folder, parse_params, posix
 from swath.engine.data.splits import gives_stages
 from swath.engine.data.tiles import Edge, check_regions, inside, tile_extents
 from swath.errors import DataInvalid, InvalidInput
+from swath.scenes import Scene, files_of, read_scene
+
+logger = logging.getLogger(__name__)
 
 
 def _square(value: Any) -> Any:
@@ -39,22 +41,24 @@ class Regions(BaseModel):
     predict: list[Extent] = Field(default_factory=list)
 
 
-class SceneParams(LoaderParams):
+class SceneParams(WavelengthParams):
     """Parameters of ``scene``.
 
     Attributes:
-        path: The scene: npz, MAT, TIFF, ENVI (header or image) or cu3s.
-        mask_path: Ground truth in a file of its own: npz, MAT, TIFF, ENVI or PNG.
-        cube_key, mask_key, class_mask_key, wavelengths_key: Names of the arrays in npz and MAT files; without them the
-            usual names are tried (cube or data, mask or map, class_mask, wavelengths or wavelength).
-        wavelengths: Wavelengths in nm, in place of those of the file.
+        path: The scene: any file that `swath.scenes` reads.
+        mask_path: Ground truth in a file of its own: any of these but cu3s, or PNG.
+        cube_key, mask_key, class_mask_key, wavelengths_key: Names of the arrays in npz and MAT files, their paths in
+            HDF5 and zarr; without them the usual names are tried (`swath.scenes.USUAL_NAMES`).
+        cube_axes: The axes of the cube in such files as they are stored: H rows, W columns, C bands.
         scale: What the stored numbers are multiplied by, in place of the file's own scale.
+        drop_bad_bands: Leave out the bands that the file marks bad.
         tile: Rows and columns of a tile; one number for square ones. Without it the scene is one frame.
         stride: Rows and columns between tiles; the tile's size by default.
         edge: Tiles that do not fit at the end of a row or column: shifted inside, or dropped.
         regions: Rectangles by split. With tiles, a tile that lies fully inside one belongs to that split; without
             tiles each rectangle is a frame of its own. Train, val and test may share no pixel.
-        measurement, processing_mode: Which measurement of a cu3s recording, and how it is processed.
+        measurement: Which frame of a file of several, from 0; by default the only one, or a cu3s recording's first.
+        processing_mode: How a cu3s recording is processed.
     """
 
     path: str = Field(min_length=1)
@@ -63,14 +67,15 @@ class SceneParams(LoaderParams):
     mask_key: str | None = None
     class_mask_key: str | None = None
     wavelengths_key: str | None = None
-    wavelengths: NumberList | None = None
+    cube_axes: str = "HWC"
     scale: float | None = Field(default=None, allow_inf_nan=False)
+    drop_bad_bands: bool = False
     tile: _Size | None = None
     stride: _Size | None = None
     edge: Edge = "shift"
     regions: Regions | None = None
-    measurement: int = Field(default=0, ge=0)
-    processing_mode: Literal["Raw", "Reflectance", "DarkSubtract", "SpectralRadiance"] = "Raw"
+    measurement: int | None = Field(default=None, ge=0)
+    processing_mode: Literal["Raw", "Reflectance", "DarkSubtract", "SpectralRadiance"] = "Reflectance"
 
     @model_validator(mode="after")
     def _stride_needs_tile(self) -> Self:
@@ -90,7 +95,7 @@ def find_scene(doc: DataDocument, resolve: Resolve) -> tuple[Collection, ScenePa
     Raises:
         DataInvalid: The file or the tiling is not what it should be.
         InvalidInput: Both selectors and regions.
-        FileMissing, DependencyMissing: See `swath.engine.data.readers`.
+        FileMissing, DependencyMissing: See `swath.scenes`.
     """
     params = parse_params(SceneParams, doc)
     if params.regions is not None and gives_stages(doc):
@@ -124,6 +129,8 @@ def find_scene(doc: DataDocument, resolve: Resolve) -> tuple[Collection, ScenePa
 
 
 def _resolved(resolve: Resolve, path: str, what: str) -> Path:
+    if path.lower().rstrip("/").endswith(".zarr"):
+        return existing_folder(resolve, path, what)
     file = existing_file(resolve, path, what)
     for other in files_of(file):
         resolve(str(other))  # the other file of an ENVI pair may be a link that leads out
@@ -143,16 +150,16 @@ class _SceneFrames:
     file: Path
     mask_file: Path | None
     params: SceneParams
-    _scene: SceneData | None = field(default=None, repr=False)
+    _scene: Scene | None = field(default=None, repr=False)
 
     @property
-    def scene(self) -> SceneData:
+    def scene(self) -> Scene:
         if self._scene is None:
             self._scene = self._open()
         return self._scene
 
     def __call__(self, sample: Sample) -> Frame:
-        return frame_of(self.scene, sample, scale=self.params.scale)
+        return frame_of(self.scene, sample)
 
     def labels(self, sample: Sample) -> frozenset[int]:
         return label_ids(self.scene.mask, self.scene.class_mask, sample.extent)
@@ -160,19 +167,21 @@ class _SceneFrames:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_scene": None}
 
-    def _open(self) -> SceneData:
+    def _open(self) -> Scene:
         params = self.params
-        keys = Variables(
-            params.cube_key,
-            None if self.mask_file else params.mask_key,
-            params.class_mask_key,
-            params.wavelengths_key,
+        options = params.options(
+            cube_key=params.cube_key,
+            mask_key="" if self.mask_file else params.mask_key,
+            class_mask_key=params.class_mask_key,
+            wavelengths_key=params.wavelengths_key,
+            cube_axes=params.cube_axes,
+            scale=params.scale,
+            drop_bad_bands=params.drop_bad_bands,
+            processing_mode=params.processing_mode,
         )
-        scene = read_scene(
-            self.file, keys, name=params.path, measurement=params.measurement, processing_mode=params.processing_mode
-        )
+        scene = read_scene(self.file, options, measurement=params.measurement, name=params.path)
+        for note in scene.notes:
+            logger.warning("%s: %s", params.path, note)
         if self.mask_file is not None:
             scene = replace(scene, mask=read_mask(self.mask_file, params.mask_key, name=params.mask_path))
-        if params.wavelengths is not None:
-            scene = replace(scene, wavelengths=as_wavelengths("params", np.array(params.wavelengths)))
         return scene

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -13,21 +13,19 @@ from pydantic import Field
 from swath.documents import DataDocument
 from swath.engine.data.collection import Collection, Frame, Resolve, Sample, ordered
 from swath.engine.data.frames import frame_of
-from swath.engine.data.params import LoaderParams, NameList, NumberList, existing_folder, parse_params, posix
-from swath.engine.data.readers import read_tiff
-from swath.engine.data.readers.files import read_png
-from swath.engine.data.readers.values import as_wavelengths
+from swath.engine.data.masks import read_png
+from swath.engine.data.params import NameList, WavelengthParams, existing_folder, parse_params, posix
 from swath.errors import DataInvalid
+from swath.scenes import read_scene
 
 
-class TiffPairedParams(LoaderParams):
+class TiffPairedParams(WavelengthParams):
     """Parameters of ``tiff_paired``.
 
     Attributes:
         images_dir: Folder of the cubes.
         labels_dir: Folder of the labels, ``<stem>.png``; a cube without one has no label.
         glob: Suffixes of the cubes.
-        wavelengths: Wavelengths in nm, in place of those of the files.
         label_output_key: Batch key of the labels.
         label_mode: ``rgb`` gives labels as uint8 [H, W, 3], ``label_map`` as uint8 [H, W].
     """
@@ -35,7 +33,6 @@ class TiffPairedParams(LoaderParams):
     images_dir: str = Field(min_length=1)
     labels_dir: str | None = None
     glob: NameList = Field(default_factory=lambda: ["tif", "tiff"])
-    wavelengths: NumberList | None = None
     label_output_key: str = Field(default="label_rgb", min_length=1)
     label_mode: Literal["rgb", "label_map"] = "rgb"
 
@@ -43,8 +40,8 @@ class TiffPairedParams(LoaderParams):
 def find_tiff_paired(doc: DataDocument, resolve: Resolve) -> tuple[Collection, TiffPairedParams]:
     """List the TIFFs of a folder, each one frame without an index.
 
-    Batches have cube float32, wavelengths int32 (rounded nm), stem, mesu_index and frame_id (its place among all
-    files), and the label. Without selectors the train split is all of them, and there is no val or test.
+    Batches have cube float32, wavelengths int32 (rounded nm) if known, stem, mesu_index and frame_id (its place among
+    all files), and the label. Without selectors the train split is all of them, and there is no val or test.
 
     Raises:
         DataInvalid: No such files, or two of one stem.
@@ -86,13 +83,7 @@ class _TiffFrames:
     params: TiffPairedParams
 
     def __call__(self, sample: Sample) -> Frame:
-        scene = read_tiff(sample.file, name=sample.source)
-        if self.params.wavelengths is not None:
-            scene = replace(scene, wavelengths=as_wavelengths("params", np.array(self.params.wavelengths)))
-        if scene.wavelengths is None:
-            raise DataInvalid(
-                f"{sample.source}: no wavelengths in the GDAL_METADATA tag; give them as params.wavelengths"
-            )
+        scene = read_scene(sample.file, self.params.options(), name=sample.source)
         frame = {**frame_of(scene, sample), "stem": sample.stem, "mesu_index": sample.position}
         if sample.annotation is not None:
             mode = "RGB" if self.params.label_mode == "rgb" else "L"

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from swath.engine.data.readers.coco import run_lengths
-from swath.engine.data.readers.values import parsing
+from swath.engine.data.coco import run_lengths
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import choice
 from swath.engine.mixins.files import FileInput, read_json
 from swath.errors import DataInvalid
+from swath.scenes.checks import parsing
 
 _BOXES = ports(
     frame_id=Port(torch.int64, (1,), description="Number of the frame [1]"),

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from swath.engine.data.readers.coco import run_lengths
+from swath.engine.data.coco import run_lengths
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import LIST, Port, ports

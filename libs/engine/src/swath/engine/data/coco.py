@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from swath.engine.data.readers.values import existing, parsing
 from swath.errors import DataInvalid
+from swath.scenes.checks import existing, parsing
 
 
 class Annotations:

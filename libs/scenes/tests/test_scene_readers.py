@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import pickle
-import re
 import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
 from scipy.io import savemat
 from spectral.io import envi
 
-from swath.engine.data.readers import Recording, SceneData, Variables, read_mask, read_scene
 from swath.errors import DataInvalid, DependencyMissing, FileMissing
+from swath.scenes import Options, Recording, Scene, read_plane, read_scene
 
 NANOMETRES = [450.4, 550.6, 650.0]
 
@@ -107,29 +106,20 @@ def test_a_crop_is_a_new_array_of_float32(tmp_path: Path, small_cube: np.ndarray
     assert np.array_equal(crop, small_cube[1:3, 2:6])
 
 
-@pytest.mark.parametrize("suffix", [".npz", ".mat", ".tif", ".hdr", ".cu3s", ".png"])
+@pytest.mark.parametrize("suffix", [".npz", ".mat", ".tif", ".hdr", ".h5", ".zarr", ".cu3s"])
 def test_a_file_that_is_not_there_is_missing(tmp_path: Path, suffix: str) -> None:
     with pytest.raises(FileMissing, match="'none"):
-        (read_mask if suffix == ".png" else read_scene)(tmp_path / f"none{suffix}")
+        read_scene(tmp_path / f"none{suffix}")
 
 
-@pytest.mark.parametrize("suffix", [".npz", ".mat", ".tif", ".hdr", ".png"])
+@pytest.mark.parametrize("suffix", [".npz", ".mat", ".tif", ".hdr", ".h5"])
 @pytest.mark.parametrize("content", [b"", b"\x89rubbish\x00\xff" * 40], ids=["empty", "rubbish"])
 def test_a_file_that_is_not_what_its_suffix_says_is_invalid(tmp_path: Path, suffix: str, content: bytes) -> None:
     (tmp_path / f"bad{suffix}").write_bytes(content)
     (tmp_path / "bad.img").write_bytes(content)
 
     with pytest.raises(DataInvalid, match=rf"^bad\{suffix}: not a readable "):
-        (read_mask if suffix == ".png" else read_scene)(tmp_path / f"bad{suffix}")
-
-
-def test_reading_needs_nothing_of_the_rest_of_the_engine() -> None:
-    folder = Path(read_scene.__code__.co_filename).parent
-
-    imports = re.findall(r"^ *(?:from|import) ([\w.]+)", "\n".join(map(Path.read_text, folder.glob("*.py"))), re.M)
-
-    assert "torch" not in imports
-    assert {name for name in imports if name.startswith("swath.") and ".readers" not in name} == {"swath.errors"}
+        read_scene(tmp_path / f"bad{suffix}")
 
 
 # --- npz ---
@@ -179,16 +169,16 @@ def test_the_only_3d_array_is_the_cube(tmp_path: Path, small_cube: np.ndarray) -
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"a": np.zeros((2, 2, 2)), "b": np.zeros((2, 2, 2))}, r"array 'cube' or 'data' as cube, got a \[2, 2, 2\], b"),
+        ({"a": np.zeros((2, 2, 2)), "b": np.zeros((2, 2, 2))}, r"several arrays could be the cube: a \[2, 2, 2\], b"),
         ({"cube": np.zeros((4, 6))}, r"cube: expected \[rows, columns, bands\], got shape \[4, 6\]"),
         ({"cube": np.zeros((0, 6, 3))}, r"got shape \[0, 6, 3\]"),
         ({"cube": np.zeros((2, 2, 2), complex)}, "cube: expected real numbers, got complex128"),
-        ({"cube": np.zeros((4, 6, 3)), "mask": np.zeros((4, 5))}, r"mask: expected the cube's \[4, 6\], got shape"),
+        ({"cube": np.zeros((4, 6, 3)), "mask": np.zeros((4, 5))}, r"mask: expected the cube's \[4, 6\], got 'mask' "),
         ({"cube": np.zeros((4, 6, 3)), "mask": np.full((4, 6), 0.5)}, "mask: expected whole numbers, got fractions"),
         ({"cube": np.zeros((4, 6, 3)), "mask": np.full((4, 6), np.nan)}, "mask: expected -2147483648 to"),
         ({"cube": np.zeros((4, 6, 3)), "class_mask": np.full((4, 6), 256)}, "class_mask: expected 0 to 255, got 256"),
         ({"cube": np.zeros((4, 6, 3)), "wavelengths": np.ones(4)}, "wavelengths: expected one for each of 3 bands"),
-        ({"cube": np.zeros((4, 6, 3)), "wavelengths": np.zeros(3)}, "wavelengths: expected positive numbers in nm"),
+        ({"cube": np.zeros((4, 6, 3)), "wavelengths": np.zeros(3)}, "wavelengths: expected positive numbers, got 0 "),
         ({"cube": np.zeros((4, 6, 3)), "wavelengths": np.array(["red"] * 3)}, "wavelengths: expected numbers"),
     ],
 )
@@ -235,8 +225,8 @@ def test_the_reflectance_scale_factor_divides(tmp_path: Path, small_cube: np.nda
 
     scene = read_scene(header)
 
-    assert np.allclose(scene.crop(), small_cube / 100)
-    assert np.array_equal(scene.crop(scale=1), small_cube)
+    assert np.array_equal(scene.crop(), (small_cube / 100).astype(np.float32))
+    assert np.array_equal(read_scene(header, Options(scale=1)).crop(), small_cube)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +234,6 @@ def test_the_reflectance_scale_factor_divides(tmp_path: Path, small_cube: np.nda
     [
         ("Nanometers", [450.4, 550.6, 650.0], [450.4, 550.6, 650.0]),
         ("Micrometers", [0.4504, 0.5506, 0.65], [450.4, 550.6, 650.0]),
-        ("Unknown", [0.4504, 0.5506, 0.65], [450.4, 550.6, 650.0]),
         ("Unknown", [450.4, 550.6, 650.0], [450.4, 550.6, 650.0]),
         ("Wavenumber", [20000, 10000, 5000], [500, 1000, 2000]),
     ],
@@ -281,7 +270,7 @@ def test_upper_case_field_names_are_read_without_a_warning(tmp_path: Path, small
         ("data type = 12", "data type = 6", "data type: expected one of .*, got 6"),
         ("byte order = 0", "byte order = 2", r"byte order: expected 0 \(little\) or 1 \(big\), got 2"),
         ("interleave = bip", "interleave = bap", "interleave: expected bip, bil or bsq, got 'bap'"),
-        ("units = Nanometers", "units = Furlongs", "units: expected Nanometers or Micrometers, got 'furlongs'"),
+        ("units = Nanometers", "units = Furlongs", "wavelength units: expected one of nm, um, .* got 'Furlongs'"),
         ("ENVI\n", "IDL\n", "not a readable ENVI header"),
         ("650.0 }", "650.0", "not a readable ENVI header"),
         ("lines = 4", "lines = 4\nreflectance scale factor = 0", "scale factor: expected a number > 0, got '0'"),
@@ -297,7 +286,7 @@ def test_wrong_envi_fields_are_named(tmp_path: Path, small_cube: np.ndarray, old
 @pytest.mark.parametrize(
     ("gone", "asked", "message"),
     [
-        ("scene.img", "scene.hdr", r"the image of ENVI header 'scene\.hdr' does not exist; tried scene, scene\.img"),
+        ("scene.img", "scene.hdr", r"the image of ENVI header 'scene\.hdr' does not exist; tried scene alone "),
         ("scene.hdr", "scene.img", r"the ENVI header of 'scene\.img' does not exist; tried scene\.hdr, scene\.img"),
     ],
 )
@@ -317,7 +306,7 @@ def test_an_envi_half_that_is_not_there_is_missing(
 def test_mat_variables_by_name(tmp_path: Path, small_cube: np.ndarray) -> None:
     savemat(tmp_path / "scene.mat", {"hsi": small_cube, "other": small_cube + 1, "gt": np.eye(4, 6)})
 
-    scene = read_scene(tmp_path / "scene.mat", Variables(cube="hsi", mask="gt"))
+    scene = read_scene(tmp_path / "scene.mat", Options(cube_key="hsi", mask_key="gt"))
 
     assert np.array_equal(scene.cube, small_cube)
     assert scene.mask is not None
@@ -328,12 +317,11 @@ def test_mat_7_3_without_h5py_says_what_it_needs(tmp_path: Path, monkeypatch: py
     monkeypatch.setitem(sys.modules, "h5py", None)
     (tmp_path / "scene.mat").write_bytes(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(512))
 
-    with pytest.raises(DependencyMissing, match=r"scene\.mat is a MAT file of version 7\.3 and needs the package h5py"):
+    with pytest.raises(DependencyMissing, match=r"scene\.mat is a MAT 7\.3 file and needs the package h5py"):
         read_scene(tmp_path / "scene.mat")
 
 
 def write_mat73(path: Path, fill: Callable[[Any], None]) -> Path:
-    h5py = pytest.importorskip("h5py")
     with h5py.File(path, "w", userblock_size=512) as file:
         fill(file)
     with path.open("r+b") as stream:
@@ -348,7 +336,6 @@ def test_mat_7_3_arrays_are_turned_as_matlab_stores_them(tmp_path: Path, small_c
 
 
 def test_mat_7_3_links_to_other_files_are_not_followed(tmp_path: Path, small_cube: np.ndarray) -> None:
-    h5py = pytest.importorskip("h5py")
     with h5py.File(tmp_path / "secret.h5", "w") as file:
         file["data"] = small_cube
 
@@ -357,7 +344,7 @@ def test_mat_7_3_links_to_other_files_are_not_followed(tmp_path: Path, small_cub
         external = [(str(tmp_path / "secret.h5"), 0, 24)]
         file.create_dataset("raw", (2, 3, 4), np.uint8, external=external)
 
-    with pytest.raises(DataInvalid, match="expected an array 'cube' or 'data' as cube, got no arrays"):
+    with pytest.raises(DataInvalid, match=r"expected a cube \[rows, columns, bands\], got no arrays"):
         read_scene(write_mat73(tmp_path / "scene.mat", fill))
 
 
@@ -396,24 +383,25 @@ def test_an_ome_tiff_does_not_lead_to_other_files(tmp_path: Path) -> None:
     assert read_scene(tmp_path / "scene.tif").cube.max() == 0
 
 
-@pytest.mark.parametrize("name", ["mask.npz", "mask.mat", "mask.tif", "mask.hdr", "mask.png"])
+@pytest.mark.parametrize("name", ["mask.npz", "mask.mat", "mask.tif", "mask.hdr", "mask.h5"])
 def test_masks_are_read_from_every_format(tmp_path: Path, name: str) -> None:
     mask = np.eye(4, 6, dtype=np.uint8)
     np.savez(tmp_path / "mask.npz", mask=mask)
     savemat(tmp_path / "mask.mat", {"map": mask})
     tifffile.imwrite(tmp_path / "mask.tif", mask)
     envi.save_image(str(tmp_path / "mask.hdr"), mask[..., None], ext=".img")
-    Image.fromarray(mask).save(tmp_path / "mask.png")
+    with h5py.File(tmp_path / "mask.h5", "w") as file:
+        file["labels/gt"] = mask
 
-    read = read_mask(tmp_path / name)
+    read = read_plane(tmp_path / name)
 
     assert read.dtype == np.int32
     assert np.array_equal(read, mask)
 
 
 def test_a_mask_in_another_format_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataInvalid, match=r"mask\.jpg: expected a mask file \(\.npz.*got suffix '\.jpg'"):
-        read_mask(tmp_path / "mask.jpg")
+    with pytest.raises(DataInvalid, match=r"mask\.jpg: expected a scene file \(\.hdr.*got suffix '\.jpg'"):
+        read_plane(tmp_path / "mask.jpg")
 
 
 # --- cu3s ---
@@ -423,7 +411,7 @@ def test_cu3s_without_the_sdk_says_so(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "cuvis", None)
     (tmp_path / "scene.cu3s").write_bytes(b"recording")
 
-    with pytest.raises(DependencyMissing, match="needs Cubert's proprietary SDK 'cuvis' on the server"):
+    with pytest.raises(DependencyMissing, match="needs Cubert's proprietary SDK 'cuvis', which is not installed here"):
         read_scene(tmp_path / "scene.cu3s")
 
 
@@ -433,9 +421,9 @@ def test_a_processing_mode_that_does_not_exist_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         DataInvalid, match="expected one of Raw, Reflectance, DarkSubtract, SpectralRadiance, got 'Hot'"
     ):
-        Recording(tmp_path / "scene.cu3s", "Hot")
+        Recording(tmp_path / "scene.cu3s", Options(processing_mode="Hot"))
 
 
 def test_a_scene_says_what_of_it_does_not_fit() -> None:
     with pytest.raises(DataInvalid, match=r"^here: wavelengths: expected one for each of 3 bands, got 2$"):
-        SceneData("here", np.zeros((2, 2, 3)), wavelengths=np.ones(2))
+        Scene("here", np.zeros((2, 2, 3)), wavelengths=np.ones(2))

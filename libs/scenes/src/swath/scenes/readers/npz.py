@@ -12,37 +12,32 @@ from typing import IO
 
 import numpy as np
 
-from swath.engine.data.readers.array_file import ArrayFile
-from swath.engine.data.readers.scene_data import SceneData, Variables
-from swath.engine.data.readers.values import existing, parsing
 from swath.errors import DataInvalid
+from swath.scenes.checks import existing, parsing
+from swath.scenes.readers.array_file import ArrayFile, Entry
 
 
-def read_npz(path: Path, variables: Variables | None = None, *, name: str | None = None) -> SceneData:
-    """Read a scene from an .npz file; uncompressed arrays are mapped, not loaded.
+def npz_arrays(path: Path, name: str) -> ArrayFile:
+    """List the arrays of an .npz file; uncompressed ones are mapped, not loaded, and pickled ones refused.
 
     Raises:
-        FileMissing, DataInvalid: See `swath.engine.data.readers`; pickled arrays are DataInvalid.
+        FileMissing, DataInvalid: See `swath.scenes`.
     """
-    return npz_arrays(path, name=name).scene(variables or Variables())
-
-
-def npz_arrays(path: Path, *, name: str | None = None) -> ArrayFile:
-    """List the arrays of an .npz file."""
-    shown = name or path.name
     existing(path)
-    with parsing(shown, "npz file"), path.open("rb") as file, zipfile.ZipFile(file) as archive:
+    with parsing(name, "npz file"), path.open("rb") as file, zipfile.ZipFile(file) as archive:
         infos = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-        members = {key: _member(shown, key, archive, file, info) for key, info in infos.items()}
+        members = {key: _member(archive, file, info) for key, info in infos.items()}
 
     def load(key: str) -> np.ndarray:
-        with parsing(shown, "npz file"):
+        if members[key].dtype.hasobject:
+            raise DataInvalid(f"{name}: {key}: expected an array of numbers, got pickled objects, which are refused")
+        with parsing(name, "npz file"):
             if members[key].offset is not None:
-                return _mapped(shown, path, key, members[key])
+                return _mapped(name, path, key, members[key])
             with zipfile.ZipFile(path) as archive, archive.open(infos[key]) as stream:
                 return np.lib.format.read_array(stream, allow_pickle=False)
 
-    return ArrayFile(shown, {key: member.shape for key, member in members.items()}, load)
+    return ArrayFile(name, {key: Entry(each.shape, each.dtype.kind in "buif") for key, each in members.items()}, load)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +57,9 @@ class _Member:
     size: int = 0
 
 
-def _member(shown: str, key: str, archive: zipfile.ZipFile, file: IO[bytes], info: zipfile.ZipInfo) -> _Member:
+def _member(archive: zipfile.ZipFile, file: IO[bytes], info: zipfile.ZipInfo) -> _Member:
     with archive.open(info) as stream:
-        header = _header(shown, key, stream)
+        header = _header(stream)
         length = stream.tell()
     if info.compress_type != zipfile.ZIP_STORED:
         return _Member(*header)
@@ -74,14 +69,11 @@ def _member(shown: str, key: str, archive: zipfile.ZipFile, file: IO[bytes], inf
     return _Member(*header, file.tell() + name_length + extra_length + length, info.file_size - length)
 
 
-def _header(shown: str, key: str, stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     version = np.lib.format.read_magic(stream)
     length_bytes = stream.read(2 if version == (1, 0) else 4)
     header = length_bytes + stream.read(int.from_bytes(length_bytes, "little"))
-    shape, fortran, dtype = _parsed(version, header)
-    if dtype.hasobject:
-        raise DataInvalid(f"{shown}: {key}: expected an array of numbers, got pickled objects, which are refused")
-    return shape, fortran, dtype
+    return _parsed(version, header)
 
 
 @lru_cache(maxsize=256)
@@ -91,11 +83,11 @@ def _parsed(version: tuple[int, int], header: bytes) -> tuple[tuple[int, ...], b
     return read(BytesIO(header))
 
 
-def _mapped(shown: str, path: Path, key: str, member: _Member) -> np.ndarray:
+def _mapped(name: str, path: Path, key: str, member: _Member) -> np.ndarray:
     shape, dtype = member.shape, member.dtype
     expected = dtype.itemsize * int(np.prod(shape))
     if expected != member.size:
-        raise DataInvalid(f"{shown}: {key}: expected {expected} bytes for {list(shape)}, got {member.size}")
+        raise DataInvalid(f"{name}: {key}: expected {expected} bytes for {list(shape)}, got {member.size}")
     if 0 in shape:
         return np.zeros(shape, dtype)
     order = "F" if member.fortran else "C"

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from swath.engine.data.readers.scene_data import SceneData
-from swath.engine.data.readers.values import as_wavelengths, existing, parsing
 from swath.errors import DataInvalid, DependencyMissing
-
-PROCESSING_MODES = ("Raw", "Reflectance", "DarkSubtract", "SpectralRadiance")
-"""What can be read from a recording, by the names of cuvis_ai.v1's ProcessingMode."""
+from swath.scenes.checks import existing, parsing
+from swath.scenes.draft import Draft, finished
+from swath.scenes.options import PROCESSING_MODES, Options
+from swath.scenes.scene import Scene
+from swath.scenes.wavelengths import Stored
 
 # Names of the SDK that differ.
 _SDK_NAMES = {"DarkSubtract": ("DarkSubtract", "Dark_Subtract")}
@@ -29,8 +29,8 @@ def sdk() -> Any:
         return import_module("cuvis")
     except ImportError as error:
         raise DependencyMissing(
-            "reading .cu3s files needs Cubert's proprietary SDK 'cuvis' on the server, which is not installed; "
-            "install it from Cubert (pip install cuvis with its C library), or convert the recording to npz or ENVI"
+            "reading .cu3s files needs Cubert's proprietary SDK 'cuvis', which is not installed here; install it from "
+            "Cubert (pip install cuvis with its C library), or convert the recording to npz or ENVI"
         ) from error
 
 
@@ -39,33 +39,33 @@ class Recording:
 
     Args:
         path: The file.
-        processing_mode: One of `PROCESSING_MODES`.
+        options: How it is processed, and what else the caller says.
 
     Raises:
-        FileMissing, DataInvalid: See `swath.engine.data.readers`; also if the recording lacks the references of the
-            mode.
+        FileMissing, DataInvalid: See `swath.scenes`; also if the recording lacks the references of the mode.
         DependencyMissing: The SDK is not installed.
     """
 
-    def __init__(self, path: Path, processing_mode: str = "Raw", *, name: str | None = None) -> None:
+    def __init__(self, path: Path, options: Options | None = None, *, name: str | None = None) -> None:
         self.name = name or path.name
+        self._options = options or Options()
+        self._stem = path.stem
+        mode = self._options.processing_mode
         existing(path)
-        if processing_mode not in PROCESSING_MODES:
-            raise DataInvalid(
-                f"processing_mode: expected one of {', '.join(PROCESSING_MODES)}, got '{processing_mode}'"
-            )
+        if mode not in PROCESSING_MODES:
+            raise DataInvalid(f"processing_mode: expected one of {', '.join(PROCESSING_MODES)}, got '{mode}'")
         cuvis = sdk()
         with parsing(self.name, "cu3s recording"):
             self._session: Any = cuvis.SessionFile(str(path))
             self._context: Any = cuvis.ProcessingContext(self._session)
-            self._require_references(cuvis, processing_mode)
-            self._context.processing_mode = _mode(cuvis, processing_mode)
+            self._require_references(cuvis, mode)
+            self._context.processing_mode = _mode(cuvis, mode)
 
     def __len__(self) -> int:
         """Return the number of measurements."""
         return len(self._session)
 
-    def read(self, measurement: int = 0) -> SceneData:
+    def read(self, measurement: int = 0) -> Scene:
         """Read one measurement, processed.
 
         Raises:
@@ -75,9 +75,10 @@ class Recording:
             raise DataInvalid(f"{self.name}: expected a measurement below {len(self)}, got {measurement}")
         with parsing(self.name, "cu3s recording"):
             processed = self._context.apply(self._session.get_measurement(measurement))
-            cube = np.asarray(processed.cube.array)
-            wavelengths = as_wavelengths(self.name, processed.cube.wavelength)
-        return SceneData(self.name, cube, wavelengths=wavelengths)
+            image = processed.cube if hasattr(processed, "cube") else processed.data["cube"]  # by the SDK's release
+            cube, wavelengths = np.asarray(image.array), np.asarray(image.wavelength)
+        draft = Draft(cube, number=measurement if len(self) > 1 else None, wavelengths=Stored(wavelengths, "nm"))
+        return finished(draft, self._options, stem=self._stem, shown=self.name)
 
     def close(self) -> None:
         """Free the SDK's handles."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from swath.errors import DataInvalid, FileMissing, SwathError
+from swath.errors import DataInvalid, DependencyMissing, FileMissing, SwathError
 
 
 def existing(path: Path) -> Path:
@@ -26,7 +28,32 @@ def parsing(name: str, what: str) -> Iterator[None]:
     except (SwathError, MemoryError):
         raise
     except Exception as error:
-        raise DataInvalid(f"{name}: not a readable {what}: {str(error) or type(error).__name__}") from error
+        # The whole text of what the system refuses has the path on this machine.
+        reason = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+        raise DataInvalid(f"{name}: not a readable {what}: {reason}") from error
+
+
+def needed(module: str, *, extra: str, name: str, what: str) -> Any:
+    """Import a module of an optional package.
+
+    Args:
+        module: The module, such as ``scipy.io``.
+        extra: The extra of ``swath-scenes`` that installs it.
+        name: The file that needs it.
+        what: What the file is.
+
+    Raises:
+        DependencyMissing: It is not installed; the message says by what command it is.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        package = module.partition(".")[0]
+        raise DependencyMissing(
+            f"{name} is a {what} and needs the package {package}, which is not installed here; "
+            f"install it with: pip install 'swath-scenes[{extra}]'",
+            metadata={"package": package},
+        ) from error
 
 
 def as_mask(name: str, label: str, array: np.ndarray, dtype: type[np.generic]) -> np.ndarray:
@@ -46,12 +73,14 @@ def as_mask(name: str, label: str, array: np.ndarray, dtype: type[np.generic]) -
     return whole
 
 
-def as_wavelengths(name: str, array: object) -> np.ndarray:
-    """Return wavelengths as float64 [C]."""
-    try:
-        values = np.asarray(array).ravel().astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataInvalid(f"{name}: wavelengths: expected numbers, got {array!r:.80}") from error
-    if not np.isfinite(values).all() or (values <= 0).any():
-        raise DataInvalid(f"{name}: wavelengths: expected positive numbers in nm, got {values.min()} among them")
-    return values
+def as_text(value: object) -> str | None:
+    """Return a text that a file stores as bytes, as an array of one, or as characters; None if it is none."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace").strip("\0 \n")
+    if isinstance(value, str):
+        return value.strip("\0 \n")
+    array = np.asarray(value)
+    if array.dtype.kind not in "SUO" or array.size == 0:
+        return None
+    first = array.ravel()[0]
+    return as_text(first) if isinstance(first, (bytes, str)) else None

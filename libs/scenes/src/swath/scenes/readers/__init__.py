@@ -1,0 +1,1 @@
+"""Readers of scene files, one module per kind."""
