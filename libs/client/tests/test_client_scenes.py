@@ -1,6 +1,7 @@
 """Scenes from files and results into files."""
 
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -125,3 +126,14 @@ def test_false_colour_takes_the_bands_by_wavelength() -> None:
     assert picture.shape == (8, 8, 3)
     assert picture[..., 0].argmax() == cube[..., 4].argmax()
     assert picture[..., 2].argmax() == cube[..., 0].argmax()
+
+
+def test_a_file_that_claims_more_than_fits_into_memory_is_refused(tmp_path: Path) -> None:
+    header = {"descr": "<f8", "fortran_order": False, "shape": (10**6, 10**6, 100)}
+    with (
+        zipfile.ZipFile(tmp_path / "huge.npz", "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("cube.npy", "w") as file,
+    ):
+        np.lib.format.write_array_header_1_0(file, header)
+    with pytest.raises(SceneError, match=r"fit into memory|not a readable npz file"):
+        list(read_scenes(tmp_path / "huge.npz"))

@@ -74,6 +74,8 @@ def scene_errors() -> Iterator[None]:
         raise MissingPackageError(str(error)) from None
     except SwathError as error:
         raise SceneError(str(error)) from None
+    except MemoryError as error:  # a damaged file may claim any size
+        raise SceneError(f"the scene does not fit into memory: {error}") from None
 
 
 def _translated(frames: Iterator[Scene]) -> Iterator[Scene]:
