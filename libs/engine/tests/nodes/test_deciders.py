@@ -114,12 +114,23 @@ def test_a_quantile_of_part_of_an_image_is_not_calibrated():
         QuantileBinaryDecider(reduce_dims=[1]).calibrate([_frames([1.0, 2.0])], [_frames([False, True])])
 
 
+@pytest.mark.parametrize("decider", [BinaryDecider, QuantileBinaryDecider])
+def test_scores_of_invalid_pixels_take_no_part_in_a_calibration(decider):
+    scores, mask = [1.0, 2.0, 5.0, 6.0], [False, False, True, True]
+    clean, spoilt = decider(), decider()
+    expected = clean.calibrate([_frames(scores)], [_frames(mask)])
+    found = spoilt.calibrate([_frames([*scores, torch.nan, torch.inf])], [_frames([*mask, True, False])])
+    assert found == expected
+    assert spoilt.hparams == clean.hparams
+
+
 @pytest.mark.parametrize(
     ("scores", "mask", "words"),
     [
         (_frames([1.0, 2.0]), _frames([False, False]), "single class"),
         (_frames([1.0, 2.0]), _frames([True, True]), "single class"),
         (_frames([1.0, torch.nan]), _frames([True, False]), "single class"),
+        (_frames([torch.inf, torch.nan]), _frames([True, False]), "finite"),
         (_frames([1.0, 2.0]), _frames([True]), "same frames"),
     ],
 )

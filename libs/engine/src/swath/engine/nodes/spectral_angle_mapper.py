@@ -18,6 +18,7 @@ from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import channels, choice, number, whole
 from swath.engine.ops.ranks import first_largest
 from swath.engine.ops.thresholds import otsu
+from swath.engine.ops.validity import valid_pixels
 
 _LEVELS_PER_DEGREE = 10
 _LEVELS = 256
@@ -157,8 +158,8 @@ class SpectralObjectMask(Node):
     def _angles(self, cube: Tensor) -> Tensor:
         """Return the angle to the background on the grid, degrees, ``[B, h, w]``."""
         sample = cube[:, :: self.median_stride, :: self.median_stride].flatten(1, 2)
-        sample = torch.where(sample.isfinite().all(dim=-1, keepdim=True), sample, torch.nan)
-        background = sample.transpose(1, 2).nanmedian(dim=2).values[:, None, None]
+        marked = sample if (valid := valid_pixels(sample)) is None else torch.where(valid[..., None], sample, torch.nan)
+        background = marked.transpose(1, 2).nanmedian(dim=2).values[:, None, None]
         unit, reference = _unit(cube[:, :: self.stride, :: self.stride]), _unit(background)
         # Unlike the arc cosine, exact for small angles as well (W. Kahan, "How futile are mindless assessments of
         # roundoff in floating-point computation?", 2006).

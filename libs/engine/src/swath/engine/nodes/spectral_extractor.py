@@ -15,6 +15,7 @@ from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import choice, number, whole
 from swath.engine.mixins.wavelengths import WAVELENGTHS
+from swath.engine.ops.validity import valid_rows
 
 _CUBE = Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]")
 _TAGS = ("hyperspectral", "embedding", "numpy")
@@ -237,7 +238,7 @@ def _trimmed_all(
 
 def _trimmed(pixels: Tensor, trim: float, least: int, min_norm: float, median: bool) -> tuple[Tensor, Tensor]:
     """Return centre and standard deviation ``[C]`` of pixels ``[P, C]``; zeros where too few of them count."""
-    rows = pixels[pixels.isfinite().all(dim=1)]
+    rows, _ = valid_rows(pixels)
     rows = rows[torch.linalg.vector_norm(rows, dim=1) >= min_norm]
     if rows.shape[0] < least:
         return pixels.new_zeros(pixels.shape[1]), pixels.new_zeros(pixels.shape[1])

@@ -49,7 +49,8 @@ class BinaryDecider(PlacedDecider):
 
     def calibrate(self, scores: list[Tensor], masks: list[Tensor]) -> dict[str, float]:
         # In float32, because that is what the threshold meets in `run`: large logits are all 1 there.
-        optimum = best_threshold(*frames([torch.sigmoid(score.float()) for score in scores], masks))
+        values, flags = frames(scores, masks)
+        optimum = best_threshold([torch.sigmoid(torch.from_numpy(value).float()).numpy() for value in values], flags)
         self.place(threshold=optimum.threshold)
         return optimum.metrics()
 

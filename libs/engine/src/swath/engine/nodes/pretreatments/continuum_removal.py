@@ -24,8 +24,7 @@ _VALUES = 2**22
 class ContinuumRemoval(Node):
     """``x / max(hull, eps)``, the hull being the upper convex hull of each spectrum over its wavelengths.
 
-    The result is 1 where the spectrum touches its hull and less in absorption bands. A spectrum with a value that is
-    not finite has no hull and becomes NaN.
+    The result is 1 where the spectrum touches its hull and less in absorption bands.
 
     Args:
         eps: Least hull that is divided by, in units of the cube.
@@ -62,8 +61,7 @@ def _upper_hull(places: Tensor, spectra: Tensor) -> Tensor:
     span = places[right] - places[left]
     share = (places - places[left]) / torch.where(span > 0, span, 1)
     low, high = spectra.gather(1, left), spectra.gather(1, right)
-    hull = torch.lerp(low, high, share)
-    return torch.where(spectra.isfinite().all(dim=1, keepdim=True), hull, torch.nan)
+    return torch.lerp(low, high, share)
 
 
 def _edges(places: Tensor, spectra: Tensor) -> tuple[Tensor, Tensor]:
