@@ -10,7 +10,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from swath.errors import InvalidInput, Unavailable
-from swath.rpc.server.handlers import ClosingInterceptor
+from swath.rpc.server.outermost import OutermostInterceptor
 from swath.rpc.server.health import HealthBoard
 from swath.rpc.server.in_flight import InFlight
 from swath.rpc.server.interceptor import CallInterceptor
@@ -82,7 +82,7 @@ class Server:
         access = self._access(handlers, behind_gateway=behind_gateway)
         self._metrics = metrics
         interceptors = [
-            ClosingInterceptor(),
+            OutermostInterceptor(),
             *(() if metrics is None else (metrics.interceptor(handlers),)),
             TracingInterceptor(),
             *access,

@@ -11,7 +11,7 @@ import grpc
 import structlog
 from google.protobuf.message import DecodeError
 
-from swath.errors import InvalidInput, SwathError
+from swath.errors import InvalidInput, SwathError, Unsupported
 from swath.rpc.server.call_log import CallLog
 from swath.rpc.server.handlers import MAKERS, Continuation, answers_of, behaviour, shape
 from swath.rpc.server.in_flight import InFlight
@@ -80,6 +80,9 @@ def _parser(deserialize: Callable[[bytes], Any] | None, *, many: bool) -> Callab
     """Return what makes a handler's first argument of what arrives: bytes, or an iterator of bytes."""
 
     def one(data: Any, record: CallLog) -> Any:
+        if data is None:
+            # gRPC's code for a wrong number of requests: https://github.com/grpc/grpc/blob/master/doc/statuscodes.md
+            raise Unsupported("the call has ended without a message: this method takes exactly one, got none")
         try:
             request = data if deserialize is None else deserialize(data)
         except DecodeError as error:

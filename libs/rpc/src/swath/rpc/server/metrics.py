@@ -132,7 +132,8 @@ class MetricsInterceptor(grpc.aio.ServerInterceptor):
         def arrived(request: Any, count: _Count) -> Any:
             if requests_stream:
                 return count.each_received(request)
-            count.received()
+            if request is not None:
+                count.received()
             return request
 
         async def single(request: Any, context: grpc.aio.ServicerContext) -> Any:
