@@ -19,11 +19,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from swath.api import CUVIS, REGISTRY, SESSIONS, Registry
 from swath.errors import Denied
-from swath.rpc.server.outermost import OutermostInterceptor
 from swath.rpc.server.health import HealthBoard
 from swath.rpc.server.in_flight import InFlight
 from swath.rpc.server.interceptor import CallInterceptor
 from swath.rpc.server.methods import FallbackHandler, slice_handler
+from swath.rpc.server.outermost import OutermostInterceptor
 from swath.runtime.auth.authorization import require_granted
 from swath.runtime.auth.identity import service_of
 from swath.runtime.peers import with_addresses

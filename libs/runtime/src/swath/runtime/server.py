@@ -10,11 +10,11 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from swath.errors import InvalidInput, Unavailable
-from swath.rpc.server.outermost import OutermostInterceptor
 from swath.rpc.server.health import HealthBoard
 from swath.rpc.server.in_flight import InFlight
 from swath.rpc.server.interceptor import CallInterceptor
 from swath.rpc.server.methods import FallbackHandler
+from swath.rpc.server.outermost import OutermostInterceptor
 from swath.rpc.server.reflection import add_reflection
 from swath.rpc.tls import server_credentials, tls_files
 from swath.rpc.tracing import TracingInterceptor

@@ -11,9 +11,9 @@ from typing import Any
 import grpc
 
 from swath.errors import SwathError
-from swath.rpc.server.outermost import OutermostInterceptor
 from swath.rpc.server.interceptor import CallInterceptor
 from swath.rpc.server.methods import whole_handler
+from swath.rpc.server.outermost import OutermostInterceptor
 from swath.rpc.tracing import part_of
 from swath.training.v1 import worker_pb2 as pb
 from swath_training.link.endpoint import message_limits
