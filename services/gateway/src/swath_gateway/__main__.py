@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from swath.errors import SwathError
+from swath.runtime.logs import tell
 from swath.runtime.process import settings_or_exit
 from swath_gateway.bootstrap import bootstrap
 from swath_gateway.drain import drain
@@ -51,9 +52,9 @@ def _drain(settings: GatewaySettings, folder: Path) -> int:
     try:
         left = drain(settings, folder)
     except SwathError as error:
-        print(f"swath_gateway: {error.message}", file=sys.stderr)
+        tell(f"swath_gateway: {error.message}", sys.stderr)
         return 1
-    print(f"swath_gateway: {left} calls are left")
+    tell(f"swath_gateway: {left} calls are left", sys.stdout)
     return 0
 
 

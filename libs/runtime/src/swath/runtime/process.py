@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, SettingsError
 from swath.errors import SwathError, Unavailable
 from swath.retry import Retry
 from swath.runtime.assembly import Assembly, Deps
-from swath.runtime.logs import configure_logs
+from swath.runtime.logs import configure_logs, tell
 from swath.runtime.replica import ReplicaSettings, StoreSettings, open_deps
 from swath.runtime.serving import Program, serve
 from swath.runtime.settings import problems
@@ -31,7 +31,7 @@ def settings_or_exit(kind: type[B], program: str) -> B:
         return kind()
     except (ValidationError, SettingsError) as error:
         for line in problems(error):
-            print(f"{program}: {line}", file=sys.stderr)
+            tell(f"{program}: {line}", sys.stderr)
         raise SystemExit(2) from None
 
 
@@ -80,7 +80,7 @@ def main(
     try:
         asyncio.run(serve(settings, program, lambda stack: [assemble(settings, open_deps(settings, stack))]))
     except SwathError as error:
-        print(f"{title}: {error.message}", file=sys.stderr)
+        tell(f"{title}: {error.message}", sys.stderr)
         return 1
     return 0
 
@@ -94,7 +94,7 @@ def _migrate(settings: StoreSettings, schema: Schema, file: str, wait_s: float) 
             await engine.dispose()
 
     def log(error: BaseException, _: int) -> None:
-        print(f"swath_{schema.name}: {error}; trying again", file=sys.stderr, flush=True)
+        tell(f"swath_{schema.name}: {error}; trying again", sys.stderr)
 
     # Where a whole suite is started at once, the database takes as long as any part of it. What broke in the middle may
     # be done again: each step looks first which ones are there.
@@ -102,7 +102,8 @@ def _migrate(settings: StoreSettings, schema: Schema, file: str, wait_s: float) 
     try:
         before, after = asyncio.run(retry.call_async(migrate, log=log))
     except SwathError as error:
-        print(f"swath_{schema.name}: {error.message}", file=sys.stderr)
+        tell(f"swath_{schema.name}: {error.message}", sys.stderr)
         return 1
-    print(f"swath_{schema.name}: tables are of revision {after}" + (f", were of {before}" if before else ""))
+    were = f", were of {before}" if before else ""
+    tell(f"swath_{schema.name}: tables are of revision {after}{were}", sys.stdout)
     return 0
