@@ -113,7 +113,8 @@ class Server:
             )
         if settings.health_port:
             # Kubernetes can show no certificate when it probes.
-            self._probes = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+            interceptors = (OutermostInterceptor(), CallInterceptor())
+            self._probes = grpc.aio.server(interceptors=interceptors, options=[("grpc.so_reuseport", 0)])
             health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, self._probes)
             address = settings.at(settings.health_port)
             self.health_port = _bound(self._probes.add_insecure_port, address, "SWATH_HEALTH_PORT")

@@ -32,7 +32,7 @@ class HealthBoard:
         registry: Which services own which gRPC services.
 
     Attributes:
-        servicer: Answers Check and Watch.
+        servicer: Answers Check, List and Watch.
     """
 
     def __init__(self, parts: Iterable[str], others: Iterable[str] = (), *, registry: Registry = REGISTRY) -> None:
@@ -77,10 +77,11 @@ class HealthBoard:
 
 
 class _Servicer(HealthServicer):
-    """The standard one, whose watches can be ended."""
+    """The standard one, whose watches can be ended, and which lists all names."""
 
     def __init__(self) -> None:
         super().__init__()
+        self._statuses: dict[str, health_pb2.HealthCheckResponse.ServingStatus] = {}
         self._watches: dict[asyncio.Task[None], str] = {}
 
     async def Watch(  # noqa: N802 - the protocol's name
@@ -96,6 +97,16 @@ class _Servicer(HealthServicer):
         finally:
             del self._watches[watch]
             watch.cancel()
+
+    async def set(self, service: str, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
+        self._statuses[service] = status
+        await super().set(service, status)
+
+    async def List(  # noqa: N802 - the protocol's name
+        self, request: health_pb2.HealthListRequest, context: Any
+    ) -> health_pb2.HealthListResponse:
+        statuses = {name: health_pb2.HealthCheckResponse(status=status) for name, status in self._statuses.items()}
+        return health_pb2.HealthListResponse(statuses=statuses)
 
     def end_watches(self, names: set[str]) -> None:
         for watch, name in self._watches.items():

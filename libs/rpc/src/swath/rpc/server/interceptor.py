@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
 from collections.abc import AsyncIterator, Callable
 from typing import Any, NoReturn
@@ -104,6 +105,15 @@ async def end_call(method: str, error: BaseException, context: grpc.aio.Servicer
     """
     if isinstance(error, grpc.aio.AbortError | asyncio.CancelledError) or not isinstance(error, Exception):
         raise error
+    with contextlib.suppress(grpc.aio.InternalError):
+        await _abort(method, error, context)
+    # Nothing can be sent: the client has left, and its cancellation has not arrived yet.
+    raise asyncio.CancelledError
+
+
+async def _abort(method: str, error: Exception, context: grpc.aio.ServicerContext) -> None:
+    if isinstance(error, grpc.aio.InternalError):
+        return
     if isinstance(error, SwathError):
         _log.info("call refused", method=method, code=error.code, reason=error.reason, error=short(error.message))
         trailers = (*_trailers(context), (DETAILS_KEY, details_of(error)))

@@ -22,6 +22,7 @@ _LABELS = ("grpc_type", "grpc_service", "grpc_method")
 _STANDARD = frozenset(
     (
         "/grpc.health.v1.Health/Check",
+        "/grpc.health.v1.Health/List",
         "/grpc.health.v1.Health/Watch",
         "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
         "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
