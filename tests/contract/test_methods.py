@@ -1,7 +1,8 @@
-"""What every method does for whoever calls it wrongly, or leaves: found by reflection, so that new ones are here too."""
+"""What every method does for whoever calls it wrongly, or leaves: found by reflection, so that new ones are here."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,19 +95,18 @@ def test_uploads_that_are_cancelled_leave_no_error_in_the_log(process: ServerPro
     stub: Any = workspace_pb2_grpc.WorkspaceServiceStub(channel)
     before = len(Path(process.log).read_text())
     for number in range(60):
-        waiting = True
+        left = threading.Event()
 
-        def parts(number: int = number) -> Iterator[workspace_pb2.PutRequest]:
+        def parts(number: int = number, left: threading.Event = left) -> Iterator[workspace_pb2.PutRequest]:
             header = workspace_pb2.PutHeader(path=f"cut/{number}", size=1 << 20, sha256="0" * 64)
             yield workspace_pb2.PutRequest(header=header)
             yield workspace_pb2.PutRequest(chunk=b"x" * 1000)
-            while waiting:
-                time.sleep(0.002)
+            left.wait(TIMEOUT_S)
 
         call = stub.Put.future(parts(), timeout=TIMEOUT_S)
         time.sleep(0.01 + 0.002 * (number % 5))
         call.cancel()
-        waiting = False
+        left.set()
     stub.List(workspace_pb2.ListRequest(), timeout=TIMEOUT_S)
     time.sleep(1.0)
     written = Path(process.log).read_text()[before:]

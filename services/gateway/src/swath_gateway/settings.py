@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from swath.api import GATEWAY, REGISTRY
+from swath.rpc.addresses import Address
 from swath.runtime.peers import PeerSettings
 
 _PORTS = REGISTRY.process(GATEWAY).ports
@@ -20,7 +21,8 @@ class GatewaySettings(PeerSettings):
     model_config = SettingsConfigDict(env_prefix="SWATH_", frozen=True, extra="ignore", use_attribute_docstrings=True)
 
     host: str = "0.0.0.0"
-    """Address to listen on."""
+    """Address to listen on: a name, an IP address (`::1` or `[::1]`; `::` takes IPv4 too) or `unix:PATH`. Beside a Unix
+    socket the port for probes is on 127.0.0.1."""
     port: int = Field(default=_PORTS.grpc, ge=1, le=65535)
     """Public port: gRPC, and gRPC-Web over HTTP/1.1."""
     health_port: int = Field(default=_PORTS.probe, ge=1, le=65535)
@@ -57,6 +59,11 @@ class GatewaySettings(PeerSettings):
     """`drain` says that the gateway goes and waits for this time: load balancers must notice."""
     drain_grace_s: float = Field(default=20.0, ge=0)
     """Time that `drain` gives calls in flight after the lag."""
+
+    @field_validator("host")
+    @classmethod
+    def _check_host(cls, value: str) -> str:
+        return Address.of(value).host
 
     @field_validator("cors_origins", mode="before")
     @classmethod

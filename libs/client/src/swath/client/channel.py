@@ -10,6 +10,7 @@ import grpc.aio
 from swath.api import PUBLIC
 from swath.client.config import ClientConfig, TlsConfig
 from swath.client.errors import UnavailableError
+from swath.rpc.addresses import parse_address
 from swath.rpc.channels import Option, channel_options
 from swath.rpc.reloading import ReloadingAioChannel, ReloadingChannel
 from swath.rpc.tls import Material, channel_credentials, watch_tls
@@ -17,12 +18,20 @@ from swath.rpc.tls import Material, channel_credentials, watch_tls
 # What a client logs is for programs that ask for it; by default Python would print warnings.
 logging.getLogger("swath").addHandler(logging.NullHandler())
 
+_SCHEMES = {"dns", "unix", "unix-abstract", "ipv4", "ipv6", "vsock", "xds", "passthrough"}
+
 
 def target_of(target: str) -> str:
-    """Give a plain HOST:PORT the ``dns:///`` scheme, so that all addresses of a name are used."""
+    """Give a plain HOST:PORT the ``dns:///`` scheme, so that all addresses of a name are used.
+
+    Raises:
+        ValueError: It is none, such as an IPv6 address without brackets.
+    """
     scheme = target.split(":", 1)[0]
-    known = {"dns", "unix", "unix-abstract", "ipv4", "ipv6", "vsock", "xds", "passthrough"}
-    return target if scheme in known else f"dns:///{target}"
+    if scheme in _SCHEMES:
+        return target
+    # gRPC takes a name without a port too.
+    return f"dns:///{parse_address(target)}" if ":" in target else f"dns:///{target}"
 
 
 def options(config: ClientConfig) -> list[Option]:

@@ -1,6 +1,6 @@
 """Both ends of a call. It knows nothing of a process, of sessions or of storage.
 
-addresses      HOST:PORT in settings
+addresses      where servers listen: HOST:PORT, [IPv6]:PORT, unix:PATH
 caller         the user behind the present call
 channels       channels to services, and the options of every channel: retries, health checks, keepalive
 reloading      channels whose TLS files may change, blocking and asyncio

@@ -158,9 +158,9 @@ def _target(addresses: str | Sequence[Address]) -> str:
         places = parse_addresses(addresses) if isinstance(addresses, str) else tuple(addresses)
     except ValueError as error:
         raise InvalidInput(str(error)) from error
-    written = [
-        f"[{place.host}]:{place.port}" if ":" in place.host else f"{place.host}:{place.port}" for place in places
-    ]
+    written = [str(place) for place in places]
+    if len(places) == 1 and places[0].is_unix:
+        return written[0]
     if len(places) == 1 and not places[0].literal:
         return f"dns:///{written[0]}"
     families = {":" in place.host for place in places}

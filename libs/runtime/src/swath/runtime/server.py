@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from swath.errors import InvalidInput, Unavailable
+from swath.errors import InvalidInput
+from swath.rpc.server.binding import bind
 from swath.rpc.server.health import HealthBoard
 from swath.rpc.server.in_flight import InFlight
 from swath.rpc.server.interceptor import CallInterceptor
@@ -94,32 +95,33 @@ class Server:
         add_reflection(self._server, (*names, _HEALTH))
         self._server.add_generic_rpc_handlers((FallbackHandler(),))
         self._probes: grpc.aio.Server | None = None
+        self.address = settings.address
         self.port = 0
         self.health_port = 0
 
     async def start(self) -> None:
-        """Listen and answer; `port` then holds the port, and `health_port` that for probes if there is one.
+        """Listen and answer; `address` and `port` then hold where, and `health_port` that for probes if there is one.
 
         Raises:
             Unavailable: The address is taken or not to be had.
         """
         settings = self._settings
+        server, address = self._server, settings.address
         if self._tls is None:
-            self.port = _bound(self._server.add_insecure_port, settings.address, "--port")
+            self.port = bind(server.add_insecure_port, address, "--port")
         else:
             credentials = server_credentials(self._tls, require=settings.client_certificates == "required")
-            self.port = _bound(
-                lambda address: self._server.add_secure_port(address, credentials), settings.address, "--port"
-            )
+            self.port = bind(lambda target: server.add_secure_port(target, credentials), address, "--port")
+        self.address = address if address.is_unix else address.at(self.port)
         if settings.health_port:
             # Kubernetes can show no certificate when it probes.
             interceptors = (OutermostInterceptor(), CallInterceptor())
             self._probes = grpc.aio.server(interceptors=interceptors, options=[("grpc.so_reuseport", 0)])
             health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, self._probes)
-            address = settings.at(settings.health_port)
-            self.health_port = _bound(self._probes.add_insecure_port, address, "SWATH_HEALTH_PORT")
+            place = address.at(settings.health_port)
+            self.health_port = bind(self._probes.add_insecure_port, place, "SWATH_HEALTH_PORT")
         if self._metrics is not None and settings.metrics_port:
-            self._metrics.serve(settings.host, settings.metrics_port)
+            self._metrics.serve(address.at(settings.metrics_port))
         await self._health.publish()
         if self._probes is not None:
             await self._probes.start()
@@ -158,13 +160,3 @@ class Server:
             return ()
         table = self._tls is not None
         return (AccessInterceptor(handlers, authenticator, table=table, behind_gateway=behind_gateway),)
-
-
-def _bound(bind: Callable[[str], int], address: str, setting: str) -> int:
-    try:
-        return bind(address)
-    except RuntimeError as error:
-        raise Unavailable(
-            f"cannot listen on {address}: the port is taken or the address is not of this machine; "
-            f"choose another {setting}"
-        ) from error

@@ -94,7 +94,7 @@ async def serve(
             await watch.start()
             stack.push_async_callback(watch.stop)
         await server.start()
-        await _say(said, f"{program.title}: listening on {settings.host}:{server.port}{program.details}")
+        await _say(said, f"{program.title}: listening on {server.address}{program.details}")
         warming = asyncio.create_task(_warm_up(assemblies, health))
         await stopping.wait()
         await _say(said, f"{program.title}: draining")
