@@ -43,9 +43,7 @@ async def _answers(target: str) -> bool:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "[::1]", "unix:{}/swath.sock"])
-async def test_clients_take_the_address_of_a_server(
-    listen: Callable[..., Any], host: str, tmp_path: Path
-) -> None:
+async def test_clients_take_the_address_of_a_server(listen: Callable[..., Any], host: str, tmp_path: Path) -> None:
     server = await listen(host.format(tmp_path))
     assert await _answers(target_of(str(server.address)))
 

@@ -92,6 +92,8 @@ def _public(settings: GatewaySettings, registry: Registry) -> dict[str, Any]:
     manager: dict[str, Any] = {
         "codec_type": "AUTO",
         "use_remote_address": True,
+        # Envoy resets what is above, without a word: services, which say why, refuse what is above the setting itself.
+        "max_request_headers_kb": 4 * -(-settings.max_metadata_bytes // 1024),
         # The gateway itself names the client; what a client claims is discarded.
         "forward_client_cert_details": "SANITIZE_SET",
         "set_current_client_cert_details": {"uri": True, "dns": True, "subject": True},

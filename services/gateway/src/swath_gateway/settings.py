@@ -10,6 +10,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from swath.api import GATEWAY, REGISTRY
 from swath.rpc.addresses import Address
+from swath.rpc.metadata import MAX_METADATA_BYTES
 from swath.runtime.peers import PeerSettings
 
 _PORTS = REGISTRY.process(GATEWAY).ports
@@ -44,6 +45,9 @@ class GatewaySettings(PeerSettings):
     """Seconds that a unary call may take once its request has arrived; a shorter deadline of the client counts."""
     retry_bytes: int = Field(default=16 * 1024 * 1024, ge=0)
     """Requests up to this size can be sent to another replica when one fails; larger ones stream through once."""
+    max_metadata_bytes: int = Field(default=MAX_METADATA_BYTES, ge=8 * 1024, le=1024 * 1024)
+    """Most metadata of a call, in bytes, as in every service. Services refuse what is above, in words; the gateway
+    resets calls that have four times as much."""
     max_connections: int = Field(default=10_000, ge=1)
     """Connections of clients at once; more are refused."""
     max_requests: int = Field(default=10_000, ge=1)

@@ -38,6 +38,7 @@ def options(config: ClientConfig) -> list[Option]:
     """Channel arguments for a config."""
     return channel_options(
         max_message_bytes=config.max_message_bytes,
+        max_metadata_bytes=config.max_metadata_bytes,
         retry=config.retry.rule(UnavailableError, attempts=config.retry.attempts),
         retried=PUBLIC,
         health_service=config.health_service,

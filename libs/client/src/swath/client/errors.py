@@ -178,6 +178,11 @@ def call_error(error: Any, *, method: str = "", target: str = "") -> CallError:
     info, retry_after_s = _details(trailers(error))
     if code in _CUT and not info.reason and "RST_STREAM" in message:
         code, message = "UNAVAILABLE", f"the stream was cut on its way ({message})"
+    elif code == "RESOURCE_EXHAUSTED" and not info.reason and "metadata size" in message:
+        message = (
+            "the metadata (token, headers) is larger than the other side takes, which SWATH_MAX_METADATA_BYTES of the "
+            f"server sets, and for answers max_metadata_bytes of this client ({message.partition(';')[0]})"
+        )
     elif code == "UNAVAILABLE" and not info.reason and _REFUSED.search(message):
         message = f"no server answers at {target or 'the target'} ({_last_cause(message)})"
     return _CLASSES.get(code, CallError)(

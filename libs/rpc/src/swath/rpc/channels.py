@@ -17,6 +17,7 @@ from swath.api import IDEMPOTENT
 from swath.errors import InvalidInput, Unavailable
 from swath.retry import Retry
 from swath.rpc.addresses import Address, parse_addresses
+from swath.rpc.metadata import metadata_options
 from swath.rpc.reloading import ReloadingAioChannel
 from swath.rpc.tls import Material, TlsSettings, channel_credentials, tls_files
 
@@ -37,6 +38,11 @@ class ChannelSettings(TlsSettings, Protocol):
     @property
     def max_message_bytes(self) -> int:
         """Largest message sent or received."""
+        ...
+
+    @property
+    def max_metadata_bytes(self) -> int:
+        """Most metadata of an answer."""
         ...
 
 
@@ -68,6 +74,7 @@ def channel(
     options = [
         *channel_options(
             max_message_bytes=settings.max_message_bytes,
+            max_metadata_bytes=settings.max_metadata_bytes,
             retry=_RETRY,
             retried=IDEMPOTENT,
             health_service=f"swath.{service}" if check_health else None,
@@ -95,6 +102,7 @@ def channel(
 def channel_options(
     *,
     max_message_bytes: int,
+    max_metadata_bytes: int,
     retry: Retry,
     retried: Iterable[str],
     health_service: str | None,
@@ -109,6 +117,7 @@ def channel_options(
 
     Args:
         max_message_bytes: Largest message either way, and largest call that gRPC keeps to make it again.
+        max_metadata_bytes: Most metadata of an answer.
         retry: When calls that failed with UNAVAILABLE are made again: pauses, and 1 to 5 tries. gRPC adds a jitter of
             its own, and knows no other time limit than the call's.
         retried: gRPC services whose idempotent methods (`swath.api.IDEMPOTENT`) are.
@@ -139,6 +148,7 @@ def channel_options(
         ("grpc.enable_retries", int(attempts > 1)),
         ("grpc.max_send_message_length", max_message_bytes),
         ("grpc.max_receive_message_length", max_message_bytes),
+        *metadata_options(max_metadata_bytes),
         # By default gRPC does not make calls above 256 KB again, and cubes are larger than that.
         ("grpc.per_rpc_retry_buffer_size", max_message_bytes),
         ("grpc.keepalive_time_ms", int(keepalive_s * 1000)),

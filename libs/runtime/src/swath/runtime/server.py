@@ -10,6 +10,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from swath.errors import InvalidInput
+from swath.rpc.metadata import ROOM_BYTES, metadata_options
 from swath.rpc.server.binding import bind
 from swath.rpc.server.health import HealthBoard
 from swath.rpc.server.in_flight import InFlight
@@ -39,6 +40,7 @@ def server_options(settings: ServerSettings) -> list[tuple[str, int]]:
         ("grpc.so_reuseport", 0),
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", settings.max_message_bytes),
+        *metadata_options(settings.max_metadata_bytes + ROOM_BYTES),
         # Clients of long streams ping to notice a dead peer, the gateway every three seconds; by default gRPC ends
         # connections that ping so often.
         ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
@@ -87,7 +89,11 @@ class Server:
             *(() if metrics is None else (metrics.interceptor(handlers),)),
             TracingInterceptor(),
             *access,
-            CallInterceptor(settings.slow_call_s, self._in_flight),
+            CallInterceptor(
+                settings.slow_call_s,
+                self._in_flight,
+                settings.max_metadata_bytes,
+            ),
         ]
         self._server = grpc.aio.server(interceptors=interceptors, options=server_options(settings))
         self._server.add_generic_rpc_handlers(handlers)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from swath.rpc.addresses import Address
+from swath.rpc.metadata import MAX_METADATA_BYTES
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,127}", re.ASCII)
 """Names that tokens and certificates give to their bearers."""
@@ -74,6 +75,10 @@ class ConnectionSettings(BaseSettings):
     max_message_bytes: int = Field(default=300 * 1024 * 1024, ge=1024, le=2**31 - 1)
     """Largest message received or sent, in bytes; protobuf itself ends at 2 GiB. It holds for the links between
     training workers and their service too: a run that reports more at once fails."""
+
+    max_metadata_bytes: int = Field(default=MAX_METADATA_BYTES, ge=8 * 1024, le=1024 * 1024)
+    """Most metadata of a call or of its answer, in bytes: names, values, and 32 for each entry. Below it no call is
+    refused for its metadata, above it every one. The same in every process and in the gateway."""
 
     @model_validator(mode="after")
     def _check_files(self) -> ConnectionSettings:

@@ -12,7 +12,8 @@ import grpc
 import structlog
 from google.protobuf.message import DecodeError
 
-from swath.errors import InvalidInput, SwathError, Unsupported
+from swath.errors import InvalidInput, SwathError, TooLarge, Unsupported
+from swath.rpc.metadata import client_bytes
 from swath.rpc.server.call_log import CallLog
 from swath.rpc.server.handlers import MAKERS, Continuation, answers_of, behaviour, shape
 from swath.rpc.server.in_flight import InFlight
@@ -30,9 +31,13 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     Args:
         slow_s: Seconds after which a unary call is logged as slow.
         in_flight: Counts the calls; one that is never closed if not given.
+        max_metadata_bytes: Most metadata that a client may send; None where nobody counts.
     """
 
-    def __init__(self, slow_s: float = 2.0, in_flight: InFlight | None = None) -> None:
+    def __init__(
+        self, slow_s: float = 2.0, in_flight: InFlight | None = None, max_metadata_bytes: int | None = None
+    ) -> None:
+        self._max_metadata_bytes = max_metadata_bytes
         self._slow_s = slow_s
         self._in_flight = in_flight or InFlight()
 
@@ -43,6 +48,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         if handler is None:
             return None
         method = handler_call_details.method
+        excess = self._excess(handler_call_details)
         requests_stream, answers_stream = shape(handler)
         # Requests are parsed inside of the wrapped calls: gRPC answers UNKNOWN to bytes that are no message.
         parse = _parser(handler.request_deserializer, many=requests_stream)
@@ -53,6 +59,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         async def single(request: Any, context: grpc.aio.ServicerContext) -> Any:
             with CallLog(method, context, slow_s) as record:
                 try:
+                    if excess is not None:
+                        raise excess
                     with self._in_flight.passing(method):
                         answer = await inner(parse(request, record), context)
                     record.about(answer)
@@ -63,6 +71,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         async def stream(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
             with CallLog(method, context, slow_s) as record:
                 try:
+                    if excess is not None:
+                        raise excess
                     with self._in_flight.passing(method):
                         async with answers_of(inner(parse(request, record), context)) as answers:
                             async for answer in answers:
@@ -74,6 +84,14 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
         return MAKERS[shape(handler)](
             stream if answers_stream else single, response_serializer=handler.response_serializer
+        )
+
+    def _excess(self, details: grpc.HandlerCallDetails) -> TooLarge | None:
+        limit = self._max_metadata_bytes
+        if limit is None or (size := client_bytes(details.invocation_metadata or ())) <= limit:
+            return None
+        return TooLarge(
+            f"the call has {size} bytes of metadata (token, headers), more than {limit} (SWATH_MAX_METADATA_BYTES)"
         )
 
 
