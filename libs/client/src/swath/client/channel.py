@@ -12,6 +12,7 @@ from swath.client.config import ClientConfig, TlsConfig
 from swath.client.errors import UnavailableError
 from swath.rpc.addresses import parse_address
 from swath.rpc.channels import Option, channel_options
+from swath.rpc.proxies import NO_PROXY, is_local
 from swath.rpc.reloading import ReloadingAioChannel, ReloadingChannel
 from swath.rpc.tls import Material, channel_credentials, watch_tls
 
@@ -36,7 +37,7 @@ def target_of(target: str) -> str:
 
 def options(config: ClientConfig) -> list[Option]:
     """Channel arguments for a config."""
-    return channel_options(
+    chosen = channel_options(
         max_message_bytes=config.max_message_bytes,
         max_metadata_bytes=config.max_metadata_bytes,
         retry=config.retry.rule(UnavailableError, attempts=config.retry.attempts),
@@ -47,6 +48,7 @@ def options(config: ClientConfig) -> list[Option]:
         reconnect_s=(0.2, 5.0),
         server_name=config.tls.server_name if config.tls is not None else None,
     )
+    return [*chosen, NO_PROXY] if is_local(config.target) else chosen
 
 
 def open_channel(config: ClientConfig) -> grpc.Channel:

@@ -4,6 +4,7 @@ addresses      where servers listen: HOST:PORT, [IPv6]:PORT, unix:PATH
 caller         the user behind the present call
 channels       channels to services, and the options of every channel: retries, health checks, keepalive
 metadata       how much metadata a call may carry
+proxies        HTTP proxies that the environment names
 reloading      channels whose TLS files may change, blocking and asyncio
 tls            TLS files, and the credentials of servers and channels made of them
 watched_files  files that are read again when they change

@@ -18,6 +18,7 @@ from swath.errors import InvalidInput, Unavailable
 from swath.retry import Retry
 from swath.rpc.addresses import Address, parse_addresses
 from swath.rpc.metadata import metadata_options
+from swath.rpc.proxies import NO_PROXY
 from swath.rpc.reloading import ReloadingAioChannel
 from swath.rpc.tls import Material, TlsSettings, channel_credentials, tls_files
 
@@ -25,6 +26,7 @@ Option = tuple[str, Any]
 
 _RETRY = Retry(on=Unavailable, initial_s=0.05, max_s=1.0, multiplier=3.0, attempts=5)
 _WITHIN_THE_SUITE: Sequence[Option] = (
+    NO_PROXY,
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.min_reconnect_backoff_ms", 1_000),
     # When the last known replica goes, its successor is looked up at once; by default not for half a minute.
