@@ -1,6 +1,7 @@
 """What a call meets on its way: slices, errors, limits."""
 
 import asyncio
+import errno
 import gc
 import weakref
 from typing import Any
@@ -256,3 +257,23 @@ async def test_a_call_without_a_message_is_refused(serve, method):
         await part.channel.stream_unary(f"/cuvis_ai.v1.CuvisAIService/{method}")(nothing(), timeout=5)
     assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
     assert "exactly one, got none" in str(caught.value.details())
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (errno.ENOSPC, grpc.StatusCode.RESOURCE_EXHAUSTED),
+        (errno.EMFILE, grpc.StatusCode.UNAVAILABLE),
+        (errno.EROFS, grpc.StatusCode.FAILED_PRECONDITION),
+        (errno.ENAMETOOLONG, grpc.StatusCode.PERMISSION_DENIED),
+    ],
+)
+async def test_what_the_system_refuses_is_no_fault_of_the_server(serve, number, code):
+    async def refuse(request):
+        raise OSError(number, "no", "/var/lib/secret")
+
+    part = await serve({"inference": Inference(refuse)})
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await part.stub.Inference(pb.InferenceRequest())
+    assert caught.value.code() == code
+    assert "/var/lib" not in str(caught.value.details())

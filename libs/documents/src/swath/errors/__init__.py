@@ -109,6 +109,7 @@ from swath.errors.serving import (
     WorkerDied,
     WorkspaceQuota,
 )
+from swath.errors.system import path_error, system_error
 
 __all__ = [
     "ArtifactCorrupt",
@@ -161,5 +162,7 @@ __all__ = [
     "WeightsInvalid",
     "WorkerDied",
     "WorkspaceQuota",
+    "path_error",
     "restore",
+    "system_error",
 ]

@@ -12,7 +12,7 @@ import grpc
 import structlog
 from google.protobuf.message import DecodeError
 
-from swath.errors import InvalidInput, SwathError, TooLarge, Unsupported
+from swath.errors import InvalidInput, SwathError, TooLarge, Unsupported, system_error
 from swath.rpc.metadata import client_bytes
 from swath.rpc.server.call_log import CallLog
 from swath.rpc.server.handlers import MAKERS, Continuation, answers_of, behaviour, shape
@@ -132,6 +132,10 @@ async def end_call(method: str, error: BaseException, context: grpc.aio.Servicer
 async def _abort(method: str, error: Exception, context: grpc.aio.ServicerContext) -> None:
     if isinstance(error, grpc.aio.InternalError):
         return
+    if not isinstance(error, SwathError) and (refusal := system_error(error)) is not None:
+        # The disk, the table of files: what the operator has to look at. Where it was met is in the traceback.
+        _log.warning("the system refuses", method=method, reason=refusal.reason, exc_info=error)
+        error = refusal
     if isinstance(error, SwathError):
         _log.info("call refused", method=method, code=error.code, reason=error.reason, error=short(error.message))
         trailers = (*_trailers(context), (DETAILS_KEY, details_of(error)))
