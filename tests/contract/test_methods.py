@@ -14,6 +14,9 @@ from google.protobuf import descriptor_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from swath.api import CUVIS, WORKSPACE
+from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
+from swath.cuvis_ai.v1.cuvis_ai_pb2_grpc import CuvisAIServiceStub
 from swath.workspace.v1 import workspace_pb2, workspace_pb2_grpc
 from swath_standalone.process import ServerProcess
 
@@ -81,6 +84,33 @@ def test_every_method_answers_or_refuses_who_has_no_session(
         # gRPC's code for a wrong number of requests.
         alone = {code for path, code in ends.items() if not methods[path][0]}
         assert alone == {grpc.StatusCode.UNIMPLEMENTED}
+
+
+@pytest.mark.parametrize("path", ["x" * 5000, "a/" * 3000 + "b", "x" * 300, "x" * 300 + ".yaml"], ids=len)
+def test_no_error_of_a_long_path_shows_a_folder_of_the_server(
+    process: ServerProcess, channel: grpc.Channel, path: str
+) -> None:
+    session = CuvisAIServiceStub(channel).CreateSession(pb.CreateSessionRequest(), timeout=TIMEOUT_S).session_id
+    texts = {}
+    for service in (CUVIS, WORKSPACE):
+        for method in descriptor_pool.Default().FindServiceByName(service).methods:
+            if method.name in ("CreateSession", "CloseSession", "SetSessionSearchPaths"):
+                continue
+            request: Any = message_factory.GetMessageClass(method.input_type)()
+            for field in method.input_type.fields:
+                if field.type == field.TYPE_STRING and not field.is_repeated:
+                    setattr(request, field.name, session if field.name == "session_id" else path)
+            if method.name == "Put":
+                request.header.path = path
+            try:
+                call = channel.stream_stream(f"/{service}/{method.name}")
+                list(call(iter([request.SerializeToString()]), timeout=TIMEOUT_S))
+            except grpc.RpcError as error:
+                assert error.code() not in FAULTS
+                texts[method.name] = error.details()
+    assert len(texts) > 10
+    folders = str(process.state), str(Path(__file__).resolve().parents[2])
+    assert {name: text for name, text in texts.items() if any(folder in text for folder in folders)} == {}
 
 
 def test_health_lists_every_name_with_its_status(channel: grpc.Channel) -> None:

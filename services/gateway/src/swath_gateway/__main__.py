@@ -14,6 +14,7 @@ from pathlib import Path
 from swath.errors import SwathError
 from swath.runtime.logs import tell
 from swath.runtime.process import settings_or_exit
+from swath.runtime.variables import mistyped
 from swath_gateway.bootstrap import bootstrap
 from swath_gateway.drain import drain
 from swath_gateway.settings import GatewaySettings
@@ -30,6 +31,8 @@ def main() -> None:
     parser.add_argument("--envoy", default="envoy", help="the Envoy program (%(default)s)")
     arguments = parser.parse_args()
     settings = settings_or_exit(GatewaySettings, "swath_gateway")
+    for line in mistyped():
+        tell(f"swath_gateway: {line}", sys.stderr)
     if arguments.command == "drain":
         sys.exit(_drain(settings, arguments.folder))
     arguments.folder.mkdir(parents=True, exist_ok=True, mode=0o700)

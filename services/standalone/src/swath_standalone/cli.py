@@ -28,6 +28,7 @@ def serve(
 
     from swath.errors import SwathError
     from swath.runtime.logs import Telemetry, configure_logs, tell
+    from swath.runtime.process import warn_mistyped
     from swath.runtime.serving import Program
     from swath.runtime.serving import serve as serve_all
     from swath.runtime.settings import problems
@@ -46,6 +47,7 @@ def serve(
         tell(f"swath serve: the configs folder {settings.configs} does not exist", sys.stderr)
         raise typer.Exit(2)
     configure_logs(settings)
+    warn_mistyped()
     program = Program(title="swath", service="standalone", details=f", state in {settings.state}")
     try:
         with locked(settings.state):

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+import structlog
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsError
 
@@ -18,11 +19,14 @@ from swath.runtime.logs import configure_logs, tell
 from swath.runtime.replica import ReplicaSettings, StoreSettings, open_deps
 from swath.runtime.serving import Program, serve
 from swath.runtime.settings import problems
+from swath.runtime.variables import mistyped
 from swath.storage.opening import open_database
 from swath.storage.sql.migrations import Schema
 
 S = TypeVar("S", bound=ReplicaSettings)
 B = TypeVar("B", bound=BaseSettings)
+
+_log = structlog.get_logger("swath.process")
 
 
 def settings_or_exit(kind: type[B], program: str) -> B:
@@ -33,6 +37,12 @@ def settings_or_exit(kind: type[B], program: str) -> B:
         for line in problems(error):
             tell(f"{program}: {line}", sys.stderr)
         raise SystemExit(2) from None
+
+
+def warn_mistyped() -> None:
+    """Log a warning for each variable that was meant to be a setting."""
+    for line in mistyped():
+        _log.warning("a variable is ignored", error=line)
 
 
 def main(
@@ -77,6 +87,7 @@ def main(
         others={other: settings.addresses(other) for other in others},
     )
     configure_logs(settings)
+    warn_mistyped()
     try:
         asyncio.run(serve(settings, program, lambda stack: [assemble(settings, open_deps(settings, stack))]))
     except SwathError as error:
