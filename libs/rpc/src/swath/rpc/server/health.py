@@ -18,6 +18,7 @@ from grpc_health.v1._async import HealthServicer
 from swath.api import REGISTRY, Registry
 
 _STATUS = health_pb2.HealthCheckResponse
+_MESSAGES: Any = health_pb2  # its type stubs lack those of List
 
 
 class HealthBoard:
@@ -102,11 +103,9 @@ class _Servicer(HealthServicer):
         self._statuses[service] = status
         await super().set(service, status)
 
-    async def List(  # noqa: N802 - the protocol's name
-        self, request: health_pb2.HealthListRequest, context: Any
-    ) -> health_pb2.HealthListResponse:
+    async def List(self, request: Any, context: Any) -> Any:  # noqa: N802 - the protocol's name
         statuses = {name: health_pb2.HealthCheckResponse(status=status) for name, status in self._statuses.items()}
-        return health_pb2.HealthListResponse(statuses=statuses)
+        return _MESSAGES.HealthListResponse(statuses=statuses)
 
     def end_watches(self, names: set[str]) -> None:
         for watch, name in self._watches.items():

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import grpc
 
 from swath.rpc.server.handlers import MAKERS, Continuation, answers_of, behaviour, shape
 
+_EOF = cast(Any, grpc.aio).EOF  # its type stubs lack it
 _LEAVING_S = 0.05
 """To gRPC, a client that leaves at once looks like one that sends nothing, until its cancellation arrives."""
 
@@ -70,7 +71,7 @@ def forget_frames(error: BaseException) -> None:
 async def _one(context: grpc.aio.ServicerContext) -> Any:
     """Return the message of a call that carries one; None where it carries none."""
     request = await context.read()
-    if request is not grpc.aio.EOF:
+    if request is not _EOF:
         return request
     await asyncio.sleep(_LEAVING_S)
     return None
