@@ -1,4 +1,4 @@
-"""Writes docs/reference/{settings,metrics,errors}.md: `python -m tools.docs [--check]`."""
+"""Writes docs/reference/{settings,metrics,errors}.md and the names of settings: `python -m tools.docs [--check]`."""
 
 from __future__ import annotations
 
@@ -16,13 +16,17 @@ from tools.docs.sources import Sources
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs" / "reference"
+NAMES = ROOT / "libs" / "runtime" / "src" / "swath" / "runtime" / "variables.txt"
+"""What processes, which have but some of the packages, know mistyped variables by."""
 
 
 def pages() -> dict[Path, str]:
     """Return each page as it should be."""
     sources = Sources()
+    settings, named = Settings(sources), options(sources)
     return {
-        FOLDER / "settings.md": settings_page.render(Settings(sources), options(sources)),
+        FOLDER / "settings.md": settings_page.render(settings, named),
+        NAMES: settings_page.names(settings, named),
         FOLDER / "metrics.md": metrics_page.render(metrics(sources), ROOT / "charts" / "swath" / "files"),
         FOLDER / "errors.md": errors_page.render(Errors(sources)),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pydantic_settings import BaseSettings
 
@@ -121,3 +121,9 @@ def _commands(program: Program, between: str) -> str:
 def _order(program: Program) -> tuple[bool, bool, str]:
     """The standalone server first, what is part of no service last."""
     return program.package != "swath_standalone", not program.package.startswith("swath_"), program.package
+
+
+def names(settings: Settings, options: Iterable[Option]) -> str:
+    """Return the name of every variable, one per line."""
+    every = {each.name for group in settings.groups.values() for each in group.settings}
+    return "".join(f"{name}\n" for name in sorted(every | {each.variable for each in options}))

@@ -1,6 +1,9 @@
 """What a call meets on its way: slices, errors, limits."""
 
 import asyncio
+import errno
+import gc
+import weakref
 from typing import Any
 
 import grpc
@@ -218,3 +221,59 @@ async def test_a_stream_whose_client_leaves_ends_while_its_call_is_still_there(s
         then, same_task = await asyncio.wait_for(endless.ended.get(), 5)
         assert then in (peer, "")  # the connection's address, unless gRPC has let go of that already
         assert same_task
+
+
+@pytest.mark.parametrize("error", [InputInvalid("no"), ZeroDivisionError("a fault")], ids=["refused", "failed"])
+async def test_what_a_failed_call_was_made_of_goes_with_it(serve, error):
+    class Payload: ...
+
+    made = []
+
+    async def fail(request):
+        payload = Payload()
+        made.append(weakref.ref(payload))
+        raise error
+
+    part = await serve({"inference": Inference(fail)})
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(grpc.aio.AioRpcError):
+            await part.stub.Inference(pb.InferenceRequest())
+        await part.stub.GetProfilingSummary(pb.GetProfilingSummaryRequest())
+        assert [each() for each in made] == [None]
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("method", ["Inference", "Train"])
+async def test_a_call_without_a_message_is_refused(serve, method):
+    async def nothing():
+        for each in ():
+            yield each
+
+    part = await serve({"inference": Inference(), "training": Training()})
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await part.channel.stream_unary(f"/cuvis_ai.v1.CuvisAIService/{method}")(nothing(), timeout=5)
+    assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
+    assert "exactly one, got none" in str(caught.value.details())
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (errno.ENOSPC, grpc.StatusCode.RESOURCE_EXHAUSTED),
+        (errno.EMFILE, grpc.StatusCode.UNAVAILABLE),
+        (errno.EROFS, grpc.StatusCode.FAILED_PRECONDITION),
+        (errno.ENAMETOOLONG, grpc.StatusCode.PERMISSION_DENIED),
+    ],
+)
+async def test_what_the_system_refuses_is_no_fault_of_the_server(serve, number, code):
+    async def refuse(request):
+        raise OSError(number, "no", "/var/lib/secret")
+
+    part = await serve({"inference": Inference(refuse)})
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await part.stub.Inference(pb.InferenceRequest())
+    assert caught.value.code() == code
+    assert "/var/lib" not in str(caught.value.details())

@@ -6,7 +6,7 @@ import logging
 import pytest
 import structlog
 
-from swath.runtime.logs import configure_logs
+from swath.runtime.logs import configure_logs, flush_logs
 from swath.runtime.settings import ServerSettings
 
 
@@ -23,6 +23,7 @@ def log(capsys):
             raise ZeroDivisionError("the cause")
         except ZeroDivisionError:
             structlog.get_logger("test").bind().exception("call failed")
+        flush_logs()
         return capsys.readouterr().err
 
     yield write
@@ -42,5 +43,6 @@ def test_a_failure_is_logged_with_its_cause_and_without_local_variables(log, for
 def test_fields_of_the_standard_librarys_loggers_are_kept(log, capsys):
     log("json")
     logging.getLogger("swath.files").warning("changed files cannot be used", extra={"files": "a", "error": "b"})
+    flush_logs()
     line = json.loads(capsys.readouterr().err)
     assert (line["event"], line["files"], line["error"]) == ("changed files cannot be used", "a", "b")

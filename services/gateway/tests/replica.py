@@ -20,6 +20,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from swath.api import SERVICES
+from swath.rpc.metadata import MAX_METADATA_BYTES, ROOM_BYTES, metadata_options
 
 MODES = ("answers", "refuses", "dies", "hangs", "late", "leaves")
 """What becomes of a call: an empty answer, UNAVAILABLE, the end of the process, an answer after a second. Those of the
@@ -70,7 +71,8 @@ class LateHealth(health.HealthServicer):
 def main() -> None:
     port, log, mode = sys.argv[1:]
     assert mode in MODES
-    server = grpc.server(ThreadPoolExecutor(32), options=[("grpc.so_reuseport", 0)])
+    limits = metadata_options(MAX_METADATA_BYTES + ROOM_BYTES)
+    server = grpc.server(ThreadPoolExecutor(32), options=[("grpc.so_reuseport", 0), *limits])
     servicer = LateHealth() if mode == "late" else health.HealthServicer()
     for each in SERVICES:
         servicer.set(each.health_name, health_pb2.HealthCheckResponse.SERVING)

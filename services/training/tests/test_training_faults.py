@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -223,6 +224,29 @@ def test_what_nobody_knows_stays_in_the_log(monkeypatch: pytest.MonkeyPatch) -> 
 
     assert isinstance(body, Failure)
     assert body.message == "Training failed: RuntimeError; the log of run run has its cause (swath logs run)"
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "reason"),
+    [
+        (errno.ENOSPC, "RESOURCE_EXHAUSTED", "STORAGE_REFUSED"),
+        (errno.EROFS, "FAILED_PRECONDITION", "STORAGE_DENIED"),
+        (errno.EMFILE, "UNAVAILABLE", "UNAVAILABLE"),
+    ],
+)
+def test_what_the_system_refuses_a_worker_is_told_as_that(
+    monkeypatch: pytest.MonkeyPatch, number: int, code: str, reason: str
+) -> None:
+    def fail(*arguments: Any) -> None:
+        raise OSError(number, "no", "/var/lib/swath/checkpoint")
+
+    monkeypatch.setattr(attempt, "_Attempt", fail)
+    welcome = Welcome(Trainer.GRADIENT, b"", "", None, None, "cpu", 0, None)
+    body = attempt._attempt(None, welcome, "run", 2, None)  # type: ignore[arg-type]
+
+    assert isinstance(body, Failure)
+    assert (body.code, body.reason) == (code, reason)
+    assert "/var/lib" not in body.message
 
 
 def test_storage_that_is_away_for_long_does_not_end_the_run(

@@ -19,6 +19,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from swath.api import CUVIS, GATEWAY, REGISTRY, Registry, Service
 from swath.client import ClientConfig, TlsConfig
 from swath.errors import TimedOut
+from swath.rpc.proxies import NO_PROXY
 from swath.runtime.auth.certificates import Authority
 from swath_suite.layout import LOOPBACK, Layout
 from swath_suite.postgres import PostgresProcess
@@ -101,8 +102,10 @@ class Suite:
     def channel(self) -> grpc.Channel:
         """Return a channel to the gateway that tries each call once; the caller closes it."""
         if not self.layout.public_tls:
-            return grpc.insecure_channel(self.target)
-        return grpc.secure_channel(self.target, grpc.ssl_channel_credentials(self.certificates.ca.read_bytes()))
+            return grpc.insecure_channel(self.target, options=[NO_PROXY])
+        return grpc.secure_channel(
+            self.target, grpc.ssl_channel_credentials(self.certificates.ca.read_bytes()), options=[NO_PROXY]
+        )
 
     def up(self, timeout_s: float = 120.0) -> Self:
         """Start everything that does not run, and wait until the gateway answers that all of it is SERVING.
@@ -161,7 +164,7 @@ class Suite:
             return _answers(f"http://{self.layout.probe}/ready")
         port = self.layout.ports[name].health
         service = self._registry.service(name.rpartition("-")[0])
-        return _serves(grpc.insecure_channel(f"{LOOPBACK}:{port}"), service.health_name)
+        return _serves(grpc.insecure_channel(f"{LOOPBACK}:{port}", options=[NO_PROXY]), service.health_name)
 
     def metrics(self, name: str) -> str:
         """Return what a service exposes to Prometheus."""

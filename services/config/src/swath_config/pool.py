@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
-from swath.errors import Exhausted, SwathError, TimedOut, TooLarge, Unavailable
+from swath.errors import Exhausted, SwathError, TimedOut, TooLarge, Unavailable, system_error
 from swath.runtime.logs import Telemetry, call_facts, configure_logs
 
 Result = TypeVar("Result")
@@ -217,6 +217,8 @@ def _answer(payload: bytes, result_limit: int) -> bytes:
     except SwathError as error:
         return _failure(error)
     except Exception as error:
+        if (refusal := system_error(error)) is not None:
+            return _failure(refusal)
         # The type may not exist on the other side; the text is for the server's log alone.
         return _failure(RuntimeError(f"{type(error).__name__}: {error}"))
     if len(answer) > result_limit:

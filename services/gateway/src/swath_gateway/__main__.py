@@ -12,7 +12,9 @@ import sys
 from pathlib import Path
 
 from swath.errors import SwathError
+from swath.runtime.logs import tell
 from swath.runtime.process import settings_or_exit
+from swath.runtime.variables import mistyped
 from swath_gateway.bootstrap import bootstrap
 from swath_gateway.drain import drain
 from swath_gateway.settings import GatewaySettings
@@ -29,6 +31,8 @@ def main() -> None:
     parser.add_argument("--envoy", default="envoy", help="the Envoy program (%(default)s)")
     arguments = parser.parse_args()
     settings = settings_or_exit(GatewaySettings, "swath_gateway")
+    for line in mistyped():
+        tell(f"swath_gateway: {line}", sys.stderr)
     if arguments.command == "drain":
         sys.exit(_drain(settings, arguments.folder))
     arguments.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -51,9 +55,9 @@ def _drain(settings: GatewaySettings, folder: Path) -> int:
     try:
         left = drain(settings, folder)
     except SwathError as error:
-        print(f"swath_gateway: {error.message}", file=sys.stderr)
+        tell(f"swath_gateway: {error.message}", sys.stderr)
         return 1
-    print(f"swath_gateway: {left} calls are left")
+    tell(f"swath_gateway: {left} calls are left", sys.stdout)
     return 0
 
 

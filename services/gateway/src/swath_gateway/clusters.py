@@ -20,6 +20,13 @@ _WINDOW = 4 * 1024 * 1024
 _POLICIES = {"round_robin": "ROUND_ROBIN", "least_request": "LEAST_REQUEST"}
 
 
+def envoy_address(address: Address) -> dict[str, Any]:
+    """Return an address as Envoy writes it."""
+    if address.is_unix:
+        return {"pipe": {"path": address.path.replace("\0", "@", 1)}}
+    return {"socket_address": {"address": address.host, "port_value": address.port}}
+
+
 def clusters(
     settings: GatewaySettings, certificates: Certificates, admin: Path, registry: Registry = REGISTRY
 ) -> list[dict[str, Any]]:
@@ -89,7 +96,7 @@ def _service(service: Service, settings: GatewaySettings, certificates: Certific
 def _http2(name: str, addresses: tuple[Address, ...]) -> dict[str, Any]:
     return {
         "name": name,
-        "type": "STATIC" if all(address.literal for address in addresses) else "STRICT_DNS",
+        "type": "STATIC" if all(address.literal or address.is_unix for address in addresses) else "STRICT_DNS",
         "dns_refresh_rate": "2s",
         "respect_dns_ttl": False,
         "connect_timeout": "1s",
@@ -117,7 +124,7 @@ def _http2(name: str, addresses: tuple[Address, ...]) -> dict[str, Any]:
 
 
 def _endpoint(address: Address) -> dict[str, Any]:
-    return {"endpoint": {"address": {"socket_address": {"address": address.host, "port_value": address.port}}}}
+    return {"endpoint": {"address": envoy_address(address)}}
 
 
 def _tls(name: str, certificates: Certificates) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from swath.api import REGISTRY, Registry
+from swath.rpc.addresses import Address
 from swath_gateway.certificates import CLIENT_AUTHORITY, PUBLIC_CERTIFICATE, Certificates
-from swath_gateway.clusters import ADMIN, COLLECTOR
+from swath_gateway.clusters import ADMIN, COLLECTOR, envoy_address
 from swath_gateway.routing import routes
 from swath_gateway.settings import GatewaySettings
 
@@ -46,7 +47,7 @@ def public_listener(
         chain["transport_socket"] = _tls(settings, certificates)
     return {
         "name": "public",
-        "address": _address(settings.host, settings.port),
+        "address": _address(Address.of(settings.host, settings.port)),
         # Large messages stream through: this bounds what the gateway holds of each connection.
         "per_connection_buffer_limit_bytes": 1024 * 1024,
         "enable_reuse_port": False,
@@ -79,7 +80,7 @@ def probe_listener(settings: GatewaySettings, registry: Registry = REGISTRY) -> 
     }
     return {
         "name": "probe",
-        "address": _address(settings.host, settings.health_port),
+        "address": _address(Address.of(settings.host).at(settings.health_port)),
         "enable_reuse_port": False,
         # Probes must be answered when clients have taken all connections.
         "ignore_global_conn_limit": True,
@@ -91,6 +92,8 @@ def _public(settings: GatewaySettings, registry: Registry) -> dict[str, Any]:
     manager: dict[str, Any] = {
         "codec_type": "AUTO",
         "use_remote_address": True,
+        # Envoy resets what is above, without a word: services, which say why, refuse what is above the setting itself.
+        "max_request_headers_kb": 4 * -(-settings.max_metadata_bytes // 1024),
         # The gateway itself names the client; what a client claims is discarded.
         "forward_client_cert_details": "SANITIZE_SET",
         "set_current_client_cert_details": {"uri": True, "dns": True, "subject": True},
@@ -209,5 +212,8 @@ def _tls(settings: GatewaySettings, certificates: Certificates) -> dict[str, Any
     }
 
 
-def _address(host: str, port: int) -> dict[str, Any]:
-    return {"socket_address": {"address": host, "port_value": port}}
+def _address(address: Address) -> dict[str, Any]:
+    written = envoy_address(address)
+    if address.host == "::":
+        written["socket_address"]["ipv4_compat"] = True
+    return written

@@ -9,6 +9,8 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from swath.api import GATEWAY, REGISTRY
+from swath.rpc.addresses import Address
+from swath.rpc.metadata import MAX_METADATA_BYTES
 from swath.runtime.peers import PeerSettings
 
 _PORTS = REGISTRY.process(GATEWAY).ports
@@ -20,7 +22,8 @@ class GatewaySettings(PeerSettings):
     model_config = SettingsConfigDict(env_prefix="SWATH_", frozen=True, extra="ignore", use_attribute_docstrings=True)
 
     host: str = "0.0.0.0"
-    """Address to listen on."""
+    """Address to listen on: a name, an IP address (`::1` or `[::1]`; `::` takes IPv4 too) or `unix:PATH`. Beside a Unix
+    socket the port for probes is on 127.0.0.1."""
     port: int = Field(default=_PORTS.grpc, ge=1, le=65535)
     """Public port: gRPC, and gRPC-Web over HTTP/1.1."""
     health_port: int = Field(default=_PORTS.probe, ge=1, le=65535)
@@ -42,6 +45,9 @@ class GatewaySettings(PeerSettings):
     """Seconds that a unary call may take once its request has arrived; a shorter deadline of the client counts."""
     retry_bytes: int = Field(default=16 * 1024 * 1024, ge=0)
     """Requests up to this size can be sent to another replica when one fails; larger ones stream through once."""
+    max_metadata_bytes: int = Field(default=MAX_METADATA_BYTES, ge=8 * 1024, le=1024 * 1024)
+    """Most metadata of a call, in bytes, as in every service. Services refuse what is above, in words; the gateway
+    resets calls that have four times as much."""
     max_connections: int = Field(default=10_000, ge=1)
     """Connections of clients at once; more are refused."""
     max_requests: int = Field(default=10_000, ge=1)
@@ -57,6 +63,11 @@ class GatewaySettings(PeerSettings):
     """`drain` says that the gateway goes and waits for this time: load balancers must notice."""
     drain_grace_s: float = Field(default=20.0, ge=0)
     """Time that `drain` gives calls in flight after the lag."""
+
+    @field_validator("host")
+    @classmethod
+    def _check_host(cls, value: str) -> str:
+        return Address.of(value).host
 
     @field_validator("cors_origins", mode="before")
     @classmethod

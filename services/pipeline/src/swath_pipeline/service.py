@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from swath.documents import PipelineDocument, PipelineMetadata, PluginManifest, TrainRunDocument, parse
 from swath.engine.plugins.session_plugins import manifests
 from swath.errors import InvalidInput, Precondition
+from swath.rpc.shielded import shielded
 from swath.sessions.model import Session, Sessions
 from swath.sessions.preconditions import pipeline_of, require_idle
 from swath.storage import ArtifactStore, Workspace
@@ -192,7 +193,7 @@ class PipelineService:
             await self._put_pipeline(session, found.pipeline, **changes)
         except BaseException:
             # Nobody knows its id.
-            await asyncio.shield(self._sessions.close(session.id))
+            await shielded(self._sessions.close(session.id))
             raise
         return session.id, found.config
 

@@ -27,7 +27,8 @@ def serve(
     from pydantic_settings import SettingsError
 
     from swath.errors import SwathError
-    from swath.runtime.logs import Telemetry, configure_logs
+    from swath.runtime.logs import Telemetry, configure_logs, tell
+    from swath.runtime.process import warn_mistyped
     from swath.runtime.serving import Program
     from swath.runtime.serving import serve as serve_all
     from swath.runtime.settings import problems
@@ -40,12 +41,13 @@ def serve(
         settings = StandaloneSettings(**{key: value for key, value in given.items() if value is not None})
     except (ValidationError, SettingsError) as error:
         for line in problems(error):
-            print(f"swath serve: {line}", file=sys.stderr)
+            tell(f"swath serve: {line}", sys.stderr)
         raise typer.Exit(2) from None
     if not settings.configs.is_dir():
-        print(f"swath serve: the configs folder {settings.configs} does not exist", file=sys.stderr)
+        tell(f"swath serve: the configs folder {settings.configs} does not exist", sys.stderr)
         raise typer.Exit(2)
     configure_logs(settings)
+    warn_mistyped()
     program = Program(title="swath", service="standalone", details=f", state in {settings.state}")
     try:
         with locked(settings.state):
@@ -53,5 +55,5 @@ def serve(
             launcher = prepare(settings.state / FOLDER, Telemetry.of(settings), settings.max_message_bytes)
             asyncio.run(serve_all(settings, program, lambda stack: compose(settings, launcher, stack)))
     except SwathError as error:
-        print(f"swath serve: {error.message}", file=sys.stderr)
+        tell(f"swath serve: {error.message}", sys.stderr)
         raise typer.Exit(1) from None

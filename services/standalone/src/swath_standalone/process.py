@@ -16,6 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from swath.api import CUVIS
 from swath.errors import TimedOut, Unavailable
+from swath.rpc.proxies import NO_PROXY
 
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 
@@ -100,7 +101,7 @@ class ServerProcess:
             TimedOut: It did not in time.
         """
         deadline = time.monotonic() + timeout_s
-        with grpc.insecure_channel(self.target) as channel:
+        with grpc.insecure_channel(self.target, options=[NO_PROXY]) as channel:
             stub: Any = health_pb2_grpc.HealthStub(channel)
             watch = stub.Watch(health_pb2.HealthCheckRequest(service=service), timeout=timeout_s, wait_for_ready=True)
             try:

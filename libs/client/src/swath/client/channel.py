@@ -10,25 +10,36 @@ import grpc.aio
 from swath.api import PUBLIC
 from swath.client.config import ClientConfig, TlsConfig
 from swath.client.errors import UnavailableError
+from swath.rpc.addresses import parse_address
 from swath.rpc.channels import Option, channel_options
+from swath.rpc.proxies import NO_PROXY, is_local
 from swath.rpc.reloading import ReloadingAioChannel, ReloadingChannel
 from swath.rpc.tls import Material, channel_credentials, watch_tls
 
 # What a client logs is for programs that ask for it; by default Python would print warnings.
 logging.getLogger("swath").addHandler(logging.NullHandler())
 
+_SCHEMES = {"dns", "unix", "unix-abstract", "ipv4", "ipv6", "vsock", "xds", "passthrough"}
+
 
 def target_of(target: str) -> str:
-    """Give a plain HOST:PORT the ``dns:///`` scheme, so that all addresses of a name are used."""
+    """Give a plain HOST:PORT the ``dns:///`` scheme, so that all addresses of a name are used.
+
+    Raises:
+        ValueError: It is none, such as an IPv6 address without brackets.
+    """
     scheme = target.split(":", 1)[0]
-    known = {"dns", "unix", "unix-abstract", "ipv4", "ipv6", "vsock", "xds", "passthrough"}
-    return target if scheme in known else f"dns:///{target}"
+    if scheme in _SCHEMES:
+        return target
+    # gRPC takes a name without a port too.
+    return f"dns:///{parse_address(target)}" if ":" in target else f"dns:///{target}"
 
 
 def options(config: ClientConfig) -> list[Option]:
     """Channel arguments for a config."""
-    return channel_options(
+    chosen = channel_options(
         max_message_bytes=config.max_message_bytes,
+        max_metadata_bytes=config.max_metadata_bytes,
         retry=config.retry.rule(UnavailableError, attempts=config.retry.attempts),
         retried=PUBLIC,
         health_service=config.health_service,
@@ -37,6 +48,7 @@ def options(config: ClientConfig) -> list[Option]:
         reconnect_s=(0.2, 5.0),
         server_name=config.tls.server_name if config.tls is not None else None,
     )
+    return [*chosen, NO_PROXY] if is_local(config.target) else chosen
 
 
 def open_channel(config: ClientConfig) -> grpc.Channel:

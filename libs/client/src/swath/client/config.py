@@ -99,6 +99,7 @@ class ClientConfig:
         tls: Encryption; None for plain text.
         retry: When calls are made again.
         max_message_bytes: Largest message either way; the server has a limit of its own.
+        max_metadata_bytes: Most metadata of an answer, in bytes; what a call may carry is up to the server.
         token: Sent as ``authorization: Bearer <token>`` with each call; a function is asked for it at each call, for
             tokens that expire.
         timeout_s: Deadline of each unary call in seconds; None for none.
@@ -112,6 +113,7 @@ class ClientConfig:
     tls: TlsConfig | None = None
     retry: RetryConfig = field(default_factory=RetryConfig)
     max_message_bytes: int = 300 * MIB
+    max_metadata_bytes: int = 32 * 1024
     token: str | Callable[[], str] | None = field(default=None, repr=False)
     timeout_s: float | None = None
     keepalive_s: float = 30.0

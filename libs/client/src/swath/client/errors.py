@@ -33,10 +33,13 @@ from typing import Any
 import grpc
 from google.rpc import error_details_pb2
 
+from swath.rpc.proxies import is_local, proxy_of
 from swath.rpc.status import DETAILS_KEY, read_details
 
 _CUT = frozenset({"INTERNAL", "UNKNOWN", "CANCELLED"})
 """Codes of a stream that a proxy resets, for instance because the server behind it has died."""
+_ON_THE_WAY = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "UNKNOWN", "INTERNAL"})
+"""Codes of what happens between client and server."""
 _REFUSED = re.compile(r"connect|refused|no address|dns|resolve|unreachable|handshak", re.IGNORECASE)
 
 
@@ -178,8 +181,15 @@ def call_error(error: Any, *, method: str = "", target: str = "") -> CallError:
     info, retry_after_s = _details(trailers(error))
     if code in _CUT and not info.reason and "RST_STREAM" in message:
         code, message = "UNAVAILABLE", f"the stream was cut on its way ({message})"
+    elif code == "RESOURCE_EXHAUSTED" and not info.reason and "metadata size" in message:
+        message = (
+            "the metadata (token, headers) is larger than the other side takes, which SWATH_MAX_METADATA_BYTES of the "
+            f"server sets, and for answers max_metadata_bytes of this client ({message.partition(';')[0]})"
+        )
     elif code == "UNAVAILABLE" and not info.reason and _REFUSED.search(message):
         message = f"no server answers at {target or 'the target'} ({_last_cause(message)})"
+    if code in _ON_THE_WAY and not info.reason and target and not is_local(target) and (proxy := proxy_of(target)):
+        message += f"; the call went through the proxy {proxy.address}, which the variable {proxy.variable} names"
     return _CLASSES.get(code, CallError)(
         code, message, reason=info.reason, metadata=info.metadata, retry_after_s=retry_after_s, method=method
     )

@@ -111,6 +111,7 @@ from swath.errors.serving import (
     WorkerDied,
     WorkspaceQuota,
 )
+from swath.errors.system import path_error, system_error
 
 __all__ = [
     "ArtifactCorrupt",
@@ -164,5 +165,7 @@ __all__ = [
     "WeightsInvalid",
     "WorkerDied",
     "WorkspaceQuota",
+    "path_error",
     "restore",
+    "system_error",
 ]

@@ -17,6 +17,8 @@ from swath.api import IDEMPOTENT
 from swath.errors import InvalidInput, Unavailable
 from swath.retry import Retry
 from swath.rpc.addresses import Address, parse_addresses
+from swath.rpc.metadata import metadata_options
+from swath.rpc.proxies import NO_PROXY
 from swath.rpc.reloading import ReloadingAioChannel
 from swath.rpc.tls import Material, TlsSettings, channel_credentials, tls_files
 
@@ -24,6 +26,7 @@ Option = tuple[str, Any]
 
 _RETRY = Retry(on=Unavailable, initial_s=0.05, max_s=1.0, multiplier=3.0, attempts=5)
 _WITHIN_THE_SUITE: Sequence[Option] = (
+    NO_PROXY,
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.min_reconnect_backoff_ms", 1_000),
     # When the last known replica goes, its successor is looked up at once; by default not for half a minute.
@@ -37,6 +40,11 @@ class ChannelSettings(TlsSettings, Protocol):
     @property
     def max_message_bytes(self) -> int:
         """Largest message sent or received."""
+        ...
+
+    @property
+    def max_metadata_bytes(self) -> int:
+        """Most metadata of an answer."""
         ...
 
 
@@ -68,6 +76,7 @@ def channel(
     options = [
         *channel_options(
             max_message_bytes=settings.max_message_bytes,
+            max_metadata_bytes=settings.max_metadata_bytes,
             retry=_RETRY,
             retried=IDEMPOTENT,
             health_service=f"swath.{service}" if check_health else None,
@@ -95,6 +104,7 @@ def channel(
 def channel_options(
     *,
     max_message_bytes: int,
+    max_metadata_bytes: int,
     retry: Retry,
     retried: Iterable[str],
     health_service: str | None,
@@ -109,6 +119,7 @@ def channel_options(
 
     Args:
         max_message_bytes: Largest message either way, and largest call that gRPC keeps to make it again.
+        max_metadata_bytes: Most metadata of an answer.
         retry: When calls that failed with UNAVAILABLE are made again: pauses, and 1 to 5 tries. gRPC adds a jitter of
             its own, and knows no other time limit than the call's.
         retried: gRPC services whose idempotent methods (`swath.api.IDEMPOTENT`) are.
@@ -139,6 +150,7 @@ def channel_options(
         ("grpc.enable_retries", int(attempts > 1)),
         ("grpc.max_send_message_length", max_message_bytes),
         ("grpc.max_receive_message_length", max_message_bytes),
+        *metadata_options(max_metadata_bytes),
         # By default gRPC does not make calls above 256 KB again, and cubes are larger than that.
         ("grpc.per_rpc_retry_buffer_size", max_message_bytes),
         ("grpc.keepalive_time_ms", int(keepalive_s * 1000)),
@@ -158,9 +170,9 @@ def _target(addresses: str | Sequence[Address]) -> str:
         places = parse_addresses(addresses) if isinstance(addresses, str) else tuple(addresses)
     except ValueError as error:
         raise InvalidInput(str(error)) from error
-    written = [
-        f"[{place.host}]:{place.port}" if ":" in place.host else f"{place.host}:{place.port}" for place in places
-    ]
+    written = [str(place) for place in places]
+    if len(places) == 1 and places[0].is_unix:
+        return written[0]
     if len(places) == 1 and not places[0].literal:
         return f"dns:///{written[0]}"
     families = {":" in place.host for place in places}

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import structlog
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+
+from swath.rpc.proxies import NO_PROXY
 
 _log = structlog.get_logger("swath.traces")
 
@@ -35,7 +38,9 @@ class OtlpExporter(SpanExporter):
         for name in _LOUD:
             logging.getLogger(name).setLevel(logging.CRITICAL)
         self._address = address
-        self._inner = OTLPSpanExporter(endpoint=address, insecure=True, timeout=_TRY_S)
+        self._inner = OTLPSpanExporter(
+            endpoint=address, insecure=True, timeout=_TRY_S, channel_options=cast(Any, (NO_PROXY,))
+        )
         self._away = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:

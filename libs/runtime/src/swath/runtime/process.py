@@ -8,21 +8,25 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+import structlog
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsError
 
 from swath.errors import SwathError, Unavailable
 from swath.retry import Retry
 from swath.runtime.assembly import Assembly, Deps
-from swath.runtime.logs import configure_logs
+from swath.runtime.logs import configure_logs, tell
 from swath.runtime.replica import ReplicaSettings, StoreSettings, open_deps
 from swath.runtime.serving import Program, serve
 from swath.runtime.settings import problems
+from swath.runtime.variables import mistyped
 from swath.storage.opening import open_database
 from swath.storage.sql.migrations import Schema
 
 S = TypeVar("S", bound=ReplicaSettings)
 B = TypeVar("B", bound=BaseSettings)
+
+_log = structlog.get_logger("swath.process")
 
 
 def settings_or_exit(kind: type[B], program: str) -> B:
@@ -31,8 +35,14 @@ def settings_or_exit(kind: type[B], program: str) -> B:
         return kind()
     except (ValidationError, SettingsError) as error:
         for line in problems(error):
-            print(f"{program}: {line}", file=sys.stderr)
+            tell(f"{program}: {line}", sys.stderr)
         raise SystemExit(2) from None
+
+
+def warn_mistyped() -> None:
+    """Log a warning for each variable that was meant to be a setting."""
+    for line in mistyped():
+        _log.warning("a variable is ignored", error=line)
 
 
 def main(
@@ -77,10 +87,11 @@ def main(
         others={other: settings.addresses(other) for other in others},
     )
     configure_logs(settings)
+    warn_mistyped()
     try:
         asyncio.run(serve(settings, program, lambda stack: [assemble(settings, open_deps(settings, stack))]))
     except SwathError as error:
-        print(f"{title}: {error.message}", file=sys.stderr)
+        tell(f"{title}: {error.message}", sys.stderr)
         return 1
     return 0
 
@@ -94,7 +105,7 @@ def _migrate(settings: StoreSettings, schema: Schema, file: str, wait_s: float) 
             await engine.dispose()
 
     def log(error: BaseException, _: int) -> None:
-        print(f"swath_{schema.name}: {error}; trying again", file=sys.stderr, flush=True)
+        tell(f"swath_{schema.name}: {error}; trying again", sys.stderr)
 
     # Where a whole suite is started at once, the database takes as long as any part of it. What broke in the middle may
     # be done again: each step looks first which ones are there.
@@ -102,7 +113,8 @@ def _migrate(settings: StoreSettings, schema: Schema, file: str, wait_s: float) 
     try:
         before, after = asyncio.run(retry.call_async(migrate, log=log))
     except SwathError as error:
-        print(f"swath_{schema.name}: {error.message}", file=sys.stderr)
+        tell(f"swath_{schema.name}: {error.message}", sys.stderr)
         return 1
-    print(f"swath_{schema.name}: tables are of revision {after}" + (f", were of {before}" if before else ""))
+    were = f", were of {before}" if before else ""
+    tell(f"swath_{schema.name}: tables are of revision {after}{were}", sys.stdout)
     return 0

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from swath.errors import InvalidInput, Unavailable
-from swath.rpc.server.handlers import ClosingInterceptor
+from swath.errors import InvalidInput
+from swath.rpc.metadata import ROOM_BYTES, metadata_options
+from swath.rpc.server.binding import bind
 from swath.rpc.server.health import HealthBoard
 from swath.rpc.server.in_flight import InFlight
 from swath.rpc.server.interceptor import CallInterceptor
 from swath.rpc.server.methods import FallbackHandler
+from swath.rpc.server.outermost import OutermostInterceptor
 from swath.rpc.server.reflection import add_reflection
 from swath.rpc.tls import server_credentials, tls_files
 from swath.rpc.tracing import TracingInterceptor
@@ -38,6 +40,7 @@ def server_options(settings: ServerSettings) -> list[tuple[str, int]]:
         ("grpc.so_reuseport", 0),
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", settings.max_message_bytes),
+        *metadata_options(settings.max_metadata_bytes + ROOM_BYTES),
         # Clients of long streams ping to notice a dead peer, the gateway every three seconds; by default gRPC ends
         # connections that ping so often.
         ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
@@ -82,11 +85,15 @@ class Server:
         access = self._access(handlers, behind_gateway=behind_gateway)
         self._metrics = metrics
         interceptors = [
-            ClosingInterceptor(),
+            OutermostInterceptor(),
             *(() if metrics is None else (metrics.interceptor(handlers),)),
             TracingInterceptor(),
             *access,
-            CallInterceptor(settings.slow_call_s, self._in_flight),
+            CallInterceptor(
+                settings.slow_call_s,
+                self._in_flight,
+                settings.max_metadata_bytes,
+            ),
         ]
         self._server = grpc.aio.server(interceptors=interceptors, options=server_options(settings))
         self._server.add_generic_rpc_handlers(handlers)
@@ -94,31 +101,33 @@ class Server:
         add_reflection(self._server, (*names, _HEALTH))
         self._server.add_generic_rpc_handlers((FallbackHandler(),))
         self._probes: grpc.aio.Server | None = None
+        self.address = settings.address
         self.port = 0
         self.health_port = 0
 
     async def start(self) -> None:
-        """Listen and answer; `port` then holds the port, and `health_port` that for probes if there is one.
+        """Listen and answer; `address` and `port` then hold where, and `health_port` that for probes if there is one.
 
         Raises:
             Unavailable: The address is taken or not to be had.
         """
         settings = self._settings
+        server, address = self._server, settings.address
         if self._tls is None:
-            self.port = _bound(self._server.add_insecure_port, settings.address, "--port")
+            self.port = bind(server.add_insecure_port, address, "--port")
         else:
             credentials = server_credentials(self._tls, require=settings.client_certificates == "required")
-            self.port = _bound(
-                lambda address: self._server.add_secure_port(address, credentials), settings.address, "--port"
-            )
+            self.port = bind(lambda target: server.add_secure_port(target, credentials), address, "--port")
+        self.address = address if address.is_unix else address.at(self.port)
         if settings.health_port:
             # Kubernetes can show no certificate when it probes.
-            self._probes = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+            interceptors = (OutermostInterceptor(), CallInterceptor())
+            self._probes = grpc.aio.server(interceptors=interceptors, options=[("grpc.so_reuseport", 0)])
             health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, self._probes)
-            address = settings.at(settings.health_port)
-            self.health_port = _bound(self._probes.add_insecure_port, address, "SWATH_HEALTH_PORT")
+            place = address.at(settings.health_port)
+            self.health_port = bind(self._probes.add_insecure_port, place, "SWATH_HEALTH_PORT")
         if self._metrics is not None and settings.metrics_port:
-            self._metrics.serve(settings.host, settings.metrics_port)
+            self._metrics.serve(address.at(settings.metrics_port))
         await self._health.publish()
         if self._probes is not None:
             await self._probes.start()
@@ -157,13 +166,3 @@ class Server:
             return ()
         table = self._tls is not None
         return (AccessInterceptor(handlers, authenticator, table=table, behind_gateway=behind_gateway),)
-
-
-def _bound(bind: Callable[[str], int], address: str, setting: str) -> int:
-    try:
-        return bind(address)
-    except RuntimeError as error:
-        raise Unavailable(
-            f"cannot listen on {address}: the port is taken or the address is not of this machine; "
-            f"choose another {setting}"
-        ) from error

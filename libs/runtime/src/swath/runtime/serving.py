@@ -8,7 +8,9 @@ grace; then each service closes, the last built first (the device is freed); the
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
@@ -21,6 +23,8 @@ from swath.rpc.addresses import Address
 from swath.rpc.server.health import HealthBoard
 from swath.runtime.assembly import Assembly
 from swath.runtime.health_watch import HealthWatch
+from swath.runtime.logs import dropped_lines
+from swath.runtime.logs.line_writer import TELL_S, LineWriter
 from swath.runtime.replica import channel_to
 from swath.runtime.server import Server
 from swath.runtime.settings import ServerSettings
@@ -56,7 +60,7 @@ class Program:
 async def serve(
     settings: ServerSettings, program: Program, build: Callable[[AsyncExitStack], Sequence[Assembly]]
 ) -> None:
-    """Build services and serve them until SIGTERM or SIGINT, then drain.
+    """Build services and serve them until SIGTERM, SIGINT or SIGHUP, then drain.
 
     Args:
         settings: Where to listen, who may call, how to go away.
@@ -67,8 +71,12 @@ async def serve(
         SwathError: The process could not start; what was opened is closed.
     """
     stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    said = LineWriter(sys.stdout)
+    logging.captureWarnings(True)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        # `nohup` has a process ignore that its terminal is closed.
+        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     async with AsyncExitStack() as stack:
         tracing = await stack.enter_async_context(AsyncExitStack())
         assemblies = build(stack)
@@ -86,14 +94,20 @@ async def serve(
             await watch.start()
             stack.push_async_callback(watch.stop)
         await server.start()
-        print(f"{program.title}: listening on {settings.host}:{server.port}{program.details}", flush=True)
+        await _say(said, f"{program.title}: listening on {server.address}{program.details}")
         warming = asyncio.create_task(_warm_up(assemblies, health))
         await stopping.wait()
-        print(f"{program.title}: draining", flush=True)
+        await _say(said, f"{program.title}: draining")
         warming.cancel()
         with suppress(asyncio.CancelledError):
             await warming
         await server.drain(partial(_drain, assemblies))
+
+
+async def _say(output: LineWriter, line: str) -> None:
+    """Print a line, and go on soon also where nobody reads it."""
+    output.put(f"{line}\n")
+    await asyncio.to_thread(output.flush, TELL_S)
 
 
 def _server(settings: ServerSettings, program: Program, assemblies: Sequence[Assembly], health: HealthBoard) -> Server:
@@ -110,6 +124,7 @@ def _metrics(assemblies: Iterable[Assembly]) -> Metrics:
     from swath.rpc.server.metrics import Metrics
 
     metrics = Metrics()
+    metrics.counter("swath_log_lines_dropped", "Log lines that were dropped: nobody read them in time.", dropped_lines)
     for each in assemblies:
         if each.metrics is not None:
             each.metrics(metrics)

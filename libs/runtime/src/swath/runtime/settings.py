@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from swath.rpc.addresses import Address
+from swath.rpc.metadata import MAX_METADATA_BYTES
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,127}", re.ASCII)
 """Names that tokens and certificates give to their bearers."""
@@ -74,6 +76,10 @@ class ConnectionSettings(BaseSettings):
     """Largest message received or sent, in bytes; protobuf itself ends at 2 GiB. It holds for the links between
     training workers and their service too: a run that reports more at once fails."""
 
+    max_metadata_bytes: int = Field(default=MAX_METADATA_BYTES, ge=8 * 1024, le=1024 * 1024)
+    """Most metadata of a call or of its answer, in bytes: names, values, and 32 for each entry. Below it no call is
+    refused for its metadata, above it every one. The same in every process and in the gateway."""
+
     @model_validator(mode="after")
     def _check_files(self) -> ConnectionSettings:
         if (self.tls_cert is None) != (self.tls_key is None):
@@ -92,7 +98,8 @@ class ServerSettings(ConnectionSettings):
     """How a process listens, limits, logs and stops. Each field is also an environment variable `SWATH_<FIELD>`."""
 
     host: str = "127.0.0.1"
-    """Address to listen on."""
+    """Address to listen on: a name, an IP address (`::1` or `[::1]`; `::` takes IPv4 too) or `unix:PATH`. Beside a Unix
+    socket the other ports are on 127.0.0.1."""
     port: int = Field(default=50051, ge=0, le=65535)
     """Port to listen on; 0 takes a free one."""
     health_port: int = Field(default=0, ge=0, le=65535)
@@ -129,6 +136,11 @@ class ServerSettings(ConnectionSettings):
     log_format: Literal["text", "json"] = "text"
     """Log lines for people or for machines."""
 
+    @field_validator("host")
+    @classmethod
+    def _check_host(cls, value: str) -> str:
+        return Address.of(value).host
+
     @field_validator("tokens")
     @classmethod
     def _check_tokens(cls, value: dict[str, str | tuple[str, ...]]) -> dict[str, str | tuple[str, ...]]:
@@ -155,13 +167,9 @@ class ServerSettings(ConnectionSettings):
         return self
 
     @property
-    def address(self) -> str:
-        """Where to listen, as gRPC writes it."""
-        return self.at(self.port)
-
-    def at(self, port: int) -> str:
-        """Return the address of another port on the same host."""
-        return f"[{self.host}]:{port}" if ":" in self.host else f"{self.host}:{port}"
+    def address(self) -> Address:
+        """Where to listen."""
+        return Address.of(self.host, self.port)
 
     @property
     def auth_required(self) -> bool:
@@ -178,7 +186,7 @@ class ServerSettings(ConnectionSettings):
 
     def _is_reachable(self) -> bool:
         """Whether others than programs of this machine may call."""
-        return not _is_loopback(self.host)
+        return not self.address.loopback
 
     def _where(self) -> str:
         return f"on {self.host}"
@@ -221,12 +229,3 @@ def problems(error: ValidationError | SettingsError) -> list[str]:
         else:
             found.append(f"setting {place}: {message}, got {problem['input']!r}")
     return found
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.startswith(("unix:", "unix-abstract:")):
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

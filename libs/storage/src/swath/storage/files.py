@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from swath.errors import InvalidInput, PathDenied, StorageDenied, StorageRefused, SwathError
+from swath.errors import StorageDenied, path_error
 
 HIDDEN = ".swath-"
 """Files and folders whose names begin with this are reserved for the server: unfinished writes and uploads."""
 
 Stamp = tuple[int, int, int]
 """Inode, modification time, size: they show whether a local file is unchanged."""
-
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_DENIED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
-
-
-def storage_error(error: OSError, what: str) -> SwathError | None:
-    """Return the error that a client gets for a failed write, or None for an error of another kind."""
-    match error.errno:
-        case int(number) if number in _FULL:
-            return StorageRefused(f"no room on the server for {what}: {os.strerror(number)}")
-        case int(number) if number in _DENIED:
-            return StorageDenied(f"the server cannot write {what}: {os.strerror(number)}")
-        case errno.ENAMETOOLONG:
-            return PathDenied(f"the name of {what} is too long")
-        case errno.EISDIR:
-            return InvalidInput(f"{what} is a folder")
-        case errno.ENOTDIR | errno.EEXIST:
-            return InvalidInput(f"{what} would lie below a file")
-    return None
 
 
 @contextmanager
@@ -47,12 +27,13 @@ def storage_errors(what: str) -> Iterator[None]:
     Raises:
         StorageRefused: No room.
         StorageDenied: No permission, or a broken or read-only disk.
+        Unavailable: Too many files are open.
         InvalidInput: A file where a folder is needed, or the other way round.
     """
     try:
         yield
     except OSError as error:
-        if (refused := storage_error(error, what)) is None:
+        if (refused := path_error(error, what)) is None:
             raise
         raise refused from error
 

@@ -83,9 +83,7 @@ class RemoteReplicas:
         try:
             return await ProfileShareStub(self._channels[address]).ReadProfiles(request, timeout=_CALL_TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
-            _log.warning(
-                "a replica's profile is left out", replica=f"{address.host}:{address.port}", error=str(error.code())
-            )
+            _log.warning("a replica's profile is left out", replica=str(address), error=str(error.code()))
             return None
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 
 from swath.errors import RevisionConflict
+from swath.rpc.shielded import shielded
 from swath.sessions.model import Session
 from swath.sessions.preconditions import compare_and_set, no_session
 from swath.sessions.read_batcher import ReadBatcher
@@ -132,7 +133,7 @@ class SessionAuthority:
         closing = asyncio.create_task(self._close(session_id))
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
-        return await asyncio.shield(closing)
+        return await shielded(closing)
 
     async def sweep(self) -> int:
         """Remove all expired sessions, call the listeners, return how many there were."""

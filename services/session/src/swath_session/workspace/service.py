@@ -20,6 +20,7 @@ from swath.errors import (
     TooLarge,
     WorkspaceQuota,
 )
+from swath.rpc.shielded import shielded
 from swath.storage.workspace.bucket import BucketWorkspace
 from swath.storage.workspace.folder import Workspace
 from swath_session.settings import SessionSettings
@@ -112,14 +113,14 @@ class WorkspaceService:
             finishing = asyncio.create_task(self._finish(upload, quota, header, arrived))
             self._finishing.add(finishing)
             finishing.add_done_callback(self._finishing.discard)
-            return await asyncio.shield(finishing)
+            return await shielded(finishing)
         except BaseException as error:
             left = _left(error, header, arrived)
             raise
         finally:
             await self._surely(partial(upload.abandon, keep=left is not None))
             if finishing is None:
-                await asyncio.shield(quota.release(left or 0))
+                await shielded(quota.release(left or 0))
 
     async def _finish(self, upload: Upload, quota: UploadQuota, header: UploadHeader, size: int) -> Entry:
         try:
@@ -230,7 +231,7 @@ class WorkspaceService:
 
     async def _surely(self, work: Callable[[], None]) -> None:
         """Run what must be done, even if the call is cancelled before a thread has begun it."""
-        await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._threads, work))
+        await shielded(asyncio.get_running_loop().run_in_executor(self._threads, work))
 
     async def _keep_sweeping(self) -> None:
         while True:

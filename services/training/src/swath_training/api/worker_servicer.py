@@ -11,9 +11,9 @@ from typing import Any
 import grpc
 
 from swath.errors import SwathError
-from swath.rpc.server.handlers import ClosingInterceptor
 from swath.rpc.server.interceptor import CallInterceptor
 from swath.rpc.server.methods import whole_handler
+from swath.rpc.server.outermost import OutermostInterceptor
 from swath.rpc.tracing import part_of
 from swath.training.v1 import worker_pb2 as pb
 from swath_training.link.endpoint import message_limits
@@ -200,7 +200,7 @@ class WorkerServer:
 
     def __init__(self, address: str, servicer: WorkerLinkServicer, max_message_bytes: int) -> None:
         self._server = grpc.aio.server(
-            interceptors=(ClosingInterceptor(), CallInterceptor()),
+            interceptors=(OutermostInterceptor(), CallInterceptor()),
             options=[("grpc.so_reuseport", 0), *message_limits(max_message_bytes)],
         )
         self._server.add_generic_rpc_handlers((worker_handler(servicer),))

@@ -14,6 +14,7 @@ from typing import NoReturn
 import grpc
 import grpc.aio
 
+from swath.runtime.logs import flush_logs, tell
 from swath.training.v1 import worker_pb2 as pb
 from swath.training.v1 import worker_pb2_grpc
 from swath_training.link.endpoint import Endpoint
@@ -272,5 +273,6 @@ async def _ended(call: grpc.aio.StreamStreamCall) -> grpc.aio.AioRpcError:
 
 def _exit(code: int, text: str) -> NoReturn:
     """End the process from the link's thread."""
-    print(text, file=sys.stderr, flush=True)
+    tell(text, sys.stderr)
+    flush_logs()
     os._exit(code)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import grpc.aio
 
+from swath.rpc.proxies import NO_PROXY
+
 GRPC_MESSAGE_BYTES = 4 << 20
 """The limit on a received message that gRPC has by itself."""
 
@@ -32,6 +34,7 @@ def local(address: str, max_message_bytes: int = GRPC_MESSAGE_BYTES) -> Endpoint
         max_message_bytes: As for `Endpoint`.
     """
     options = [
+        NO_PROXY,
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.min_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 1000),

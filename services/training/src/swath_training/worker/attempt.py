@@ -21,7 +21,7 @@ from swath.engine.training import Group, PeerLost, Rank, Status
 from swath.errors import SwathError, Unavailable
 from swath.retry import retry_while_unavailable
 from swath.rpc.tracing import span, trace_of, traceparent
-from swath.runtime.logs import Telemetry, configure_logs
+from swath.runtime.logs import Telemetry, configure_logs, flush_logs, tell
 from swath.runtime.tracing import configure_tracing
 from swath_training.link.client import WorkerLink
 from swath_training.link.endpoint import Endpoint
@@ -72,7 +72,7 @@ def main(
     logging.getLogger().addHandler(link.log)
     welcome = link.connect()
     if not welcome.run_events:
-        print("the training service is of an older release than this worker", file=sys.stderr, flush=True)
+        tell("the training service is of an older release than this worker", sys.stderr)
         link.leave()
         return REFUSED
     # All of this process is part of one call.
@@ -94,7 +94,7 @@ def main(
         _log.warning("attempt breaks off", error=text)
         if ranks is not None:
             ranks.close()
-        print(text, file=sys.stderr, flush=True)
+        tell(text, sys.stderr)
         link.leave()
         return ALONE if isinstance(error, PeerLost) else AWAY
     if ranks is not None:
@@ -118,11 +118,13 @@ def _text(error: Exception, ranks: LocalRanks | None) -> str:
 def _end_without(link: WorkerLink, trouble: Failure | str) -> None:
     """End the process from the thread of `LocalRanks`: the run's thread waits for another process that is gone."""
     if isinstance(trouble, str):
-        print(trouble, file=sys.stderr, flush=True)
+        tell(trouble, sys.stderr)
         link.leave()
+        flush_logs()
         os._exit(ALONE)
     link.put(trouble)
     link.finish()
+    flush_logs()
     os._exit(0)
 
 

@@ -9,7 +9,7 @@ import traceback
 from contextlib import suppress
 from dataclasses import dataclass
 
-from swath.runtime.logs import Telemetry
+from swath.runtime.logs import Telemetry, flush_logs
 from swath_training.link.endpoint import local
 
 PRELOAD = ("swath_training.worker.preload",)
@@ -66,5 +66,6 @@ class ForkTask:
             traceback.print_exc()
             return 1
         finally:
+            flush_logs()
             sys.stdout.flush()
             sys.stderr.flush()

@@ -14,7 +14,7 @@ from swath.engine import data
 from swath.engine.plugins.loading import Plugins
 from swath.engine.stored import open_pipeline
 from swath.engine.training import Checkpointer, Control, Event, Group, Outcome, PeerLost, RunSpec, Trainer, run
-from swath.errors import ArtifactCorrupt, ArtifactMissing, SwathError, Unavailable
+from swath.errors import ArtifactCorrupt, ArtifactMissing, SwathError, Unavailable, system_error
 from swath.retry import retry_while_unavailable
 from swath.storage.artifacts.store import CHECKPOINTS
 from swath.storage.opening import artifacts_from_spec, workspace_from_spec
@@ -108,6 +108,9 @@ def failure_of(error: Exception, run_id: str, attempt: int) -> Failure:
     """
     if isinstance(error, Unavailable | PeerLost):
         raise error
+    if not isinstance(error, SwathError) and (refusal := system_error(error, "the run")) is not None:
+        _log.warning("the system refuses", reason=refusal.reason, exc_info=error)
+        error = refusal
     if isinstance(error, SwathError):
         # Where it was raised is in the run's own log.
         traceback.print_exception(error)

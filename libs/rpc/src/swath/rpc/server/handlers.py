@@ -74,30 +74,6 @@ async def _written(answering: Awaitable[None]) -> AsyncIterator[Any]:
         yield answer
 
 
-class ClosingInterceptor(grpc.aio.ServerInterceptor):
-    """Ends answers that are streams before gRPC forgets their call, also when the client leaves in the middle.
-
-    gRPC drops the generator of a call that is cancelled. Whatever it and those within it do at their end would then
-    happen when they are collected, with a call that is no more: asked for its peer, it takes the process down. To be
-    registered before all interceptors that do something at the end of a call.
-    """
-
-    async def intercept_service(
-        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
-    ) -> grpc.RpcMethodHandler | None:
-        handler = await continuation(handler_call_details)
-        if handler is None or not shape(handler)[1]:
-            return handler
-        inner = behaviour(handler)
-
-        async def stream(request: Any, context: grpc.aio.ServicerContext) -> None:
-            async with answers_of(inner(request, context)) as answers:
-                async for answer in answers:
-                    await context.write(answer)
-
-        return with_behaviour(handler, stream)
-
-
 def status_of(context: grpc.aio.ServicerContext, error: BaseException | None) -> grpc.StatusCode:
     """Return the status that a call ends with.
 

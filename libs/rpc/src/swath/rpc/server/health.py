@@ -18,6 +18,7 @@ from grpc_health.v1._async import HealthServicer
 from swath.api import REGISTRY, Registry
 
 _STATUS = health_pb2.HealthCheckResponse
+_MESSAGES: Any = health_pb2  # its type stubs lack those of List
 
 
 class HealthBoard:
@@ -32,7 +33,7 @@ class HealthBoard:
         registry: Which services own which gRPC services.
 
     Attributes:
-        servicer: Answers Check and Watch.
+        servicer: Answers Check, List and Watch.
     """
 
     def __init__(self, parts: Iterable[str], others: Iterable[str] = (), *, registry: Registry = REGISTRY) -> None:
@@ -77,10 +78,11 @@ class HealthBoard:
 
 
 class _Servicer(HealthServicer):
-    """The standard one, whose watches can be ended."""
+    """The standard one, whose watches can be ended, and which lists all names."""
 
     def __init__(self) -> None:
         super().__init__()
+        self._statuses: dict[str, health_pb2.HealthCheckResponse.ServingStatus] = {}
         self._watches: dict[asyncio.Task[None], str] = {}
 
     async def Watch(  # noqa: N802 - the protocol's name
@@ -96,6 +98,14 @@ class _Servicer(HealthServicer):
         finally:
             del self._watches[watch]
             watch.cancel()
+
+    async def set(self, service: str, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
+        self._statuses[service] = status
+        await super().set(service, status)
+
+    async def List(self, request: Any, context: Any) -> Any:  # noqa: N802 - the protocol's name
+        statuses = {name: health_pb2.HealthCheckResponse(status=status) for name, status in self._statuses.items()}
+        return _MESSAGES.HealthListResponse(statuses=statuses)
 
     def end_watches(self, names: set[str]) -> None:
         for watch, name in self._watches.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
 from collections.abc import AsyncIterator, Callable
 from typing import Any, NoReturn
@@ -11,7 +12,8 @@ import grpc
 import structlog
 from google.protobuf.message import DecodeError
 
-from swath.errors import InvalidInput, SwathError
+from swath.errors import InvalidInput, SwathError, TooLarge, Unsupported, system_error
+from swath.rpc.metadata import client_bytes
 from swath.rpc.server.call_log import CallLog
 from swath.rpc.server.handlers import MAKERS, Continuation, answers_of, behaviour, shape
 from swath.rpc.server.in_flight import InFlight
@@ -29,9 +31,13 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     Args:
         slow_s: Seconds after which a unary call is logged as slow.
         in_flight: Counts the calls; one that is never closed if not given.
+        max_metadata_bytes: Most metadata that a client may send; None where nobody counts.
     """
 
-    def __init__(self, slow_s: float = 2.0, in_flight: InFlight | None = None) -> None:
+    def __init__(
+        self, slow_s: float = 2.0, in_flight: InFlight | None = None, max_metadata_bytes: int | None = None
+    ) -> None:
+        self._max_metadata_bytes = max_metadata_bytes
         self._slow_s = slow_s
         self._in_flight = in_flight or InFlight()
 
@@ -42,6 +48,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         if handler is None:
             return None
         method = handler_call_details.method
+        excess = self._excess(handler_call_details)
         requests_stream, answers_stream = shape(handler)
         # Requests are parsed inside of the wrapped calls: gRPC answers UNKNOWN to bytes that are no message.
         parse = _parser(handler.request_deserializer, many=requests_stream)
@@ -52,6 +59,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         async def single(request: Any, context: grpc.aio.ServicerContext) -> Any:
             with CallLog(method, context, slow_s) as record:
                 try:
+                    if excess is not None:
+                        raise excess
                     with self._in_flight.passing(method):
                         answer = await inner(parse(request, record), context)
                     record.about(answer)
@@ -62,6 +71,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         async def stream(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
             with CallLog(method, context, slow_s) as record:
                 try:
+                    if excess is not None:
+                        raise excess
                     with self._in_flight.passing(method):
                         async with answers_of(inner(parse(request, record), context)) as answers:
                             async for answer in answers:
@@ -75,11 +86,22 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             stream if answers_stream else single, response_serializer=handler.response_serializer
         )
 
+    def _excess(self, details: grpc.HandlerCallDetails) -> TooLarge | None:
+        limit = self._max_metadata_bytes
+        if limit is None or (size := client_bytes(details.invocation_metadata or ())) <= limit:
+            return None
+        return TooLarge(
+            f"the call has {size} bytes of metadata (token, headers), more than {limit} (SWATH_MAX_METADATA_BYTES)"
+        )
+
 
 def _parser(deserialize: Callable[[bytes], Any] | None, *, many: bool) -> Callable[[Any, CallLog], Any]:
     """Return what makes a handler's first argument of what arrives: bytes, or an iterator of bytes."""
 
     def one(data: Any, record: CallLog) -> Any:
+        if data is None:
+            # gRPC's code for a wrong number of requests: https://github.com/grpc/grpc/blob/master/doc/statuscodes.md
+            raise Unsupported("the call has ended without a message: this method takes exactly one, got none")
         try:
             request = data if deserialize is None else deserialize(data)
         except DecodeError as error:
@@ -101,6 +123,19 @@ async def end_call(method: str, error: BaseException, context: grpc.aio.Servicer
     """
     if isinstance(error, grpc.aio.AbortError | asyncio.CancelledError) or not isinstance(error, Exception):
         raise error
+    with contextlib.suppress(grpc.aio.InternalError):
+        await _abort(method, error, context)
+    # Nothing can be sent: the client has left, and its cancellation has not arrived yet.
+    raise asyncio.CancelledError
+
+
+async def _abort(method: str, error: Exception, context: grpc.aio.ServicerContext) -> None:
+    if isinstance(error, grpc.aio.InternalError):
+        return
+    if not isinstance(error, SwathError) and (refusal := system_error(error)) is not None:
+        # The disk, the table of files: what the operator has to look at. Where it was met is in the traceback.
+        _log.warning("the system refuses", method=method, reason=refusal.reason, exc_info=error)
+        error = refusal
     if isinstance(error, SwathError):
         _log.info("call refused", method=method, code=error.code, reason=error.reason, error=short(error.message))
         trailers = (*_trailers(context), (DETAILS_KEY, details_of(error)))

@@ -16,12 +16,14 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from swath.errors import Unavailable
+from swath.rpc.addresses import Address
 from swath.rpc.server.handlers import KINDS, Continuation, answers_of, behaviour, shape, status_of, with_behaviour
 
 _LABELS = ("grpc_type", "grpc_service", "grpc_method")
 _STANDARD = frozenset(
     (
         "/grpc.health.v1.Health/Check",
+        "/grpc.health.v1.Health/List",
         "/grpc.health.v1.Health/Watch",
         "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
         "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
@@ -64,17 +66,17 @@ class Metrics:
         """Return what counts the calls of a server with these handlers."""
         return MetricsInterceptor(self.calls, handlers)
 
-    def serve(self, host: str, port: int) -> None:
+    def serve(self, address: Address) -> None:
         """Answer scrapes on a port, at any path.
 
         Raises:
             Unavailable: The port is taken.
         """
         try:
-            self._server, self._thread = start_http_server(port, host, self.registry)
+            self._server, self._thread = start_http_server(address.port, address.host, self.registry)
         except OSError as error:
             raise Unavailable(
-                f"cannot listen on {host}:{port} for metrics: {error.strerror}; choose another SWATH_METRICS_PORT"
+                f"cannot listen on {address} for metrics: {error.strerror}; choose another SWATH_METRICS_PORT"
             ) from error
 
     def stop(self) -> None:
@@ -132,7 +134,8 @@ class MetricsInterceptor(grpc.aio.ServerInterceptor):
         def arrived(request: Any, count: _Count) -> Any:
             if requests_stream:
                 return count.each_received(request)
-            count.received()
+            if request is not None:
+                count.received()
             return request
 
         async def single(request: Any, context: grpc.aio.ServicerContext) -> Any:

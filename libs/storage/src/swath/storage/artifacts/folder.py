@@ -15,9 +15,9 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore
 
-from swath.errors import FileMissing, SwathError
+from swath.errors import FileMissing, SwathError, path_error
 from swath.storage.artifacts.objects import TOP, digest_of
-from swath.storage.files import storage_error, storage_errors, sync_file, sync_folder
+from swath.storage.files import storage_errors, sync_file, sync_folder
 
 _SYSTEM_ERROR = re.compile(r"os error (\d+)")
 
@@ -131,9 +131,9 @@ def _obstore_errors(what: str) -> Iterator[None]:
 
 def _obstore_error(error: BaseError | OSError, what: str) -> SwathError | None:
     if isinstance(error, OSError) and error.errno is not None:
-        return storage_error(error, what)
+        return path_error(error, what)
     # obstore reports the system's error as text only.
     if found := _SYSTEM_ERROR.search(str(error)):
         number = int(found[1])
-        return storage_error(OSError(number, os.strerror(number)), what)
+        return path_error(OSError(number, os.strerror(number)), what)
     return None

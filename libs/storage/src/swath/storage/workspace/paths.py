@@ -76,7 +76,8 @@ class AllowedPaths:
         if inside != path:
             path, base = inside, Base.ROOT
         if os.path.isabs(path):
-            _check(path, Path(path).parts)
+            # In the configs, too long is what a call has put below a search path: the folder above is not its own.
+            _check(self.name(Path(path)), Path(path).parts)
             return [Path(path)]
         parts = (*Path(base.value).parts, *relative_parts(path))
         candidates = [self.root.joinpath(*parts)]

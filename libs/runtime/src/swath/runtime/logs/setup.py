@@ -10,11 +10,15 @@ from typing import Any, Self, TextIO
 
 import structlog
 
+from swath.runtime.logs.folding import Folding
+from swath.runtime.logs.line_writer import LineWriter
 from swath.runtime.settings import ServerSettings
 
 _CALL = ("trace", "session")
-_EXTRA = ("error", "files")
-"""Fields that modules which clients use too, and which therefore know nothing of structlog, give their log lines."""
+_EXTRA = ("error", "files", "count")
+"""Fields that modules which know nothing of structlog, such as those that clients use too, give their log lines."""
+_FLUSH_S = 2.0
+"""Longest that the end of a process waits for log lines to be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +41,61 @@ class Telemetry:
         return cls(settings.log_format, settings.log_level, settings.otlp_address)
 
 
-class _Lines(logging.StreamHandler[TextIO]):
-    """Writes lines where somebody may have stopped to read them."""
+class LogHandler(logging.Handler):
+    """Writes log lines without ever waiting for who reads them, and folds those that repeat.
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
-        # A worker outlives its service, and with that goes who reads this: work is not to fail for want of a reader.
-        if not isinstance(sys.exc_info()[1], OSError):
-            super().handleError(record)
+    Args:
+        stream: Where lines go.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._folding = Folding()
+        self.writer = LineWriter(stream, self._dropped_line, self._folded_lines)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """As `logging.Handler`. The line is made here: what it tells of may be gone or changed later."""
+        try:
+            if self._folding.admit(record):
+                self.writer.put(self._line(record))
+        except Exception:
+            self.handleError(record)
+
+    def flush(self) -> None:
+        """As `logging.Handler`, within a time limit; also called at the exit of a process."""
+        for record, count in self._folding.take():
+            self.writer.put(self._folded_line(record, count))
+        self.writer.flush(_FLUSH_S)
+
+    def _line(self, record: logging.LogRecord) -> str:
+        return f"{self.format(record)}\n"
+
+    def _dropped_line(self, count: int) -> str:
+        return self._own("log lines were dropped: nobody read them, or they could not be written", count)
+
+    def _folded_lines(self) -> list[str]:
+        return [self._folded_line(record, count) for record, count in self._folding.take()]
+
+    def _folded_line(self, record: logging.LogRecord, count: int) -> str:
+        event = record.msg.get("event") if isinstance(record.msg, Mapping) else record.getMessage()
+        return self._own(f"more log lines like this within a second: {event}", count)
+
+    def _own(self, text: str, count: int) -> str:
+        record = logging.LogRecord("swath.logs", logging.WARNING, "", 0, text, (), None)
+        record.count = count
+        return self._line(record)
+
+
+def flush_logs() -> None:
+    """Write the log lines that wait, within a time limit: for processes that end without Python's own end."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
+
+
+def dropped_lines() -> int:
+    """Return how many log lines this process has dropped."""
+    handlers = logging.getLogger().handlers
+    return sum(handler.writer.dropped for handler in handlers if isinstance(handler, LogHandler))
 
 
 def configure_logs(
@@ -85,7 +137,7 @@ def configure_logs(
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = _Lines(output)
+    handler = LogHandler(output)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder(allow=_EXTRA)],

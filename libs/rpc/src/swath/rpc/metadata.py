@@ -1,0 +1,31 @@
+"""How much metadata (tokens, traces, answers' details) a call may carry, either way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+MAX_METADATA_BYTES = 32 * 1024
+"""Unless settings say otherwise."""
+
+ROOM_BYTES = 4 * 1024
+"""What gRPC (some 600 bytes) and a gateway (addresses, the client's certificate, trace and request) add to the metadata
+of a call. Servers take so much more than the limit, count what is the client's, and say what is wrong with it."""
+
+
+def metadata_options(limit: int) -> list[tuple[str, int]]:
+    """Return the options by which one end of a call takes metadata up to a limit, and none above.
+
+    Between its two limits gRPC refuses at random: here they are one.
+
+    Args:
+        limit: In bytes.
+    """
+    return [("grpc.max_metadata_size", limit), ("grpc.absolute_max_metadata_size", limit)]
+
+
+_ADDED = ("user-agent", "x-envoy-", "x-forwarded-", "x-request-id", "traceparent", "tracestate")
+
+
+def client_bytes(metadata: Iterable[tuple[str, str | bytes]]) -> int:
+    """Return the size of a client's metadata: names, values, and 32 for each entry, without what others may add."""
+    return sum(len(key) + len(value) + 32 for key, value in metadata if not key.startswith(_ADDED))
