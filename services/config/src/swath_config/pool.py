@@ -17,10 +17,12 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from swath.errors import Exhausted, SwathError, TimedOut, TooLarge, Unavailable, system_error
-from swath.runtime.logs import Telemetry, call_facts, configure_logs
+from swath.runtime.logs import Telemetry, call_facts, configure_logs, flush_logs
 
 Result = TypeVar("Result")
 
+_LAST_LINES_S = 0.2
+"""Longest that an answer waits for somebody to read the log lines of its call."""
 _log = structlog.get_logger("swath.config")
 
 _PRELOAD: Final = ["swath_config.composition.compose", "swath_config.pool"]
@@ -204,7 +206,10 @@ def _serve(pipe: Connection, result_limit: int, memory_limit: int, telemetry: Te
     with contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
         while True:
             payload = pipe.recv_bytes()
-            pipe.send_bytes(_answer(payload, result_limit))
+            answer = _answer(payload, result_limit)
+            # Once the answer is out this process may be ended at any time.
+            flush_logs(_LAST_LINES_S)
+            pipe.send_bytes(answer)
 
 
 def _answer(payload: bytes, result_limit: int) -> bytes:

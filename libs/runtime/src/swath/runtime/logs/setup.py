@@ -86,10 +86,11 @@ class LogHandler(logging.Handler):
         return self._line(record)
 
 
-def flush_logs() -> None:
+def flush_logs(timeout_s: float = _FLUSH_S) -> None:
     """Write the log lines that wait, within a time limit: for processes that end without Python's own end."""
     for handler in logging.getLogger().handlers:
-        handler.flush()
+        if isinstance(handler, LogHandler):
+            handler.writer.flush(timeout_s)
 
 
 def dropped_lines() -> int:
