@@ -183,7 +183,18 @@ def _saved(value) -> bytes:
         _saved({"rx.mu": torch.zeros(3), "epoch": 3}),
         _saved({"state_dict": {"rx": {"mu": 3}}}),
     ],
-    ids=["code in torch file", "plain pickle", "empty", "garbage", "cut off", "a list", "empty mapping", "no state_dict", "a number", "no tensors"],
+    ids=[
+        "code in torch file",
+        "plain pickle",
+        "empty",
+        "garbage",
+        "cut off",
+        "a list",
+        "empty mapping",
+        "no state_dict",
+        "a number",
+        "no tensors",
+    ],
 )
 def test_what_is_no_weights_file_is_refused_and_runs_no_code(data, monkeypatch):
     monkeypatch.setattr(os, "system", lambda command: pytest.fail("code from the file ran"))
