@@ -1,9 +1,14 @@
-"""A plugin written for the reference's base classes, over the wire: fitted, calibrated, saved, restored, profiled."""
+"""A plugin written for the reference's base classes, over the wire: fitted, calibrated, saved, restored, profiled.
+
+Its base classes are the reference's own where SWATH_REFERENCE names a folder that holds its packages (site-packages of
+an environment with cuvis-ai-core), and otherwise such as the contract describes them.
+"""
 
 from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -81,7 +86,10 @@ def _expected_logits(cube: np.ndarray) -> np.ndarray:
 def allowing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server whose operator allows the plugin, with its frames in the workspace."""
     state = tmp_path_factory.mktemp("field")
-    with ServerProcess(state, environment={"SWATH_PLUGINS": str(PLUGIN)}) as running:
+    environment = {"SWATH_PLUGINS": str(PLUGIN)}
+    if reference := os.environ.get("SWATH_REFERENCE"):
+        environment["PYTHONPATH"] = reference
+    with ServerProcess(state, environment=environment) as running:
         content = io.BytesIO()
         np.savez(content, cubes=CUBES, masks=MASKS)
         with Client(running.target) as client:

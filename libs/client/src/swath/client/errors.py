@@ -39,6 +39,10 @@ _CUT = frozenset({"INTERNAL", "UNKNOWN", "CANCELLED"})
 """Codes of a stream that a proxy resets, for instance because the server behind it has died."""
 _REFUSED = re.compile(r"connect|refused|no address|dns|resolve|unreachable|handshak", re.IGNORECASE)
 
+_MIB = 1 << 20
+_TOO_LARGE = re.compile(r"(?:(CLIENT|SERVER): )?(Sent|Received) message larger than max \((\d+) vs\. (\d+)\)")
+"""gRPC's own words for a message above the limit of one side."""
+
 
 class ClientError(Exception):
     """Anything that goes wrong in a client for a reason that it can name."""
@@ -180,6 +184,8 @@ def call_error(error: Any, *, method: str = "", target: str = "") -> CallError:
         code, message = "UNAVAILABLE", f"the stream was cut on its way ({message})"
     elif code == "UNAVAILABLE" and not info.reason and _REFUSED.search(message):
         message = f"no server answers at {target or 'the target'} ({_last_cause(message)})"
+    elif (size := _TOO_LARGE.search(message)) is not None:
+        message = _too_large(size)
     return _CLASSES.get(code, CallError)(
         code, message, reason=info.reason, metadata=info.metadata, retry_after_s=retry_after_s, method=method
     )
@@ -202,6 +208,22 @@ def trailers(error: Any) -> dict[str, str | bytes]:
 def _details(trailing: Mapping[str, str | bytes]) -> tuple[error_details_pb2.ErrorInfo, float | None]:
     serialized = trailing.get(DETAILS_KEY)
     return read_details(serialized) if isinstance(serialized, bytes) else (error_details_pb2.ErrorInfo(), None)
+
+
+def _too_large(found: re.Match[str]) -> str:
+    """Say which message of a call was too large for which side, and which setting changes that."""
+    side, verb, size, limit = found.groups()
+    request = (side == "SERVER") == (verb == "Received")
+    what = f"the {'request' if request else 'answer'} has {int(size) / _MIB:.1f} MiB"
+    if side == "SERVER":
+        setting = "the server takes: raise SWATH_MAX_MESSAGE_BYTES there"
+    else:
+        setting = (
+            "this client takes: raise --max-message-mb (in Python: max_message_bytes of ClientConfig); the server has "
+            "a limit of its own, SWATH_MAX_MESSAGE_BYTES"
+        )
+    less = "send a smaller part of the scene" if request else "ask for fewer outputs"
+    return f"{what}, more than the {int(limit) / _MIB:.1f} MiB that {setting}; or {less} ({found[0]})"
 
 
 def _last_cause(message: str) -> str:
