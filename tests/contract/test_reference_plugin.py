@@ -230,9 +230,19 @@ def test_selectors_may_spell_a_path_as_they_like(allowing, new_session, load, tr
     np.testing.assert_allclose(infer(session, VAL)["distance.logits"], _expected_logits(VAL), rtol=1e-4, atol=1e-6)
 
 
-def test_whole_files_are_chosen_by_any_spelling_too(new_session, load, train, infer):
+@pytest.mark.parametrize(
+    "selector",
+    [
+        {"kind": "files", "paths": [f"./{STACK}"]},
+        {"kind": "glob", "pattern": "data/field/*.npz"},
+        {"kind": "glob", "pattern": "st?ck"},
+        {"kind": "union", "of": [{"kind": "files", "paths": [STACK]}, {"kind": "glob", "pattern": "./data/*/st*.npz"}]},
+    ],
+    ids=["files", "glob of a path", "glob of a stem", "union"],
+)
+def test_whole_files_are_chosen_by_any_spelling_too(new_session, load, train, infer, selector):
     config = _run()
-    config["data"]["splits"] = {"train": [{"kind": "files", "paths": [f"./{STACK}"]}]}
+    config["data"]["splits"] = {"train": [selector]}
     session = load(new_session())
     assert train(session, config=config)[-1].status == pb.TRAIN_STATUS_COMPLETE
     assert infer(session, VAL)["gain.frames"].tolist() == [6]

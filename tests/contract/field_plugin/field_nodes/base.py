@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fnmatch
 import inspect
 import posixpath
+from pathlib import PurePosixPath
 from types import SimpleNamespace
 from typing import Any
 
@@ -111,9 +113,15 @@ except ImportError:
 
     def _matches(selector, samples):
         wanted = {posixpath.normpath(path) for path in [*selector["paths"], selector["source"] or "."]}
-        found = [ref for ref in samples if posixpath.normpath(ref.source) in wanted]
-        if selector["kind"] == "file_indices":
-            found = [ref for ref in found if ref.index in selector["ids"]]
+        match selector["kind"]:
+            case "glob":
+                names = {ref.source: (ref.source, PurePosixPath(ref.source).stem) for ref in samples}
+                found = [ref for ref in samples if fnmatch.filter(names[ref.source], selector["pattern"])]
+            case "union":
+                found = list({ref.uid: ref for child in selector["of"] for ref in _matches(child, samples)}.values())
+            case kind:
+                found = [ref for ref in samples if posixpath.normpath(ref.source) in wanted]
+                found = [ref for ref in found if kind == "files" or ref.index in selector["ids"]]
         if not found:
             raise ValueError(f"selector '{selector['kind']}' matched 0 samples")
         return found

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import fnmatch
+import glob
 import os
 import posixpath
 import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
+from pathlib import PurePosixPath
 
 from swath.documents import SelectorDocument, SplitsDocument
 from swath.engine.data.collection import Resolve
 from swath.errors import SwathError
+
+_GLOB = re.compile(r"[*?\[]")
 
 STAGES = ("train", "val", "test", "predict")
 
@@ -23,7 +28,7 @@ def normal(path: str) -> str:
 
 
 def has_paths(splits: SplitsDocument) -> bool:
-    """Whether any selector names files by their paths."""
+    """Whether any selector names files by their paths, or by patterns of them."""
     return any(_has_paths(selector) for stage in STAGES for selector in getattr(splits, stage))
 
 
@@ -65,6 +70,25 @@ class _Spellings:
         named = self._places.get(place, set())
         return next(iter(named)) if len(named) == 1 else path
 
+    def pattern(self, pattern: str) -> str:
+        """Return a glob pattern as it fits the names of sources; the pattern itself if it fits some, or none."""
+        if self._fits(pattern):
+            return pattern
+        parts = posixpath.normpath(pattern).split("/")
+        literal = next((at for at, part in enumerate(parts) if _GLOB.search(part)), len(parts))
+        try:
+            place = self._resolve("/".join(parts[:literal]) or ("/" if pattern.startswith("/") else "."))
+        except SwathError:
+            return pattern
+        placed = "/".join((glob.escape(str(place)), *parts[literal:]))
+        return placed if self._fits(placed) else pattern
+
+    def _fits(self, pattern: str) -> bool:
+        return any(
+            fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(PurePosixPath(name).stem, pattern)
+            for name in self._sources
+        )
+
     @cached_property
     def _places(self) -> dict[str, set[str]]:
         root = str(self._resolve("."))
@@ -76,7 +100,7 @@ class _Spellings:
 
 
 def _has_paths(selector: SelectorDocument) -> bool:
-    return bool(selector.paths or selector.source) or any(map(_has_paths, selector.of))
+    return bool(selector.paths or selector.source or selector.pattern) or any(map(_has_paths, selector.of))
 
 
 def _respelled(selector: SelectorDocument, spellings: _Spellings) -> SelectorDocument:
@@ -84,6 +108,7 @@ def _respelled(selector: SelectorDocument, spellings: _Spellings) -> SelectorDoc
         update={
             "paths": [spellings.of(path) for path in selector.paths],
             "source": None if selector.source is None else spellings.of(selector.source),
+            "pattern": None if selector.pattern is None else spellings.pattern(selector.pattern),
             "of": [_respelled(child, spellings) for child in selector.of],
         }
     )
