@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -219,3 +219,53 @@ def test_what_goes_wrong_on_this_side_is_a_local_error(kind: type[ClientError]) 
 
 def test_an_array_without_a_form_on_the_wire_is_a_value_error_too() -> None:
     assert issubclass(CodecError, ValueError)
+
+
+@pytest.fixture(scope="module")
+def echo() -> Iterator[Callable[..., CallError]]:
+    """Sends a message to a server that sends one back; returns the error. Limits are in MiB, by side and direction."""
+
+    def answer(request: bytes, context: grpc.ServicerContext) -> bytes:
+        return bytes(int(request[:1]) << 20)
+
+    handler = grpc.method_handlers_generic_handler("echo", {"Echo": grpc.unary_unary_rpc_method_handler(answer)})
+    stops = []
+
+    def call(sent: int, received: int, *, server: int, client: int) -> CallError:
+        sides = []
+        for limit in (server, client):
+            keys = ("grpc.max_receive_message_length", "grpc.max_send_message_length")
+            sides.append([(key, limit << 20) for key in keys])
+        serving = grpc.server(ThreadPoolExecutor(1), handlers=(handler,), options=sides[0])
+        port = serving.add_insecure_port("127.0.0.1:0")
+        serving.start()
+        stops.append(serving)
+        with grpc.insecure_channel(f"127.0.0.1:{port}", options=sides[1]) as channel:
+            request = str(received).encode() + bytes((sent << 20) - 1)
+            with pytest.raises(grpc.RpcError) as caught:
+                channel.unary_unary("/echo/Echo")(request)
+        return call_error(caught.value)
+
+    yield call
+    for serving in stops:
+        serving.stop(None)
+
+
+@pytest.mark.parametrize(
+    ("limits", "sizes", "said"),
+    [
+        ({"server": 2, "client": 9}, (3, 1), "the request has 3.0 MiB, more than the 2.0 MiB that the server takes"),
+        ({"server": 2, "client": 9}, (1, 3), "the answer has 3.0 MiB, more than the 2.0 MiB that the server takes"),
+        ({"server": 9, "client": 2}, (3, 1), "the request has 3.0 MiB, more than the 2.0 MiB that this client takes"),
+        ({"server": 9, "client": 2}, (1, 3), "the answer has 3.0 MiB, more than the 2.0 MiB that this client takes"),
+    ],
+    ids=["server takes less", "server sends less", "client sends less", "client takes less"],
+)
+def test_a_message_that_is_too_large_says_which_setting_of_which_side_to_raise(
+    echo: Callable[..., CallError], limits: dict[str, int], sizes: tuple[int, int], said: str
+) -> None:
+    error = echo(*sizes, **limits)
+    assert isinstance(error, ExhaustedError)
+    assert said in error.message
+    assert "SWATH_MAX_MESSAGE_BYTES" in error.message
+    assert ("--max-message-mb" in error.message) == (limits["client"] == 2)

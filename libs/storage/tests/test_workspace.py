@@ -230,3 +230,68 @@ class TestWrite:
         with pytest.raises(StorageRefused, match="no room"):
             in_folder.write("a/b", bytes(little_room + 1))
         assert [each.read_bytes() for each in target.parent.iterdir()] == [b"old"]
+
+
+def test_roots_are_resolved_at_each_use(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        for root in ("configs", "workspace", "data"):
+            (tmp_path / name / root / "pipeline").mkdir(parents=True)
+            (tmp_path / name / root / "pipeline" / "p.yaml").write_text(f"{name} {root}")
+    link = tmp_path / "current"
+    link.symlink_to("first")
+    space = Workspace(link / "workspace", link / "configs", [link / "data"])
+    copy = workspace_from_spec(json.loads(json.dumps(space.local_spec())))
+    for name in ("first", "second"):
+        if name == "second":
+            (tmp_path / "new").symlink_to("second")
+            os.replace(tmp_path / "new", link)
+        for each in (space, copy):
+            assert each.resolve("p.yaml", base=Base.PIPELINES).read_text() == f"{name} configs"
+            assert each.resolve("pipeline/p.yaml").read_text() == f"{name} workspace"
+            assert each.resolve(str(link / "data/pipeline/p.yaml")).read_text() == f"{name} data"
+            assert each.name(tmp_path / name / "configs" / "pipeline") == "configs/pipeline"
+    # What the links led to before is no part of the workspace any more.
+    with pytest.raises(PathDenied):
+        space.resolve(str(tmp_path / "first/data/pipeline/p.yaml"))
+
+
+def test_a_look_up_is_repeated_when_a_root_was_pointed_elsewhere_meanwhile(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    link = tmp_path / "configs"
+    link.symlink_to("first")
+    space = Workspace(tmp_path / "root", link)
+    looks = []
+
+    def look() -> str:
+        looks.append(space.configs.name)
+        if len(looks) == 1:
+            (tmp_path / "new").symlink_to("second")
+            os.replace(tmp_path / "new", link)
+            raise FileMissing("the old file is gone")
+        return looks[-1]
+
+    assert space.steadily(look) == "second"
+    assert looks == ["first", "second"]
+
+    def fail() -> str:
+        raise FileMissing("never there")
+
+    with pytest.raises(FileMissing):
+        space.steadily(fail)
+
+
+def test_links_to_folders_are_listed_but_neither_in_circles_nor_outside(tmp_path: Path) -> None:
+    configs = tmp_path / "configs"
+    (configs / "..2026" / "deep").mkdir(parents=True)
+    (configs / "..2026" / "deep" / "a.yaml").write_text("")
+    (configs / "..data").symlink_to("..2026")
+    (configs / "deep").symlink_to("..data/deep")
+    (configs / "..2026" / "deep" / "circle").symlink_to("..")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "secret.yaml").write_text("")
+    (configs / "out").symlink_to(tmp_path / "outside")
+    space = Workspace(tmp_path / "root", configs)
+    found = space.files(".", base=Base.CONFIGS)
+    assert {path for path in found if "circle" not in path} == {"deep/a.yaml"}
+    assert len(found) <= 2

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from swath.errors import ConfigInvalid, DocumentInvalid
+from swath_config.composition.overrides import read
 
 from .conftest import Resolve, Write
 
@@ -173,3 +174,21 @@ def test_too_many_overrides(change: Change) -> None:
 def test_a_value_out_of_range_is_told_in_pydantics_words(change: Change) -> None:
     with pytest.raises(DocumentInvalid, match=r"1 validation error for TrainRunConfig\ntraining.max_epochs\n"):
         change("training.max_epochs=0")
+
+
+@pytest.mark.parametrize(
+    ("value", "character", "quoted"),
+    [
+        ("Prüfung.npz", "ü", "'Prüfung.npz'"),
+        ("a #1.npz", "#", "'a #1.npz'"),
+        ("scene[1].npz", "[", "'scene[1].npz'"),
+        ("a=b", "=", "'a=b'"),
+        ("it's", "'", "'it\\'s'"),
+    ],
+)
+def test_a_value_that_cannot_be_read_comes_with_the_way_to_quote_it(value: str, character: str, quoted: str) -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        read([f"data.params.path={value}"])
+    assert f"text that holds {character!r} is written in quotes: data.params.path={quoted}" in str(caught.value)
+    (override,) = read([f"data.params.path={quoted}"])
+    assert override.value() == value

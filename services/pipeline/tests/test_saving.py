@@ -4,11 +4,13 @@ import json
 
 import pytest
 
+from swath.documents import load_yaml
 from swath.errors import (
     DocumentInvalid,
     FileMissing,
     GraphInvalid,
     InvalidInput,
+    PipelineMissing,
     Precondition,
     RunActive,
     WeightsInvalid,
@@ -45,9 +47,27 @@ async def test_a_path_that_is_no_file_s_leaves_nothing_behind(service, loaded, o
     assert [each.name for each in own.parent.rglob("*")] == ["pipeline", "a"]
 
 
-async def test_a_run_needs_a_config_to_be_saved(service, loaded):
-    with pytest.raises(Precondition, match="no trainrun config"):
-        await service.save_run(loaded, "run.yaml", weights=True)
+async def test_a_session_without_a_run_config_is_saved_as_a_run_of_its_pipeline(service, sessions, loaded):
+    saved = await service.save_run(loaded, "run.yaml", weights=True)
+    content = load_yaml(saved.trainrun.read_text())
+    assert (content["name"], content["pipeline"]) == ("trainrun", "run_pipeline.yaml")
+    assert (content["data"]["data_module"], content["training"]["max_epochs"]) == ("cu3s", 100)
+    assert saved.weights is not None
+    again, run = await service.restore_run("run.yaml", "run_pipeline.pt", strict=True, session_id="")
+    assert run.loss_nodes == []
+    assert (await sessions.get(again)).weights_digest
+
+
+async def test_a_run_without_a_config_has_the_name_of_its_pipeline(service, session):
+    document = {**PIPELINE, "metadata": {"name": "rx of mine"}}
+    await service.load_pipeline(session, json.dumps(document).encode())
+    saved = await service.save_run(session, "run.yaml", weights=False)
+    assert load_yaml(saved.trainrun.read_text())["name"] == "rx of mine"
+
+
+async def test_a_session_without_a_pipeline_is_no_run(service, session):
+    with pytest.raises(PipelineMissing):
+        await service.save_run(session, "run.yaml", weights=True)
 
 
 async def test_a_run_comes_back_by_its_path_alone(service, sessions, write):

@@ -13,6 +13,7 @@ from swath.client import (
     AsyncClient,
     ClientConfig,
     InvalidArgumentError,
+    LocalError,
     NotFoundError,
     RunSummary,
     UnavailableError,
@@ -105,6 +106,8 @@ async def test_a_run_is_saved_restored_and_its_weights_loaded(aio: AsyncClient, 
     async with aio, await aio.restore(trained) as session:
         assert session.run_config["name"] == "tiny_rx"
         scores = (await session.infer(outputs=["scores"], **frame.inputs())).only("scores")
+        with pytest.raises(LocalError, match=r"no output 'score'; it has .*rx\.scores"):
+            await session.infer(outputs=["score"], **frame.inputs())
         await session.save_trainrun("runs/async.yaml")
         saved = await session.save_pipeline("made/async.yaml")
         assert saved.weights.endswith("configs/pipeline/made/async.pt")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from rich.filesize import decimal
 
 from swath.client.cli.nodes import port_text
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
@@ -41,6 +42,23 @@ class TestNodes:
         output = swath("nodes", "--tag", "Normalization").stdout
         assert "MinMaxNormalizer" in output
         assert "RXGlobal" not in output
+
+    def test_are_given_as_json_to_programs(self, swath: Swath) -> None:
+        rows = list(map(json.loads, said(swath("nodes", "--tag", "anomaly", "--json"))))
+        [rx] = [row for row in rows if row["class_name"] == "RXGlobal"]
+        assert (rx["full_path"], rx["plugin"]) == ("cuvis_ai.node.anomaly.rx_detector.RXGlobal", "")
+        assert all("anomaly" in row["tags"] for row in rows)
+        [shown] = map(json.loads, said(swath("nodes", "RXGlobal", "--json")))
+        assert shown["full_path"] == rx["full_path"]
+        assert "num_channels" in [hparam["name"] for hparam in shown["hparams"]]
+
+    @pytest.mark.parametrize(
+        ("option", "wrong", "right"), [("--category", "modell", "model"), ("--tag", "anomalie", "anomaly")]
+    )
+    def test_a_filter_that_nothing_passes_is_refused(self, swath: Swath, option: str, wrong: str, right: str) -> None:
+        message = refused(swath("nodes", option, wrong))
+        assert f"'{wrong}'" in message
+        assert right in message.split("are ", 1)[1]
 
     def test_one_is_shown_with_ports_and_arguments(self, swath: Swath) -> None:
         lines = said(swath("nodes", "MinMaxNormalizer"))
@@ -111,14 +129,32 @@ class TestPipelines:
     )
     def test_are_drawn_to_a_file(self, swath: Swath, tmp_path: Path, suffix: str, begin: bytes) -> None:
         file = tmp_path / f"rx{suffix}"
-        assert said(swath("pipeline", "draw", "tiny/rx", "--out", file)) == [f"wrote {file}"]
+        [line] = said(swath("pipeline", "draw", "tiny/rx", "--out", file))
+        assert line == f"wrote {file}  {decimal(file.stat().st_size)}"
         assert file.read_bytes().startswith(begin)
 
     def test_are_drawn_beside_you_unless_it_is_said_where(
         self, swath: Swath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(tmp_path)
-        assert said(swath("pipeline", "draw", "tiny/rx.yaml")) == ["wrote rx.png"]
+        [line] = said(swath("pipeline", "draw", "tiny/rx.yaml"))
+        assert line.startswith("wrote rx.png  ")
+
+    def test_are_given_as_json_to_programs(self, swath: Swath) -> None:
+        [listed] = [
+            json.loads(line)
+            for line in said(swath("pipeline", "list", "--tag", "statistical", "--json"))
+            if "tiny/rx" in line
+        ]
+        [shown] = map(json.loads, said(swath("pipeline", "show", "tiny/rx", "--json")))
+        assert listed["pipeline_path"] == shown["pipeline_path"] == "tiny/rx.yaml"
+        assert listed["metadata"]["tags"] == ["tiny", "statistical"]
+        assert "RXGlobal" in shown["yaml_content"]
+
+    def test_with_a_tag_that_none_has_are_refused_with_the_tags_there_are(self, swath: Swath) -> None:
+        message = refused(swath("pipeline", "list", "--tag", "tinny"))
+        assert "no pipeline has the tag 'tinny'" in message
+        assert "tiny" in message.split("tags are")[1]
 
     @pytest.mark.parametrize(
         ("arguments", "message"),

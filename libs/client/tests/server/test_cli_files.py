@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +15,7 @@ import pytest
 
 from swath.client import Client
 from swath.client.cli.files import remote_path
+from swath_standalone.process import ServerProcess
 
 from .conftest import Swath, refused, said
 
@@ -48,6 +53,29 @@ class TestLs:
         path = f"{folder}/{'long' * 30}/{'name' * 30}.bin"
         client.workspace.put(b"", path)
         assert said(swath("ls", "-r", folder))[-1].split()[-1] == path
+
+    def test_prints_whole_lines_into_a_pipe(self, server: ServerProcess, client: Client, folder: str) -> None:
+        path = f"{folder}/{'long' * 30}/{'name' * 30}.bin"
+        client.workspace.put(b"a" * 1500, path)
+        code = "from swath.client.cli import main; main()"
+        command = [sys.executable, "-c", code, "ls", "-r", folder, "--target", server.target]
+        environment = {**os.environ, "COLUMNS": "80"}
+        printed = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+        line = printed.splitlines()[-1].strip()
+        assert re.fullmatch(rf"1\.5 kB  \d{{4}}-\d\d-\d\d \d\d:\d\d  {path}", line)
+
+    def test_gives_json_to_programs(self, swath: Swath, folder: str) -> None:
+        first, second, third = map(json.loads, said(swath("ls", "-r", folder, "--json", "--sha256")))
+        assert first["modified"] > 1e9
+        assert {**first, "modified": 0} == {
+            "path": "listed/a.bin",
+            "folder": False,
+            "size": 1500,
+            "modified": 0,
+            "shipped": False,
+            "sha256": hashlib.sha256(b"a" * 1500).hexdigest(),
+        }
+        assert (second["path"], second["folder"], third["path"]) == ("listed/deep", True, "listed/deep/b.bin")
 
     def test_marks_what_came_with_the_server(self, swath: Swath) -> None:
         lines = said(swath("ls", "configs/trainrun"))
@@ -104,15 +132,19 @@ class TestCp:
     def test_of_what_cannot_be_copied_fails(self, swath: Swath, source: str, destination: str, message: str) -> None:
         assert message in refused(swath("cp", source, destination))
 
+    def test_of_an_empty_folder_is_no_success(self, swath: Swath, tmp_path: Path) -> None:
+        (tmp_path / "empty").mkdir()
+        assert "holds no files" in refused(swath("cp", tmp_path / "empty", ":empty"))
+
 
 class TestRm:
     def test_removes_a_file(self, swath: Swath, client: Client, folder: str) -> None:
-        assert said(swath("rm", f"swath:{folder}/a.bin")) == ["removed 1"]
+        assert said(swath("rm", f"swath:{folder}/a.bin")) == [f"removed swath:{folder}/a.bin: 1 entry"]
         assert [entry.name for entry in client.workspace.list(folder)] == ["deep"]
 
     def test_removes_a_folder_only_when_it_is_told_to(self, swath: Swath, folder: str) -> None:
         assert "FOLDER_NOT_EMPTY" in refused(swath("rm", f"{folder}/deep"))
-        assert said(swath("rm", "-r", f"{folder}/deep")) == ["removed 2"]
+        assert said(swath("rm", "-r", f"{folder}/deep")) == [f"removed swath:{folder}/deep: 2 entries"]
 
     def test_of_what_came_with_the_server_fails(self, swath: Swath) -> None:
         assert "rx_statistical" in refused(swath("rm", "configs/trainrun/rx_statistical.yaml"))

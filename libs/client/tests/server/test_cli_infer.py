@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ def test_a_saved_trainrun_shows_what_its_outputs_are(swath: Swath, trained: str,
 
 def test_results_go_to_a_file(swath: Swath, trained: str, scene: Path, tmp_path: Path) -> None:
     lines = said(swath("infer", scene, "--trainrun", f":{trained}", "--port", "rx.scores", "-o", tmp_path / "out.npz"))
-    assert lines[0] == f"wrote {tmp_path}/out.npz"
+    assert re.fullmatch(rf"wrote {tmp_path}/out\.npz  \d+ bytes|wrote {tmp_path}/out\.npz  \S+ kB", lines[0])
     with np.load(tmp_path / "out.npz") as outputs:
         assert outputs.files == ["rx.scores"]
         assert np.unravel_index(outputs["rx.scores"].argmax(), (6, 8)) == (2, 3)
@@ -49,11 +50,24 @@ def test_each_frame_has_a_result_of_its_own(swath: Swath, trained: str, scene: P
         np.savez(tmp_path / "stack.npz", cube=np.stack([file["cube"]] * 2), wavelengths=file["wavelengths"])
     arguments = ("infer", tmp_path / "stack.npz", "--trainrun", trained, "--port", "scores", "-o", tmp_path / "out.png")
     lines = said(swath(*arguments))
-    assert [line for line in lines if "wrote" in line] == [
+    assert [line.split("  ")[0] for line in lines if "wrote" in line] == [
         f"wrote {tmp_path}/out.png",
         f"wrote {tmp_path}/out_0001.png",
     ]
     assert [line.split()[0] for line in lines if "rx.scores" in line] == ["stack_0000", "stack_0001"]
+
+
+@pytest.mark.parametrize("asked", [("score",), ("scores", "rx.score"), ("rx",)])
+def test_an_output_that_there_is_none_of_is_refused_with_what_there_is(
+    swath: Swath, trained: str, scene: Path, tmp_path: Path, asked: tuple[str, ...]
+) -> None:
+    ports = [word for name in asked for word in ("--port", name)]
+    message = refused(swath("infer", scene, "--trainrun", trained, *ports, "-o", tmp_path / "out.npz"))
+    assert f"no output '{asked[-1]}'" in message
+    # Also those that another node takes.
+    for name in ("data.cube", "data.mask", "data.wavelengths", "rx.scores"):
+        assert name in message
+    assert not (tmp_path / "out.npz").exists()
 
 
 def test_a_pipeline_of_the_server_runs_with_the_weights_beside_it(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,18 @@ def test_what_was_trained_is_saved_as_a_run_and_as_a_pipeline(swath: Swath, clie
     assert _word(lines, "pipeline").endswith("configs/pipeline/cli/rx.yaml")
     assert client.pipeline_info("cli/rx.yaml").weights_path
     assert client.workspace.stat("cli/run_pipeline.pt").size > 0
+    # Each file with its size.
+    written = [line for line in lines if line.startswith(("trainrun ", "pipeline ", "weights "))]
+    assert [len(re.findall(r"  [\d.]+ (?:bytes|kB)", line)) for line in written] == [1, 1, 2, 1]
+
+
+@pytest.mark.parametrize("name", ["Prüfung #1.npz", "scene[1] (2).npz", "a=b's.npz"])
+def test_values_are_quoted_for_the_user_where_hydra_needs_it(
+    swath: Swath, client: Client, scene: Path, name: str
+) -> None:
+    client.workspace.put(scene, f"named/{name}")
+    lines = said(swath("train", "tiny_rx", f"data.params.path=named/{name}"))
+    assert lines[1].startswith("✓ statistical")
 
 
 def test_data_go_up_first(swath: Swath, client: Client, scene: Path) -> None:

@@ -93,7 +93,11 @@ class TestPipelines:
     def test_outputs_that_are_not_asked_for_do_not_come(self, session: Session) -> None:
         session.load_pipeline(SCALE)
         assert list(session.infer(data=RAMP, outputs=["scale.normalized"])) == ["scale.normalized"]
-        assert list(session.infer(data=RAMP, outputs=["nothing"])) == []
+
+    def test_an_output_that_there_is_none_of_is_refused_with_what_there_is(self, session: Session) -> None:
+        session.load_pipeline(SCALE)
+        with pytest.raises(LocalError, match=r"no output 'normalised'; it has scale\.normalized"):
+            session.infer(data=RAMP, outputs=["scale.normalized", "normalised"])
 
     def test_without_a_pipeline_there_is_no_inference(self, session: Session) -> None:
         with pytest.raises(PreconditionError) as caught:

@@ -87,6 +87,19 @@ def test_windows_spellings_match_without_case(collection: Collection, split: Ass
     assert split(over=over, train=[{"kind": "files", "paths": ["c:\\days\\a.cu3s"]}])["train"] == ["A0"]
 
 
+def test_two_spellings_of_one_path_are_one_path(split: Assign, workspace: Path) -> None:
+    (workspace / "days").mkdir()
+    (workspace / "days" / "b.cu3s").touch()
+    (workspace / "today").symlink_to("days")
+    for path in (str(workspace / "days" / "b.cu3s"), "today/b.cu3s", "today/../days/b.cu3s"):
+        assert split(test=[{"kind": "files", "paths": [path]}])["test"] == ["b0", "b1"]
+        assert split(test=[{"kind": "file_indices", "source": path, "ids": [1]}])["test"] == ["b1"]
+        both = [{"kind": "files", "paths": ["days/b.cu3s"]}, {"kind": "file_indices", "source": path, "ids": [1]}]
+        assert split(test=[{"kind": "except", "of": both}])["test"] == ["b0"]
+    with pytest.raises(DataInvalid, match="matches none"):
+        split(test=[{"kind": "files", "paths": [str(workspace / "days" / "c.cu3s")]}])
+
+
 def test_predict_is_everything_unless_it_is_said(split: Assign) -> None:
     assert split(train=[{"kind": "stems", "stems": ["a"]}])["predict"] == ["a0", "a1", "a2", "b0", "b1"]
     assert split(predict=[{"kind": "stems", "stems": ["b"]}])["predict"] == ["b0", "b1"]

@@ -79,6 +79,41 @@ def test_calibrated_thresholds_travel_with_the_weights(build, fitted):
     assert again.document().nodes[2].hparams == {"threshold": placed}
 
 
+FLAT = {
+    "norm.running_min": torch.tensor(0.0),
+    "norm.running_max": torch.tensor(1.0),
+    "rx.mu": torch.zeros(3),
+    "rx.cov": torch.eye(3),
+    "rx.cov_inv": torch.eye(3),
+}
+
+
+@pytest.mark.parametrize("content", [FLAT, {"state_dict": FLAT}], ids=["bare", "below state_dict"])
+def test_a_file_of_the_older_flat_form_is_read(build, content):
+    state, metadata = weights.load(_saved(content))
+    pipeline = build(NODES, EDGES)
+    pipeline.load_state(state, strict=True)
+    assert metadata == {}
+    assert pipeline({"data": torch.ones(1, 1, 1, 3)})["rx.scores"].item() == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        ("rx.mean", r"rx\.mean is unexpected; rx has mu, cov, cov_inv"),
+        ("rxx.mu", r"rxx is no node of the pipeline \(rxx\.mu\); its nodes are norm, rx, decide"),
+        ("mu", r"mu is no node of the pipeline \(mu\)"),
+    ],
+)
+def test_a_key_of_a_flat_file_that_matches_nothing_is_named_with_what_there_is(build, extra, words):
+    state, _ = weights.load(_saved({**FLAT, extra: torch.zeros(3)}))
+    with pytest.raises(WeightsInvalid, match=words):
+        build(NODES, EDGES).load_state(state, strict=True)
+    pipeline = build(NODES, EDGES)
+    pipeline.load_state(state, strict=False)
+    assert pipeline.missing_fits() == []
+
+
 @pytest.mark.parametrize("strict", [True, False])
 def test_a_wrong_shape_is_refused(fitted, strict):
     state = fitted.state()
@@ -143,9 +178,23 @@ def _saved(value) -> bytes:
         b"no weights",
         _saved({"state_dict": {}})[:-40],
         _saved([1, 2]),
+        _saved({}),
+        _saved({"rx": {"mu": torch.zeros(3)}}),
+        _saved({"rx.mu": torch.zeros(3), "epoch": 3}),
         _saved({"state_dict": {"rx": {"mu": 3}}}),
     ],
-    ids=["code in torch file", "plain pickle", "empty", "garbage", "cut off", "no state_dict", "no tensors"],
+    ids=[
+        "code in torch file",
+        "plain pickle",
+        "empty",
+        "garbage",
+        "cut off",
+        "a list",
+        "empty mapping",
+        "no state_dict",
+        "a number",
+        "no tensors",
+    ],
 )
 def test_what_is_no_weights_file_is_refused_and_runs_no_code(data, monkeypatch):
     monkeypatch.setattr(os, "system", lambda command: pytest.fail("code from the file ran"))

@@ -27,11 +27,13 @@ class Model:
 
     Attributes:
         pipeline: The pipeline.
+        outputs: Its outputs at inference, `node.port`, in the order of its nodes.
         names: What its outputs may be asked for by: `node.port` and bare port names.
         size: Bytes of its parameters and buffers, and `OVERHEAD`.
     """
 
     pipeline: Pipeline
+    outputs: tuple[str, ...]
     names: frozenset[str]
     size: int
 
@@ -156,13 +158,19 @@ class ModelCache:
 
 
 def _build(document: bytes, weights: bytes | None, device: str) -> Model:
+    from swath.engine.graph.ports import Stage
     from swath.engine.stored import open_pipeline
     from swath_inference.device import memory_errors
 
     with memory_errors():
         pipeline = open_pipeline(document, weights)
         pipeline.to(device)
-    ports = {(name, port) for name, node in pipeline.nodes.items() for port in node.outputs}
+    ports = [
+        (name, port)
+        for name in pipeline.order
+        if Stage.INFERENCE in pipeline.nodes[name].stages
+        for port in pipeline.nodes[name].outputs
+    ]
+    outputs = tuple(f"{name}.{port}" for name, port in ports)
     size = sum(tensor.nbytes for node in pipeline.state().values() for tensor in node.values())
-    names = frozenset((*(f"{name}.{port}" for name, port in ports), *(port for _, port in ports)))
-    return Model(pipeline.eval(), names, size + OVERHEAD)
+    return Model(pipeline.eval(), outputs, frozenset((*outputs, *(port for _, port in ports))), size + OVERHEAD)

@@ -101,6 +101,7 @@ class InferenceService:
         read: Callable[[], Batch],
         only: Sequence[str],
         write: Callable[[dict[str, Any]], Any],
+        unknown: Callable[[Sequence[str]], None] = lambda there: None,
     ) -> Any:
         """Run the session's pipeline over one batch.
 
@@ -109,6 +110,7 @@ class InferenceService:
             read: Makes the batch; called on the device's thread, so that a cancelled call costs nothing.
             only: Outputs wanted, as `node.port` or as port name; empty means all.
             write: Makes the answer of outputs by `node.port`; called on the device's thread.
+            unknown: Called with all outputs that there are, if one is wanted that there is none of.
 
         Returns:
             What `write` returned.
@@ -124,7 +126,7 @@ class InferenceService:
         """
         self._calls[session_id] += 1
         try:
-            return await self._infer(session_id, read, only, write)
+            return await self._infer(session_id, read, only, write, unknown)
         finally:
             self._calls[session_id] -= 1
             if not self._calls[session_id]:
@@ -140,6 +142,7 @@ class InferenceService:
         read: Callable[[], Batch],
         only: Sequence[str],
         write: Callable[[dict[str, Any]], Any],
+        unknown: Callable[[Sequence[str]], None] = lambda there: None,
     ) -> Any:
         session = await self._sessions.get(session_id)
         key = (pipeline_of(session), session.weights_digest)
@@ -150,6 +153,8 @@ class InferenceService:
         outputs = self._outputs.of(model.pipeline)
         # The pipeline keeps a plan for each set of names; those that it does not know would only fill its memory.
         known = sorted(model.names.intersection(only)) if only else None
+        if not model.names.issuperset(only):
+            unknown(model.outputs)
         observe = self.profiler.observer(session_id, session.profiling, _STAGE)
 
         def work() -> Any:

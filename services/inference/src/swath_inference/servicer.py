@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import grpc
 from swath.api.payloads import Payloads, split
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import InvalidInput
+from swath.rpc.outputs import outputs_trailer
 from swath.rpc.server.methods import in_bytes
 from swath_inference.adapters.tensors import read_batch, write_outputs
 from swath_inference.service import InferenceService
@@ -71,8 +73,12 @@ class InferenceServicer:
         def read() -> dict[str, Any]:
             return read_batch(request.inputs, shared_prefix=prefix, payloads=call.payloads)
 
+        def unknown(there: Sequence[str]) -> None:
+            # The answer passes over names that it does not know; our own client refuses them, and says what there is.
+            context.set_trailing_metadata(outputs_trailer(there))
+
         return await self._service.infer(
-            request.session_id, read, request.output_specs, lambda outputs: write_outputs(outputs, wanted)
+            request.session_id, read, request.output_specs, lambda outputs: write_outputs(outputs, wanted), unknown
         )
 
     async def SetProfiling(self, request: pb.SetProfilingRequest, context: Any) -> pb.SetProfilingResponse:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from swath.documents import PipelineDocument, TrainRunDocument, canonical, parse
+from swath.documents import PipelineDocument, TrainRunDocument, canonical, parse, stored_pipeline
 from swath.engine.plugins.session_plugins import SessionPlugins
 from swath.sessions.model import Session
 from swath.sessions.preconditions import pipeline_of
@@ -92,6 +92,10 @@ class PipelineArtifacts:
             digests["weights_digest"] = self._put_weights(built, weights, strict=strict)
         stored = canonical(run.model_copy(update={"pipeline": None}))
         return {**digests, "run_config_digest": self._store.put_sync(stored)}
+
+    def document(self, digest: str) -> PipelineDocument:
+        """Return the document of a pipeline."""
+        return stored_pipeline(self._store.get_sync(digest))
 
     def run(self, digest: str) -> TrainRunDocument:
         """Return a run config."""

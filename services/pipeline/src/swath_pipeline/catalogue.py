@@ -52,7 +52,7 @@ class PipelineCatalogue:
         Raises:
             FileMissing: There is no such folder.
         """
-        return await asyncio.to_thread(self._all, tag)
+        return await asyncio.to_thread(self._workspace.steadily, lambda: self._all(tag))
 
     async def one(self, path: str) -> CatalogueEntry:
         """Return one pipeline.
@@ -64,7 +64,7 @@ class PipelineCatalogue:
             InvalidInput: It is no such path.
             FileMissing: No such pipeline.
         """
-        return await asyncio.to_thread(self._one, path)
+        return await asyncio.to_thread(self._workspace.steadily, lambda: self._one(path))
 
     def _roots(self) -> list[Path]:
         return [root / _FOLDER for root in self._workspace.config_roots if (root / _FOLDER).is_dir()]

@@ -10,8 +10,10 @@ from typing import Any
 
 from swath.documents import (
     SCHEMAS_VERSION,
+    DataDocument,
     PipelineDocument,
     PipelineMetadata,
+    TrainingDocument,
     TrainRunDocument,
     dump_yaml,
     load_yaml,
@@ -88,12 +90,13 @@ class PipelineFiles:
             weights, saved = self._workspace.write_all(self._contents(session, target, named))
             return SavedPipeline(self._shown(saved), self._shown(weights))
 
-    def save_run(self, session: Session, run_config_digest: str, path: str, *, weights: bool) -> SavedRun:
-        """Write a run config, the session's pipeline beside it and, when asked, the weights.
+    def save_run(self, session: Session, path: str, *, weights: bool) -> SavedRun:
+        """Write the session's run config, its pipeline beside it and, when asked, the weights.
+
+        A session that was given no run config is saved as a run of its pipeline with the defaults of everything else.
 
         Args:
             session: The session; it has a pipeline.
-            run_config_digest: The run config.
             path: Relative to the workspace, or absolute inside the allowed roots.
             weights: Whether to write the weights.
 
@@ -108,7 +111,7 @@ class PipelineFiles:
             if not weights:
                 files = {str(beside): files[str(beside)]}
             # Last, so that a run which can be found has all its parts.
-            run = self._artifacts.run(run_config_digest).model_copy(update={"pipeline": beside.name})
+            run = self._run_of(session).model_copy(update={"pipeline": beside.name})
             files[str(target)] = dump_yaml(run).encode()
             *saved_weights, pipeline, saved = map(self._shown, self._workspace.write_all(files))
             return SavedRun(saved, pipeline, saved_weights[0] if saved_weights else None)
@@ -166,6 +169,14 @@ class PipelineFiles:
         document = _stamped(unsealed(pipeline.document()), target.stem, metadata)
         pipeline.metadata = document.metadata
         return {str(target.with_suffix(".pt")): dump_weights(pipeline), str(target): dump_yaml(document).encode()}
+
+    def _run_of(self, session: Session) -> TrainRunDocument:
+        """Return the run config of a session, or one of its pipeline alone."""
+        if session.run_config_digest is not None:
+            return self._artifacts.run(session.run_config_digest)
+        metadata = self._artifacts.document(pipeline_of(session)).metadata
+        name = metadata.name if metadata is not None else ""
+        return TrainRunDocument(name=name or "trainrun", data=DataDocument(), training=TrainingDocument())
 
     def _shown(self, real: Path) -> Path:
         """Return where clients and other services know a file."""

@@ -141,19 +141,12 @@ class PipelineService:
 
         Raises:
             PipelineMissing: The session has no pipeline.
-            Precondition: It has no run config.
         """
         session = await self._sessions.get(session_id)
         pipeline_of(session)
-        if session.run_config_digest is None:
-            raise Precondition(
-                "the session has no trainrun config to save: call SetTrainRunConfig or RestoreTrainRun first",
-                metadata={"session": session_id},
-            )
         if not path:
             raise InvalidInput("trainrun_path is empty")
-        digest = session.run_config_digest
-        return await asyncio.to_thread(self._files.save_run, session, digest, path, weights=weights)
+        return await asyncio.to_thread(self._files.save_run, session, path, weights=weights)
 
     async def restore_run(
         self, path: str, weights_path: str | None, *, strict: bool, session_id: str

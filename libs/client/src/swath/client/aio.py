@@ -87,8 +87,14 @@ class AsyncClient:
         """As `Client.call`."""
         method = getattr(getattr(self, call.stub), call.method)
         with translated(call.method, self.config.target):
-            reply = await method(call.request, timeout=self.config.timeout_s, metadata=self.config.call_metadata())
-        return call.read(reply)
+            answer = method(call.request, timeout=self.config.timeout_s, metadata=self.config.call_metadata())
+            reply = await answer
+            if call.check is None:
+                return call.read(reply)
+            trailers = dict(await answer.trailing_metadata() or ())
+        found = call.read(reply)
+        call.check(found, trailers)
+        return found
 
     async def open_session(self, search_paths: Sequence[str] | None = None) -> AsyncSession:
         """As `Client.open_session`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -18,6 +19,7 @@ from swath.client.tensors import proto_to_numpy, tensor_to_proto
 from swath.client.workflow import config_search_paths, trainrun_path
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.pipeline.v1 import nodes_pb2
+from swath.rpc.outputs import outputs_in
 from swath.training.v1 import runs_pb2
 
 R = TypeVar("R")
@@ -39,12 +41,14 @@ class Call(Generic[R]):
         request: Its request message.
         read: Turns the response message into what a user of the client gets.
         stub: The client's attribute that has the method.
+        check: Takes that and the answer's trailing metadata, and raises if it is not what was asked for.
     """
 
     method: str
     request: Any
     read: Callable[[Any], R]
     stub: str = "stub"
+    check: Callable[[R, Mapping[str, Any]], None] | None = None
 
 
 class Outputs(dict[str, np.ndarray]):
@@ -174,8 +178,10 @@ def infer(session_id: str, inputs: Mapping[str, Any], outputs: Iterable[str], te
             getattr(batch, name).CopyFrom(tensor)
         else:
             batch.extra_inputs[name].CopyFrom(tensor)
-    request = pb.InferenceRequest(session_id=session_id, inputs=batch, output_specs=list(outputs))
-    return Call("Inference", request, _read_outputs)
+    wanted = list(outputs)
+    request = pb.InferenceRequest(session_id=session_id, inputs=batch, output_specs=wanted)
+    check = partial(_require_outputs, wanted) if wanted else None
+    return Call("Inference", request, _read_outputs, check=check)
 
 
 def inputs(session_id: str) -> Call[dict[str, pb.TensorSpec]]:
@@ -247,6 +253,20 @@ def _read_outputs(reply: pb.InferenceResponse) -> Outputs:
     found = Outputs((name, np.asarray(proto_to_numpy(tensor))) for name, tensor in reply.outputs.items())
     found.metrics = dict(reply.metrics)
     return found
+
+
+def _require_outputs(wanted: Sequence[str], found: Outputs, trailers: Mapping[str, Any]) -> None:
+    """Refuse an answer without an output that was asked for: a server passes over names that it does not know."""
+    sent = {*found, *found.metrics}
+    sent |= {name.rsplit(".", 1)[-1] for name in sent}
+    missing = [name for name in wanted if name not in sent]
+    if not missing:
+        return
+    quoted = ", ".join(map(repr, missing))
+    if (there := outputs_in(trailers)) is not None:
+        raise LocalError(f"the pipeline has no output {quoted}; it has {', '.join(there)}")
+    gave = f"it gave {', '.join(sorted({*found, *found.metrics}))}" if found or found.metrics else "it gave nothing"
+    raise LocalError(f"the pipeline gave no output {quoted} as a tensor or number; {gave}")
 
 
 def _json(document: Mapping[str, Any] | bytes) -> bytes:

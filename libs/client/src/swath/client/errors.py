@@ -42,6 +42,10 @@ _ON_THE_WAY = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "UNKNOWN", "INTERNA
 """Codes of what happens between client and server."""
 _REFUSED = re.compile(r"connect|refused|no address|dns|resolve|unreachable|handshak", re.IGNORECASE)
 
+_MIB = 1 << 20
+_TOO_LARGE = re.compile(r"(?:(CLIENT|SERVER): )?(Sent|Received) message larger than max \((\d+) vs\. (\d+)\)")
+"""gRPC's own words for a message above the limit of one side."""
+
 
 class ClientError(Exception):
     """Anything that goes wrong in a client for a reason that it can name."""
@@ -188,6 +192,8 @@ def call_error(error: Any, *, method: str = "", target: str = "") -> CallError:
         )
     elif code == "UNAVAILABLE" and not info.reason and _REFUSED.search(message):
         message = f"no server answers at {target or 'the target'} ({_last_cause(message)})"
+    elif (size := _TOO_LARGE.search(message)) is not None:
+        message = _too_large(size)
     if code in _ON_THE_WAY and not info.reason and target and not is_local(target) and (proxy := proxy_of(target)):
         message += f"; the call went through the proxy {proxy.address}, which the variable {proxy.variable} names"
     return _CLASSES.get(code, CallError)(
@@ -212,6 +218,22 @@ def trailers(error: Any) -> dict[str, str | bytes]:
 def _details(trailing: Mapping[str, str | bytes]) -> tuple[error_details_pb2.ErrorInfo, float | None]:
     serialized = trailing.get(DETAILS_KEY)
     return read_details(serialized) if isinstance(serialized, bytes) else (error_details_pb2.ErrorInfo(), None)
+
+
+def _too_large(found: re.Match[str]) -> str:
+    """Say which message of a call was too large for which side, and which setting changes that."""
+    side, verb, size, limit = found.groups()
+    request = (side == "SERVER") == (verb == "Received")
+    what = f"the {'request' if request else 'answer'} has {int(size) / _MIB:.1f} MiB"
+    if side == "SERVER":
+        setting = "the server takes: raise SWATH_MAX_MESSAGE_BYTES there"
+    else:
+        setting = (
+            "this client takes: raise --max-message-mb (in Python: max_message_bytes of ClientConfig); the server has "
+            "a limit of its own, SWATH_MAX_MESSAGE_BYTES"
+        )
+    less = "send a smaller part of the scene" if request else "ask for fewer outputs"
+    return f"{what}, more than the {int(limit) / _MIB:.1f} MiB that {setting}; or {less} ({found[0]})"
 
 
 def _last_cause(message: str) -> str:

@@ -97,11 +97,17 @@ class Client:
 
         Raises:
             CallError: The server, or the way to it, refused.
+            LocalError: The answer is not what was asked for.
         """
         method = getattr(getattr(self, call.stub), call.method)
+        options = {"timeout": self.config.timeout_s, "metadata": self.config.call_metadata()}
         with translated(call.method, self.config.target):
-            reply = method(call.request, timeout=self.config.timeout_s, metadata=self.config.call_metadata())
-        return call.read(reply)
+            if call.check is None:
+                return call.read(method(call.request, **options))
+            reply, ended = method.with_call(call.request, **options)
+        found = call.read(reply)
+        call.check(found, dict(ended.trailing_metadata() or ()))
+        return found
 
     def open_session(self, search_paths: Sequence[str] | None = None) -> Session:
         """Make a session and leave closing it to the caller; see `session`."""
@@ -278,6 +284,9 @@ class Session:
             text_prompt: For pipelines that take one.
             inputs: Arrays or torch tensors by input name: cube [B, H, W, C], wavelengths [B, C], mask [B, H, W], ...
                 None leaves an input out.
+
+        Raises:
+            LocalError: The pipeline has no output of a name in `outputs`, or gave none.
         """
         return self._client.call(calls.infer(self.id, inputs, outputs, text_prompt))
 

@@ -61,10 +61,14 @@ def resolve(request: Request) -> bytes:
         PathDenied: A file lies outside of the allowed roots.
     """
     workspace = _workspace(request.workspace)
-    with workspace.showing():
+
+    def composed() -> Any:
         place = find(workspace, request.search_paths, request.path)
         model(request.kind)
-        document = parse(request.kind, compose(workspace, place, request.kind, request.overrides))
+        return parse(request.kind, compose(workspace, place, request.kind, request.overrides))
+
+    with workspace.showing():
+        document = workspace.steadily(composed)
     try:
         return json.dumps(plain(document), indent=2, ensure_ascii=False, allow_nan=False).encode()
     except ValueError as error:

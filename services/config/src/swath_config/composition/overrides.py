@@ -41,13 +41,23 @@ def read(lines: Sequence[str]) -> list[Override]:
         try:
             (override,) = parser.parse_overrides([_BRACKET.sub(r".\1", key) + equals + value])
         except HydraException as error:
-            raise _refused(line, str(error).split("\nSee https://")[0]) from error
+            cause = str(error).split("\nSee https://")[0]
+            raise _refused(line, f"{_hint(key, value)}{cause}" if equals else cause) from error
         override.input_line = line
         check_override(override)
         if override.is_sweep_override():
             raise _refused(line, f"it stands for several values; write a list as {key}=[...] and text as {key}='...'")
         overrides.append(override)
     return overrides
+
+
+def _hint(key: str, value: str) -> str:
+    """Return how to write a value as text, with the character that keeps it from being read as it stands."""
+    plain = re.search(r"[^\w/\-+.$%*@?|:, \t\\]", value, re.ASCII)
+    if plain is None or value.startswith(("'", '"')):
+        return ""
+    escaped = value.replace("\\'", "'").replace("'", "\\'")
+    return f"text that holds {plain[0]!r} is written in quotes: {key}='{escaped}' (in a shell: \"{key}='...'\")\n"
 
 
 class Editor:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from swath.errors import Exhausted, InvalidInput, PathDenied
@@ -67,30 +66,35 @@ class SessionService:
         if len(paths) > _MAX_SEARCH_PATHS:
             raise Exhausted(f"a session holds {_MAX_SEARCH_PATHS} search paths at most, not {len(paths)}")
         found, rejected = await asyncio.to_thread(self._folders, paths)
-        root = self._workspace.shown(self._workspace.configs)
+        root = self._workspace.shown(self._workspace.paths.given_configs)
 
         def decide(current: Session) -> dict[str, Any]:
             kept = (current.search_paths or (root,)) if append is not False else ()
-            wanted = tuple(dict.fromkeys((*kept, *found)))
+            by_place: dict[str, str] = {}
+            for name in (*kept, *found):
+                by_place.setdefault(self._real(name), name)
+            wanted = tuple(by_place.values())
             if len(wanted) > _MAX_SEARCH_PATHS:
                 raise Exhausted(f"a session holds {_MAX_SEARCH_PATHS} search paths at most, not {len(wanted)}")
             return {} if wanted == current.search_paths else {"search_paths": wanted}
 
         session = await self._sessions.change(session, decide)
-        return session.search_paths or (root,), rejected
+        return tuple(self._real(name) for name in session.search_paths or (root,)), rejected
+
+    def _real(self, name: str) -> str:
+        """Return the real path of a search path as it is now; as it is, where paths have public names."""
+        return name if self._workspace.paths.public is not None else os.path.realpath(name)
 
     def _folders(self, paths: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return the folders that paths mean, and those that mean none."""
         found, rejected = [], []
         for path in paths:
             try:
-                dirs = self._workspace.search_dirs(path)
+                name = self._workspace.search_name(path)
             except (PathDenied, InvalidInput):
-                dirs = ()
-            if not dirs:
+                name = None
+            if name is None:
                 rejected.append(path)
             else:
-                # What an absolute path names is kept as it was named; the shipped layer stands for both.
-                real = Path(os.path.realpath(path))
-                found.append(self._workspace.shown(real if real in dirs else dirs[-1]))
+                found.append(name)
         return tuple(found), tuple(rejected)

@@ -44,7 +44,10 @@ class FolderUploads:
         self._workspace = workspace
         self._catalogue = catalogue
         self._max_bytes = max_bytes
-        self._folder = workspace.root / _FOLDER
+
+    @property
+    def _folder(self) -> Path:
+        return self._workspace.root / _FOLDER
 
     def open(self, header: UploadHeader) -> LocalUpload:
         """As `Uploads.open`."""

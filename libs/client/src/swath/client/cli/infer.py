@@ -10,9 +10,11 @@ import typer
 
 from swath.client.cli.connection import connects
 from swath.client.cli.files import remote_path
+from swath.client.cli.overrides import quoted
 from swath.client.cli.restore import open_trainrun
 
 if TYPE_CHECKING:
+    from swath.client.calls import Outputs
     from swath.client.sync import Client, Session
 
 
@@ -84,14 +86,15 @@ def infer(
     """Run a pipeline on a scene."""
     from itertools import chain
 
-    from rich.console import Console
     from rich.table import Table
 
+    from swath.client.cli.output import console as make_console
+    from swath.client.cli.output import wrote
     from swath.client.data.results import write_results
     from swath.client.data.scenes import read_scenes
     from swath.client.data.validity import extent
 
-    console = Console()
+    console = make_console()
     frames = read_scenes(
         scene,
         processing_mode=processing_mode.value,
@@ -105,7 +108,7 @@ def infer(
         drop_bad_bands=drop_bad_bands,
     )
     first = next(frames)
-    session = _open(client, pipeline, trainrun, session_id, weights, override or [])
+    session = _open(client, pipeline, trainrun, session_id, weights, quoted(override or ()))
     try:
         table = Table("frame", "output", "dtype", "shape", "min", "max", "invalid", box=None, pad_edge=False)
         for index, frame in enumerate(chain([first], frames)):
@@ -119,10 +122,11 @@ def infer(
                 table.add_row(frame.name, name, str(array.dtype), str(list(array.shape)), low, high, invalid)
             for name, value in found.metrics.items():
                 table.add_row(frame.name, name, "", "", f"{value:.4g}", f"{value:.4g}", "")
+            _require_results(found, frame.name)
             if output is not None:
                 numbered = output.with_name(f"{output.stem}_{index:04d}{output.suffix}")
                 for file in write_results(numbered if index else output, found, scene=frame, notes=notes):
-                    console.print(f"wrote {file}", highlight=False, soft_wrap=True)
+                    wrote(console, file)
             for note in notes:
                 typer.echo(f"{frame.name}: {note}", err=True)
         console.print(table)
@@ -144,6 +148,13 @@ def _wavelengths(text: str) -> list[float]:
         raise SceneError(f"cannot read {file}: {error}") from None
     with scene_errors():
         return parse_wavelengths(numbers)
+
+
+def _require_results(found: Outputs, frame: str) -> None:
+    from swath.client.errors import LocalError
+
+    if not found and not found.metrics:
+        raise LocalError(f"the pipeline gave nothing for {frame}: it has no output that is a tensor or a number")
 
 
 def _open(client: Client, pipeline: str, trainrun: str, session_id: str, weights: str, overrides: list[str]) -> Session:

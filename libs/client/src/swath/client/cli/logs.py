@@ -40,6 +40,8 @@ def logs(
             console.print(f"... dropped: {missing}", style="dim", highlight=False)
         before = line.number
         console.print(pretty(line), highlight=False)
+    if not before and not as_json:
+        typer.echo(f"no lines: the workers of run {run} have logged nothing yet", err=True)
 
 
 def pretty(line: LogLine) -> Text:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from swath.client.cli.connection import connects
+from swath.client.cli.output import AsJson, message_json, print_json
+from swath.client.cli.output import console as make_console
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,17 +26,19 @@ def nodes(
     plugin: Annotated[
         list[Path] | None, typer.Option(help="Manifest (JSON or YAML) of a plugin to register first; may be repeated.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """List node classes, or show one with its ports and arguments."""
-    from rich.console import Console
-
-    console = Console()
+    console = make_console()
     with client.session([]) as session:
         for manifest in plugin or ():
             session.load_plugin(_manifest(manifest))
         found = session.nodes()
         if name:
             (description,) = session.describe_nodes(name)
+            if as_json:
+                print_json([message_json(description)])
+                return
             _show(console, description, next((node for node in found if node.full_path == description.full_path), None))
             return
         summaries = {each.full_path: each.summary for each in session.describe_nodes()}
@@ -43,12 +47,39 @@ def nodes(
         for node in found
         if (not category or category_of(node) == category.lower()) and (not tag or tag.lower() in tags_of(node))
     ]
+    if not chosen:
+        raise _no_such(found, category, tag)
+    if as_json:
+        print_json(
+            {
+                "class_name": node.class_name,
+                "full_path": node.full_path,
+                "category": category_of(node),
+                "tags": tags_of(node),
+                "plugin": node.plugin_name,
+                "summary": summaries.get(node.full_path, ""),
+            }
+            for node in chosen
+        )
+        return
     table = plain_table("class", "category", "what it does")
     for node in chosen:
         mark = f" [dim]({node.plugin_name})[/]" if node.plugin_name else ""
         table.add_row(f"[bold]{node.class_name}[/]{mark}", category_of(node), _words(summaries.get(node.full_path, "")))
     console.print(table)
     console.print(f"[dim]{len(chosen)} of {len(found)} classes; swath nodes NAME shows one[/]")
+
+
+def _no_such(found: list[Any], category: str, tag: str) -> Exception:
+    """The error for a category and a tag that no class has."""
+    from swath.client.errors import LocalError
+
+    categories, tags = {category_of(node) for node in found}, {each for node in found for each in tags_of(node)}
+    if category and category.lower() not in categories:
+        return LocalError(f"no class is of the category '{category}'; categories are {', '.join(sorted(categories))}")
+    if tag and tag.lower() not in tags:
+        return LocalError(f"no class has the tag '{tag}'; tags are {', '.join(sorted(tags))}")
+    return LocalError(f"no class of the category '{category}' has the tag '{tag}'")
 
 
 def category_of(node: Any) -> str:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from swath.client.cli.connection import connects
+from swath.client.cli.output import AsJson, message_json, print_json, wrote
+from swath.client.cli.output import console as make_console
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,28 +37,37 @@ def pipeline(
         Path | None, typer.Option("--out", "-o", help="draw: file to write; .png, .svg, .dot or .mmd.")
     ] = None,
     tag: Annotated[str, typer.Option(help="list: only those with a tag.")] = "",
+    as_json: AsJson = False,
 ) -> None:
     """List, show and draw the pipelines that the server has."""
-    from rich.console import Console
-
     from swath.client.errors import LocalError
 
-    console = Console()
+    console = make_console()
     if action is Action.LIST:
-        _list(console, client.pipelines(tag))
+        found = client.pipelines(tag)
+        if tag and not found:
+            tags = sorted({each for info in client.pipelines() for each in info.metadata.tags})
+            raise LocalError(f"no pipeline has the tag '{tag}'; tags are {', '.join(tags) or 'not in use'}")
+        if as_json:
+            print_json(map(message_json, found))
+        else:
+            _list(console, found)
         return
     if not path:
         raise LocalError(f"which pipeline? write: swath pipeline {action} PATH; swath pipeline list names all")
     info = client.pipeline_info(path if path.endswith(".yaml") else f"{path}.yaml")
     if action is Action.SHOW:
-        _show(console, info)
+        if as_json:
+            print_json([message_json(info)])
+        else:
+            _show(console, info)
         return
     file = out or Path(f"{Path(path).stem}.png")
     kind = _KINDS.get(file.suffix.lower())
     if kind is None:
         raise LocalError(f"{file} must end in one of {', '.join(_KINDS)}")
     file.write_bytes(client.draw(info.yaml_content, kind))
-    typer.echo(f"wrote {file}")
+    wrote(console, file)
 
 
 def _list(console: Console, found: list[Any]) -> None:
@@ -67,7 +78,11 @@ def _list(console: Console, found: list[Any]) -> None:
         weights = "  [green]with weights[/]" if info.weights_path else ""
         console.print(f"[bold]{escape(info.pipeline_path)}[/]{weights}", soft_wrap=True)
         tags = " ".join(f"#{tag}" for tag in info.metadata.tags)
-        console.print(Padding(f"[dim]{escape(' · '.join(filter(None, (info.metadata.name, tags))))}[/]", (0, 0, 0, 4)))
+        console.print(
+            Padding(
+                f"[dim]{escape(' · '.join(filter(None, (info.metadata.name, tags))))}[/]", (0, 0, 0, 4), expand=False
+            )
+        )
 
 
 def _show(console: Console, info: Any) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from swath.client.cli.connection import connects
+from swath.client.cli.output import console as make_console
 from swath.client.cli.train import Phase, phases, run_phase
 
 if TYPE_CHECKING:
@@ -28,9 +29,7 @@ def restore(
     keep: Annotated[bool, typer.Option("--keep", help="Leave the session open and print its id.")] = False,
 ) -> None:
     """Restore a saved trainrun and show what it takes and gives."""
-    from rich.console import Console
-
-    console = Console()
+    console = make_console()
     session = open_trainrun(client, trainrun, weights)
     try:
         console.print(f"restored {session.run_config.get('name', trainrun)}", highlight=False)
@@ -54,7 +53,9 @@ def open_trainrun(client: Client, path: str, weights: str = "") -> Session:
     try:
         return client.restore(path, beside)
     except NotFoundError:
-        return client.restore(path)
+        session = client.restore(path)
+        typer.echo(f"no weights at {beside}: restored the trainrun as it is", err=True)
+        return session
 
 
 def _specs(title: str, specs: dict[str, Any]) -> Table:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from swath.client.cli.connection import connects
+from swath.client.cli.output import console as make_console
+from swath.client.cli.overrides import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,31 +52,48 @@ def train(
     keep: Annotated[bool, typer.Option("--keep", help="Leave the session open and print its id.")] = False,
 ) -> None:
     """Train a pipeline and watch it."""
-    from rich.console import Console
-
     from swath.client.cli.files import upload as send
 
-    console = Console()
+    console = make_console()
     for item in upload or ():
         local, _, remote = item.partition(":")
         send(client, local, remote)
     session = client.open_session()
     try:
-        config = session.resolve("trainrun", trainrun, overrides or ())
+        config = session.resolve("trainrun", trainrun, quoted(overrides or ()))
         session.set_run_config(config)
         for name in phases(phase, config):
             run_phase(session, name, console)
         if save_pipeline:
             saved = session.save_pipeline(save_pipeline)
-            console.print(f"pipeline  {saved.pipeline}\nweights   {saved.weights}", highlight=False, soft_wrap=True)
+            _print_saved(client, console, "pipeline", saved.pipeline)
+            _print_saved(client, console, "weights", saved.weights)
         if save:
             saved = session.save_trainrun(save)
-            console.print(f"trainrun  {saved.trainrun}\nweights   {saved.weights}", highlight=False, soft_wrap=True)
+            _print_saved(client, console, "trainrun", saved.trainrun, saved.pipeline)
+            _print_saved(client, console, "weights", saved.weights)
     finally:
         if keep:
             console.print(f"session   {session.id}", highlight=False)
         else:
             session.close()
+
+
+def _print_saved(client: Any, console: Console, title: str, *files: str) -> None:
+    """Say which files the server has written, and how large they are."""
+    from rich.filesize import decimal
+    from rich.markup import escape
+
+    from swath.client.errors import CallError
+
+    shown = []
+    for file in files:
+        try:
+            size = decimal(client.workspace.stat(file).size)
+        except CallError:  # it lies in an allowed folder outside of the workspace
+            size = ""
+        shown.append(f"{escape(file)}  [dim]{size}[/]".rstrip())
+    console.print(f"{title:<9} {', '.join(shown)}", highlight=False, soft_wrap=True)
 
 
 def phases(phase: Phase, config: dict[str, Any]) -> list[str]:

@@ -6,7 +6,6 @@ import fnmatch
 import hashlib
 import json
 import logging
-import posixpath
 import re
 from collections.abc import Container, Iterable, Sequence
 
@@ -16,11 +15,10 @@ from swath.documents import DataDocument, SelectorDocument, SelectorKind, Splits
 from swath.engine.data.collection import Collection, Resolve, Sample
 from swath.engine.data.constraints import check
 from swath.engine.data.params import existing_file
+from swath.engine.data.spellings import STAGES, has_paths, normal, respelled
 from swath.errors import DataInvalid
 
 logger = logging.getLogger(__name__)
-
-STAGES = ("train", "val", "test", "predict")
 
 Stages = dict[str, tuple[Sample, ...]]
 
@@ -42,7 +40,12 @@ def assign(splits: SplitsDocument | None, collection: Collection, resolve: Resol
             or a constraint of severity error does not hold.
         FileMissing: The splits file does not exist.
     """
-    splits = _with_file(splits, resolve)
+    splits = with_file(splits, resolve)
+    if splits is not None and has_paths(splits):
+        places: dict[str, set[str]] = {}
+        for sample in collection.samples:
+            places.setdefault(sample.source, {sample.source}).add(str(sample.file))
+        splits = respelled(splits, places, resolve)
     chosen = splits is not None and any(getattr(splits, stage) for stage in STAGES)
     if splits is not None and chosen:
         _check_universe(splits, collection.samples)
@@ -63,7 +66,7 @@ def universe_hash(samples: Iterable[Sample]) -> str:
     return digest.hexdigest()
 
 
-def _with_file(splits: SplitsDocument | None, resolve: Resolve) -> SplitsDocument | None:
+def with_file(splits: SplitsDocument | None, resolve: Resolve) -> SplitsDocument | None:
     """Return the stages of a document over those of the file that it names; constraints and hash are the file's."""
     if splits is None or not splits.splits_path:
         return splits
@@ -150,15 +153,15 @@ class _Choice:
                 return self._combined(selector)
 
     def _files(self, paths: Sequence[str]) -> list[Sample]:
-        wanted = {_normal(path): path for path in paths}
-        found = [sample for sample in self._samples if _normal(sample.source) in wanted]
-        self._warn_of_rest(wanted, {_normal(sample.source) for sample in found})
+        wanted = {normal(path): path for path in paths}
+        found = [sample for sample in self._samples if normal(sample.source) in wanted]
+        self._warn_of_rest(wanted, {normal(sample.source) for sample in found})
         return found
 
     def _indices(self, source: str, ids: Sequence[int]) -> list[Sample]:
         wanted = dict.fromkeys(ids)
-        own = _normal(source)
-        found = [sample for sample in self._samples if _normal(sample.source) == own and sample.index in wanted]
+        own = normal(source)
+        found = [sample for sample in self._samples if normal(sample.source) == own and sample.index in wanted]
         self._warn_of_rest(wanted, {sample.index for sample in found})
         return found
 
@@ -221,10 +224,3 @@ class _Choice:
         missing = [item for item in wanted if item not in found]
         if missing and found:
             logger.warning("%s matches only part of what it names; not there: %s", self._where, missing[:20])
-
-
-def _normal(path: str) -> str:
-    """Normalise a path for comparison: forward slashes, dots collapsed, case folded if it looks like Windows."""
-    windows = "\\" in path or re.match(r"[A-Za-z]:[/\\]", path) is not None
-    normal = posixpath.normpath(path.replace("\\", "/"))
-    return normal.casefold() if windows else normal

@@ -253,9 +253,10 @@ class Pipeline:
         faults: list[str] = []
         for name, values in state.items():
             if name in self.nodes:
-                faults += self.nodes[name].faults(values, strict=strict)
+                faults += self._faults(name, values, strict=strict)
             elif strict and values:
-                faults.append(f"{name} is no node of the pipeline")
+                keys = ", ".join(f"{name}.{key}" if key else name for key in values)
+                faults.append(f"{name} is no node of the pipeline ({keys}); its nodes are {', '.join(self.nodes)}")
         if strict:
             absent = [name for name in self.order if name not in state]
             faults += [f"{name} is missing" for name in absent if self.nodes[name].faults({}, strict=True)]
@@ -268,6 +269,14 @@ class Pipeline:
             for name, values in state.items():
                 if name in self.nodes:
                     self.nodes[name].restore(values)
+
+    def _faults(self, name: str, values: Mapping[str, Tensor], *, strict: bool) -> list[str]:
+        """Return why a node cannot load a state; the last text says which keys it has, if it was given others."""
+        node = self.nodes[name]
+        faults = node.faults(values, strict=strict)
+        if faults and (own := node.state()).keys() < own.keys() | values.keys():
+            faults[-1] += f"; {name} has {', '.join(own) or 'no state'}"
+        return faults
 
     def _class_name(self, name: str) -> str:
         given = self._class_names.get(name, "")

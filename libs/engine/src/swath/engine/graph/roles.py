@@ -158,7 +158,7 @@ class Decider(Node):
     threshold_names: ClassVar[tuple[str, ...]]
 
     @abstractmethod
-    def calibrate(self, scores: list[Tensor], masks: list[Tensor]) -> dict[str, float]:
+    def calibrate(self, scores: list[Tensor], masks: list[Tensor]) -> dict[str, float] | None:
         """Set the thresholds to the values with the best pixel F1 on the given frames.
 
         Args:
@@ -166,7 +166,8 @@ class Decider(Node):
             masks: Ground truth of the same batches, true where anomalous, ``[B, H, W]`` or ``[B, H, W, 1]``.
 
         Returns:
-            Pixel ``precision``, ``recall``, ``f1_score`` and ``iou`` at the new thresholds.
+            Pixel ``precision``, ``recall``, ``f1_score`` and ``iou`` at the new thresholds; None if there is nothing
+            to set, and nothing was.
 
         Raises:
             DataInvalid: The frames do not determine them, as when they hold a single class.

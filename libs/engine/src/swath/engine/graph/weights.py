@@ -1,5 +1,7 @@
 """Weights files: ``torch.save`` of ``{"state_dict": {node: {key: tensor}}, "metadata": {...}}``.
 
+Files of the older flat form, ``{"<node>.<key>": tensor}``, are read too; names of nodes hold no dots.
+
 They are read with ``weights_only=True`` only, so a file can hold data but no code.
 """
 
@@ -48,15 +50,34 @@ def load(data: bytes) -> tuple[State, dict[str, Any]]:
         content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # what a hostile or damaged file makes the reader raise is not documented
         raise WeightsInvalid(f"The weights were refused: {_first_line(error)}") from error
-    if not isinstance(content, Mapping) or not isinstance(content.get("state_dict"), Mapping):
-        raise WeightsInvalid("The weights have no 'state_dict' that maps nodes to tensors")
+    if not isinstance(content, Mapping):
+        raise WeightsInvalid(f"The weights are a {type(content).__name__}, expected a mapping of nodes to tensors")
+    entries = content.get("state_dict", content)
+    if not isinstance(entries, Mapping):
+        raise WeightsInvalid("The 'state_dict' of the weights does not map nodes to tensors")
+    if entries and all(isinstance(value, Tensor) for value in entries.values()):
+        entries = _nested(entries)
+    elif entries is content:
+        raise WeightsInvalid(
+            "The weights have no 'state_dict' that maps nodes to tensors, and are not of the older form either, which "
+            "maps '<node>.<key>' to tensors"
+        )
     state: State = {}
-    for name, entry in content["state_dict"].items():
+    for name, entry in entries.items():
         if not isinstance(entry, Mapping) or not all(_is_plain(value) for value in entry.values()):
             raise WeightsInvalid(f"The entry '{name}' of the weights does not map keys to dense, real tensors")
         state[str(name)] = {str(key): value for key, value in entry.items()}
-    metadata = content.get("metadata")
+    metadata = content.get("metadata") if "state_dict" in content else None
     return state, dict(metadata) if isinstance(metadata, Mapping) else {}
+
+
+def _nested(flat: Mapping[Any, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """Return the entries of a flat file by node and key; a name without a dot is a node's, with an empty key."""
+    nested: dict[str, dict[str, Tensor]] = {}
+    for name, value in flat.items():
+        node, _, key = str(name).partition(".")
+        nested.setdefault(node, {})[key] = value
+    return nested
 
 
 def _is_plain(value: Any) -> bool:

@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from swath.documents import DataDocument
+from swath.documents import DataDocument, SplitsDocument
 from swath.engine.data.collection import Collection, Frame, Resolve, Sample
 from swath.engine.data.params import Finder, LoaderParams
-from swath.errors import DataInvalid
+from swath.engine.data.spellings import has_paths, respelled
+from swath.engine.data.splits import with_file
+from swath.errors import DataInvalid, SwathError
 
 _STAGES = ("train", "val", "test", "predict")
-_PATH = re.compile(r"(^|_)(path|dir|folder|file|csv|root)$")
+_PATH = re.compile(r"(^|_)(path|dir|directory|folder|file|csv|root|directories|(path|dir|folder|file|root)s)$")
 _OPTIONS = ("samples_per_frame", "pin_memory", "persistent_workers")
 
 
@@ -40,8 +42,16 @@ def finder(cls: type[Any]) -> Finder:
         try:
             if hasattr(cls, "validate_params"):
                 cls.validate_params(params)
-            module = cls(splits=_splits(doc, resolve), batch_size=doc.batch_size, num_workers=0, **params)
-            datasets = _datasets(module, splits=doc.splits is not None)
+            fields = {"batch_size": doc.batch_size, "num_workers": 0, **params}
+            splits = with_file(doc.splits, resolve)
+            module = cls(splits=_given(splits), **fields)
+            if splits is not None and has_paths(splits) and hasattr(module, "enumerate"):
+                # The module was given resolved paths, which its samples are named by.
+                found = {sample.source: (sample.source,) for sample in module.enumerate(frozenset())}
+                module = cls(splits=_given(respelled(splits, found, resolve)), **fields)
+            datasets = _datasets(module, splits=splits is not None)
+        except SwathError:
+            raise
         except Exception as error:  # a plugin's code may raise anything
             text = str(error).strip() or type(error).__name__
             raise DataInvalid(
@@ -72,24 +82,32 @@ class _Reader:
 
 def _datasets(module: Any, *, splits: bool) -> dict[str, Any]:
     """Make a module set up its data sets; return those that it has, by stage."""
-    if splits or getattr(module, "OWNS_SPLITS", True):
-        module.setup(None)
+    if splits:
+        stages: tuple[str | None, ...] = (None,)
+    elif getattr(module, "OWNS_SPLITS", True):
+        # One by one: a module with splits of its own may have nothing for prediction, and say so by an error.
+        stages = ("fit", "validate", "test")
     else:
-        module.setup("predict")
+        stages = ("predict",)
+    for stage in stages:
+        module.setup(stage)
     found = {stage: getattr(module, f"{stage}_ds", None) for stage in _STAGES}
     return {stage: dataset for stage, dataset in found.items() if dataset is not None}
 
 
 def _resolved(key: str, value: Any, resolve: Resolve) -> Any:
-    """Return a parameter; if its name says that it is a path, as a real path inside the allowed folders."""
-    return str(resolve(value)) if isinstance(value, str) and value and _PATH.search(key) else value
+    """Return a parameter; if its name says that it is a path or paths, as real paths inside the allowed folders."""
+    if not _PATH.search(key):
+        return value
+    if isinstance(value, list):
+        return [_resolved(key, item, resolve) for item in value]
+    return str(resolve(value)) if isinstance(value, str) and value else value
 
 
-def _splits(doc: DataDocument, resolve: Resolve) -> Any:
-    if doc.splits is None:
+def _given(splits: SplitsDocument | None) -> Any:
+    """Return splits as a module takes them."""
+    if splits is None:
         return None
-    content = doc.splits.model_dump(mode="json")
-    if content["splits_path"]:
-        content["splits_path"] = str(resolve(content["splits_path"]))
+    content = splits.model_dump(mode="json")
     schemas = sys.modules.get("cuvis_ai_schemas.training.data")
     return content if schemas is None else schemas.DataSplitConfig(**content)

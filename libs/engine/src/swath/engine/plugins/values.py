@@ -1,18 +1,22 @@
-"""Conversion of contexts, metrics and pictures between this engine and the reference package's classes."""
+"""Conversion of contexts, metrics, pictures and state between this engine and the reference package's classes."""
 
 from __future__ import annotations
 
+import io
 import sys
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from swath.engine.graph.context import Context
 from swath.engine.graph.records import Measurement, Picture
 
 _SCHEMAS = "cuvis_ai_schemas.execution"
+_PACKED = "::packed"
 
 
 def given_context(context: Context) -> Any:
@@ -38,6 +42,56 @@ def taken(value: Any) -> Any:
     if not isinstance(value, list):
         return value
     return [_taken_record(item) for item in value]
+
+
+def pack(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return a state as weights files of this engine hold it: tensors.
+
+    A class may keep more in its state: texts, numbers, lists and mappings of them, by a `state_dict` of its own or as
+    torch's extra state. Such an entry becomes the bytes of ``torch.save``, under a key that says so.
+
+    Raises:
+        TypeError: An entry holds something that cannot be read back without running code.
+    """
+    packed: dict[str, Tensor] = {}
+    for key, value in state.items():
+        if isinstance(value, Tensor):
+            packed[key] = value
+        else:
+            packed[key + _PACKED] = _bytes(key, value)
+    return packed
+
+
+def unpack(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Return the state that `pack` was given.
+
+    Raises:
+        ValueError: A packed entry is damaged, or holds code.
+    """
+    return {
+        key.removesuffix(_PACKED): _value(key, value) if key.endswith(_PACKED) else value
+        for key, value in state.items()
+    }
+
+
+def _bytes(key: str, value: Any) -> Tensor:
+    buffer = io.BytesIO()
+    try:
+        torch.save(value, buffer)
+        torch.load(io.BytesIO(buffer.getvalue()), weights_only=True)
+    except Exception as error:  # what torch raises here depends on the value
+        raise TypeError(
+            f"the state entry '{key}' is a {type(value).__name__}: expected a tensor, or numbers, texts, lists and "
+            "mappings of them"
+        ) from error
+    return torch.frombuffer(bytearray(buffer.getvalue()), dtype=torch.uint8)
+
+
+def _value(key: str, packed: Tensor) -> Any:
+    try:
+        return torch.load(io.BytesIO(packed.cpu().numpy().tobytes()), weights_only=True)
+    except Exception as error:  # what a hostile or damaged file makes the reader raise is not documented
+        raise ValueError(f"the state entry '{key.removesuffix(_PACKED)}' cannot be read") from error
 
 
 def _given_record(item: Any, context: Context) -> Any:

@@ -71,8 +71,8 @@ class BucketWorkspace(Workspace):
     def spec(self) -> dict[str, Any]:
         return {
             "bucket": self._location.spec(),
-            "configs": str(self.configs),
-            "allow_roots": [str(allowed) for allowed in self.allow_roots],
+            "configs": str(self.paths.given_configs),
+            "allow_roots": [str(allowed) for allowed in self.paths.given_allow_roots],
             "public": self._public,
             "cache": str(self._cache),
             "cache_bytes": self._cache_bytes,

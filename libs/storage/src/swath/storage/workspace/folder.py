@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from swath.errors import FileMissing, PathDenied, SwathError
+from swath.errors import FileMissing, NotFound, PathDenied, SwathError
 from swath.storage.files import replace_files, storage_errors
 from swath.storage.workspace.outputs import LocalOutputs, Outputs
 from swath.storage.workspace.paths import AllowedPaths, Base, quoted, relative_parts
+
+T = TypeVar("T")
+
+_MAX_LOOKS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,21 @@ class Workspace:
         with storage_errors("the workspace"):
             root.mkdir(parents=True, exist_ok=True)
         self.paths = AllowedPaths(root, configs, allow_roots, public)
-        self.root, self.configs, self.allow_roots = self.paths.root, self.paths.configs, self.paths.allow_roots
+
+    @property
+    def root(self) -> Path:
+        """As `AllowedPaths.root`."""
+        return self.paths.root
+
+    @property
+    def configs(self) -> Path:
+        """As `AllowedPaths.configs`."""
+        return self.paths.configs
+
+    @property
+    def allow_roots(self) -> tuple[Path, ...]:
+        """As `AllowedPaths.allow_roots`."""
+        return self.paths.allow_roots
 
     def spec(self) -> dict[str, Any]:
         """Return what another process needs to have the same workspace, as JSON-able data: credentials included."""
@@ -64,9 +82,9 @@ class Workspace:
     def local_spec(self) -> dict[str, Any]:
         """Return what another process of this machine needs to read what `gather` has fetched, without credentials."""
         return {
-            "root": str(self.root),
-            "configs": str(self.configs),
-            "allow_roots": [str(allowed) for allowed in self.allow_roots],
+            "root": str(self.paths.given_root),
+            "configs": str(self.paths.given_configs),
+            "allow_roots": [str(allowed) for allowed in self.paths.given_allow_roots],
             "public": self.paths.public,
         }
 
@@ -157,6 +175,20 @@ class Workspace:
         dirs = [each for path in tuple(paths) or (".",) for each in self.search_dirs(path)]
         return tuple(dict.fromkeys(dirs))
 
+    def search_name(self, path: str) -> str | None:
+        """Return the absolute name by which a session keeps a search path; None if it means no folder.
+
+        Raises:
+            PathDenied, InvalidInput: As in `search_dirs`.
+        """
+        dirs = self.search_dirs(path)
+        if not dirs:
+            return None
+        # What an absolute path names is kept as it was named; the shipped layer stands for both.
+        real = Path(os.path.realpath(path))
+        found = real if real in dirs else dirs[-1]
+        return self.shown(found if self.paths.public is not None else self.paths.given_name(path, found))
+
     def find(self, path: str, search_paths: Iterable[str] = (), *, base: Base = Base.ROOT) -> Path:
         """Return the real path of an existing file: in the first search path that has it, or under `base`.
 
@@ -239,6 +271,20 @@ class Workspace:
             error.metadata = {key: self.shown_in(value) for key, value in error.metadata.items()}
             raise
 
+    def steadily(self, look: Callable[[], T]) -> T:
+        """Return what a look-up returns, which is repeated if a root was pointed somewhere else meanwhile."""
+        for _ in range(_MAX_LOOKS - 1):
+            before = self.paths.roots
+            try:
+                found = look()
+            except (NotFound, PathDenied):
+                if self.paths.roots == before:
+                    raise
+                continue
+            if self.paths.roots == before:
+                return found
+        return look()
+
     def name(self, real: Path) -> str:
         """As `AllowedPaths.name`."""
         return self.paths.name(real)
@@ -253,13 +299,7 @@ class Workspace:
         """Make a folder local, if a path leads to one."""
 
     def _list_files(self, folder: Path, content: Collection[str]) -> dict[str, Path]:
-        found: dict[str, Path] = {}
-        for file in folder.rglob("*"):
-            # Links may lead out.
-            with suppress(PathDenied):
-                if (real := self.paths.check(file, str(file), write=False)).is_file():
-                    found[file.relative_to(folder).as_posix()] = real
-        return found
+        return {file.relative_to(folder).as_posix(): real for file, real in self.paths.walk(folder)}
 
     def _layers(self, parts: tuple[str, ...], path: str) -> tuple[Path, ...]:
         dirs = [self.paths.check(layer.joinpath(*parts), path, write=False) for layer in self.config_roots]

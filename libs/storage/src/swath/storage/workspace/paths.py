@@ -4,13 +4,15 @@ A relative path names a file or folder of the workspace. `configs/...` there is 
 layer (`<root>/configs`) over the configs that ship with the server. Reading looks in the own layer first; writing
 always goes there. An absolute path names a file or folder of the machine, and must lie inside the allowed roots: the
 workspace, the shipped configs (for reading), and the folders that the operator allowed. Symbolic links are resolved
-before a path is checked.
+before a path is checked, those in the roots' own paths too, at each use: tools that deliver configs (git-sync,
+ConfigMap volumes) point a link somewhere else while the server runs.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 
@@ -43,22 +45,40 @@ class AllowedPaths:
             then below it as well.
 
     Attributes:
-        root, configs, allow_roots: Where these really are: symbolic links are followed.
+        given_root, given_configs: Their absolute paths as they were given.
         public: As given.
     """
 
     def __init__(self, root: Path, configs: Path, allow_roots: Sequence[Path], public: str | None) -> None:
-        self.root = Path(os.path.realpath(root))
-        self.configs = Path(os.path.realpath(configs))
-        self.allow_roots = tuple(Path(os.path.realpath(allowed)) for allowed in allow_roots)
+        self.given_root = Path(os.path.abspath(root))
+        self.given_configs = Path(os.path.abspath(configs))
+        self.given_allow_roots = tuple(Path(os.path.abspath(allowed)) for allowed in allow_roots)
         self.public = public
-        # Roots may be nested: the innermost one that holds a path decides.
-        self._roots = sorted((self.root, self.configs, *self.allow_roots), key=lambda each: -len(each.parts))
+
+    @property
+    def root(self) -> Path:
+        """Where the workspace's folder really is now: symbolic links are followed."""
+        return Path(os.path.realpath(self.given_root))
+
+    @property
+    def configs(self) -> Path:
+        """Where the shipped configs really are now."""
+        return Path(os.path.realpath(self.given_configs))
+
+    @property
+    def allow_roots(self) -> tuple[Path, ...]:
+        """Where the allowed folders really are now."""
+        return tuple(Path(os.path.realpath(allowed)) for allowed in self.given_allow_roots)
 
     @property
     def config_roots(self) -> tuple[Path, Path]:
         """The two layers of the configs root, in lookup order: the workspace's own, then the shipped one."""
         return self.root / CONFIGS, self.configs
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """Return all roots as they are now."""
+        return (self.root, self.configs, *self.allow_roots)
 
     def candidates(self, path: str, base: Base, *, write: bool) -> list[Path]:
         """Return what a path in a call may mean, in lookup order.
@@ -80,9 +100,9 @@ class AllowedPaths:
             _check(self.name(Path(path)), Path(path).parts)
             return [Path(path)]
         parts = (*Path(base.value).parts, *relative_parts(path))
-        candidates = [self.root.joinpath(*parts)]
+        candidates = [self.given_root.joinpath(*parts)]
         if not write and parts[:1] == (CONFIGS,):
-            candidates.append(self.configs.joinpath(*parts[1:]))
+            candidates.append(self.given_configs.joinpath(*parts[1:]))
         return candidates
 
     def check(self, place: Path, path: str, *, write: bool) -> Path:
@@ -98,7 +118,10 @@ class AllowedPaths:
                 the server.
         """
         real = Path(os.path.realpath(place))
-        home = next((each for each in self._roots if real.is_relative_to(each)), None)
+        root, configs, *allowed = self.roots
+        # Roots may be nested: the innermost one that holds a path decides.
+        homes = [each for each in (root, configs, *allowed) if real.is_relative_to(each)]
+        home = max(homes, key=lambda each: len(each.parts), default=None)
         if home is None:
             raise PathDenied(
                 f"the path {quoted(path)} leads out of the allowed folders; the server takes paths in its workspace, "
@@ -107,7 +130,7 @@ class AllowedPaths:
             )
         if any(part.startswith(HIDDEN) for part in real.relative_to(home).parts):
             raise PathDenied(f"the path {quoted(path)} is the server's own", metadata={"path": path[:256]})
-        if write and home == self.configs and not self.configs.is_relative_to(self.root):
+        if write and home == configs and not configs.is_relative_to(root):
             raise PathDenied(
                 f"the path {quoted(path)} lies in the configs that ship with the server, which are never written; "
                 f"write to {self.name(real)!r} in the workspace, which is looked at first",
@@ -117,17 +140,64 @@ class AllowedPaths:
 
     def name(self, real: Path) -> str:
         """Return how a call may name a real path: relative to the workspace's root where that is possible."""
-        if real == self.configs or real.is_relative_to(self.configs):
-            return (CONFIGS / real.relative_to(self.configs)).as_posix()
-        if real.is_relative_to(self.root):
-            return real.relative_to(self.root).as_posix()
+        root, configs = self.root, self.configs
+        if real.is_relative_to(configs):
+            return (CONFIGS / real.relative_to(configs)).as_posix()
+        if real.is_relative_to(root):
+            return real.relative_to(root).as_posix()
         return str(real)
+
+    def given_name(self, path: str, real: Path) -> Path:
+        """Return an absolute path for a folder that stays right when links on the way to it are pointed elsewhere.
+
+        Args:
+            path: The path in the call.
+            real: The folder that it means now.
+        """
+        given = [Path(os.path.normpath(path))]
+        if not os.path.isabs(path):
+            given = [self.given_configs / path, self.given_root / CONFIGS / path, self.given_root / path]
+        return next((each for each in given if Path(os.path.realpath(each)) == real), real)
+
+    def walk(self, folder: Path, above: frozenset[Path] = frozenset()) -> Iterator[tuple[Path, Path]]:
+        """Give the files below a folder, and where they really are.
+
+        Links to folders are followed, as the folders of a ConfigMap volume are links, but neither out of the roots nor
+        in circles. The names that such a volume keeps for itself, `..data` and `..<time>`, are left out.
+
+        Args:
+            folder: The folder.
+            above: The real paths of the folders that led here.
+        """
+        above = above or frozenset({Path(os.path.realpath(folder))})
+        with suppress(OSError):
+            for entry in sorted(os.scandir(folder), key=lambda each: each.name):
+                place = Path(entry.path)
+                try:
+                    real = self.check(place, entry.path, write=False)
+                except PathDenied:
+                    continue
+                if entry.name.startswith("..") or real in above:
+                    continue
+                if real.is_dir():
+                    yield from self.walk(place, above | {real})
+                elif real.is_file():
+                    yield place, real
 
     def shown_in(self, text: str) -> str:
         """Return a text with the real paths in it replaced by the names that clients and other services know."""
         if self.public is None:
             return text
-        return text.replace(str(self.root), self.public).replace(str(self.configs), f"{self.public}/{CONFIGS}")
+        configs = f"{self.public}/{CONFIGS}"
+        names = {
+            self.root: self.public,
+            self.given_root: self.public,
+            self.configs: configs,
+            self.given_configs: configs,
+        }
+        for place, name in names.items():
+            text = text.replace(str(place), name)
+        return text
 
     def _inside(self, path: str) -> str:
         """Return a path relative to the root, if it names that by its public name."""

@@ -160,16 +160,23 @@ def _place(decider: Decider, key: str, found: _Found, masks: Sequence[Tensor], s
     except Exception as error:
         log.warning("calibration of %s failed", decider.name, exc_info=True)
         return _skipped(decider, DeciderSkip.CALIBRATE_FAILED, f"{type(error).__name__}: {error}")
+    if metrics is None:
+        return _skipped(decider, DeciderSkip.NO_REPORT)
     return DeciderCalibration(
         name=decider.name,
         class_name=type(decider).__name__,
         status=DeciderStatus.CALIBRATED,
         thresholds={
-            name: ThresholdChange(None if value is None else float(value), float(decider.hparams[name]))
-            for name, value in before.items()
+            name: ThresholdChange(_number(before.get(name)), float(decider.hparams[name]))
+            for name in decider.threshold_names
         },
         metrics=metrics,
+        thresholds_present=decider.placed,
     )
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None else float(value)
 
 
 def _skipped(decider: Decider, skip: DeciderSkip, detail: str = "") -> DeciderCalibration:

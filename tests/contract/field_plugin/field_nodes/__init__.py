@@ -1,0 +1,1 @@
+"""A plugin as laboratories write them for the reference's base classes: nodes and a data module."""
