@@ -44,7 +44,7 @@ def methods(channel: grpc.Channel) -> dict[str, tuple[bool, bool]]:
     """Every method that reflection lists: whether its requests and whether its answers are streams, by path."""
     stub: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
 
-    def ask(**question: str) -> Any:
+    def ask(**question: Any) -> Any:
         return next(stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(**question)])))
 
     found: dict[str, tuple[bool, bool]] = {}
@@ -115,7 +115,8 @@ def test_no_error_of_a_long_path_shows_a_folder_of_the_server(
 
 def test_health_lists_every_name_with_its_status(channel: grpc.Channel) -> None:
     health: Any = health_pb2_grpc.HealthStub(channel)
-    statuses = health.List(health_pb2.HealthListRequest(), timeout=TIMEOUT_S).statuses
+    messages: Any = health_pb2  # whose types lack this one
+    statuses = health.List(messages.HealthListRequest(), timeout=TIMEOUT_S).statuses
     assert {"", "swath.session", "swath.inference", "cuvis_ai.v1.CuvisAIService"} <= statuses.keys()
     for name, listed in statuses.items():
         assert listed.status == health.Check(health_pb2.HealthCheckRequest(service=name), timeout=TIMEOUT_S).status

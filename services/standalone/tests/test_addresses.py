@@ -29,4 +29,5 @@ def test_the_printed_address_is_a_target(host: str, tmp_path: Path) -> None:
     finally:
         process.kill()
         process.wait()
+        assert process.stdout is not None
         process.stdout.close()

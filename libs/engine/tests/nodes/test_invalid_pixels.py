@@ -64,6 +64,7 @@ def test_a_fit_is_that_of_the_valid_pixels(name: str, shape: tuple[int, ...], ev
     spoilt, valid = (spoil(cls, inputs, chosen, every_band=every_band), ~chosen)
 
     node, other = build(name, shape[-1], hparams), build(name, shape[-1], hparams)
+    assert isinstance(node, Fittable)
     fitted(node, spoilt)
     fitted(other, compact(inputs, valid))
 
@@ -80,6 +81,7 @@ def test_a_fit_without_a_valid_pixel_is_refused_in_words(name: str) -> None:
     cls = registry.classes()[name]
     hparams = {"norm_mode": "statistical"} if name in SELECTORS else FITS.get(name, HPARAMS.get(name, {}))
     node = build(name, 8, hparams)
+    assert isinstance(node, Fittable)
     if not node.needs_fit():
         pytest.skip("it has nothing to learn")
     inputs = make_inputs(cls, SHAPES[0])
@@ -153,7 +155,7 @@ def test_frames_without_a_valid_pixel_never_fail_but_in_words(name: str) -> None
 
 
 def test_a_projection_from_a_file_scales_by_the_valid_pixels(tmp_path: Any) -> None:
-    cls = registry.classes()["FixedPCAProjection"]
+    cls: Any = registry.classes()["FixedPCAProjection"]
     path = tmp_path / "projection.npz"
     rng = np.random.default_rng(0)
     np.savez(path, mean=np.zeros(8), comps=rng.random((2, 8)), lo=np.zeros(2), hi=np.ones(2) * 8)

@@ -144,7 +144,7 @@ def test_predictions_are_drawn_beside_the_picture(given, panels):
 def test_the_average_precision_above_a_prediction_leaves_invalid_pixels_out():
     flags = torch.zeros(1, 130, 140, 1, dtype=torch.bool)
     flags[:, 10:20, 10:20] = True
-    inputs = {"rgb_image": torch.rand(1, 130, 140, 3), "decisions": flags, "mask": flags}
+    inputs: dict[str, Any] = {"rgb_image": torch.rand(1, 130, 140, 3), "decisions": flags, "mask": flags}
     perfect, spoilt = flags.float() - 1, flags.float() - 1
     spoilt[:, 50:, :, 0] = torch.nan  # as 0 they would be ranked with what was to be found
     drawn = [RGBAnomalyMask().forward(**inputs, scores=scores)["artifacts"][0].pixels for scores in (perfect, spoilt)]

@@ -125,7 +125,8 @@ def test_a_validation_loss_that_is_not_finite_fails_the_run(
 def test_a_state_that_is_not_finite_fails_the_run(
     frames: Frames, fitted: Pipeline, gradient_spec: Spec, value: float
 ) -> None:
-    fitted.nodes["logit"].bias.fill_(value)  # feeds no loss
+    logit: Any = fitted.nodes["logit"]
+    logit.bias.fill_(value)  # feeds no loss
     with pytest.raises(NotFinite, match=r"Node 'logit' \(ScoreToLogit\) holds .* at the end of epoch 1: bias"):
         run(gradient_spec(), frames, fitted, [].append)
 
