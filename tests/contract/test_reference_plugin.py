@@ -148,7 +148,7 @@ def _run(source: str = STACK, kind: str = "file_indices", **fields: Any) -> dict
 def train(stub):
     """Sets a run config and trains a session; returns the stream."""
 
-    def call(session: str, trainer: int = pb.TRAINER_TYPE_STATISTICAL, config: dict | None = None):
+    def call(session: str, trainer: Any = pb.TRAINER_TYPE_STATISTICAL, config: dict | None = None):
         content = pb.TrainRunConfig(config_bytes=json.dumps(config or _run()).encode())
         stub.SetTrainRunConfig(pb.SetTrainRunConfigRequest(session_id=session, config=content))
         return list(stub.Train(pb.TrainRequest(session_id=session, trainer_type=trainer)))
@@ -218,8 +218,8 @@ def test_a_class_that_needs_a_fit_says_so_itself(new_session, load, infer):
     with pytest.raises(grpc.RpcError) as caught:
         infer(load(new_session()), CUBES)
     assert caught.value.code() == grpc.StatusCode.FAILED_PRECONDITION
-    assert "Node 'centre' (Centre) is not fitted" in caught.value.details()
-    assert "requires statistical_initialization()" in caught.value.details()
+    assert "Node 'centre' (Centre) is not fitted" in str(caught.value.details())
+    assert "requires statistical_initialization()" in str(caught.value.details())
 
 
 @pytest.mark.parametrize("spelling", ["{stack}", "./data/../{stack}", "{root}/{stack}"])
@@ -263,7 +263,7 @@ def test_another_file_is_still_no_source(new_session, load, train):
     with pytest.raises(grpc.RpcError) as caught:
         train(load(new_session()), config=_run("data/field/other.npz"))
     assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
-    assert "file_indices" in caught.value.details()
+    assert "file_indices" in str(caught.value.details())
 
 
 def _weights_of(saved: pb.SavePipelineResponse) -> dict[str, dict[str, torch.Tensor]]:
@@ -323,7 +323,7 @@ def test_strict_names_what_does_not_match_and_otherwise_it_is_passed_over(
     with pytest.raises(grpc.RpcError) as caught:
         stub.LoadPipelineWeights(pb.LoadPipelineWeightsRequest(session_id=session, weights_bytes=content))
     assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
-    assert words in caught.value.details()
+    assert words in str(caught.value.details())
     request = pb.LoadPipelineWeightsRequest(session_id=session, weights_bytes=content, strict=False)
     assert stub.LoadPipelineWeights(request).success
 
@@ -350,7 +350,7 @@ def test_a_saved_run_needs_its_plugin_in_the_session(stub, fitted, new_session):
     with pytest.raises(grpc.RpcError) as caught:
         stub.RestoreTrainRun(pb.RestoreTrainRunRequest(trainrun_path=saved.trainrun_path, session_id=new_session(None)))
     assert caught.value.code() == grpc.StatusCode.FAILED_PRECONDITION
-    assert "['field']" in caught.value.details()
+    assert "['field']" in str(caught.value.details())
 
 
 def test_a_session_without_a_run_config_is_saved_and_restored(stub, new_session, load):

@@ -236,7 +236,7 @@ def echo() -> Iterator[Callable[..., CallError]]:
         for limit in (server, client):
             keys = ("grpc.max_receive_message_length", "grpc.max_send_message_length")
             sides.append([(key, limit << 20) for key in keys])
-        serving = grpc.server(ThreadPoolExecutor(1), handlers=(handler,), options=sides[0])
+        serving = grpc.server(ThreadPoolExecutor(1), handlers=[handler], options=sides[0])
         port = serving.add_insecure_port("127.0.0.1:0")
         serving.start()
         stops.append(serving)
