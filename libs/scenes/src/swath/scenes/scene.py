@@ -110,10 +110,11 @@ class Scene:
         crop = _as_float32(stored)
         holes = self._holes(stored, crop)
         # In float64, piece by piece: 1 / 10000 is no float32, and 1234 / 10000 shall be the nearest one.
-        if not _is(self.scale, 1.0):
-            np.multiply(crop, self.scale, out=crop, dtype=np.float64, casting="same_kind")
         if not _is(self.offset, 0.0):
-            np.add(crop, self.offset, out=crop, dtype=np.float64, casting="same_kind")
+            for line, physical in zip(stored, crop, strict=True):
+                physical[...] = line.astype(np.float64) * self.scale + self.offset
+        elif not _is(self.scale, 1.0):
+            np.multiply(stored, self.scale, out=crop, dtype=np.float64, casting="same_kind")
         if holes is not None:
             crop[holes] = np.nan
         return crop

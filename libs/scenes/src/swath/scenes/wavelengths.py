@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -78,9 +79,13 @@ def unit_of(text: str | None, *, name: str) -> str | None:
         return None
     if plain in _INDEX:
         return "index"
-    if plain not in _UNITS:
+    if plain in _UNITS:
+        return _UNITS[plain]
+    # "Nanometers (nm)", "Wavelength [um]"
+    parts = {_UNITS[part] for part in map(_plain, re.split(r"[()\[\]]", text or "")) if part in _UNITS}
+    if len(parts) != 1:
         raise DataInvalid(f"{name}: wavelength units: expected one of {', '.join(UNITS)}, got '{text}'; {UNIT_OPTION}")
-    return _UNITS[plain]
+    return parts.pop()
 
 
 def judged(

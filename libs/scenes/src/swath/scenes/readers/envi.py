@@ -25,7 +25,7 @@ IMAGE_SUFFIXES = (
 _OTHERS = (
     *(".hdr", ".npz", ".npy", ".mat", ".h5", ".hdf5", ".he5", ".nc", ".tif", ".tiff", ".cu3s", ".zip", ".gz", ".pdf"),
     *(".txt", ".md", ".csv", ".log", ".ini", ".xml", ".json", ".yaml", ".yml", ".enp", ".sta", ".prj", ".kml", ".lut"),
-    *(".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pt", ".py", ".glt", ".igm", ".roi", ".sli", ".ovr"),
+    *(".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pt", ".py", ".glt", ".igm", ".roi", ".ovr"),
 )
 
 # Data type in a header -> numpy's; complex types (6, 9) and what ENVI itself does not have (7, ...) are not supported.
@@ -52,6 +52,8 @@ def read_envi(path: Path, name: str) -> Draft:
     """
     header_path, image = envi_files(path)
     header = read_header(header_path, name)
+    if "spectral library" in (header.get("file type") or "").lower():
+        raise DataInvalid(f"{name}: file type: expected an image, got a spectral library, which has no pixels")
     rows, columns, bands = (header.whole(key) for key in ("lines", "samples", "bands"))
     stored, back = _interleave(header)
     dtype, offset = _dtype(header), header.whole("header offset", 0)

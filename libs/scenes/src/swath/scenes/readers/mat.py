@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,10 +30,32 @@ def mat_arrays(path: Path, name: str) -> ArrayFile:
     # scipy takes long to import, and only MAT files need it.
     matlab = needed("scipy.io", extra="mat", name=name, what="MAT file")
     with parsing(name, "MAT file"):
-        entries = {key: Entry(tuple(shape), numbers=kind in _NUMBERS) for key, shape, kind in matlab.whosmat(str(path))}
+        entries: dict[str, Entry] = {}
+        for key, shape, kind in matlab.whosmat(str(path)):
+            if kind == "struct" and tuple(shape) == (1, 1):
+                entries |= {field: Entry(value.shape) for field, value in _fields(key, _variable(matlab, path, key))}
+            else:
+                entries[key] = Entry(tuple(shape), numbers=kind in _NUMBERS)
 
     def load(key: str) -> np.ndarray:
         with parsing(name, "MAT file"):
-            return np.asarray(matlab.loadmat(str(path), variable_names=[key])[key])
+            variable = _variable(matlab, path, key.partition("/")[0])
+            return np.asarray(dict(_fields(key.partition("/")[0], variable)).get(key, variable))
 
     return ArrayFile(name, entries, load)
+
+
+def _variable(matlab: Any, path: Path, key: str) -> Any:
+    return matlab.loadmat(str(path), variable_names=[key])[key]
+
+
+def _fields(key: str, variable: Any) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the arrays of numbers in a struct of one element, and in those within, by path, as version 7.3 has them."""
+    if variable.dtype.names is None or variable.size != 1:
+        return
+    for each in variable.dtype.names:
+        value = variable.flat[0][each]
+        if isinstance(value, np.ndarray) and value.dtype.kind in "buif":
+            yield f"{key}/{each}", value
+        elif isinstance(value, np.ndarray):
+            yield from _fields(f"{key}/{each}", value)
