@@ -11,10 +11,10 @@ SYNCED := .venv/.synced
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help sync lock gen lint type type-all test test-processors coverage demo up down images e2e bench parity fuzz release-check clean
+.PHONY: help sync lock gen lint type type-all test test-processors test-busy coverage demo up down images e2e bench parity fuzz release-check clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1mmake %-15s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1mmake %-16s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # uv as a program of this folder, where the machine has none.
 .tools/bin/uv:
@@ -52,6 +52,9 @@ test: $(SYNCED) ## Run all tests (TESTS="libs/client tests/docs" runs some)
 
 test-processors: $(SYNCED) ## Run the tests of nodes as processors without AVX-512 and AVX2 would
 	OMP_NUM_THREADS=1 $(RUN)/python -m tools.processors -q -n $(WORKERS)
+
+test-busy: $(SYNCED) ## Run the tests of outages and rotation while every core is kept busy
+	OMP_NUM_THREADS=1 $(RUN)/python -m tools.busy $(RUN)/pytest tests/split/test_rotation.py tests/chaos
 
 coverage: $(SYNCED) ## Run the tests of libs and services and say how much of them they run (WRITE=1 keeps the figures)
 	OMP_NUM_THREADS=1 $(RUN)/pytest -n $(WORKERS) --dist loadgroup --cov --cov-report=json:build/coverage/report.json libs services

@@ -1,7 +1,8 @@
-"""Runs the tests of nodes as other processors would: ``python -m tools.processors [PYTEST ARGUMENT ...]``.
+"""Runs the tests of nodes as lesser processors would: ``python -m tools.processors [PYTEST ARGUMENT ...]``.
 
 PyTorch has code for processors with AVX-512, with AVX2 and with neither, whose rounding differs. What a node decides by
-a comparison must not. Each run is one process of pytest, as the choice is made when torch is loaded.
+a comparison must not. Each run is one process of pytest, as the choice is made when torch is loaded. That of the
+machine's own kind is `make test`.
 """
 
 from __future__ import annotations
@@ -33,9 +34,12 @@ def best() -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the tests under each capability of this machine, and return 1 if any fail."""
+    """Run the tests under each capability of this machine but its best, and return 1 if any fail."""
     failed: list[str] = []
-    for name in able(best()):
+    highest = best()
+    for name in able(highest):
+        if name == highest:
+            continue
         print(f"\n-- {name}", flush=True)
         if subprocess.run([sys.executable, "-m", "pytest", *TESTS, *arguments], env=_environment(name)).returncode:
             failed.append(name)
