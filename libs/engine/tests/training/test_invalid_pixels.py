@@ -50,6 +50,8 @@ def test_a_statistical_run_leaves_invalid_pixels_out_and_says_how_many(frames: F
         f"Fitted zscore; {count} invalid pixels (a band is not finite) left out"
     ]
     assert all(f"; {count} invalid pixels" in text for text in messages(events, "statistical_node_end"))
+    said = f"Statistical training complete; {count} invalid pixels (a band is not finite) left out"
+    assert outcome.message.startswith(said)
 
 
 def test_a_clean_run_says_nothing_of_invalid_pixels(frames: Frames, pipeline: Pipeline) -> None:

@@ -153,13 +153,17 @@ def _statistical(
         stream.send(Position(), message="Starting statistical training")
     last = Position(epoch=1, global_step=1)
     if former is None or former.phase is Phase.STATISTICAL:
-        statistical.fit(pipeline, batches, stream, snapshots, spec.resolve, former.content if former else None)
+        content = former.content if former else None
+        left_out = statistical.fit(pipeline, batches, stream, snapshots, spec.resolve, content)
     else:
         pipeline.load_state(former.content["state"], strict=True)
+        left_out = int(former.content.get("left_out", 0))
     message = "Statistical training complete"
+    if left_out:
+        message += f"; {left_out} invalid pixels (a band is not finite) left out"
     if not spec.does_post_fit:
         return message, None, last
-    with _repeatable(snapshots, stream, {"state": pipeline.state()}):
+    with _repeatable(snapshots, stream, {"state": pipeline.state(), "left_out": left_out}):
         calibration = run_post_fit(spec, pipeline, batches, stream, last)
     return _with_summary(message, calibration), calibration, last
 

@@ -40,8 +40,8 @@ def fit(
     snapshots: SnapshotWriter,
     resolve: Callable[[str], Path],
     former: dict[str, Any] | None = None,
-) -> None:
-    """Fit every node that learns statistics.
+) -> int:
+    """Fit every node that learns statistics; return how many invalid pixels of the training frames they left out.
 
     Nodes whose ancestors are all fitted share a pass. A snapshot is written after each pass.
 
@@ -53,10 +53,10 @@ def fit(
         resolve: Turns paths of nodes into real paths.
         former: Content of a snapshot to resume from.
     """
-    first = 0
+    first, left_out = 0, 0
     if former is not None:
         pipeline.load_state(former["state"], strict=True)
-        first = int(former["wave"])
+        first, left_out = int(former["wave"]), int(former.get("left_out", 0))
     pipeline.eval()
     waves = pipeline.fit_waves()
     frames = _Frames(batches, keep=not pipeline.sources)
@@ -68,10 +68,13 @@ def fit(
             _fit_wave(wave, pipeline, frames.read(again=number + 1 < len(waves)), frames.count, stream, resolve)
         except StopRun:
             # An aborted pass changes nothing, so it starts again.
-            snapshots.write(Phase.STATISTICAL, events, _content(pipeline, number))
+            snapshots.write(Phase.STATISTICAL, events, _content(pipeline, number, left_out))
             raise
+        fitted = [node for name in wave if isinstance(node := pipeline.nodes[name], Fittable)]
+        left_out = max(left_out, *(node.left_out for node in fitted), 0)
         if snapshots.active:
-            snapshots.write(Phase.STATISTICAL, stream.count, _content(pipeline, number + 1))
+            snapshots.write(Phase.STATISTICAL, stream.count, _content(pipeline, number + 1, left_out))
+    return left_out
 
 
 class _Frames:
@@ -120,8 +123,8 @@ def _own(batch: Batch) -> Batch:
     }
 
 
-def _content(pipeline: Pipeline, wave: int) -> dict[str, Any]:
-    return {"state": pipeline.state(), "wave": wave}
+def _content(pipeline: Pipeline, wave: int, left_out: int) -> dict[str, Any]:
+    return {"state": pipeline.state(), "wave": wave, "left_out": left_out}
 
 
 @torch.no_grad()
