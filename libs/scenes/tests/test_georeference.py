@@ -71,7 +71,7 @@ def test_geotiff_keeps_the_tags(tmp_path: Path) -> None:
     [
         (UTM, keys(32632)),
         (UTM.replace("North, WGS-84", "South, WGS-84"), keys(32732)),
-        (UTM.replace("WGS-84", "North America 1983"), keys(26932)),
+        (UTM.replace("32, North, WGS-84", "11, North, North America 1983"), keys(26911)),
         (UTM.replace("WGS-84", "ETRS89"), keys(25832)),
         (
             "{Geographic Lat/Lon, 1, 1, 483000.0, 5627000.0, 2.0, 3.0, WGS-84, units=Degrees}",
@@ -174,3 +174,26 @@ def test_scores_that_are_nan_are_marked_as_such(tmp_path: Path) -> None:
         valid = read_scene(tmp_path / name).valid
         assert valid is not None
         assert np.argwhere(~valid).tolist() == [[0, 0]]
+
+
+@pytest.mark.parametrize("code", [26943, 26929, 25884, 26760])
+def test_codes_beside_those_of_utm_are_no_zones_of_it(code: int) -> None:
+    """26943 is zone 3 of California on NAD83, for one."""
+    fields, lost = Georeference(geotiff={**GRID, 34735: keys(code)}).as_envi()
+    assert fields["map info"].startswith("{Arbitrary, ")
+    assert lost is not None
+    assert f"EPSG {code}" in lost
+
+
+def test_a_zone_that_a_datum_has_no_code_for_is_not_made_one() -> None:
+    info = UTM.replace("32, North, WGS-84", "33, North, North America 1983")
+    tags, lost = Georeference(envi={"map info": info}).as_geotiff()
+    assert 34735 not in tags
+    assert lost is not None
+    assert "33, North, North America 1983" in lost
+
+
+def test_a_rotation_that_is_no_number_is_a_rotation() -> None:
+    _, lost = Georeference(envi={"map info": UTM.replace("units=Meters", "units=Meters, rotation=30 deg")}).as_geotiff()
+    assert lost is not None
+    assert "turned" in lost

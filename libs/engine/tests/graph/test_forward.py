@@ -142,3 +142,25 @@ def test_plans_are_kept_but_not_without_bound(ndvi, batch):
 
 def test_an_empty_pipeline_gives_nothing(build):
     assert build({}, [])({"cube": torch.zeros(1)}) == {}
+
+
+def test_an_invalid_pixel_that_a_node_makes_is_left_out_by_the_next_whatever_else_is_in_the_batch(build):
+    nodes = {
+        "data": ["CU3SDataNode"],
+        "index": ["CIRedEdgeSelector", {"eps": 0.0}],
+        "scaled": ["MinMaxNormalizer", {"use_running_stats": False}],
+    }
+    edges = ["data.cube > index.cube", "data.wavelengths > index.wavelengths", "index.index_image > scaled.data"]
+    pipeline = build(nodes, edges)
+    cube = torch.rand(2, 4, 5, 2) + 0.5
+    cube[0, 1, 2] = 0.0  # of which the index is 0 / 0
+    wavelengths = torch.tensor([[705.0, 783.0]]).expand(2, -1)
+
+    alone = pipeline({"cube": cube, "wavelengths": wavelengths})["scaled.normalized"]
+    cube[1, 0, 0] = torch.nan
+    beside = pipeline({"cube": cube, "wavelengths": wavelengths})["scaled.normalized"]
+
+    assert alone[0].isnan().sum() == 1
+    assert alone[0, 1, 2].isnan()
+    torch.testing.assert_close(beside[0], alone[0], equal_nan=True)
+    assert alone[0][alone[0].isfinite()].max() == 1.0

@@ -78,10 +78,10 @@ def _service(service: Service, settings: GatewaySettings, certificates: Certific
                 "grpc_health_check": {"service_name": service.health_name},
                 "interval": "1s",
                 "no_traffic_interval": "1s",
-                # NOT_SERVING counts at once, and so does an answer that is not there in time. Lateness must not: a
-                # replica whose processors are busy is slow, and others would be slower with its share of the calls. A
-                # frozen one answers no ping, and a dead one no connection: their calls go to another one, and they are
-                # ejected, long before this minute is over.
+                # NOT_SERVING counts at once, and so does an answer that has not come in time; only broken connections
+                # are counted up to the threshold. Lateness must not count: a replica whose processors are busy is
+                # slow, and others would be slower with its share of the calls. A frozen one answers no ping, and a dead
+                # one no connection: their calls go to another one, and they are ejected, long before that minute.
                 "timeout": "60s",
                 "unhealthy_threshold": 12,
                 "healthy_threshold": 1,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from swath.errors import DataInvalid
 from swath.scenes.georeference import Georeference
 from swath.scenes.options import Options
 from swath.scenes.scene import Scene, representable
@@ -48,24 +49,33 @@ def finished(draft: Draft, options: Options, *, stem: str, shown: str) -> Scene:
         DataInvalid: Parts do not fit together, or wavelengths are none.
     """
     notes, ignore_value = draft.notes, draft.ignore_value
-    if ignore_value is not None and np.isnan(ignore_value):
+    if ignore_value is not None and not np.isfinite(ignore_value):
         ignore_value = None  # what is not finite is invalid anyway
-    if (
-        ignore_value is not None
-        and draft.cube.dtype.kind in "bui"
-        and not representable(ignore_value, draft.cube.dtype)
-    ):
+    if ignore_value is not None and not representable(ignore_value, draft.cube.dtype):
         notes = (*notes, f"the ignore value {ignore_value:g} is none that {draft.cube.dtype} can have")
         ignore_value = None
+    scale = draft.scale if options.scale is None else float(options.scale)
+    offset = draft.offset if options.scale is None else 0.0
+    if not (np.isfinite(scale).all() and np.all(scale) and np.isfinite(offset).all()):
+        raise DataInvalid(
+            f"{shown}: scale: expected finite numbers other than 0, and finite offsets, got {scale} and {offset}"
+        )
+    bad = draft.bad_bands if draft.bad_bands is not None and draft.bad_bands.any() else None
+    if bad is not None and not options.drop_bad_bands:
+        notes = (
+            *notes,
+            f"{int(bad.sum())} of {bad.size} bands are marked bad and stay; +data.params.drop_bad_bands=true in "
+            "training, --drop-bad-bands of swath infer leaves them out",
+        )
     scene = Scene(
         stem if draft.number is None else f"{stem}_{draft.number:04d}",
         draft.cube,
         mask=draft.mask,
         class_mask=draft.class_mask,
-        scale=draft.scale if options.scale is None else float(options.scale),
-        offset=draft.offset if options.scale is None else 0.0,
+        scale=scale,
+        offset=offset,
         ignore_value=ignore_value,
-        bad_bands=draft.bad_bands if draft.bad_bands is not None and draft.bad_bands.any() else None,
+        bad_bands=bad,
         georeference=draft.georeference,
         notes=notes,
         file=shown,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 SCALE, TIEPOINTS, MATRIX, KEYS, DOUBLES, TEXTS = 33550, 33922, 34264, 34735, 34736, 34737
 """GeoTIFF's tags: pixel scale, tie points, transformation, directory of keys, numbers and texts of keys."""
@@ -23,16 +23,37 @@ _MODEL, _RASTER, _GEOGRAPHIC, _GEO_TEXT, _PROJECTED, _PROJECTED_TEXT = 1024, 102
 _USER_DEFINED, _POINT = 32767, 2
 _WKT_PREFIX = "ESRI PE String = "  # how ESRI and GDAL put a WKT string into a GeoTIFF
 
-# Datum in ENVI's map info, without blanks and signs -> EPSG code of its degrees, and of its UTM zone 0 north and south.
-_DATUMS: Mapping[str, tuple[int, int, int | None]] = {
-    "wgs84": (4326, 32600, 32700),
-    "wgs72": (4322, 32200, 32300),
-    "etrs89": (4258, 25800, None),
-    "etrs1989": (4258, 25800, None),
-    "nad83": (4269, 26900, None),
-    "northamerica1983": (4269, 26900, None),
-    "nad27": (4267, 26700, None),
-    "northamerica1927": (4267, 26700, None),
+_ALL_ZONES = range(1, 61)
+
+
+class _Datum(NamedTuple):
+    """A datum: EPSG code of its degrees, codes of its UTM zone 0 north and south, and the zones that have codes.
+
+    Codes of other numbers there mean something else, such as a State Plane zone.
+    """
+
+    degrees: int
+    north: int
+    south: int | None
+    zones: range
+
+
+_WGS84 = _Datum(4326, 32600, 32700, _ALL_ZONES)
+_WGS72 = _Datum(4322, 32200, 32300, _ALL_ZONES)
+_ETRS89 = _Datum(4258, 25800, None, range(28, 39))
+_NAD83 = _Datum(4269, 26900, None, range(1, 24))
+_NAD27 = _Datum(4267, 26700, None, range(1, 23))
+
+# By their names in ENVI's map info, without blanks and signs.
+_DATUMS: Mapping[str, _Datum] = {
+    "wgs84": _WGS84,
+    "wgs72": _WGS72,
+    "etrs89": _ETRS89,
+    "etrs1989": _ETRS89,
+    "nad83": _NAD83,
+    "northamerica1983": _NAD83,
+    "nad27": _NAD27,
+    "northamerica1927": _NAD27,
 }
 _DATUM_NAMES = {4326: "WGS-84", 4322: "WGS-72", 4258: "ETRS89", 4269: "North America 1983", 4267: "North America 1927"}
 
@@ -65,7 +86,8 @@ def _to_geotiff(fields: Mapping[str, str]) -> tuple[dict[int, Any], str | None]:
         column, row, x, y, width, height = (float(part) for part in parts[1:7])
     except ValueError:
         return {}, "the scene's map info has no pixel, position and size that a GeoTIFF could say"
-    if any(part.lower().startswith("rotation") and float(part.partition("=")[2] or 0) for part in parts[7:]):
+    turned = [part.partition("=")[2].strip() for part in parts[7:] if part.lower().startswith("rotation")]
+    if any(each.strip("0.+-") for each in turned):
         return {}, "the scene's grid is turned on the map, which only ENVI files say here: write .hdr"
     # ENVI counts from 1 at the upper left corner of the first pixel.
     tags: dict[int, Any] = {
@@ -90,11 +112,10 @@ def _epsg(parts: list[str]) -> int | None:
     datum = _DATUMS.get("".join(each for each in rest[-1].lower() if each.isalnum())) if rest else None
     if datum is None:
         return None
-    degrees, north, south = datum
     if system.startswith("geographic"):
-        return degrees
-    if system == "utm" and len(rest) == 3 and rest[0].isdecimal() and 1 <= int(rest[0]) <= 60:
-        base = north if rest[1].lower().startswith("n") else south
+        return datum.degrees
+    if system == "utm" and len(rest) == 3 and rest[0].isdecimal() and int(rest[0]) in datum.zones:
+        base = datum.north if rest[1].lower().startswith("n") else datum.south
         return None if base is None else base + int(rest[0])
     return None
 
@@ -126,10 +147,10 @@ def _to_envi(tags: Mapping[int, Any]) -> tuple[dict[str, str], str | None]:
     projected = keys.get(_PROJECTED, 0)
     if keys.get(_MODEL) == 2 and degrees in _DATUM_NAMES:
         return {"map info": f"{{Geographic Lat/Lon, {place}, {_DATUM_NAMES[degrees]}, units=Degrees}}"} | text, None
-    for degrees, north, south in _DATUMS.values():
-        for base, half in ((north, "North"), (south, "South")):
-            if base is not None and 1 <= projected - base <= 60:
-                zone = f"{projected - base}, {half}, {_DATUM_NAMES[degrees]}, units=Meters"
+    for datum in _DATUMS.values():
+        for base, half in ((datum.north, "North"), (datum.south, "South")):
+            if base is not None and projected - base in datum.zones:
+                zone = f"{projected - base}, {half}, {_DATUM_NAMES[datum.degrees]}, units=Meters"
                 return {"map info": f"{{UTM, {place}, {zone}}}"} | text, None
     lost = (
         None

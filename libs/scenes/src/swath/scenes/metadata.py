@@ -36,15 +36,17 @@ def numbers_of_attributes(name: str, attributes: Mapping[str, Any], cube: NDArra
         DataInvalid: A number that is none.
     """
     lower = {key.lower(): value for key, value in attributes.items()}
-    scale: float = 1.0
+    scale: float | NDArray[np.float64] = 1.0
     for key in ("reflectance scale factor", "reflectance_scale_factor"):
         if key in lower:
             scale = divided(name, key, lower[key])
     if "Scale_Factor" in attributes:
         scale = divided(name, "Scale_Factor", attributes["Scale_Factor"])
     elif "scale_factor" in attributes:
-        scale = number(name, "scale_factor", attributes["scale_factor"])
-    offset = number(name, "add_offset", attributes["add_offset"]) if "add_offset" in attributes else 0.0
+        scale = _of_bands(name, "scale_factor", attributes["scale_factor"], cube.shape[-1])
+    offset = (
+        _of_bands(name, "add_offset", attributes["add_offset"], cube.shape[-1]) if "add_offset" in attributes else 0.0
+    )
     ignored = next((key for key in _IGNORE if key in lower), None)
     return Said(
         scale,
@@ -64,6 +66,16 @@ def number(name: str, label: str, value: Any) -> float:
         return float(as_text(value) or np.asarray(value).ravel()[0])
     except (TypeError, ValueError, IndexError):
         raise DataInvalid(f"{name}: {label}: expected a number, got '{value}'") from None
+
+
+def _of_bands(name: str, label: str, value: Any, bands: int) -> float | NDArray[np.float64]:
+    """Return a number, or one for each band."""
+    if as_text(value) or np.size(value) == 1:
+        return number(name, label, value)
+    listed = np.asarray(value).ravel()
+    if listed.size != bands:
+        raise DataInvalid(f"{name}: {label}: expected one number, or one for each of {bands} bands, got {listed.size}")
+    return np.array([number(name, label, each) for each in listed])
 
 
 def divided(name: str, label: str, value: Any) -> float:

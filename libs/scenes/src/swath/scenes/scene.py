@@ -110,11 +110,12 @@ class Scene:
         crop = _as_float32(stored)
         holes = self._holes(stored, crop)
         # In float64, piece by piece: 1 / 10000 is no float32, and 1234 / 10000 shall be the nearest one.
-        if not _is(self.offset, 0.0):
-            for line, physical in zip(stored, crop, strict=True):
-                physical[...] = line.astype(np.float64) * self.scale + self.offset
-        elif not _is(self.scale, 1.0):
-            np.multiply(stored, self.scale, out=crop, dtype=np.float64, casting="same_kind")
+        with np.errstate(over="ignore", invalid="ignore"):
+            if not _is(self.offset, 0.0):
+                for line, physical in zip(stored, crop, strict=True):
+                    physical[...] = line.astype(np.float64) * self.scale + self.offset
+            elif not _is(self.scale, 1.0):
+                np.multiply(stored, self.scale, out=crop, dtype=np.float64, casting="same_kind")
         if holes is not None:
             crop[holes] = np.nan
         return crop
@@ -201,11 +202,13 @@ def _equals(stored: NDArray[Any], value: float) -> NDArray[np.bool_] | None:
 
 
 def representable(value: float, dtype: np.dtype) -> bool:
-    """Return whether integers of a type can have a value."""
+    """Return whether numbers of a type can have a finite value; the largest ones may be written with few digits."""
     if dtype.kind == "b":
         return value in (0, 1)
+    if dtype.kind == "f":
+        return abs(value) <= float(np.finfo(dtype).max) * (1 + _HUGE_TOLERANCE)
     limits = np.iinfo(dtype)
-    return value == int(value) and limits.min <= value <= limits.max
+    return limits.min <= value <= limits.max and value == int(value)
 
 
 def _is(factor: float | NDArray[np.float64], neutral: float) -> bool:

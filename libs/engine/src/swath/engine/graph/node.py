@@ -40,6 +40,8 @@ class Node(torch.nn.Module):
             A constructor may set it depending on its arguments.
         invalid: How it is kept from pixels with a band that is not finite. A constructor may set it depending on its
             arguments.
+        makes_invalid: Whether its outputs may hold invalid pixels where its inputs have none, as an index of 0 / 0
+            does: the engine looks then. A constructor may set it depending on its arguments.
         spectra: Input ports ``[N, 1, 1, C]`` of spectra, which are no pixels.
         blank_state: State entries in which NaN stands for what is not known yet.
         effect: Whether it writes outside of the process; then it runs even if none of its outputs is requested.
@@ -59,6 +61,7 @@ class Node(torch.nn.Module):
     open_hparams: ClassVar[bool] = False
     stateful: bool = False
     invalid: Invalid = Invalid.FILLED
+    makes_invalid: bool = False
     spectra: ClassVar[frozenset[str]] = frozenset()
     blank_state: ClassVar[frozenset[str]] = frozenset()
     effect: ClassVar[bool] = False

@@ -122,6 +122,8 @@ class Plan:
         for step in self.steps:
             inputs = _gather(step.name, step.inputs, values, batch)
             outputs = _timed(step, inputs, context) if context.observe else step.node.execute(inputs, context)
+            if context.valid is None and step.node.makes_invalid:
+                context.valid = validity.of_batch(outputs)
             for output in step.outputs:
                 value = outputs.get(output.name)
                 if value is None:

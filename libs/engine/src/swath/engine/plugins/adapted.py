@@ -45,6 +45,7 @@ class Adapted(Node):
     """
 
     invalid = Invalid.PASSED
+    makes_invalid = True
     reference: ClassVar[type[torch.nn.Module]]
     inner: Any
     _prepared: bool = False

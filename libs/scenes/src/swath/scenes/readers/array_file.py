@@ -58,9 +58,13 @@ class ArrayFile:
         key = self._cube(options.cube_key)
         cube = self._ordered(key, self._load(key), options.cube_axes)
         stack = cube if cube.ndim == 4 else cube[None]
-        mask = self._planes("mask", options.mask_key, key, stack.shape[:3])
-        class_mask = self._planes("class_mask", options.class_mask_key, key, stack.shape[:3])
+        if not len(stack):
+            raise DataInvalid(f"{self.name}: '{key}': expected at least one frame, got shape {list(cube.shape)}")
+        turned = options.cube_axes.upper().index("W") < options.cube_axes.upper().index("H")
+        mask = self._planes("mask", options.mask_key, key, stack.shape[:3], turned)
+        class_mask = self._planes("class_mask", options.class_mask_key, key, stack.shape[:3], turned)
         said = numbers_of_attributes(self.name, self.entries[key].attributes, cube)
+        wavelengths = self._wavelengths(options, key, stack.shape[-1]) if options.wavelengths is None else None
         for number, frame in enumerate(stack):
             yield Draft(
                 frame,
@@ -69,7 +73,7 @@ class ArrayFile:
                 class_mask=None
                 if class_mask is None
                 else as_mask(self.name, class_mask[0], class_mask[1][number], np.uint8),
-                wavelengths=self._wavelengths(options, key, frame.shape[-1]) if options.wavelengths is None else None,
+                wavelengths=wavelengths,
                 scale=said.scale,
                 offset=said.offset,
                 ignore_value=said.ignore_value,
@@ -95,8 +99,11 @@ class ArrayFile:
         return as_mask(self.name, key, self._load(key), np.int32)
 
     def find(self, part: str) -> str | None:
-        """Return the array of a part's usual name, None if the file has none."""
-        return _first([key for key in self.entries if self._is_usual(part, key)], USUAL_NAMES[part])
+        """Return the array of a part's usual name, None if the file has none; of masks those that may be planes."""
+        usual = [key for key in self.entries if self._is_usual(part, key)]
+        if part in ("mask", "class_mask"):
+            usual = [key for key in usual if len(self.entries[key].shape) in (2, 3)]
+        return _first(usual, USUAL_NAMES[part])
 
     def _named(self, part: str, variable: str) -> str:
         for key in (variable, variable.strip("/")):
@@ -138,9 +145,17 @@ class ArrayFile:
         return cube.transpose([0, *(each + 1 for each in order)] if cube.ndim == 4 else order)
 
     def _planes(
-        self, part: str, variable: str | None, cube: str, shape: tuple[int, ...]
+        self, part: str, variable: str | None, cube: str, shape: tuple[int, ...], turned: bool
     ) -> tuple[str, np.ndarray] | None:
-        """Return name and planes, one for each frame, of a mask; None if the file has none."""
+        """Return name and planes, one for each frame, of a mask; None if the file has none.
+
+        Args:
+            part: Which mask.
+            variable: Its name, if the caller says one; empty for none.
+            cube: The cube's name.
+            shape: Frames, rows and columns of the cube.
+            turned: Whether the file has columns before rows, in the mask as in the cube.
+        """
         if variable == "":
             return None
         if variable is not None:
@@ -151,6 +166,8 @@ class ArrayFile:
         if key is None:
             return None
         planes = self._load(key)
+        if turned and planes.ndim >= 2:
+            planes = planes.swapaxes(0, 1) if planes.ndim == 2 or planes.shape[-1] == 1 else planes.swapaxes(1, 2)
         frames, size = shape[0], list(shape[1:])
         if list(planes.shape) == [frames, *size]:
             return key, planes

@@ -144,7 +144,7 @@ def read_scene(
     found = list(read_scenes(path, options, name=name))
     if measurement is None and len(found) > 1:
         raise DataInvalid(f"{shown}: holds {len(found)} frames; choose one by measurement (+data.params.measurement)")
-    if (measurement or 0) >= len(found):
+    if not 0 <= (measurement or 0) < len(found):
         raise DataInvalid(f"{shown}: expected a measurement below {len(found)}, got {measurement}")
     return found[measurement or 0]
 

@@ -64,6 +64,7 @@ class SpectralIndex(Node):
         self.low = number("colormap_min", colormap_min)
         self.high = number("colormap_max", colormap_max, above=self.low)
         self.eps = number("eps", eps, at_least=0)
+        self.makes_invalid = self.eps == 0
         self.tolerance = number("band_tolerance_nm", band_tolerance_nm)
         self.targets = {
             key.removesuffix("_nm"): number(key, value, above=0)
