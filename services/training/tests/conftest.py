@@ -156,9 +156,10 @@ class World:
         return response_of(event)
 
     async def worker(self, run_id: str) -> Handle:
-        """Return the process of a run's present attempt."""
-        run = await self.training._store.get(run_id)
-        assert run.worker_pid is not None
+        """Return the process of a run's present attempt, which is written down a little after it has begun."""
+        async with asyncio.timeout(60):
+            while (run := await self.training._store.get(run_id)).worker_pid is None:
+                await asyncio.sleep(0.02)
         return Handle(run.worker_pid, run.worker_started)
 
     async def restart(self, **settings: Any) -> None:
