@@ -158,10 +158,12 @@ class World:
 
     async def worker(self, run_id: str) -> Handle:
         """Return the process of a run's present attempt, which is written down a little after it has begun."""
-        async with asyncio.timeout(60):
-            while (run := await self.training._store.get(run_id)).worker_pid is None:
-                await asyncio.sleep(0.02)
-        return Handle(run.worker_pid, run.worker_started)
+        for _ in range(3000):
+            run = await self.training._store.get(run_id)
+            if run.worker_pid is not None:
+                return Handle(run.worker_pid, run.worker_started)
+            await asyncio.sleep(0.02)
+        raise AssertionError(f"run {run_id} has had no process for a minute")
 
     async def restart(self, **settings: Any) -> None:
         """Replace the service by another one, as if the process had been killed: workers are left alone."""
