@@ -24,7 +24,7 @@ def _back(suite: Suite, *names: str) -> None:
 
 
 def _wait_until(seen: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not seen():
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -76,6 +76,7 @@ def _workers(suite: Suite) -> list[int]:
 
 @pytest.fixture
 def client(suite: Suite) -> Iterator[Client]:
+    suite.wait(300)  # what the test before has killed is still on its way
     with Client(suite.target) as made:
         fitted(made)
         yield made
@@ -152,6 +153,6 @@ def test_runs_go_on_while_everything_is_replaced(suite: Suite, client: Client, u
             process.start()
             process.wait_until(lambda name=name: suite.ready(name))
         for end in ends:
-            end.result(120)
+            end.result(600)
     for each in disturbed:
         _assert_as_if_nothing_had_happened(each, undisturbed)

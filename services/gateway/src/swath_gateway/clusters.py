@@ -78,12 +78,11 @@ def _service(service: Service, settings: GatewaySettings, certificates: Certific
                 "grpc_health_check": {"service_name": service.health_name},
                 "interval": "1s",
                 "no_traffic_interval": "1s",
-                # NOT_SERVING counts at once, and so does an answer that has not come in time; only broken connections
-                # are counted up to the threshold. Lateness must not count: a replica whose processors are busy is
-                # slow, and others would be slower with its share of the calls. A frozen one answers no ping, and a dead
-                # one no connection: their calls go to another one, and they are ejected, long before that minute.
+                # NOT_SERVING counts at once, as would an answer that has not come in time; broken connections count when
+                # there are two. Lateness must not count: a replica whose processors are busy is slow, and others
+                # would be slower with its share of the calls. A frozen one answers no ping, a dead one no connection.
                 "timeout": "60s",
-                "unhealthy_threshold": 12,
+                "unhealthy_threshold": 2,
                 "healthy_threshold": 1,
             }
         ],
@@ -99,7 +98,7 @@ def _http2(name: str, addresses: tuple[Address, ...]) -> dict[str, Any]:
         "type": "STATIC" if all(address.literal or address.is_unix for address in addresses) else "STRICT_DNS",
         "dns_refresh_rate": "2s",
         "respect_dns_ttl": False,
-        "connect_timeout": "1s",
+        "connect_timeout": "5s",
         "per_connection_buffer_limit_bytes": 1024 * 1024,
         "load_assignment": {
             "cluster_name": name,
