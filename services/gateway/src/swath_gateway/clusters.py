@@ -78,8 +78,8 @@ def _service(service: Service, settings: GatewaySettings, certificates: Certific
                 "grpc_health_check": {"service_name": service.health_name},
                 "interval": "1s",
                 "no_traffic_interval": "1s",
-                # NOT_SERVING counts at once, as would an answer that has not come in time; broken connections count when
-                # there are two. Lateness must not count: a replica whose processors are busy is slow, and others
+                # NOT_SERVING counts at once, as would an answer that has not come in time; broken connections count
+                # when there are two. Lateness must not count: a replica whose processors are busy is slow, and others
                 # would be slower with its share of the calls. A frozen one answers no ping, a dead one no connection.
                 "timeout": "60s",
                 "unhealthy_threshold": 2,
