@@ -21,6 +21,7 @@ from swath.errors import (
     SwathError,
     Unavailable,
 )
+from swath.retry import Retry
 from swath_training.runs.database.store import RunStore
 from swath_training.runs.items import EventCodec, Release
 from swath_training.runs.logs.event_log import EventLog
@@ -36,9 +37,9 @@ from swath_training.supervise.worker_death import ResumePolicy, wait_for_end
 _log = structlog.get_logger("swath.training")
 
 _EXIT_S = 30.0
-_RETRY_DELAY_S = 1.0
 _AWAY = (Unavailable, StorageRefused, StorageDenied)
 """Errors of a store that is away, full or locked up: an operator will see to it, and the run goes on then."""
+_STORE_AWAY = Retry(on=_AWAY, initial_s=1.0, max_s=2.0)
 
 
 @dataclass(frozen=True)
@@ -121,18 +122,12 @@ class RunDriver:
 
     async def _give_up(self, run: Run, error: SwathError) -> None:
         """Fail the run, and keep trying while that cannot be written."""
-        while True:
-            try:
-                return await self._finalizer.fail(run, error)
-            except _AWAY:
-                await asyncio.sleep(_RETRY_DELAY_S)
+        await _STORE_AWAY.call_async(lambda: self._finalizer.fail(run, error))
 
     async def _read(self, run_id: str) -> Run:
         """Return the run as soon as it can be read."""
-        while True:
-            await asyncio.sleep(_RETRY_DELAY_S)
-            with suppress(*_AWAY):
-                return await self._store.get(run_id)
+        await asyncio.sleep(_STORE_AWAY.initial_s)
+        return await _STORE_AWAY.call_async(lambda: self._store.get(run_id))
 
     async def _wait_for_device(self, run: Run) -> bool:
         """Wait for the device, reporting the position in its queue; whether the run may begin."""

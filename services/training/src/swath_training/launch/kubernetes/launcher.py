@@ -13,6 +13,7 @@ import yaml
 
 from swath.documents import TrainingDocument
 from swath.errors import Denied, InvalidInput, Precondition, SwathError
+from swath.retry import Retry
 from swath_training.launch.kubernetes.cluster import Cluster, Document
 from swath_training.launch.kubernetes.manifest import JobTask, Ports, check, job, name_of, service
 from swath_training.launch.kubernetes.pod_status import begun, complaint, index_of, outcome, trouble
@@ -22,7 +23,7 @@ from swath_training.runs.model import Run, Trainer
 
 _log = structlog.get_logger("swath.training")
 
-_RETRY_DELAY_S = 1.0
+_DELETION = Retry(on=SwathError, initial_s=1.0)
 _LOG_LINES = 20
 _PREFIX = "job/"
 _GPUS = "gpu:"
@@ -205,15 +206,14 @@ class JobLauncher:
         task.add_done_callback(self._deletions.discard)
 
     async def _delete(self, worker: JobWorker) -> None:
-        while True:
+        def delete() -> None:
             try:
-                await asyncio.to_thread(self._cluster.delete_job, worker.name)
-                return worker.end(None)
+                self._cluster.delete_job(worker.name)
             except Denied as error:
                 _log.error("a worker's Job cannot be deleted", job=worker.name, error=error.message)
-                return worker.end(None)
-            except SwathError:
-                await asyncio.sleep(_RETRY_DELAY_S)
+
+        await _DELETION.call_async(lambda: asyncio.to_thread(delete))
+        worker.end(None)
 
     def _seen(self, pod: Document, gone: bool) -> None:
         labels = pod["metadata"].get("labels") or {}

@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from swath.errors import RunNotFound, SwathError, Unavailable
+from swath.retry import Backoff, Retry
 from swath.storage.sql.notifications import Notifications
 
 T = TypeVar("T")
 
-_RETRY_DELAY_S = 1.0
+_RETRY = Retry(on=SwathError, initial_s=1.0, max_s=2.0)
 
 
 class Source(Protocol[T]):
@@ -134,6 +135,7 @@ class Follower(Generic[T]):
         Raises:
             SwathError: It cannot be asked, and nothing was known of the log before. Those who follow it already wait.
         """
+        backoff = Backoff(_RETRY)
         try:
             while feed.stale:
                 feed.stale = False
@@ -143,11 +145,11 @@ class Follower(Generic[T]):
                     if feed.last < 0:
                         raise
                     last, over = feed.last, True
-                except SwathError:
+                except SwathError as error:
                     if feed.last < 0:
                         raise
                     feed.stale = True
-                    await asyncio.sleep(_RETRY_DELAY_S)
+                    await asyncio.sleep(backoff.failed(error))
                     continue
                 feed.advance(last, over=over)
         except BaseException:
