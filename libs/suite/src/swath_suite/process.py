@@ -7,6 +7,7 @@ import random
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -17,6 +18,7 @@ from typing import Any
 from swath.errors import TimedOut, Unavailable
 
 _LOWEST_PORT = 10000
+_RESERVED_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -236,13 +238,31 @@ def free_ports(count: int) -> list[int]:
     """Return ports of the loopback interface that nobody listens on, all different.
 
     They come from below the range that the system gives to outgoing connections and to servers that ask for any port:
-    one from that range may be taken before it is listened on, or between a process's death and its restart.
+    one from that range may be taken before it is listened on, or between a process's death and its restart. One that
+    was given to whomever of this user's is not given again for a while.
     """
     candidates = random.sample(range(_LOWEST_PORT, _highest_port()), count * 20)
-    free = [port for port, _ in zip(filter(is_free, candidates), range(count), strict=False)]
+    mine = filter(_reserve, filter(is_free, candidates))
+    free = [port for port, _ in zip(mine, range(count), strict=False)]
     if len(free) < count:
         raise Unavailable(f"{count} free ports are needed on 127.0.0.1, {len(free)} were found")
     return free
+
+
+def _reserve(port: int) -> bool:
+    """Take a port for `_RESERVED_S`, by a file; whether it was to be had."""
+    folder = Path(tempfile.gettempdir(), f"swath-ports-{os.getuid()}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    file = folder / str(port)
+    with suppress(FileNotFoundError):
+        if time.time() - file.stat().st_mtime < _RESERVED_S:
+            return False
+        file.unlink()
+    try:
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        return False
+    return True
 
 
 def _highest_port() -> int:
