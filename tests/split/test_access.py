@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import grpc
@@ -45,6 +46,11 @@ def test_users_go_through_the_gateway(suite: Suite) -> None:
 def test_every_call_that_changes_something_leaves_an_audit_line(suite: Suite) -> None:
     with Client(suite.target) as client, client.session() as session:
         closed = session.id
-    lines = "".join(each.log.read_text() for each in suite.replicas("session"))
-    audits = [line for line in lines.splitlines() if '"audit"' in line and closed in line]
-    assert any(CLOSE in line and '"code": "OK"' in line and '"trace"' in line for line in audits)
+    # Lines are written a moment after the answer, which does not wait for them.
+    deadline = time.monotonic() + 60
+    audits: list[str] = []
+    while not any(CLOSE in line and '"code": "OK"' in line and '"trace"' in line for line in audits):
+        assert time.monotonic() < deadline, audits
+        time.sleep(0.05)
+        lines = "".join(each.log.read_text() for each in suite.replicas("session"))
+        audits = [line for line in lines.splitlines() if '"audit"' in line and closed in line]
