@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
+from swath.engine.error_text import first_line
 from swath.engine.graph.context import Context
 from swath.engine.graph.invalid import Invalid, LinAlgError, run_on_valid
 from swath.engine.graph.ports import ALWAYS, Port, Stage, describe_value, ports
@@ -145,7 +146,7 @@ class Node(torch.nn.Module):
         except LinAlgError as error:
             raise InputInvalid(
                 f"Node '{self.name}' ({type(self).__name__}): a matrix made of its inputs cannot be inverted or "
-                f"decomposed: {_first_line(error)}; raise its eps, or give it more pixels or fewer channels",
+                f"decomposed: {first_line(error)}; raise its eps, or give it more pixels or fewer channels",
                 metadata={"node": self.name},
             ) from error
 
@@ -238,10 +239,6 @@ def input_error(node: str, side: str, port: str, fault: str) -> InputInvalid:
     return InputInvalid(
         f"Node '{node}' {side} '{port}' validation failed: {fault}", metadata={"node": node, "port": port}
     )
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).split("\n", 1)[0]
 
 
 def _plain(value: Any) -> Any:

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 import torch
 
+from swath.engine.error_text import first_line
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, Stage
 from swath.errors import GraphInvalid, SwathError
@@ -111,9 +112,7 @@ def create(class_name: str, name: str, hparams: Mapping[str, Any], plugins: Node
     except SwathError:
         raise
     except (TypeError, ValueError, OverflowError, RuntimeError, MemoryError) as error:
-        # torch appends the frames of its own stack after the first line.
-        fault = str(error).split("\n", 1)[0] or type(error).__name__
-        raise GraphInvalid(f"Node '{name}' ({cls.__name__}): {fault}", metadata={"node": name}) from error
+        raise GraphInvalid(f"Node '{name}' ({cls.__name__}): {first_line(error)}", metadata={"node": name}) from error
     node.name = name
     return node
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from swath.engine.error_text import first_line
 from swath.engine.graph.pipeline import State
 from swath.errors import WeightsInvalid
 
@@ -49,7 +50,7 @@ def load(data: bytes) -> tuple[State, dict[str, Any]]:
     try:
         content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception as error:  # what a hostile or damaged file makes the reader raise is not documented
-        raise WeightsInvalid(f"The weights were refused: {_first_line(error)}") from error
+        raise WeightsInvalid(f"The weights were refused: {first_line(error)}") from error
     if not isinstance(content, Mapping):
         raise WeightsInvalid(f"The weights are a {type(content).__name__}, expected a mapping of nodes to tensors")
     entries = content.get("state_dict", content)
@@ -89,7 +90,3 @@ def _is_plain(value: Any) -> bool:
         and not value.is_quantized
         and not value.is_complex()
     )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0] or type(error).__name__

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from swath.engine.error_text import first_line
 from swath.engine.graph.context import Context
 from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
@@ -126,7 +127,7 @@ class Adapted(Node):
 
     def _failed(self, error: Exception) -> SwathError:
         """Return the error for one that the class raised."""
-        return InputInvalid(f"{self._who}: {_first_line(error)}", metadata={"node": self.name})
+        return InputInvalid(f"{self._who}: {first_line(error)}", metadata={"node": self.name})
 
     @property
     def _who(self) -> str:
@@ -208,7 +209,7 @@ class AdaptedFittable(Adapted, Fittable):
             return super()._failed(error)
         return NotFitted(
             f"{self._who} is not fitted: run a statistical training phase or load weights that hold its statistics "
-            f"({_first_line(error)})",
+            f"({first_line(error)})",
             metadata={"node": self.name},
         )
 
@@ -245,7 +246,7 @@ class AdaptedFittable(Adapted, Fittable):
         self._done()
 
     def _unfit(self, error: Exception) -> DataInvalid:
-        return DataInvalid(f"{self._who} cannot be fitted: {_first_line(error)}", metadata={"node": self.name})
+        return DataInvalid(f"{self._who} cannot be fitted: {first_line(error)}", metadata={"node": self.name})
 
     def faults(self, state: Mapping[str, Tensor], *, strict: bool) -> list[str]:
         return Adapted.faults(self, _without(state, "fitted"), strict=strict)
@@ -259,7 +260,3 @@ class AdaptedFittable(Adapted, Fittable):
 
 def _without(state: Mapping[str, Tensor], key: str) -> dict[str, Tensor]:
     return {name: value for name, value in state.items() if name != key}
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0] or type(error).__name__

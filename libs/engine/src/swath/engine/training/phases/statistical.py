@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from swath.engine.error_text import first_line
 from swath.engine.graph.context import Context
 from swath.engine.graph.invalid import LinAlgError
 from swath.engine.graph.pipeline import Pipeline
@@ -166,7 +167,7 @@ def _end_fit(node: Fittable) -> None:
         node.end_fit()
     except LinAlgError as error:
         raise DataInvalid(
-            f"Node '{node.name}' ({type(node).__name__}) cannot be fitted: {str(error).splitlines()[0]}; raise its "
+            f"Node '{node.name}' ({type(node).__name__}) cannot be fitted: {first_line(error)}; raise its "
             "eps, or fit it to more pixels",
             metadata={"node": node.name},
         ) from error
