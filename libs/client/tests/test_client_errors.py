@@ -207,6 +207,12 @@ def test_a_stream_that_was_reset_on_its_way_is_unavailable(code: grpc.StatusCode
     assert error.message == "the stream was cut on its way (Received RST_STREAM with error code 2)"
 
 
+def test_a_message_that_finds_the_connection_gone_is_unavailable() -> None:
+    # What grpc.aio invents where a write fails before the status of the call has arrived.
+    error = call_error(_broken(grpc.StatusCode.INTERNAL, "Internal error from Core"))
+    assert (type(error), error.code) == (UnavailableError, "UNAVAILABLE")
+
+
 def test_a_server_that_cancels_is_not_taken_for_a_reset() -> None:
     assert type(call_error(_broken(grpc.StatusCode.CANCELLED, "the run was stopped"))) is CancelledError
 

@@ -38,6 +38,9 @@ from swath.rpc.status import DETAILS_KEY, read_details
 
 _CUT = frozenset({"INTERNAL", "UNKNOWN", "CANCELLED"})
 """Codes of a stream that a proxy resets, for instance because the server behind it has died."""
+_CUT_WORDS = ("RST_STREAM", "Internal error from Core")
+"""gRPC's own words for that: of a stream that was reset, and of an asyncio call whose message found the connection gone
+before the call's status arrived (it then invents INTERNAL)."""
 _ON_THE_WAY = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "UNKNOWN", "INTERNAL"})
 """Codes of what happens between client and server."""
 _REFUSED = re.compile(r"connect|refused|no address|dns|resolve|unreachable|handshak", re.IGNORECASE)
@@ -183,7 +186,7 @@ def call_error(error: Any, *, method: str = "", target: str = "") -> CallError:
     code = error.code().name
     message = error.details() or code.replace("_", " ").lower()
     info, retry_after_s = _details(trailers(error))
-    if code in _CUT and not info.reason and "RST_STREAM" in message:
+    if code in _CUT and not info.reason and any(words in message for words in _CUT_WORDS):
         code, message = "UNAVAILABLE", f"the stream was cut on its way ({message})"
     elif code == "RESOURCE_EXHAUSTED" and not info.reason and "metadata size" in message:
         message = (
