@@ -41,7 +41,7 @@ def run(*arguments: str) -> int:
 
 def test_a_test_that_passes_by_itself_is_named(suite: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (suite / "shared").mkdir()
-    assert run("-n", "1", "--dist", "loadgroup", "-k", "x or steady") == 1
+    assert run("-n", "1", "--dist", "loadgroup", "test_here.py::test_unsteady[x]") == 1
     (suite / "shared").rmdir()
     (suite / "ran").rmdir()
     capfd.readouterr()
