@@ -11,7 +11,7 @@ import torch
 from swath.api.payloads import LARGE
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import FileMissing, InputInvalid
-from swath_inference.adapters.tensors import read_batch, read_tensor, write_outputs
+from swath_inference.protocols.cuvis.tensors import read_batch, read_tensor, write_outputs
 
 DTYPES = {
     pb.D_TYPE_FLOAT32: torch.float32,

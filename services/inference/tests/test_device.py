@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from swath.errors import Exhausted, OutOfMemory
-from swath_inference.device import DeviceThread
+from swath_inference.dataplane.executor import DeviceThread
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import torch
 from structlog.testing import capture_logs
 
 from swath.errors import OutOfMemory
-from swath_inference.device import DeviceThread, memory_errors, pick_device
+from swath_inference.dataplane.executor import DeviceThread, memory_errors, pick_device
 
 
 @pytest.fixture

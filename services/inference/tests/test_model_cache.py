@@ -6,7 +6,7 @@ import pytest
 
 from swath.documents import canonical, parse
 from swath.errors import WeightsInvalid
-from swath_inference.models import OVERHEAD, ModelCache
+from swath_inference.dataplane.models import OVERHEAD, ModelCache
 
 
 @pytest.fixture

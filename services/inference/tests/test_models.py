@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from swath.errors import ArtifactMissing
-from swath_inference.models import OVERHEAD, ModelCache
+from swath_inference.dataplane.models import OVERHEAD, ModelCache
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from structlog.testing import capture_logs
 from swath.inference.v1.profiles_pb2_grpc import add_ProfileShareServicer_to_server
 from swath.rpc.addresses import Address
 from swath.sessions.model import Profiling
-from swath_inference.adapters.profiles import ProfileShareServicer, RemoteReplicas
-from swath_inference.profiling import Profiler, summary
+from swath_inference.profiling.profiler import Profiler, summary
+from swath_inference.profiling.replicas import ProfileShareServicer, RemoteReplicas
 
 
 def _connect(address):

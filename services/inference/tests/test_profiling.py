@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from swath.sessions.model import Profiling
-from swath_inference.profiling import Profiler, summary
+from swath_inference.profiling.profiler import Profiler, summary
 
 
 def _observe(profiler: Profiler, switches: Profiling) -> Callable[[str, float], None]:

@@ -9,8 +9,8 @@ import torch
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import FileMissing, InputInvalid, Precondition
-from swath_inference.adapters.tensors import read_batch, read_tensor, write_outputs
-from swath_inference.servicer import InferenceCall
+from swath_inference.protocols.cuvis.servicer import InferenceCall
+from swath_inference.protocols.cuvis.tensors import read_batch, read_tensor, write_outputs
 
 FLOAT = pb.D_TYPE_FLOAT32
 

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from swath.runtime.assembly import Assembly, Deps
 from swath.runtime.replica import ReplicaSettings, channel_to, remote_sessions
-from swath_inference.adapters.profiles import RemoteReplicas
 from swath_inference.assembly import build
+from swath_inference.profiling.replicas import RemoteReplicas
 from swath_inference.settings import InferenceSettings
 
 

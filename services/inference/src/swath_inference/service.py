@@ -13,10 +13,10 @@ from swath.sessions.model import Profiling, Session, Sessions
 from swath.sessions.preconditions import pipeline_of
 from swath.storage import ArtifactStore, Workspace
 from swath.storage.workspace.outputs import Outputs
-from swath_inference.device import DeviceThread, first_forward, free_memory, memory_of
-from swath_inference.models import ModelCache
-from swath_inference.outputs import NodeOutputs
-from swath_inference.profiling import NodeTimes, Profiler, Record, summary
+from swath_inference.dataplane.executor import DeviceThread, first_forward, free_memory, memory_of
+from swath_inference.dataplane.models import ModelCache
+from swath_inference.dataplane.outputs import NodeOutputs
+from swath_inference.profiling.profiler import NodeTimes, Profiler, Record, summary
 from swath_inference.settings import InferenceSettings
 
 if TYPE_CHECKING:

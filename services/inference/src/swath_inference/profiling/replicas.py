@@ -14,7 +14,7 @@ from swath.inference.v1 import profiles_pb2 as pb
 from swath.inference.v1.profiles_pb2_grpc import ProfileShareStub
 from swath.rpc.addresses import Address
 from swath.runtime.health_watch import resolve
-from swath_inference.profiling import Profiler, Record, Series
+from swath_inference.profiling.profiler import Profiler, Record, Series
 
 _log = structlog.get_logger("swath.inference")
 

@@ -160,7 +160,7 @@ class ModelCache:
 def _build(document: bytes, weights: bytes | None, device: str) -> Model:
     from swath.engine.graph.ports import Stage
     from swath.engine.stored import open_pipeline
-    from swath_inference.device import memory_errors
+    from swath_inference.dataplane.executor import memory_errors
 
     with memory_errors():
         pipeline = open_pipeline(document, weights)

@@ -13,7 +13,7 @@ from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import InvalidInput
 from swath.rpc.outputs import outputs_trailer
 from swath.rpc.server.methods import in_bytes
-from swath_inference.adapters.tensors import read_batch, write_outputs
+from swath_inference.protocols.cuvis.tensors import read_batch, write_outputs
 from swath_inference.service import InferenceService
 
 _STAGES = {

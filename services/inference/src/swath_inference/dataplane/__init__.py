@@ -1,0 +1,1 @@
+"""From a decoded request to outputs: loaded models, the device and its queue. Knows no protocol."""

@@ -1,0 +1,1 @@
+"""Forward times of nodes, and those of the other replicas."""

@@ -1,0 +1,1 @@
+"""Front doors: each translates one protocol and nothing else."""
