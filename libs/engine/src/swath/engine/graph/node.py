@@ -13,6 +13,7 @@ from torch import Tensor
 
 from swath.engine.error_text import first_line
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.invalid import Invalid, LinAlgError, run_on_valid
 from swath.engine.graph.ports import ALWAYS, Port, Stage, describe_value, ports
 from swath.engine.ops import validity
@@ -39,6 +40,8 @@ class Node(torch.nn.Module):
         open_hparams: Whether arguments that the constructor does not name are passed to it nevertheless.
         stateful: Whether outputs depend on earlier calls outside of training, so that calls must not share an instance.
             A constructor may set it depending on its arguments.
+        independence: What parts of a batch have to do with one another at inference. A constructor may set it depending on
+            its arguments.
         invalid: How it is kept from pixels with a band that is not finite. A constructor may set it depending on its
             arguments.
         makes_invalid: Whether its outputs may hold invalid pixels where its inputs have none, as an index of 0 / 0
@@ -61,6 +64,7 @@ class Node(torch.nn.Module):
     legacy_state: ClassVar[frozenset[str]] = frozenset()
     open_hparams: ClassVar[bool] = False
     stateful: bool = False
+    independence: Independence = Independence.BATCH
     invalid: Invalid = Invalid.FILLED
     makes_invalid: bool = False
     spectra: ClassVar[frozenset[str]] = frozenset()

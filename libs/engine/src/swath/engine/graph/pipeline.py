@@ -20,6 +20,7 @@ from swath.documents import (
 )
 from swath.engine.graph import builder, registry
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.node import Node
 from swath.engine.graph.plan import Plan, select
 from swath.engine.graph.ports import Port, Stage
@@ -46,6 +47,7 @@ class Pipeline:
         sources: Plugins whose code it needs.
         stateful: Whether any node's outputs depend on earlier calls.
         effect: Whether any node that runs at inference writes outside of the process.
+        independence: What parts of a batch have to do with one another at inference, in all nodes that run then.
     """
 
     def __init__(
@@ -65,7 +67,11 @@ class Pipeline:
         self.plugins = plugins
         self.sources = tuple(sources)
         self.stateful = any(node.stateful for node in self.nodes.values())
-        self.effect = any(node.effect and Stage.INFERENCE in node.stages for node in self.nodes.values())
+        running = [node for node in self.nodes.values() if Stage.INFERENCE in node.stages]
+        self.effect = any(node.effect for node in running)
+        self.independence = Independence.of_all(
+            Independence.BATCH if node.stateful else node.independence for node in running
+        )
         self._class_names = dict(class_names or {})
         self._plans: dict[tuple[Any, ...], Plan] = {}
 
