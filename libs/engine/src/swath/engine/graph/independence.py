@@ -1,4 +1,4 @@
-"""What the parts of a batch have to do with one another: whether they may be computed apart, or together with others'."""
+"""What parts of a batch have to do with one another: whether they may be computed apart, or with those of others."""
 
 from __future__ import annotations
 

@@ -40,8 +40,8 @@ class Node(torch.nn.Module):
         open_hparams: Whether arguments that the constructor does not name are passed to it nevertheless.
         stateful: Whether outputs depend on earlier calls outside of training, so that calls must not share an instance.
             A constructor may set it depending on its arguments.
-        independence: What parts of a batch have to do with one another at inference. A constructor may set it depending on
-            its arguments.
+        independence: What parts of a batch have to do with one another at inference. A constructor may set it
+            depending on its arguments.
         invalid: How it is kept from pixels with a band that is not finite. A constructor may set it depending on its
             arguments.
         makes_invalid: Whether its outputs may hold invalid pixels where its inputs have none, as an index of 0 / 0
