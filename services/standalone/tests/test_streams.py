@@ -28,7 +28,14 @@ def start(tmp_path: Path) -> Iterator[Callable[..., tuple[subprocess.Popen[str],
 
     def begin(**streams: Any) -> tuple[subprocess.Popen[str], str]:
         command = [sys.executable, "-m", "swath_standalone", "--port", "0", "--state", str(tmp_path / "state")]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **streams)
+        # Under nohup, SIGHUP is ignored by all that is started, and so it should be: not by this server.
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+            **streams,
+        )
         started.append(process)
         assert process.stdout is not None
         line = process.stdout.readline()
