@@ -19,11 +19,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from swath.api import CUVIS, REGISTRY, SESSION_AUTHORITY, Registry
 from swath.errors import Denied
+from swath.rpc.server.calls import Calls
 from swath.rpc.server.health import HealthBoard
 from swath.rpc.server.in_flight import InFlight
-from swath.rpc.server.interceptor import CallInterceptor
-from swath.rpc.server.methods import FallbackHandler, slice_handler
-from swath.rpc.server.outermost import OutermostInterceptor
+from swath.rpc.server.methods import FallbackHandler, slice_handler, whole_handler
 from swath.runtime.auth.authorization import require_granted
 from swath.runtime.auth.identity import service_of
 from swath.runtime.peers import with_addresses
@@ -101,10 +100,10 @@ async def test_it_answers_its_methods_and_others_name_it(registry: Registry) -> 
         slice_handler("swath.toy.v1.ToyService", "toy", Servicer(), registry=registry),
         slice_handler("swath.toy.v1.ToyService", "session", Servicer(), registry=registry),
     ):
-        interceptors = [OutermostInterceptor(), CallInterceptor(2.0, InFlight())]
-        server = grpc.aio.server(interceptors=interceptors, options=[("grpc.so_reuseport", 0)])
-        server.add_generic_rpc_handlers((handler, FallbackHandler(registry)))
-        health_pb2_grpc.add_HealthServicer_to_server(board.servicer, server)
+        server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        health = whole_handler("grpc.health.v1.Health", board.servicer)
+        calls = Calls((handler,), standard=(health,), fallback=FallbackHandler(registry), in_flight=InFlight())
+        server.add_generic_rpc_handlers((calls,))
         servers.append((server, server.add_insecure_port("127.0.0.1:0")))
         await server.start()
     toy = message_factory.GetMessageClass(Default().FindMessageTypeByName("swath.toy.v1.Toy"))(name="ball")

@@ -13,7 +13,7 @@ import structlog
 from swath.api import CUVIS
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import SessionNotFound
-from swath.rpc.server.interceptor import CallInterceptor
+from swath.rpc.server.calls import Calls
 from swath.rpc.server.methods import slice_handler
 
 
@@ -38,9 +38,9 @@ class _Config:
 
 @pytest.fixture
 async def stub() -> AsyncIterator[Any]:
-    server = grpc.aio.server(interceptors=(CallInterceptor(slow_s=0.1),))
+    server = grpc.aio.server()
     handlers = (slice_handler(CUVIS, "session", _Session()), slice_handler(CUVIS, "config", _Config()))
-    server.add_generic_rpc_handlers(handlers)
+    server.add_generic_rpc_handlers((Calls(handlers, slow_s=0.1),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:

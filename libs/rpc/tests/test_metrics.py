@@ -10,8 +10,8 @@ import grpc
 import pytest
 
 from swath.errors import InvalidInput
-from swath.rpc.server.interceptor import CallInterceptor
-from swath.rpc.server.methods import FallbackHandler
+from swath.rpc.server.calls import Calls
+from swath.rpc.server.methods import FallbackHandler, Methods
 from swath.rpc.server.metrics import Metrics
 
 _BYTES = {"request_deserializer": bytes, "response_serializer": bytes}
@@ -59,9 +59,9 @@ async def served() -> AsyncIterator[tuple[grpc.aio.Channel, Metrics]]:
         "Collect": grpc.stream_unary_rpc_method_handler(_collect, **_BYTES),
         "Mirror": grpc.stream_stream_rpc_method_handler(_mirror, **_BYTES),
     }
-    service = grpc.method_handlers_generic_handler("s.S", handlers)
-    server = grpc.aio.server(interceptors=(metrics.interceptor([service]), CallInterceptor()))
-    server.add_generic_rpc_handlers((service, FallbackHandler()))
+    calls = Calls((Methods("s.S", handlers),), fallback=FallbackHandler(), metrics=metrics.calls)
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((calls,))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:

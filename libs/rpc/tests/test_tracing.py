@@ -14,8 +14,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 
 from swath.errors import NotFound
-from swath.rpc.server.interceptor import CallInterceptor
-from swath.rpc.tracing import INTERCEPTORS, TracingInterceptor, part_of, span, trace_of, traceparent
+from swath.rpc.server.calls import Calls
+from swath.rpc.server.methods import Methods
+from swath.rpc.tracing import INTERCEPTORS, CallTraces, part_of, span, trace_of, traceparent
 
 _BYTES = {"request_deserializer": bytes, "response_serializer": bytes}
 _CLIENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -39,9 +40,9 @@ async def chain() -> AsyncIterator[grpc.aio.Channel]:
     channels: list[grpc.aio.Channel] = []
 
     async def serve(**methods: Any) -> grpc.aio.Channel:
-        server = grpc.aio.server(interceptors=(TracingInterceptor(), CallInterceptor()))
+        server = grpc.aio.server()
         handlers = {name: grpc.unary_unary_rpc_method_handler(each, **_BYTES) for name, each in methods.items()}
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("s.S", handlers),))
+        server.add_generic_rpc_handlers((Calls((Methods("s.S", handlers),), traces=CallTraces()),))
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         servers.append(server)
@@ -109,7 +110,7 @@ def test_what_belongs_to_no_known_call_has_no_trace(parent: str) -> None:
         assert structlog.contextvars.get_contextvars() == {"session": "s"}
 
 
-async def test_services_of_one_call_are_one_tree(chain: grpc.aio.Channel, recorded: InMemorySpanExporter) -> None:
+async def test_services_of_one_call_are_one_tree(recorded: InMemorySpanExporter, chain: grpc.aio.Channel) -> None:
     await chain.unary_unary("/s.S/Ask")(b"", metadata=(("traceparent", _CLIENT),))
     second, first = recorded.get_finished_spans()
     assert second.parent is not None
@@ -129,7 +130,7 @@ async def test_services_of_one_call_are_one_tree(chain: grpc.aio.Channel, record
     [("Refuse", grpc.StatusCode.NOT_FOUND, False), ("Fail", grpc.StatusCode.INTERNAL, True)],
 )
 async def test_a_span_has_failed_where_who_answers_has(
-    chain: grpc.aio.Channel, recorded: InMemorySpanExporter, method: str, code: grpc.StatusCode, failed: bool
+    recorded: InMemorySpanExporter, chain: grpc.aio.Channel, method: str, code: grpc.StatusCode, failed: bool
 ) -> None:
     with pytest.raises(grpc.RpcError):
         await chain.unary_unary(f"/s.S/{method}")(b"")

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from swath.api import SESSION_AUTHORITY
 from swath.errors import RevisionConflict, SessionNotFound, Unavailable
-from swath.rpc.server.interceptor import CallInterceptor
+from swath.rpc.server.calls import Calls
 from swath.rpc.server.methods import whole_handler
 from swath.sessions.client import RemoteSessions
 from swath.sessions.model import Profiling, Sessions
@@ -33,9 +33,9 @@ class Authority:
 
     async def start(self) -> None:
         self._notifications = Notifications(self._engine)
-        self._server = grpc.aio.server(interceptors=(CallInterceptor(),), options=[("grpc.so_reuseport", 0)])
+        self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
         servicer = SessionAuthorityServicer(self._sessions, self._notifications)
-        self._server.add_generic_rpc_handlers((whole_handler(SESSION_AUTHORITY, servicer),))
+        self._server.add_generic_rpc_handlers((Calls((whole_handler(SESSION_AUTHORITY, servicer),)),))
         self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
         await self._server.start()
 

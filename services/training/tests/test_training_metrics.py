@@ -17,7 +17,7 @@ from swath.api import RUN_SERVICE
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import AttemptFenced, RunNotFound
 from swath.rpc.caller import Caller, acting_as
-from swath.rpc.server.interceptor import CallInterceptor
+from swath.rpc.server.calls import Calls
 from swath.rpc.server.methods import slice_handler
 from swath.storage.sql.engine import open_engine
 from swath.storage.sql.engine import run as in_database
@@ -150,8 +150,9 @@ async def test_clients_read_them(world: World) -> None:
     await store.create(run, Event(0, b""))
     await store.begin("run", "token")
     await store.record("run", 1, [Item(1, measuring(1, total=math.nan)), Item(2, measuring(2, total=0.5, other=1.0))])
-    server = grpc.aio.server(interceptors=(CallInterceptor(),))
-    server.add_generic_rpc_handlers((slice_handler(RUN_SERVICE, "training", world.training.runs),))
+    server = grpc.aio.server()
+    handlers = slice_handler(RUN_SERVICE, "training", world.training.runs)
+    server.add_generic_rpc_handlers((Calls((handlers,)),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
 

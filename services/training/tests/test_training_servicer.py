@@ -11,7 +11,7 @@ import pytest
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.cuvis_ai.v1 import cuvis_ai_pb2_grpc
 from swath.documents import canonical
-from swath.rpc.server.interceptor import CallInterceptor
+from swath.rpc.server.calls import Calls
 from swath.rpc.server.methods import slice_handler
 
 from .conftest import GRADIENT, STATISTICAL, World, config
@@ -20,8 +20,9 @@ from .conftest import GRADIENT, STATISTICAL, World, config
 @pytest.fixture
 async def stub(world: World) -> AsyncIterator[cuvis_ai_pb2_grpc.CuvisAIServiceStub]:
     """A client of the world's service."""
-    server = grpc.aio.server(interceptors=(CallInterceptor(),))
-    server.add_generic_rpc_handlers((slice_handler("cuvis_ai.v1.CuvisAIService", "training", world.training.servicer),))
+    server = grpc.aio.server()
+    handlers = slice_handler("cuvis_ai.v1.CuvisAIService", "training", world.training.servicer)
+    server.add_generic_rpc_handlers((Calls((handlers,)),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+Metadata = Iterable[tuple[str, str | bytes]]
+"""Names and values, as gRPC's contexts give them."""
+
 MAX_METADATA_BYTES = 32 * 1024
 """Unless settings say otherwise."""
 
@@ -26,6 +29,14 @@ def metadata_options(limit: int) -> list[tuple[str, int]]:
 _ADDED = ("user-agent", "x-envoy-", "x-forwarded-", "x-request-id", "traceparent", "tracestate")
 
 
-def client_bytes(metadata: Iterable[tuple[str, str | bytes]]) -> int:
-    """Return the size of a client's metadata: names, values, and 32 for each entry, without what others may add."""
-    return sum(len(key) + len(value) + 32 for key, value in metadata if not key.startswith(_ADDED))
+def all_bytes(metadata: Metadata) -> int:
+    """Return the size of metadata: names, values, and 32 for each entry."""
+    size = 0
+    for key, value in metadata:
+        size += len(key) + len(value) + 32
+    return size
+
+
+def client_bytes(metadata: Metadata) -> int:
+    """Return the size of a client's metadata, without what others may add."""
+    return all_bytes(each for each in metadata if not each[0].startswith(_ADDED))

@@ -6,9 +6,12 @@ where the process has set a tracer provider (`swath.runtime.tracing`).
 
 from __future__ import annotations
 
+import re
 import secrets
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any
 
 import grpc
@@ -16,13 +19,16 @@ import structlog
 from opentelemetry import context as context_api
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode, TraceFlags
+from opentelemetry.trace import SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from swath.rpc.server.handlers import Continuation, answers_of, behaviour, shape, status_of, with_behaviour
+from swath.rpc.metadata import Metadata
 
 _PROPAGATOR = TraceContextTextMapPropagator()
 _KEYS = ("traceparent", "tracestate")
+_PARENT = re.compile("00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
+_unrecorded: ContextVar[Mapping[str, str]] = ContextVar("unrecorded", default=MappingProxyType({}))
+"""Context of a call without a span, as metadata."""
 _FAILURES = frozenset(
     (
         grpc.StatusCode.UNKNOWN,
@@ -39,9 +45,7 @@ gateway's span has them."""
 
 def traceparent() -> str:
     """Return the present call's context for another process, empty where there is none."""
-    carrier: dict[str, str] = {}
-    _PROPAGATOR.inject(carrier)
-    return carrier.get("traceparent", "")
+    return _carrier().get("traceparent", "")
 
 
 def trace_of(parent: str) -> str:
@@ -74,39 +78,85 @@ def part_of(parent: str, **facts: str) -> Iterator[None]:
     above = _context(parent)
     if found := _trace_id(above):
         facts["trace"] = found
-    token = context_api.attach(above)
+    token, call = context_api.attach(above), _unrecorded.set({})
     try:
         with structlog.contextvars.bound_contextvars(**facts):
             yield
     finally:
+        _unrecorded.reset(call)
         context_api.detach(token)
 
 
-class TracingInterceptor(grpc.aio.ServerInterceptor):
-    """Makes each call part of its client's trace, or begins one. Registered before what writes log lines."""
+class CallTraces:
+    """Makes the calls of a server part of their clients' traces, or begins traces.
 
-    async def intercept_service(
-        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
-    ) -> grpc.RpcMethodHandler | None:
-        handler = await continuation(handler_call_details)
-        method = handler_call_details.method
-        if handler is None or method.startswith("/grpc."):
-            return handler
-        metadata = handler_call_details.invocation_metadata or ()
+    Spans go to the tracer provider that is set when this is made. Without one there are none: a call has its client's
+    context, or a new one, for log lines and for the calls that are made for it.
+    """
+
+    def __init__(self) -> None:
+        tracer = trace.get_tracer("swath")
+        self._tracer = None if isinstance(tracer, trace.ProxyTracer | trace.NoOpTracer) else tracer
+
+    def of(self, method: str) -> MethodTraces:
+        """Return what traces the calls of a method.
+
+        Args:
+            method: Full path.
+        """
+        return MethodTraces(self._tracer, method)
+
+
+class MethodTraces:
+    """What traces the calls of one method."""
+
+    def __init__(self, tracer: trace.Tracer | None, method: str) -> None:
+        service, _, name = method[1:].partition("/")
+        self._tracer = tracer
+        self._name = method[1:]
+        self._attributes = {"rpc.system": "grpc", "rpc.service": service, "rpc.method": name}
+
+    def begin(self, metadata: Metadata) -> CallSpan | None:
+        """Make the present task, which is its call's alone, part of the call's trace.
+
+        Args:
+            metadata: Of the call.
+
+        Returns:
+            The span that is recorded of it, None if none is.
+        """
         carrier = {key: str(value) for key, value in metadata if key in _KEYS}
-        inner = behaviour(handler)
+        if self._tracer is None:
+            carrier = _unrecorded_context(carrier)
+            _unrecorded.set(carrier)
+            structlog.contextvars.bind_contextvars(trace=carrier["traceparent"][3:35])
+            return None
+        current = self._tracer.start_span(
+            self._name, context=_PROPAGATOR.extract(carrier), kind=SpanKind.SERVER, attributes=self._attributes
+        )
+        context_api.attach(trace.set_span_in_context(current))
+        structlog.contextvars.bind_contextvars(trace=trace.format_trace_id(current.get_span_context().trace_id))
+        return CallSpan(current)
 
-        async def single(request: Any, context: grpc.aio.ServicerContext) -> Any:
-            with _call(method, carrier, context):
-                return await inner(request, context)
 
-        async def stream(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
-            with _call(method, carrier, context):
-                async with answers_of(inner(request, context)) as answers:
-                    async for answer in answers:
-                        yield answer
+class CallSpan:
+    """The span of one call."""
 
-        return with_behaviour(handler, stream if shape(handler)[1] else single)
+    __slots__ = ("_span",)
+
+    def __init__(self, span: trace.Span) -> None:
+        self._span = span
+
+    def note(self, key: str, value: str) -> None:
+        """Add a fact."""
+        self._span.set_attribute(key, value)
+
+    def end(self, code: grpc.StatusCode) -> None:
+        """End with the status that the call has ended with."""
+        self._span.set_attribute("rpc.grpc.status_code", int(code.value[0]))
+        if code in _FAILURES:
+            self._span.set_status(StatusCode.ERROR, code.name)
+        self._span.end()
 
 
 class PassOnTrace(grpc.aio.UnaryUnaryClientInterceptor):
@@ -115,9 +165,7 @@ class PassOnTrace(grpc.aio.UnaryUnaryClientInterceptor):
     async def intercept_unary_unary(
         self, continuation: Any, client_call_details: grpc.aio.ClientCallDetails, request: Any
     ) -> Any:
-        carrier: dict[str, str] = {}
-        _PROPAGATOR.inject(carrier)
-        if carrier:
+        if carrier := _carrier():
             before = client_call_details
             client_call_details = grpc.aio.ClientCallDetails(
                 method=before.method,
@@ -129,35 +177,28 @@ class PassOnTrace(grpc.aio.UnaryUnaryClientInterceptor):
         return await continuation(client_call_details, request)
 
 
-@contextmanager
-def _call(method: str, carrier: dict[str, str], context: grpc.aio.ServicerContext) -> Iterator[None]:
-    service, _, name = method[1:].partition("/")
-    current = trace.get_tracer("swath").start_span(
-        method[1:],
-        context=_PROPAGATOR.extract(carrier),
-        kind=SpanKind.SERVER,
-        attributes={"rpc.system": "grpc", "rpc.service": service, "rpc.method": name},
-    )
-    if not current.get_span_context().is_valid:
-        # Without a collector nothing is recorded; the id still ties log lines together.
-        current = NonRecordingSpan(_new())
-    trace_id = trace.format_trace_id(current.get_span_context().trace_id)
-    with (
-        trace.use_span(current, end_on_exit=True, record_exception=False, set_status_on_exception=False),
-        structlog.contextvars.bound_contextvars(trace=trace_id),
-    ):
-        try:
-            yield
-        except BaseException as error:
-            _set_status(current, status_of(context, error))
-            raise
-        _set_status(current, status_of(context, None))
+def _carrier() -> dict[str, str]:
+    """Return the present context as metadata."""
+    carrier: dict[str, str] = {}
+    _PROPAGATOR.inject(carrier)
+    return carrier or dict(_unrecorded.get())
 
 
-def _set_status(current: trace.Span, code: grpc.StatusCode) -> None:
-    current.set_attribute("rpc.grpc.status_code", int(code.value[0]))
-    if code in _FAILURES:
-        current.set_status(StatusCode.ERROR, code.name)
+def _unrecorded_context(given: dict[str, str]) -> dict[str, str]:
+    """Return the context of a call of which nothing is recorded: its client's, or a new one.
+
+    OpenTelemetry's objects for it take longer to make than most calls have around them.
+    """
+    parent = given.get("traceparent")
+    if parent is not None:
+        if _PARENT.fullmatch(parent):
+            return given
+        carrier: dict[str, str] = {}
+        _PROPAGATOR.inject(carrier, context=_PROPAGATOR.extract(given, context=Context()))
+        if carrier:
+            return carrier
+    digits = secrets.token_hex(24)
+    return {"traceparent": f"00-{digits[:32]}-{digits[32:]}-00"}
 
 
 def _context(parent: str) -> Context:
@@ -167,15 +208,6 @@ def _context(parent: str) -> Context:
 def _trace_id(context: Context) -> str:
     found = trace.get_current_span(context).get_span_context()
     return trace.format_trace_id(found.trace_id) if found.is_valid else ""
-
-
-def _new() -> SpanContext:
-    return SpanContext(
-        trace_id=int.from_bytes(secrets.token_bytes(16)) or 1,
-        span_id=int.from_bytes(secrets.token_bytes(8)) or 1,
-        is_remote=False,
-        trace_flags=TraceFlags(0),
-    )
 
 
 INTERCEPTORS: Sequence[grpc.aio.ClientInterceptor] = (PassOnTrace(),)

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import grpc
-
+from swath.rpc.server.methods import Methods
 from swath.runtime.logs import Telemetry
 from swath.storage import ArtifactStore, Workspace
 
@@ -71,8 +70,8 @@ class Assembly:
     """
 
     service: str
-    handlers: Sequence[grpc.GenericRpcHandler]
-    private: Sequence[grpc.GenericRpcHandler] = ()
+    handlers: Sequence[Methods]
+    private: Sequence[Methods] = ()
     names: Sequence[str]
     start: Callable[[], Awaitable[None]] | None = None
     warm_up: Callable[[], Awaitable[None]] | None = None

@@ -7,20 +7,19 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
 from swath.errors import InvalidInput
 from swath.rpc.metadata import ROOM_BYTES, metadata_options
 from swath.rpc.server.binding import bind
+from swath.rpc.server.calls import Calls
 from swath.rpc.server.health import HealthBoard
 from swath.rpc.server.in_flight import InFlight
-from swath.rpc.server.interceptor import CallInterceptor
-from swath.rpc.server.methods import FallbackHandler
-from swath.rpc.server.outermost import OutermostInterceptor
-from swath.rpc.server.reflection import add_reflection
+from swath.rpc.server.methods import FallbackHandler, Methods, whole_handler
+from swath.rpc.server.reflection import reflection_handlers
 from swath.rpc.tls import server_credentials, tls_files
-from swath.rpc.tracing import TracingInterceptor
-from swath.runtime.auth.access import AccessInterceptor
+from swath.rpc.tracing import CallTraces
+from swath.runtime.auth.access import Access
 from swath.runtime.auth.authentication import Authenticator
 from swath.runtime.settings import ServerSettings
 
@@ -70,7 +69,7 @@ class Server:
     def __init__(
         self,
         settings: ServerSettings,
-        handlers: Iterable[grpc.GenericRpcHandler],
+        handlers: Iterable[Methods],
         names: Iterable[str],
         health: HealthBoard,
         *,
@@ -81,25 +80,20 @@ class Server:
         self._health = health
         self._in_flight = InFlight()
         self._tls = tls_files(settings)
-        handlers = tuple(handlers)
-        access = self._access(handlers, behind_gateway=behind_gateway)
         self._metrics = metrics
-        interceptors = [
-            OutermostInterceptor(),
-            *(() if metrics is None else (metrics.interceptor(handlers),)),
-            TracingInterceptor(),
-            *access,
-            CallInterceptor(
-                settings.slow_call_s,
-                self._in_flight,
-                settings.max_metadata_bytes,
-            ),
-        ]
-        self._server = grpc.aio.server(interceptors=interceptors, options=server_options(settings))
-        self._server.add_generic_rpc_handlers(handlers)
-        health_pb2_grpc.add_HealthServicer_to_server(health.servicer, self._server)
-        add_reflection(self._server, (*names, _HEALTH))
-        self._server.add_generic_rpc_handlers((FallbackHandler(),))
+        calls = Calls(
+            handlers,
+            standard=(whole_handler(_HEALTH, health.servicer), *reflection_handlers((*names, _HEALTH))),
+            fallback=FallbackHandler(),
+            slow_s=settings.slow_call_s,
+            in_flight=self._in_flight,
+            max_metadata_bytes=settings.max_metadata_bytes,
+            metrics=None if metrics is None else metrics.calls,
+            traces=CallTraces(),
+            access=self._access(behind_gateway=behind_gateway),
+        )
+        self._server = grpc.aio.server(options=server_options(settings))
+        self._server.add_generic_rpc_handlers((calls,))
         self._probes: grpc.aio.Server | None = None
         self.address = settings.address
         self.port = 0
@@ -121,9 +115,9 @@ class Server:
         self.address = address if address.is_unix else address.at(self.port)
         if settings.health_port:
             # Kubernetes can show no certificate when it probes.
-            interceptors = (OutermostInterceptor(), CallInterceptor())
-            self._probes = grpc.aio.server(interceptors=interceptors, options=[("grpc.so_reuseport", 0)])
-            health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, self._probes)
+            self._probes = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+            probed = Calls((), standard=(whole_handler(_HEALTH, self._health.servicer),))
+            self._probes.add_generic_rpc_handlers((probed,))
             place = address.at(settings.health_port)
             self.health_port = bind(self._probes.add_insecure_port, place, "SWATH_HEALTH_PORT")
         if self._metrics is not None and settings.metrics_port:
@@ -155,14 +149,11 @@ class Server:
         if self._metrics is not None:
             self._metrics.stop()
 
-    def _access(
-        self, handlers: tuple[grpc.GenericRpcHandler, ...], *, behind_gateway: bool
-    ) -> tuple[AccessInterceptor, ...]:
+    def _access(self, *, behind_gateway: bool) -> Access | None:
         settings = self._settings
         if behind_gateway and self._tls is not None and settings.client_certificates == "ignored":
             raise InvalidInput("behind a gateway client_certificates must be required: services know each other so")
         authenticator = Authenticator(settings, behind_gateway=behind_gateway) if settings.auth_required else None
         if self._tls is None and authenticator is None:
-            return ()
-        table = self._tls is not None
-        return (AccessInterceptor(handlers, authenticator, table=table, behind_gateway=behind_gateway),)
+            return None
+        return Access(authenticator, tls=self._tls is not None, behind_gateway=behind_gateway)

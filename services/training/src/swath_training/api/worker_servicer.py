@@ -11,9 +11,8 @@ from typing import Any
 import grpc
 
 from swath.errors import SwathError
-from swath.rpc.server.interceptor import CallInterceptor
-from swath.rpc.server.methods import whole_handler
-from swath.rpc.server.outermost import OutermostInterceptor
+from swath.rpc.server.calls import Calls
+from swath.rpc.server.methods import Methods, whole_handler
 from swath.rpc.tracing import part_of
 from swath.training.v1 import worker_pb2 as pb
 from swath_training.link.endpoint import message_limits
@@ -199,11 +198,8 @@ class WorkerServer:
     """
 
     def __init__(self, address: str, servicer: WorkerLinkServicer, max_message_bytes: int) -> None:
-        self._server = grpc.aio.server(
-            interceptors=(OutermostInterceptor(), CallInterceptor()),
-            options=[("grpc.so_reuseport", 0), *message_limits(max_message_bytes)],
-        )
-        self._server.add_generic_rpc_handlers((worker_handler(servicer),))
+        self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0), *message_limits(max_message_bytes)])
+        self._server.add_generic_rpc_handlers((Calls((worker_handler(servicer),)),))
         self._server.add_insecure_port(address)
 
     async def start(self) -> None:
@@ -215,6 +211,6 @@ class WorkerServer:
         await self._server.stop(None)
 
 
-def worker_handler(servicer: WorkerLinkServicer) -> grpc.GenericRpcHandler:
+def worker_handler(servicer: WorkerLinkServicer) -> Methods:
     """Return what a server registers to answer WorkerLink."""
     return whole_handler(SERVICE, servicer)

@@ -3,8 +3,8 @@
 methods      the methods of a gRPC service that a Swath service registers, and the refusal of all others
 handlers     handlers of all four kinds taken apart and put together again
 binding      the ports and sockets that it takes
-outermost    the edge to gRPC: what holds for calls of every kind
-interceptor  errors to statuses
+calls        what happens around every call, in one function per method
+failures     errors to statuses
 call_log     log lines of calls
 in_flight    calls in flight, for drains
 metrics      Prometheus metrics

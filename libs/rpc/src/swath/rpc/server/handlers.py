@@ -1,4 +1,4 @@
-"""gRPC method handlers taken apart and put together again, whatever their kind."""
+"""gRPC method handlers of all four kinds, taken apart and put together again, and how their calls end."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import grpc
-
-Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler | None]]
-"""How an interceptor asks what comes after it for the handler of a call."""
 
 MAKERS: dict[tuple[bool, bool], Callable[..., grpc.RpcMethodHandler]] = {
     (False, False): grpc.unary_unary_rpc_method_handler,
@@ -42,15 +39,6 @@ def behaviour(handler: grpc.RpcMethodHandler) -> Callable[..., Any]:
         (True, False): handler.stream_unary,
         (True, True): handler.stream_stream,
     }[shape(handler)]
-
-
-def with_behaviour(handler: grpc.RpcMethodHandler, answer: Callable[..., Any]) -> grpc.RpcMethodHandler:
-    """Return a handler of the same kind and messages that another function answers."""
-    return MAKERS[shape(handler)](
-        answer,
-        request_deserializer=handler.request_deserializer,
-        response_serializer=handler.response_serializer,
-    )
 
 
 @asynccontextmanager

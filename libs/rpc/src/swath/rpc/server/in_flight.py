@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
 
 from swath.errors import Unavailable
-
-_OUTSIDE = "/grpc."
-"""Health and reflection answer to the end, and a drain does not wait for their streams."""
 
 
 class InFlight:
@@ -22,29 +18,23 @@ class InFlight:
     def __init__(self) -> None:
         self._open = True
         self._inside = 0
-        self._empty = asyncio.Event()
-        self._empty.set()
+        self._empty: asyncio.Event | None = None
 
-    @contextlib.contextmanager
-    def passing(self, method: str) -> Iterator[None]:
-        """Count a call for as long as it lasts.
+    def enter(self) -> None:
+        """Count a call, which then has to `leave`.
 
         Raises:
             Unavailable: It is closed.
         """
-        if method.startswith(_OUTSIDE):
-            yield
-            return
         if not self._open:
             raise Unavailable("the server goes away; call again", retry_after=1.0)
         self._inside += 1
-        self._empty.clear()
-        try:
-            yield
-        finally:
-            self._inside -= 1
-            if not self._inside:
-                self._empty.set()
+
+    def leave(self) -> None:
+        """Count a call no longer."""
+        self._inside -= 1
+        if self._empty is not None and not self._inside:
+            self._empty.set()
 
     def close(self) -> None:
         """Refuse new calls from now on."""
@@ -52,5 +42,7 @@ class InFlight:
 
     async def empty(self, timeout_s: float) -> None:
         """Wait until no call is in flight, but not longer than a time in seconds."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._empty.wait(), timeout_s)
+        if self._inside:
+            self._empty = asyncio.Event()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._empty.wait(), timeout_s)

@@ -7,7 +7,7 @@ registry says which ones belong to whom.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
 import grpc
@@ -22,8 +22,26 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 _CODEC = "_swath_codec"
 
 
-def slice_handler(service: str, part: str, servicer: Any, *, registry: Registry = REGISTRY) -> grpc.GenericRpcHandler:
-    """Return the handler of the methods of a gRPC service that a Swath service owns.
+class Methods(grpc.GenericRpcHandler):
+    """Methods with their handlers, which can be listed.
+
+    Args:
+        service: Full name of their gRPC service.
+        handlers: By the names of the methods.
+
+    Attributes:
+        by_path: The handlers by the methods' full paths.
+    """
+
+    def __init__(self, service: str, handlers: Mapping[str, grpc.RpcMethodHandler]) -> None:
+        self.by_path = {f"/{service}/{name}": handler for name, handler in handlers.items()}
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+        return self.by_path.get(handler_call_details.method)
+
+
+def slice_handler(service: str, part: str, servicer: Any, *, registry: Registry = REGISTRY) -> Methods:
+    """Return the handlers of the methods of a gRPC service that a Swath service owns.
 
     Args:
         service: Full name of the gRPC service, such as "cuvis_ai.v1.CuvisAIService". Its proto must be imported.
@@ -36,13 +54,13 @@ def slice_handler(service: str, part: str, servicer: Any, *, registry: Registry 
         LookupError: The registry has no such service.
     """
     owned = registry.service(part).methods(service)
-    return grpc.method_handlers_generic_handler(service, _handlers(service, owned, servicer))
+    return Methods(service, _handlers(service, owned, servicer))
 
 
-def whole_handler(service: str, servicer: Any) -> grpc.GenericRpcHandler:
-    """Return the handler of all methods of a gRPC service that is private to one Swath service."""
+def whole_handler(service: str, servicer: Any) -> Methods:
+    """Return the handlers of all methods of a gRPC service that is private to one Swath service."""
     names = tuple(method.name for method in descriptor_pool.Default().FindServiceByName(service).methods)
-    return grpc.method_handlers_generic_handler(service, _handlers(service, names, servicer))
+    return Methods(service, _handlers(service, names, servicer))
 
 
 def _handlers(service: str, names: tuple[str, ...], servicer: Any) -> dict[str, grpc.RpcMethodHandler]:
@@ -74,7 +92,7 @@ def in_bytes(read: Callable[[bytes], Any]) -> Callable[[Method], Method]:
 
 
 class FallbackHandler(grpc.GenericRpcHandler):
-    """Answers what no slice does: UNIMPLEMENTED, with the name of the service that owns the method. Registered last.
+    """Answers what no slice does: UNIMPLEMENTED, with the name of the service that owns the method. Asked last.
 
     Args:
         registry: Which service owns which method.

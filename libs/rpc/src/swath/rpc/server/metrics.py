@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from threading import Thread
 from typing import Any
 from wsgiref.simple_server import WSGIServer
@@ -17,18 +17,8 @@ from prometheus_client.process_collector import ProcessCollector
 
 from swath.errors import Unavailable
 from swath.rpc.addresses import Address
-from swath.rpc.server.handlers import KINDS, Continuation, answers_of, behaviour, shape, status_of, with_behaviour
 
 _LABELS = ("grpc_type", "grpc_service", "grpc_method")
-_STANDARD = frozenset(
-    (
-        "/grpc.health.v1.Health/Check",
-        "/grpc.health.v1.Health/List",
-        "/grpc.health.v1.Health/Watch",
-        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
-        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-    )
-)
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
 Readings = Callable[[], float | Mapping[str, float]]
@@ -61,10 +51,6 @@ class Metrics:
     def counter(self, name: str, text: str, read: Readings, *, label: str | None = None) -> None:
         """Publish a figure that only grows; arguments as for `gauge`, the name without `_total`."""
         self.registry.register(_Reader(CounterMetricFamily, name, text, read, label))
-
-    def interceptor(self, handlers: Sequence[grpc.GenericRpcHandler]) -> grpc.aio.ServerInterceptor:
-        """Return what counts the calls of a server with these handlers."""
-        return MetricsInterceptor(self.calls, handlers)
 
     def serve(self, address: Address) -> None:
         """Answer scrapes on a port, at any path.
@@ -105,83 +91,41 @@ class CallMetrics:
             registry=registry,
         )
 
+    def of(self, kind: str, method: str) -> MethodCounts:
+        """Return the counts of a method.
 
-class MetricsInterceptor(grpc.aio.ServerInterceptor):
-    """Counts every call, however it ends. Registered first: what others refuse is counted too.
-
-    Args:
-        calls: Where it is counted.
-        handlers: Their methods are counted by name; all others as one, since clients may call anything.
-    """
-
-    def __init__(self, calls: CallMetrics, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
-        self._calls = calls
-        self._handlers = handlers
-
-    async def intercept_service(
-        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
-    ) -> grpc.RpcMethodHandler | None:
-        handler = await continuation(handler_call_details)
-        if handler is None:
-            return None
-        method = handler_call_details.method
-        known = method in _STANDARD or any(each.service(handler_call_details) is not None for each in self._handlers)
-        service, _, name = method[1:].partition("/") if known else ("unknown", "", "unknown")
-        labels = (KINDS[shape(handler)], service, name)
-        requests_stream, answers_stream = shape(handler)
-        inner = behaviour(handler)
-
-        def arrived(request: Any, count: _Count) -> Any:
-            if requests_stream:
-                return count.each_received(request)
-            if request is not None:
-                count.received()
-            return request
-
-        async def single(request: Any, context: grpc.aio.ServicerContext) -> Any:
-            with _Count(self._calls, labels, context) as count:
-                answer = await inner(arrived(request, count), context)
-                count.sent()
-                return answer
-
-        async def stream(request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
-            with _Count(self._calls, labels, context) as count:
-                async with answers_of(inner(arrived(request, count), context)) as answers:
-                    async for answer in answers:
-                        yield answer
-                        count.sent()
-
-        return with_behaviour(handler, stream if answers_stream else single)
+        Args:
+            kind: Of its calls, by the name in `KINDS`.
+            method: Full path.
+        """
+        service, _, name = method[1:].partition("/")
+        return MethodCounts(self, (kind, service, name))
 
 
-class _Count:
-    """One call."""
+class MethodCounts:
+    """Counts of the calls of one method, however they end."""
 
-    def __init__(self, calls: CallMetrics, labels: tuple[str, str, str], context: grpc.aio.ServicerContext) -> None:
-        self._calls = calls
+    def __init__(self, calls: CallMetrics, labels: tuple[str, str, str]) -> None:
+        self._handled = calls.handled
         self._labels = labels
-        self._context = context
-        self._started = 0.0
+        self._begun = calls.started.labels(*labels)
+        self._seconds = calls.seconds.labels(*labels)
+        self._ends: dict[grpc.StatusCode, Counter] = {}
+        self.received = calls.received.labels(*labels).inc
+        self.sent = calls.sent.labels(*labels).inc
 
-    def received(self) -> None:
-        self._calls.received.labels(*self._labels).inc()
+    def started(self) -> float:
+        """Count a call that begins; return what `ended` has to be told."""
+        self._begun.inc()
+        return time.monotonic()
 
-    def sent(self) -> None:
-        self._calls.sent.labels(*self._labels).inc()
-
-    async def each_received(self, requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
-        async for request in requests:
-            self.received()
-            yield request
-
-    def __enter__(self) -> _Count:
-        self._started = time.monotonic()
-        self._calls.started.labels(*self._labels).inc()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        self._calls.handled.labels(*self._labels, _SPELLED[status_of(self._context, error)]).inc()
-        self._calls.seconds.labels(*self._labels).observe(time.monotonic() - self._started)
+    def ended(self, code: grpc.StatusCode, started: float) -> None:
+        """Count a call that has ended."""
+        end = self._ends.get(code)
+        if end is None:
+            end = self._ends[code] = self._handled.labels(*self._labels, _SPELLED[code])
+        end.inc()
+        self._seconds.observe(time.monotonic() - started)
 
 
 # As the metrics of gRPC's other languages spell them.

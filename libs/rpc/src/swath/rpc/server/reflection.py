@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
-import grpc
 from grpc_reflection.v1alpha import reflection as alpha
 from grpc_reflection.v1alpha import reflection_pb2 as alpha_pb2
 from grpc_reflection.v1alpha.reflection import aio
 
 from swath.reflection.v1 import reflection_pb2, reflection_pb2_grpc
+from swath.rpc.server.methods import Methods, whole_handler
 
 SERVICES = (alpha.SERVICE_NAME, reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"].full_name)
 
@@ -36,9 +36,10 @@ class _Version1(reflection_pb2_grpc.ServerReflectionServicer):
             yield reflection_pb2.ServerReflectionResponse.FromString(answer.SerializeToString())
 
 
-def add_reflection(server: grpc.aio.Server, names: Iterable[str]) -> None:
-    """Let clients find the services of these full names, and reflection itself."""
-    every = (*names, *SERVICES)
-    servicer = aio.ReflectionServicer(every)
-    alpha.enable_server_reflection(every, server)
-    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(_Version1(servicer), server)
+def reflection_handlers(names: Iterable[str]) -> tuple[Methods, ...]:
+    """Return the handlers by which clients find the services of these full names, and reflection itself."""
+    servicer = aio.ReflectionServicer((*names, *SERVICES))
+    return tuple(
+        whole_handler(service, answers)
+        for service, answers in zip(SERVICES, (servicer, _Version1(servicer)), strict=True)
+    )

@@ -1,0 +1,71 @@
+"""How a call ends that failed: errors become statuses, and leave without what they would keep in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import uuid
+from typing import NoReturn
+
+import grpc
+import structlog
+
+from swath.errors import SwathError, system_error
+from swath.rpc.status import DETAILS_KEY, code_of, details_of, short
+
+_log = structlog.get_logger("swath.calls")
+
+
+async def end_call(method: str, error: BaseException, context: grpc.aio.ServicerContext) -> NoReturn:
+    """End a call that raised: with a status for an error, as it is for a cancellation or an abort.
+
+    A SwathError becomes its own code with google.rpc details. Any other exception becomes INTERNAL with an id; its text
+    stays in the log, under the same id.
+    """
+    if isinstance(error, grpc.aio.AbortError | asyncio.CancelledError) or not isinstance(error, Exception):
+        raise error
+    with contextlib.suppress(grpc.aio.InternalError):
+        await _abort(method, error, context)
+    # Nothing can be sent: the client has left, and its cancellation has not arrived yet.
+    raise asyncio.CancelledError
+
+
+def forget_frames(error: BaseException) -> None:
+    """Drop the tracebacks of an error and of all that led to it.
+
+    gRPC keeps the error that aborts a call with the call, and frames hold the call, the request and all that was made
+    of it: a cycle, which would stay until garbage is collected. That may be gigabytes later.
+    """
+    seen: set[int] = set()
+    open_ends: list[BaseException | None] = [error]
+    while open_ends:
+        each = open_ends.pop()
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        each.__traceback__ = None
+        open_ends += (each.__cause__, each.__context__, *getattr(each, "exceptions", ()))
+
+
+async def _abort(method: str, error: Exception, context: grpc.aio.ServicerContext) -> None:
+    if isinstance(error, grpc.aio.BaseError) and not isinstance(error, grpc.aio.UsageError):
+        return
+    if not isinstance(error, SwathError) and (refusal := system_error(error)) is not None:
+        # The disk, the table of files: what the operator has to look at. Where it was met is in the traceback.
+        _log.warning("the system refuses", method=method, reason=refusal.reason, exc_info=error)
+        error = refusal
+    if isinstance(error, SwathError):
+        _log.info("call refused", method=method, code=error.code, reason=error.reason, error=short(error.message))
+        trailers = (*_trailers(context), (DETAILS_KEY, details_of(error)))
+        await context.abort(code_of(error), short(error.message), trailers)
+    incident = uuid.uuid4().hex[:12]
+    _log.error("call failed", method=method, incident=incident, exc_info=error)
+    unknown = SwathError(f"internal error {incident}: the server's log has its cause", metadata={"incident": incident})
+    await context.abort(
+        grpc.StatusCode.INTERNAL, unknown.message, (*_trailers(context), (DETAILS_KEY, details_of(unknown)))
+    )
+
+
+def _trailers(context: grpc.aio.ServicerContext) -> tuple[tuple[str, str | bytes], ...]:
+    """Return trailers that the handler has set already."""
+    return tuple(context.trailing_metadata() or ())
