@@ -22,6 +22,7 @@ from swath.rpc.tls import server_credentials, tls_files
 from swath.rpc.tracing import TracingInterceptor
 from swath.runtime.auth.access import AccessInterceptor
 from swath.runtime.auth.authentication import Authenticator
+from swath.runtime.probes import ProbeServer
 from swath.runtime.settings import ServerSettings
 
 if TYPE_CHECKING:  # a server without a port for them needs no Prometheus
@@ -100,7 +101,7 @@ class Server:
         health_pb2_grpc.add_HealthServicer_to_server(health.servicer, self._server)
         add_reflection(self._server, (*names, _HEALTH))
         self._server.add_generic_rpc_handlers((FallbackHandler(),))
-        self._probes: grpc.aio.Server | None = None
+        self._probes: ProbeServer | None = None
         self.address = settings.address
         self.port = 0
         self.health_port = 0
@@ -120,12 +121,8 @@ class Server:
             self.port = bind(lambda target: server.add_secure_port(target, credentials), address, "--port")
         self.address = address if address.is_unix else address.at(self.port)
         if settings.health_port:
-            # Kubernetes can show no certificate when it probes.
-            interceptors = (OutermostInterceptor(), CallInterceptor())
-            self._probes = grpc.aio.server(interceptors=interceptors, options=[("grpc.so_reuseport", 0)])
-            health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, self._probes)
-            place = address.at(settings.health_port)
-            self.health_port = bind(self._probes.add_insecure_port, place, "SWATH_HEALTH_PORT")
+            self._probes = ProbeServer(self._health, address.at(settings.health_port), settings.stall_limit_s)
+            self.health_port = self._probes.port
         if self._metrics is not None and settings.metrics_port:
             self._metrics.serve(address.at(settings.metrics_port))
         await self._health.publish()
@@ -151,7 +148,7 @@ class Server:
         await self._in_flight.empty(self._settings.drain_grace_s)
         await self._server.stop(_LAST_ANSWERS_S)
         if self._probes is not None:
-            await self._probes.stop(0)
+            await self._probes.stop()
         if self._metrics is not None:
             self._metrics.stop()
 
