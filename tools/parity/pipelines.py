@@ -16,6 +16,7 @@ from swath.engine.graph.pipeline import Pipeline
 from swath.engine.graph.ports import Stage
 from swath.errors import WeightsInvalid
 from tools.parity import environment
+from tools.parity.cases.losses import EXACT_PRECISION
 from tools.parity.compare import Difference, difference
 from tools.parity.example_scenes import ExampleScene
 from tools.parity.exchange import plain, tensors
@@ -114,7 +115,17 @@ def _rows(name: str, order: dict[str, Any], answer: dict[str, Any], folder: Path
             ours = {key: plain(value) for key, value in pipeline(tensors(order["batch"]), context).items()}
         for output in dict.fromkeys((*theirs, *ours)):
             sides = ({output: side[output]} if output in side else {} for side in (ours, theirs))
-            found = difference(*sides)
             kind = type(pipeline.nodes[output.partition(".")[0]]).__name__
-            yield Row(name, weights, stage, output, found, "" if found.met else REASONS.get(kind, ""))
+            exact = kind == "AnomalyDetectionMetrics" and output.endswith(".metrics")
+            found = difference(*map(_without_precision, sides) if exact else sides)
+            remark = EXACT_PRECISION if exact else REASONS.get(kind, "")
+            yield Row(name, weights, stage, output, found, remark if exact or not found.met else "")
     pipeline.close()
+
+
+def _without_precision(side: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the one metric that differs for a reason: cases of its own compare it, where it does not."""
+    return {
+        output: [metric for metric in metrics if metric["name"] != "average_precision"]
+        for output, metrics in side.items()
+    }

@@ -15,7 +15,7 @@ from swath_suite.testing.fixtures import needs_programs
 from swath_suite.testing.small_disk import SmallDisk
 from swath_training.api.requests import TrainRequest
 
-from .conftest import GRADIENT, STATISTICAL, World, epoch_ended, epochs_of
+from .conftest import GRADIENT, STATISTICAL, World, config, epoch_ended, epochs_of
 
 
 @pytest.mark.parametrize("error", [StorageRefused, StorageDenied])
@@ -62,6 +62,25 @@ async def test_a_run_whose_checkpoint_is_refused_fails_in_words_and_the_session_
     after = await world.sessions.get(session.id)
     assert (after.active_run, after.weights_digest) == (None, before.weights_digest)
     assert (await world.train(session, STATISTICAL))[-1].status == pb.TRAIN_STATUS_COMPLETE
+
+
+async def test_a_run_whose_kept_checkpoints_fill_their_disk_fails_in_words(world: World) -> None:
+    """The checkpoints that a configuration asks for are the worker's own to write."""
+    with needs_programs():
+        disk = SmallDisk(world.workspace.root / "kept", 4 << 20)
+    with disk:
+        kept = {"dirpath": "kept", "every_n_epochs": 1, "save_top_k": -1, "monitor": "train/loss"}
+        plain = config(epochs=500)["training"]
+        session = await world.fitted(training={**plain, "callbacks": {"checkpoint": kept}})
+        following = await world.service.train(TrainRequest(session.id, GRADIENT))
+        await world.until(following, epoch_ended(1))
+        disk.fill()
+        with pytest.raises(StorageRefused, match="no room") as refused:
+            await world.until(following, lambda told: False)
+        assert str(world.folder) not in refused.value.message
+        disk.free()
+        assert (await world.sessions.get(session.id)).active_run is None
+        assert (await world.train(session, STATISTICAL))[-1].status == pb.TRAIN_STATUS_COMPLETE
 
 
 async def test_a_run_whose_checkpoint_is_gone_begins_anew_and_ends_the_same(world: World) -> None:

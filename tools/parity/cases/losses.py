@@ -33,7 +33,10 @@ def _detections(shape: Sequence[int], seed: int, *, step: float = 0.0) -> Inputs
 # Between two of these logits there always is one of the reference's 200 thresholds.
 _DETECTIONS = each(lambda shape, seed: _detections(shape, seed, step=0.5))
 _ANY_LOGITS = each(_detections)
-_EXACT = "average_precision is exact here; the reference's tells logits apart only at 200 thresholds of their sigmoid"
+EXACT_PRECISION = (
+    "average_precision is exact here; the reference's tells logits apart only at 200 thresholds of their sigmoid"
+)
+"""Why AnomalyDetectionMetrics differs."""
 
 CASES = [
     Case("losses.AnomalyBCEWithLogits", _PAIRS, stage="train"),
@@ -50,5 +53,5 @@ CASES = [
         for stride in (1, 2)
         for inputs in _DETECTIONS
     ),
-    *(Case("metrics.AnomalyDetectionMetrics", [inputs], stage="val", why=_EXACT) for inputs in _ANY_LOGITS),
+    *(Case("metrics.AnomalyDetectionMetrics", [inputs], stage="val", why=EXACT_PRECISION) for inputs in _ANY_LOGITS),
 ]

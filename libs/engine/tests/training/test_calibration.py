@@ -118,6 +118,27 @@ def test_without_a_mask(frames: Frames) -> None:
     assert calibration.summary() == "thresholds not calibrated: expected one ground-truth 'mask' output, found []"
 
 
+def test_a_split_without_ground_truth_says_what_lacks_who_needs_it_and_what_to_do(
+    fitted: Pipeline, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Partly(Frames):
+        def loader(self, split: str, **place: Any) -> Iterator[dict[str, Any]]:
+            for batch in super().loader(split, **place):
+                yield {key: value for key, value in batch.items() if split != "test" or key != "mask"}
+
+    _, _, events = calibrate(fitted, Partly({"val": 4, "test": 2}))
+
+    found = evaluations(events)
+    assert found["evaluation_end:val"].status is EvaluationStatus.EVALUATED
+    assert found["evaluation_end:test"].status is EvaluationStatus.FAILED
+    assert found["evaluation_end:test"].error == (
+        "node 'metrics' needs 'targets', and the frames of the test split have no source.mask (ground truth is a mask "
+        "beside each cube); add it, take data.splits.test out, or choose other metric_nodes than ['metrics']"
+    )
+    (line,) = [record for record in caplog.records if "test" in record.getMessage() and record.levelname == "WARNING"]
+    assert line.exc_info is None
+
+
 def test_when_inference_fails(fitted: Pipeline, frames: Frames, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(inputs: dict[str, Any], context: object) -> dict[str, Any]:
         raise RuntimeError("no luck")

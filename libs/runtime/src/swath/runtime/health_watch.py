@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -17,6 +18,7 @@ from swath.rpc.server.health import HealthBoard
 _POLL_INTERVAL_S = 1.0
 _CALL_TIMEOUT_S = 1.0
 _RESOLVE_INTERVAL_S = 5.0
+_LATE_LIMIT_S = 60.0
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 
 Connect = Callable[[str, Address], grpc.aio.Channel]
@@ -27,7 +29,9 @@ class HealthWatch:
     """Asks every replica of the other services for its health, and keeps a board up to date.
 
     A frozen replica sends no change, so replicas are asked once per second instead of being watched: what has changed
-    is on the board within three seconds.
+    is on the board within three seconds. A late answer is no change: a replica whose event loop is busy is slow, and
+    stays what it was for up to a minute. A frozen one answers no ping either, and its connection ends within ten
+    seconds.
 
     Args:
         board: Is kept up to date.
@@ -55,6 +59,7 @@ class HealthWatch:
 
     async def _watch(self, part: str) -> None:
         channels: dict[Address, grpc.aio.Channel] = {}
+        answers: dict[Address, _Answer] = {}
         looked_up = -_RESOLVE_INTERVAL_S
         loop = asyncio.get_running_loop()
         try:
@@ -63,8 +68,10 @@ class HealthWatch:
                 if started - looked_up >= _RESOLVE_INTERVAL_S:
                     await self._look_up(part, channels)
                     looked_up = started
-                ready = await asyncio.gather(*(_is_ready(part, channel) for channel in channels.values()))
-                await self._board.set_ready(part, any(ready))
+                    answers = {address: answers.get(address, _Answer()) for address in channels}
+                asked = (_ask(part, channel, answers[address]) for address, channel in channels.items())
+                answers = dict(zip(channels, await asyncio.gather(*asked), strict=True))
+                await self._board.set_ready(part, any(answer.ready for answer in answers.values()))
                 await asyncio.sleep(max(0.0, started + _POLL_INTERVAL_S - loop.time()))
         finally:
             for channel in channels.values():
@@ -91,11 +98,21 @@ async def resolve(address: Address) -> list[Address]:
     return list(dict.fromkeys(Address(str(where[0]), address.port) for *_, where in found))
 
 
-async def _is_ready(part: str, channel: grpc.aio.Channel) -> bool:
+@dataclass(frozen=True)
+class _Answer:
+    """What a replica has said last, and when by the clock of the event loop."""
+
+    ready: bool = False
+    at: float = 0.0
+
+
+async def _ask(part: str, channel: grpc.aio.Channel, last: _Answer) -> _Answer:
     request = health_pb2.HealthCheckRequest(service=f"swath.{part}")
     stub: Any = health_pb2_grpc.HealthStub(channel)
+    now = asyncio.get_running_loop().time()
     try:
         answer = await stub.Check(request, timeout=_CALL_TIMEOUT_S)
-    except grpc.aio.AioRpcError:
-        return False
-    return answer.status == _SERVING
+    except grpc.aio.AioRpcError as error:
+        late = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and now - last.at < _LATE_LIMIT_S
+        return last if late else _Answer(ready=False, at=now)
+    return _Answer(ready=answer.status == _SERVING, at=now)

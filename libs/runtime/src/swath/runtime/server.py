@@ -21,6 +21,7 @@ from swath.rpc.tls import server_credentials, tls_files
 from swath.rpc.tracing import CallTraces
 from swath.runtime.auth.access import Access
 from swath.runtime.auth.authentication import Authenticator
+from swath.runtime.probes import ProbeServer
 from swath.runtime.settings import ServerSettings
 
 if TYPE_CHECKING:  # a server without a port for them needs no Prometheus
@@ -94,7 +95,7 @@ class Server:
         )
         self._server = grpc.aio.server(options=server_options(settings))
         self._server.add_generic_rpc_handlers((calls,))
-        self._probes: grpc.aio.Server | None = None
+        self._probes: ProbeServer | None = None
         self.address = settings.address
         self.port = 0
         self.health_port = 0
@@ -114,12 +115,8 @@ class Server:
             self.port = bind(lambda target: server.add_secure_port(target, credentials), address, "--port")
         self.address = address if address.is_unix else address.at(self.port)
         if settings.health_port:
-            # Kubernetes can show no certificate when it probes.
-            self._probes = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-            probed = Calls((), standard=(whole_handler(_HEALTH, self._health.servicer),))
-            self._probes.add_generic_rpc_handlers((probed,))
-            place = address.at(settings.health_port)
-            self.health_port = bind(self._probes.add_insecure_port, place, "SWATH_HEALTH_PORT")
+            self._probes = ProbeServer(self._health, address.at(settings.health_port), settings.stall_limit_s)
+            self.health_port = self._probes.port
         if self._metrics is not None and settings.metrics_port:
             self._metrics.serve(address.at(settings.metrics_port))
         await self._health.publish()
@@ -145,7 +142,7 @@ class Server:
         await self._in_flight.empty(self._settings.drain_grace_s)
         await self._server.stop(_LAST_ANSWERS_S)
         if self._probes is not None:
-            await self._probes.stop(0)
+            await self._probes.stop()
         if self._metrics is not None:
             self._metrics.stop()
 

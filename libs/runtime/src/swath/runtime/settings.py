@@ -103,7 +103,11 @@ class ServerSettings(ConnectionSettings):
     port: int = Field(default=50051, ge=0, le=65535)
     """Port to listen on; 0 takes a free one."""
     health_port: int = Field(default=0, ge=0, le=65535)
-    """Port for probes: health alone, in plain text, the same answers. 0 has none."""
+    """Port for probes: Check and List of health alone, in plain text. Answers wait for no work of the process. 0 has
+    none."""
+    stall_limit_s: float = Field(default=60.0, gt=0)
+    """On the port for probes everything is NOT_SERVING once the process has turned to no call for this time: it hangs,
+    and the liveness probe starts it again."""
     metrics_port: int = Field(default=0, ge=0, le=65535)
     """Port for Prometheus, HTTP in plain text. 0 has none."""
     client_certificates: Literal["required", "ignored"] = "required"

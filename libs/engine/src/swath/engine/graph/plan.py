@@ -55,6 +55,27 @@ class _Step:
     release: tuple[str, ...]
 
 
+class InputMissing(InputInvalid):
+    """A required input of a node got nothing, from an edge or the batch.
+
+    Attributes:
+        node: The node's name.
+        port: The input's name.
+        sources: Where a value of it could have come from: keys ``node.port`` of outputs, or keys of the batch.
+    """
+
+    def __init__(self, node: str, missing: list[_Input]) -> None:
+        names = [port.name for port in missing]
+        expected = ", ".join(f"{port.name}: {port.expected}" for port in missing)
+        advice = "".join(f"; {port.absent}" for port in missing if port.absent)
+        super().__init__(
+            f"Node '{node}' missing required inputs: {names} "
+            f"(expected {expected}; got nothing from an edge or the batch){advice}",
+            metadata={"node": node, "port": names[0]},
+        )
+        self.node, self.port, self.sources = node, names[0], missing[0].keys
+
+
 class Plan:
     """The steps of a forward.
 
@@ -197,14 +218,7 @@ def _gather(name: str, ports: Iterable[_Input], values: Mapping[str, Any], batch
                     raise _fault(name, "input", port.name, fault, port.expected, value)
         inputs[port.name] = found if port.variadic else found[0]
     if missing:
-        names = [port.name for port in missing]
-        expected = ", ".join(f"{port.name}: {port.expected}" for port in missing)
-        advice = "".join(f"; {port.absent}" for port in missing if port.absent)
-        raise InputInvalid(
-            f"Node '{name}' missing required inputs: {names} "
-            f"(expected {expected}; got nothing from an edge or the batch){advice}",
-            metadata={"node": name, "port": names[0]},
-        )
+        raise InputMissing(name, missing)
     return inputs
 
 

@@ -8,7 +8,8 @@ no client can begin. Watch follows changes; unknown names are NOT_FOUND.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import grpc
@@ -33,7 +34,8 @@ class HealthBoard:
         registry: Which services own which gRPC services.
 
     Attributes:
-        servicer: Answers Check, List and Watch.
+        servicer: Answers Check, List and Watch on the event loop.
+        statuses: What each name is, as a whole: replaced and never changed, so that other threads may read it.
     """
 
     def __init__(self, parts: Iterable[str], others: Iterable[str] = (), *, registry: Registry = REGISTRY) -> None:
@@ -42,7 +44,9 @@ class HealthBoard:
         self._own = frozenset(own)
         self._ready = dict.fromkeys((*own, *others), False)
         self._draining = False
-        self.servicer = _Servicer()
+        self._beaten = time.monotonic()
+        self.statuses: Mapping[str, health_pb2.HealthCheckResponse.ServingStatus] = {}
+        self.servicer = _Servicer(self)
 
     @property
     def names(self) -> dict[str, tuple[str, ...]]:
@@ -57,10 +61,22 @@ class HealthBoard:
 
     async def publish(self) -> None:
         """Make every name known with the state that it has now."""
-        for name, parts in self.names.items():
-            goes = self._draining and self._own.issuperset(parts)
-            serving = not goes and all(self._ready[part] for part in parts)
-            await self.servicer.set(name, _STATUS.SERVING if serving else _STATUS.NOT_SERVING)
+        self.statuses = {name: self._status(parts) for name, parts in self.names.items()}
+        for name, status in self.statuses.items():
+            await self.servicer.set(name, status)
+
+    def _status(self, parts: tuple[str, ...]) -> health_pb2.HealthCheckResponse.ServingStatus:
+        goes = self._draining and self._own.issuperset(parts)
+        serving = not goes and all(self._ready[part] for part in parts)
+        return _STATUS.SERVING if serving else _STATUS.NOT_SERVING
+
+    def beat(self) -> None:
+        """Note that the event loop turns; it does so once per second."""
+        self._beaten = time.monotonic()
+
+    def stands_for(self) -> float:
+        """Return the seconds since the event loop has last said that it turns."""
+        return time.monotonic() - self._beaten
 
     async def set_ready(self, part: str, ready: bool = True) -> None:
         """Set whether a part can do its work."""
@@ -77,12 +93,18 @@ class HealthBoard:
         self.servicer.end_watches({name for name, parts in self.names.items() if not self._own.issuperset(parts)})
 
 
+def listed(statuses: Mapping[str, health_pb2.HealthCheckResponse.ServingStatus]) -> Any:
+    """Return the answer of List."""
+    answers = {name: health_pb2.HealthCheckResponse(status=status) for name, status in statuses.items()}
+    return _MESSAGES.HealthListResponse(statuses=answers)
+
+
 class _Servicer(HealthServicer):
     """The standard one, whose watches can be ended, and which lists all names."""
 
-    def __init__(self) -> None:
+    def __init__(self, board: HealthBoard) -> None:
         super().__init__()
-        self._statuses: dict[str, health_pb2.HealthCheckResponse.ServingStatus] = {}
+        self._board = board
         self._watches: dict[asyncio.Task[None], str] = {}
 
     async def Watch(  # noqa: N802 - the protocol's name
@@ -99,13 +121,8 @@ class _Servicer(HealthServicer):
             del self._watches[watch]
             watch.cancel()
 
-    async def set(self, service: str, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
-        self._statuses[service] = status
-        await super().set(service, status)
-
     async def List(self, request: Any, context: Any) -> Any:  # noqa: N802 - the protocol's name
-        statuses = {name: health_pb2.HealthCheckResponse(status=status) for name, status in self._statuses.items()}
-        return _MESSAGES.HealthListResponse(statuses=statuses)
+        return listed(self._board.statuses)
 
     def end_watches(self, names: set[str]) -> None:
         for watch, name in self._watches.items():

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from swath.engine.error_text import log_outcome, outcome_text
 from swath.engine.graph.context import Context
 from swath.engine.graph.pipeline import Pipeline
 from swath.engine.graph.ports import Stage
@@ -89,8 +90,8 @@ def _place_all(
         raise
     except Exception as error:
         # An error of the calibration must not lose the fit.
-        log.warning("calibration: inference over %s failed", split, exc_info=True)
-        return skip(PhaseSkip.INFERENCE_FAILED, f"{type(error).__name__}: {error}")
+        log_outcome(log, f"calibration: inference over {split} failed", error)
+        return skip(PhaseSkip.INFERENCE_FAILED, outcome_text(error))
 
     origins = _mask_origins(pipeline, found)
     if len(origins) != 1:
@@ -158,8 +159,8 @@ def _place(decider: Decider, key: str, found: _Found, masks: Sequence[Tensor], s
     try:
         metrics = decider.calibrate(list(scores), [mask != 0 for mask in masks])
     except Exception as error:
-        log.warning("calibration of %s failed", decider.name, exc_info=True)
-        return _skipped(decider, DeciderSkip.CALIBRATE_FAILED, f"{type(error).__name__}: {error}")
+        log_outcome(log, f"calibration of {decider.name} failed", error)
+        return _skipped(decider, DeciderSkip.CALIBRATE_FAILED, outcome_text(error))
     if metrics is None:
         return _skipped(decider, DeciderSkip.NO_REPORT)
     return DeciderCalibration(

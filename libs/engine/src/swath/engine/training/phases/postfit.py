@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from swath.engine.error_text import outcome_text
 from swath.engine.graph.pipeline import Pipeline
 from swath.engine.graph.ports import Stage
 from swath.engine.training.batches import Batches
@@ -18,7 +19,6 @@ from swath.engine.training.reporting.names import metric_nodes
 from swath.engine.training.reporting.outcomes import CalibrationOutcome, CheckpointRestored
 from swath.engine.training.reporting.stream import EventStream
 from swath.engine.training.spec import RunSpec
-from swath.errors import SwathError
 
 
 def run_post_fit(
@@ -59,10 +59,8 @@ def restore_best(checkpoints: Checkpoints | None, pipeline: Pipeline) -> Checkpo
     try:
         content = read_checkpoint(path)
         pipeline.load_state(content["state_dict"], strict=True)
-    except SwathError as error:
-        return CheckpointRestored(False, path=str(path), reason=error.message)
     except Exception as error:
-        return CheckpointRestored(False, path=str(path), reason=f"{type(error).__name__}: {error}")
+        return CheckpointRestored(False, path=str(path), reason=outcome_text(error))
     return CheckpointRestored(
         True, path=str(path), epoch=int(content["epoch"]), monitor=checkpoints.monitor, score=score
     )
