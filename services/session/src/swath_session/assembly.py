@@ -77,6 +77,15 @@ def build(
 
     def register(metrics: Metrics) -> None:
         metrics.gauge("swath_sessions", "Open sessions of the suite, as of the last sweep.", lambda: authority.open)
+        waits = authority.waits
+        metrics.counter(
+            "swath_session_lease_waits",
+            "Writes of sessions that waited for other services' leases.",
+            lambda: waits.waited,
+        )
+        metrics.counter(
+            "swath_session_lease_wait_seconds", "Seconds that writes waited for leases.", lambda: waits.seconds
+        )
         metrics.counter(
             "swath_artifact_rounds", "Looks for artifacts that nothing refers to.", lambda: collectors.rounds
         )

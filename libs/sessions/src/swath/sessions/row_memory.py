@@ -7,10 +7,19 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from weakref import WeakSet
 
 from swath.sessions.model import Session
 
 _PRUNE_FROM = 64
+
+_memories: WeakSet[RowMemory] = WeakSet()
+
+
+def reads() -> dict[str, int]:
+    """Return how many reads of sessions this process has answered from memory, and for how many it has asked."""
+    memories = tuple(_memories)
+    return {"memory": sum(each.found for each in memories), "authority": sum(each.missed for each in memories)}
 
 
 def clock() -> float:
@@ -69,6 +78,7 @@ class RowMemory:
         self._prune_at = _PRUNE_FROM
         self.found = 0
         self.missed = 0
+        _memories.add(self)
 
     def find(self, session_id: str) -> Session | None:
         """Return a session as no write that was acknowledged by now has left it behind; None where it must be read."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Sequence
-from contextlib import nullcontext
 from typing import Any
 
 import structlog
@@ -16,8 +15,10 @@ from swath.sessions.model import Session
 from swath.sessions.preconditions import compare_and_set, no_session
 from swath.sessions.read_batcher import ReadBatcher
 from swath.sessions.row_memory import RowMemory
+from swath.storage.sql.notifications import Notifications
 from swath_session.sessions.lease_waits import LeaseWaits
-from swath_session.sessions.store import Reading, SessionStore
+from swath_session.sessions.rows import Reading
+from swath_session.sessions.store import SessionStore
 from swath_session.settings import SessionSettings
 
 _log = structlog.get_logger()
@@ -36,16 +37,17 @@ class SessionAuthority:
 
     Attributes:
         open: Sessions that there were at the last sweep.
-        memory: What is answered without a look at the tables; None where it may be out of date.
+        memory: What is answered without a look at the tables.
         waits: How writers wait for leases that were given to other processes.
     """
 
     def __init__(self, store: SessionStore, settings: SessionSettings, *, alone: bool = False) -> None:
         self._store = store
         self._settings = settings
-        self.memory = RowMemory() if alone else None
-        self.waits = LeaseWaits(store.engine)
-        self._reads = ReadBatcher(self._read if alone else store.read)
+        self._alone = alone
+        self.memory = RowMemory()
+        self.waits = LeaseWaits(lambda: Notifications(store.engine))
+        self._reads = ReadBatcher(self._read)
         self._listeners: list[Callable[[str], Awaitable[None]]] = []
         self._touching: set[str] = set()
         self._writing: set[asyncio.Task[Session]] = set()
@@ -93,7 +95,7 @@ class SessionAuthority:
         Raises:
             SessionNotFound: No such session, or it has expired or was closed.
         """
-        if self.memory is not None and (session := self.memory.find(session_id)) is not None:
+        if (session := self.memory.find(session_id)) is not None:
             return session
         reading = await self._reads.get(session_id)
         if reading is None:
@@ -173,11 +175,10 @@ class SessionAuthority:
         return removed
 
     async def _read(self, session_ids: Collection[str]) -> dict[str, Reading]:
-        """Read sessions, and keep them in memory until their next use is to be written."""
-        assert self.memory is not None
+        """Read sessions; where nobody else writes them, keep them in memory until their next use is to be written."""
         with self.memory.reading() as reading:
             found = await self._store.read(session_ids)
-            for each in found.values():
+            for each in found.values() if self._alone else ():
                 reading.keep(each.session, _use_due_s(each))
         return found
 
@@ -198,7 +199,7 @@ class SessionAuthority:
         """Write, even if the caller leaves; meanwhile the session is not answered from memory."""
 
         async def work() -> Session:
-            with nullcontext() if self.memory is None else self.memory.writing(session_id):
+            with self.memory.writing(session_id):
                 return await write
 
         task = asyncio.create_task(work())

@@ -59,7 +59,7 @@ class SessionAuthorityServicer:
                 if payload is None:
                     yield pb.WatchRecallsResponse()
                     continue
-                holder, session_id, token = payload.split(" ")
+                session_id, token, holder = payload.split(" ", 2)
                 if holder == request.holder:
                     yield pb.WatchRecallsResponse(recalls=[pb.Recall(session_id=session_id, token=token)])
 

@@ -9,8 +9,6 @@ from contextlib import aclosing, suppress
 from contextvars import Context
 from typing import TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from swath.sessions.row_memory import clock
 from swath.storage.sql.notifications import Notifications
 from swath_session.sessions.leases import RETURNED, Recall
@@ -26,7 +24,7 @@ class LeaseWaits:
     """Repeats writes until no lease is in their way: when one was given back, at whichever replica, or at their end.
 
     Args:
-        engine: The session service's database.
+        notifications: Begins to receive notifications of the session service's database.
         clock: Returns seconds; must not be set back.
 
     Attributes:
@@ -34,8 +32,8 @@ class LeaseWaits:
         seconds: For how long they did, together.
     """
 
-    def __init__(self, engine: AsyncEngine, clock: Callable[[], float] = clock) -> None:
-        self._engine = engine
+    def __init__(self, notifications: Callable[[], Notifications], clock: Callable[[], float] = clock) -> None:
+        self._open = notifications
         self._clock = clock
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self._notifications: Notifications | None = None
@@ -84,7 +82,7 @@ class LeaseWaits:
 
     def _listen(self) -> None:
         if self._listener is None:
-            self._notifications = Notifications(self._engine)
+            self._notifications = self._open()
             self._listener = asyncio.create_task(self._wake(self._notifications), context=Context())
 
     async def _wake(self, notifications: Notifications) -> None:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Float, Row, bindparam, case, delete, insert, select, update
 
@@ -25,7 +24,7 @@ from swath_session.tables import LEASES, RECALLS
 _l, _r = LEASES.c, RECALLS.c
 
 RECALLED = "session.recalled"
-"""Notifications of this channel hold a holder, a session and a recall's token, with blanks between them."""
+"""Notifications of this channel hold a session, a recall's token and a holder, with blanks between them."""
 RETURNED = "session.returned"
 """Notifications of this channel hold the id of a session of which leases were given back."""
 
@@ -135,7 +134,12 @@ class Leases:
         connection.execute(delete(RECALLS).where(_r.until <= self._clock))
 
     def _begin(
-        self, connection: Connection, session_id: str, holders: Collection[str], seconds: float, found: Row[Any] | None
+        self,
+        connection: Connection,
+        session_id: str,
+        holders: Collection[str],
+        seconds: float,
+        found: Row[str, bool] | None,
     ) -> Recall:
         """Recall leases, or join a recall that is there: no lease was given since it began."""
         token = secrets.token_hex(16) if found is None else found.token
@@ -146,5 +150,5 @@ class Leases:
             connection.execute(update(RECALLS).where(_r.session_id == session_id).values(until=until))
         if found is None or not found.live:
             for holder in holders:
-                notify(connection, RECALLED, f"{holder} {session_id} {token}")
+                notify(connection, RECALLED, f"{session_id} {token} {holder}")
         return Recall(token, seconds)

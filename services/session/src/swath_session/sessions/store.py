@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Executable,
-    Row,
     and_,
     bindparam,
     delete,
@@ -29,6 +26,7 @@ from swath.sessions.model import Profiling, Session
 from swath.storage.sql.engine import GroupWriter, now, run
 from swath.storage.sql.notifications import notify
 from swath_session.sessions.leases import Leases, Recall
+from swath_session.sessions.rows import Reading, column_value, session_of
 from swath_session.tables import SCHEMA, SESSIONS, expires_at
 
 _s = SESSIONS.c
@@ -39,20 +37,6 @@ CLOSED = "session.closed"
 _CHANGEABLE = frozenset(
     ("search_paths", "pipeline_digest", "weights_digest", "run_config_digest", "plugins", "profiling", "active_run")
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """A session as it was in the table, and the database's clock then (Unix time, seconds)."""
-
-    session: Session
-    at: float
-
-    @property
-    def left_s(self) -> float:
-        """Seconds until it expires."""
-        session = self.session
-        return math.inf if session.active_run is not None else session.last_used_at + session.ttl_s - self.at
 
 
 class SessionStore:
@@ -126,7 +110,7 @@ class SessionStore:
             present = connection.execute(self._count_own, {"who": owner}).scalar_one() if most else 0
             if most and present >= most:
                 return present
-            return _session(connection.execute(self._add, values).one())
+            return session_of(connection.execute(self._add, values).one())
 
         made = await self._writer.write(work)
         if isinstance(made, int):
@@ -209,7 +193,7 @@ class SessionStore:
         if not _is_text(session_id):
             return None, False
         here = and_(_s.id == session_id, self._alive)
-        values = {name: _column_value(value) for name, value in changes.items()}
+        values = {name: column_value(value) for name, value in changes.items()}
         guarded = (
             update(SESSIONS)
             .where(here, _s.revision == revision)
@@ -222,7 +206,7 @@ class SessionStore:
             if (held := self._leases.take_back(connection, session_id, recall, waited)) is not None:
                 return held
             if (row := connection.execute(guarded).one_or_none()) is not None:
-                return _session(row), True
+                return session_of(row), True
             return None, connection.execute(present).one_or_none() is not None
 
         return await self._writer.write(work)
@@ -279,7 +263,7 @@ class SessionStore:
             rows = connection.execute(self._read_one, {"key": keys[0]}).all()
         else:
             rows = connection.execute(self._read_many, {"keys": keys}).all()
-        return {row.id: Reading(_session(row), row.at) for row in rows}
+        return {row.id: Reading(session_of(row), row.at) for row in rows}
 
 
 def _is_text(key: str) -> bool:
@@ -289,31 +273,7 @@ def _is_text(key: str) -> bool:
 
 def _gone(connection: Connection, removal: Executable, values: dict[str, Any]) -> list[Session]:
     """Remove sessions, notify every replica, and return what they were."""
-    removed = [_session(row) for row in connection.execute(removal, values).all()]
+    removed = [session_of(row) for row in connection.execute(removal, values).all()]
     for session in removed:
         notify(connection, CLOSED, session.id)
     return removed
-
-
-def _column_value(value: Any) -> Any:
-    if isinstance(value, Profiling):
-        return dataclasses.asdict(value)
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _session(row: Row[Any]) -> Session:
-    return Session(
-        id=row.id,
-        owner=row.owner,
-        revision=row.revision,
-        search_paths=tuple(row.search_paths),
-        pipeline_digest=row.pipeline_digest,
-        weights_digest=row.weights_digest,
-        run_config_digest=row.run_config_digest,
-        plugins=tuple(row.plugins),
-        profiling=Profiling(**row.profiling),
-        active_run=row.active_run,
-        created_at=row.created_at,
-        last_used_at=row.last_used_at,
-        ttl_s=row.ttl_s,
-    )
