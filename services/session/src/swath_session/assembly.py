@@ -38,18 +38,21 @@ class SessionAssembly(Assembly):
     authority: SessionAuthority
 
 
-def build(deps: Deps, *, settings: SessionSettings, references: Callable[[], Awaitable[set[str]]]) -> SessionAssembly:
+def build(
+    deps: Deps, *, settings: SessionSettings, references: Callable[[], Awaitable[set[str]]], alone: bool = False
+) -> SessionAssembly:
     """Put the service together.
 
     Args:
         deps: What the process gives.
         settings: Of this service.
         references: Gives the digests of all artifacts that runs refer to. Asked once the process listens.
+        alone: Whether no other process has the database.
     """
     stack = deps.stack
     engine = open_engine(deps.database("session.db"), schema=SCHEMA.name)
     store = SessionStore(engine)
-    authority = SessionAuthority(store, settings)
+    authority = SessionAuthority(store, settings, alone=alone)
     stack.push_async_callback(authority.stop)
     files = WorkspaceService(deps.workspace, settings, open_usage(engine, settings))
     stack.push_async_callback(files.stop)
@@ -74,6 +77,15 @@ def build(deps: Deps, *, settings: SessionSettings, references: Callable[[], Awa
 
     def register(metrics: Metrics) -> None:
         metrics.gauge("swath_sessions", "Open sessions of the suite, as of the last sweep.", lambda: authority.open)
+        waits = authority.waits
+        metrics.counter(
+            "swath_session_lease_waits",
+            "Writes of sessions that waited for other services' leases.",
+            lambda: waits.waited,
+        )
+        metrics.counter(
+            "swath_session_lease_wait_seconds", "Seconds that writes waited for leases.", lambda: waits.seconds
+        )
         metrics.counter(
             "swath_artifact_rounds", "Looks for artifacts that nothing refers to.", lambda: collectors.rounds
         )

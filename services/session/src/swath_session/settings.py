@@ -16,6 +16,10 @@ class SessionSettings(BaseSettings):
     session_sweep_s: float = Field(default=30.0, gt=0)
     """Seconds between removals of expired sessions. They are not found once they have expired; this frees what they
     used."""
+    session_lease_s: float = Field(default=1.0, ge=0, le=60)
+    """Seconds for which another service may answer with a session from memory before it asks again. It is told of each
+    write, and its word is waited for; a service that does not answer delays the write for so long at most. 0: each call
+    asks."""
     upload_max_bytes: int = Field(default=64 * 2**30, gt=0)
     """Largest file that the workspace takes, in bytes."""
     upload_idle_s: float = Field(default=60.0, gt=0)

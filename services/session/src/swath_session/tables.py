@@ -90,4 +90,25 @@ TURNS = Table(
     Column("until", Float, nullable=False),
 )
 
-SCHEMA = Schema("session", METADATA, "0002", Path(__file__).parent / "migrations")
+LEASES = Table(
+    "leases",
+    METADATA,
+    # Processes that may answer with a session's row from memory, each for some seconds from when it asked. A row that
+    # its holder has renewed no more is as good as gone at `until`, long after the lease itself.
+    Column("session_id", String, primary_key=True),
+    Column("holder", String, primary_key=True),
+    Column("seconds", Float, nullable=False),
+    Column("until", Float, nullable=False),
+    Index("leases_by_end", "until"),
+)
+
+RECALLS = Table(
+    "recalls",
+    METADATA,
+    # Sessions whose writers wait for the leases: none is given while the row is there, until its time is over.
+    Column("session_id", String, primary_key=True),
+    Column("token", String(32), nullable=False),
+    Column("until", Float, nullable=False),
+)
+
+SCHEMA = Schema("session", METADATA, "0003", Path(__file__).parent / "migrations")

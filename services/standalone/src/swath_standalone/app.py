@@ -47,7 +47,7 @@ def compose(settings: StandaloneSettings, launcher: Launcher, stack: AsyncExitSt
         artifacts=ArtifactStore(FolderObjects(settings.state / "artifacts")),
         state=settings.state,
     )
-    session = build_session(deps, settings=settings.session, references=lambda: training.references())
+    session = build_session(deps, settings=settings.session, references=lambda: training.references(), alone=True)
     sessions = OwnedSessions(session.authority)
     config = build_config(deps, settings=settings.config, sessions=sessions)
     # Before training, so that it is the first to be notified of a session that closes: a run takes a while to stop, and

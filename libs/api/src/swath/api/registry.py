@@ -28,6 +28,9 @@ GATEWAY = "gateway"
 # Several services own part of it.
 _CUVIS = GrpcService(CUVIS, "cuvis_ai/v1/cuvis_ai.proto", public=True)
 
+# Reads sessions, and answers from memory while its lease lasts.
+_READS_SESSIONS = ("ReadSessions", "WatchRecalls", "ReturnLeases")
+
 # Not idempotent are CreateSession, CloseSession, Train, StopTrain and RestoreTrainRun: a repeated one would leave a
 # session behind, answer NOT_FOUND or touch another run.
 SERVICES = (
@@ -68,6 +71,8 @@ SERVICES = (
                     Method("AddSession", mutating=True),
                     Method("RemoveSession", mutating=True),
                     Method("WatchGone"),
+                    Method("WatchRecalls"),
+                    Method("ReturnLeases", mutating=True, idempotent=True),
                 ),
             ),
         ),
@@ -76,7 +81,7 @@ SERVICES = (
         "config",
         image="core",
         essential=True,
-        calls={SESSION_AUTHORITY: ("ReadSessions",)},
+        calls={SESSION_AUTHORITY: _READS_SESSIONS},
         owns=(
             Slice(
                 _CUVIS,
@@ -92,7 +97,7 @@ SERVICES = (
         "pipeline",
         image="torch",
         # RestoreTrainRun makes a session, and takes it back if it fails.
-        calls={SESSION_AUTHORITY: ("ReadSessions", "UpdateSession", "AddSession", "RemoveSession")},
+        calls={SESSION_AUTHORITY: (*_READS_SESSIONS, "UpdateSession", "AddSession", "RemoveSession")},
         owns=(
             Slice(
                 _CUVIS,
@@ -124,7 +129,7 @@ SERVICES = (
         image="torch",
         database=True,
         queue=True,
-        calls={SESSION_AUTHORITY: ("ReadSessions", "UpdateSession", "WatchGone")},
+        calls={SESSION_AUTHORITY: (*_READS_SESSIONS, "UpdateSession", "WatchGone")},
         owns=(
             Slice(
                 _CUVIS,
@@ -157,7 +162,7 @@ SERVICES = (
         balancing="least_request",
         queue=True,
         local_replicas=2,
-        calls={SESSION_AUTHORITY: ("ReadSessions", "UpdateSession", "WatchGone"), PROFILE_SHARE: ("ReadProfiles",)},
+        calls={SESSION_AUTHORITY: (*_READS_SESSIONS, "UpdateSession", "WatchGone"), PROFILE_SHARE: ("ReadProfiles",)},
         owns=(
             Slice(
                 _CUVIS,

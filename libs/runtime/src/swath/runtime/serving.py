@@ -122,9 +122,16 @@ def _server(settings: ServerSettings, program: Program, assemblies: Sequence[Ass
 def _metrics(assemblies: Iterable[Assembly]) -> Metrics:
     """Return one registry for all services of the process."""
     from swath.rpc.server.metrics import Metrics
+    from swath.sessions import row_memory
 
     metrics = Metrics()
     metrics.counter("swath_log_lines_dropped", "Log lines that were dropped: nobody read them in time.", dropped_lines)
+    metrics.counter(
+        "swath_session_reads",
+        "Reads of sessions: answered from memory, or asked of the authority.",
+        row_memory.reads,
+        label="from",
+    )
     for each in assemblies:
         if each.metrics is not None:
             each.metrics(metrics)

@@ -5,30 +5,28 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import Any
 
 import grpc
 import structlog
 
-from swath.errors import Unavailable
-from swath.retry import Backoff, Retry
 from swath.rpc.remote_errors import calling
 from swath.session.v1 import session_pb2 as pb
 from swath.session.v1.session_pb2_grpc import SessionAuthorityStub
+from swath.sessions.lease_keeper import AT_ONCE, LeaseKeeper
 from swath.sessions.messages import changes_message, session_of
 from swath.sessions.model import Session
 from swath.sessions.preconditions import compare_and_set, no_session
 from swath.sessions.read_batcher import ReadBatcher
+from swath.sessions.watching import SERVICE, watch
 
 _log = structlog.get_logger("swath.sessions")
-
-_SERVICE = "session"
-_AT_ONCE = 1000
-_RECONNECT = Retry(on=Exception, max_s=2.0)
 
 
 class RemoteSessions:
     """Asks the session service. Fulfils `swath.sessions.model.Sessions`.
+
+    A session that is read again and again is answered from memory while a lease of it lasts; see `LeaseKeeper`.
 
     Args:
         channel: To the session service's replicas.
@@ -36,32 +34,37 @@ class RemoteSessions:
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = SessionAuthorityStub(channel)
+        self._leases = LeaseKeeper(self._stub)
         self._reads = ReadBatcher(lambda ids: self._read(ids, use=True))
         self._listeners: list[tuple[Callable[[str], Awaitable[None]], Callable[[], Iterable[str]]]] = []
         self._watcher: asyncio.Task[None] | None = None
 
     async def stop(self) -> None:
-        """Stop watching."""
+        """Stop watching, and give leases back."""
         if self._watcher is not None:
             self._watcher.cancel()
             with suppress(asyncio.CancelledError):
                 await self._watcher
+        await self._leases.stop()
 
     async def create(self, owner: str = "") -> Session:
         """Make a session and return it."""
-        with calling(_SERVICE):
+        with calling(SERVICE):
             return session_of((await self._stub.AddSession(pb.AddSessionRequest(owner=owner))).session)
 
     async def get(self, session_id: str) -> Session:
-        """Return the session as of a read that began after this call did, and count the call as a use.
+        """Return the session with every write that was acknowledged before this call, and count the call as a use.
 
         Raises:
             SessionNotFound: No such session, or it has expired or was closed.
             Unavailable: The session service cannot be reached.
         """
-        session = await self._reads.get(session_id)
+        session = self._leases.memory.find(session_id)
         if session is None:
-            raise no_session(session_id)
+            session = await self._reads.get(session_id)
+            if session is None:
+                raise no_session(session_id)
+            self._leases.missed(session_id)
         return session
 
     async def update(self, session_id: str, revision: int, **changes: Any) -> Session:
@@ -71,7 +74,7 @@ class RemoteSessions:
             SessionNotFound: No such session.
             RevisionConflict: Somebody wrote first.
         """
-        with calling(_SERVICE):
+        with calling(SERVICE):
             return session_of((await self._stub.UpdateSession(changes_message(session_id, revision, changes))).session)
 
     async def change(self, session: Session | str, decide: Callable[[Session], dict[str, Any]]) -> Session:
@@ -84,7 +87,7 @@ class RemoteSessions:
         Raises:
             SessionNotFound: No such session.
         """
-        with calling(_SERVICE):
+        with calling(SERVICE):
             return session_of((await self._stub.RemoveSession(pb.RemoveSessionRequest(id=session_id))).session)
 
     def on_close(self, listener: Callable[[str], Awaitable[None]], in_use: Callable[[], Iterable[str]]) -> None:
@@ -104,33 +107,21 @@ class RemoteSessions:
     async def _read(self, ids: Collection[str], *, use: bool) -> Mapping[str, Session]:
         found: dict[str, Session] = {}
         wanted = list(ids)
-        for start in range(0, len(wanted), _AT_ONCE):
-            request = pb.ReadSessionsRequest(ids=wanted[start : start + _AT_ONCE], use=use)
-            with calling(_SERVICE):
+        for start in range(0, len(wanted), AT_ONCE):
+            request = pb.ReadSessionsRequest(ids=wanted[start : start + AT_ONCE], use=use)
+            with calling(SERVICE):
                 answer = await self._stub.ReadSessions(request)
             found.update((session.id, session_of(session)) for session in answer.sessions)
         return found
 
     async def _watch(self) -> None:
-        backoff = Backoff(_RECONNECT)
-        while True:
-            try:
-                await self._watch_until_lost(backoff.succeeded)
-            except Exception as error:
-                _log.info("no notifications of closed sessions for a while", error=str(error))
-                pause = backoff.failed(error)
-            await asyncio.sleep(pause)
-
-    async def _watch_until_lost(self, connected: Callable[[], None]) -> NoReturn:
-        with calling(_SERVICE):
-            async for answer in self._stub.WatchGone(pb.WatchGoneRequest()):
-                if answer.ids:
-                    await self._notify_listeners(answer.ids)
-                else:
-                    # The first message: from now on nothing is missed.
-                    await self._find_missed()
-                    connected()
-        raise Unavailable(f"the {_SERVICE} service ended the stream")
+        await watch(
+            "closed sessions",
+            lambda: self._stub.WatchGone(pb.WatchGoneRequest()),
+            items=lambda answer: answer.ids,
+            connected=self._find_missed,
+            told=self._notify_listeners,
+        )
 
     async def _find_missed(self) -> None:
         in_use = {session_id for _, each in self._listeners for session_id in each()}

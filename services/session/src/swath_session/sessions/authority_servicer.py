@@ -11,6 +11,7 @@ from swath.session.v1 import session_pb2 as pb
 from swath.sessions.messages import changes_of, message_of
 from swath.storage.sql.notifications import Notifications
 from swath_session.sessions.authority import SessionAuthority
+from swath_session.sessions.leases import RECALLED
 from swath_session.sessions.store import CLOSED
 
 Context = grpc.aio.ServicerContext
@@ -21,7 +22,7 @@ class SessionAuthorityServicer:
 
     Args:
         authority: Decides.
-        notifications: Give the sessions that were closed or have expired, at whichever replica.
+        notifications: Give the sessions that were closed or have expired, and recalls, at whichever replica.
     """
 
     def __init__(self, authority: SessionAuthority, notifications: Notifications) -> None:
@@ -29,8 +30,8 @@ class SessionAuthorityServicer:
         self._notifications = notifications
 
     async def ReadSessions(self, request: pb.ReadSessionsRequest, context: Context) -> pb.ReadSessionsResponse:
-        sessions = await self._authority.read(request.ids, use=request.use)
-        return pb.ReadSessionsResponse(sessions=map(message_of, sessions))
+        sessions, leases = await self._authority.read(request.ids, use=request.use, holder=request.holder)
+        return pb.ReadSessionsResponse(sessions=map(message_of, sessions), leases=leases)
 
     async def AddSession(self, request: pb.AddSessionRequest, context: Context) -> pb.AddSessionResponse:
         return pb.AddSessionResponse(session=message_of(await self._authority.create(request.owner)))
@@ -49,3 +50,20 @@ class SessionAuthorityServicer:
             async for session_id in notifications:
                 # None: from here on nothing is missed, but something may have been before.
                 yield pb.WatchGoneResponse(ids=() if session_id is None else (session_id,))
+
+    async def WatchRecalls(
+        self, request: pb.WatchRecallsRequest, context: Context
+    ) -> AsyncGenerator[pb.WatchRecallsResponse, None]:
+        async with aclosing(self._notifications.subscribe(RECALLED)) as notifications:
+            async for payload in notifications:
+                if payload is None:
+                    yield pb.WatchRecallsResponse()
+                    continue
+                session_id, token, holder = payload.split(" ", 2)
+                if holder == request.holder:
+                    yield pb.WatchRecallsResponse(recalls=[pb.Recall(session_id=session_id, token=token)])
+
+    async def ReturnLeases(self, request: pb.ReturnLeasesRequest, context: Context) -> pb.ReturnLeasesResponse:
+        recalls = [(recall.session_id, recall.token) for recall in request.recalls]
+        await self._authority.give_back(request.holder, recalls)
+        return pb.ReturnLeasesResponse()

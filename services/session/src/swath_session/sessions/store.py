@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Executable,
-    Row,
     and_,
     bindparam,
     delete,
@@ -27,6 +25,8 @@ from swath.errors import SessionQuota
 from swath.sessions.model import Profiling, Session
 from swath.storage.sql.engine import GroupWriter, now, run
 from swath.storage.sql.notifications import notify
+from swath_session.sessions.leases import Leases, Recall
+from swath_session.sessions.rows import Reading, column_value, session_of
 from swath_session.tables import SCHEMA, SESSIONS, expires_at
 
 _s = SESSIONS.c
@@ -39,26 +39,22 @@ _CHANGEABLE = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """A session as it was in the table, and the database's clock then (Unix time, seconds)."""
-
-    session: Session
-    at: float
-
-
 class SessionStore:
     """Sessions in SQL. Ages go by the database's clock; an expired session is as good as none.
 
     Args:
         engine: The session service's own database.
         clock: The present, Unix time in seconds, as an expression.
+
+    Attributes:
+        engine: The database.
     """
 
     def __init__(self, engine: AsyncEngine, *, clock: ColumnElement[float] | None = None) -> None:
-        self._engine = engine
+        self.engine = engine
         self._writer = GroupWriter(engine)
         self._clock = now() if clock is None else clock
+        self._leases = Leases(self._clock)
         self._alive = or_(_s.active_run.is_not(None), expires_at > self._clock)
         # Built once: building them costs more than running them.
         read = select(SESSIONS, self._clock.label("at")).where(self._alive)
@@ -79,12 +75,12 @@ class SessionStore:
         Raises:
             SchemaOutdated: They are those of an older release.
         """
-        await SCHEMA.prepare(self._engine)
+        await SCHEMA.prepare(self.engine)
 
     async def close(self) -> None:
         """Wait for writes under way and close the database."""
         await self._writer.close()
-        await self._engine.dispose()
+        await self.engine.dispose()
 
     async def add(self, session_id: str, owner: str, ttl_s: float, most: int = 0) -> Session:
         """Write a new session and return it.
@@ -114,7 +110,7 @@ class SessionStore:
             present = connection.execute(self._count_own, {"who": owner}).scalar_one() if most else 0
             if most and present >= most:
                 return present
-            return _session(connection.execute(self._add, values).one())
+            return session_of(connection.execute(self._add, values).one())
 
         made = await self._writer.write(work)
         if isinstance(made, int):
@@ -124,19 +120,70 @@ class SessionStore:
 
     async def read(self, session_ids: Collection[str]) -> dict[str, Reading]:
         """Return those of the sessions that exist and have not expired."""
-        keys = [key for key in session_ids if _is_text(key)]
-        if len(keys) == 1:
-            statement, values = self._read_one, {"key": keys[0]}
-        else:
-            statement, values = self._read_many, {"keys": keys}
-        rows = await run(self._engine, lambda connection: connection.execute(statement, values).all())
-        return {row.id: Reading(_session(row), row.at) for row in rows}
+        return await run(self.engine, lambda connection: self._read(connection, session_ids))
 
-    async def write(self, session_id: str, revision: int, changes: dict[str, Any]) -> tuple[Session | None, bool]:
-        """Write fields where the revision is still the given one, and count the write as a use.
+    async def lease(
+        self, session_ids: Collection[str], holder: str, seconds: float
+    ) -> tuple[dict[str, Reading], dict[str, float]]:
+        """Return what `read` returns, and give leases of them.
+
+        Args:
+            session_ids: The sessions.
+            holder: Who gets the leases.
+            seconds: For how long.
 
         Returns:
-            The session as written, or None; and whether there is such a session at all.
+            The sessions, and for how long each of those may be answered from memory that a lease was given of: never
+            for longer than until it expires.
+        """
+
+        def work(connection: Connection) -> tuple[dict[str, Reading], dict[str, float]]:
+            found = self._read(connection, session_ids)
+            given = self._leases.give(connection, found, holder, seconds)
+            return found, {key: min(seconds, found[key].left_s) for key in given}
+
+        return await self._writer.write(work)
+
+    async def give_back(self, holder: str, recalls: Sequence[tuple[str, str]]) -> None:
+        """Take note that a holder answers no more with the rows of some recalls, each a session and a token.
+
+        Args:
+            holder: Who had the leases.
+            recalls: What it has dropped; none: everything, for good.
+        """
+
+        def work(connection: Connection) -> None:
+            for session_id, token in recalls:
+                self._leases.give_back(connection, holder, session_id, token)
+            if not recalls:
+                self._leases.give_all_back(connection, holder)
+
+        await self._writer.write(work)
+
+    async def forget_leases(self) -> None:
+        """Remove leases that are too old to matter."""
+        await self._writer.write(self._leases.forget)
+
+    async def write(
+        self,
+        session_id: str,
+        revision: int,
+        changes: dict[str, Any],
+        recall: Recall | None = None,
+        waited: bool = False,
+    ) -> tuple[Session | None, bool] | Recall:
+        """Write fields where the revision is still the given one, and count the write as a use.
+
+        Args:
+            session_id: The session.
+            revision: The one that is to be followed by this write.
+            changes: The fields.
+            recall: As `Leases.take_back` takes it, and `waited`.
+            waited: Whether the leases were waited out.
+
+        Returns:
+            The session as written, or None; and whether there is such a session at all. Where leases are in the way,
+            what is to be waited for; nothing is written then.
 
         Raises:
             TypeError: A field that is not to be changed.
@@ -146,7 +193,7 @@ class SessionStore:
         if not _is_text(session_id):
             return None, False
         here = and_(_s.id == session_id, self._alive)
-        values = {name: _column_value(value) for name, value in changes.items()}
+        values = {name: column_value(value) for name, value in changes.items()}
         guarded = (
             update(SESSIONS)
             .where(here, _s.revision == revision)
@@ -155,9 +202,11 @@ class SessionStore:
         )
         present = select(_s.id).where(here)
 
-        def work(connection: Connection) -> tuple[Session | None, bool]:
+        def work(connection: Connection) -> tuple[Session | None, bool] | Recall:
+            if (held := self._leases.take_back(connection, session_id, recall, waited)) is not None:
+                return held
             if (row := connection.execute(guarded).one_or_none()) is not None:
-                return _session(row), True
+                return session_of(row), True
             return None, connection.execute(present).one_or_none() is not None
 
         return await self._writer.write(work)
@@ -167,15 +216,32 @@ class SessionStore:
         values = {"key": session_id, "at": at}
         await self._writer.write(lambda connection: connection.execute(self._touch, values).rowcount)
 
-    async def remove(self, session_id: str) -> Session | None:
-        """Remove a session and return what it was; None where there is none, or it has expired."""
+    async def remove(
+        self, session_id: str, recall: Recall | None = None, waited: bool = False
+    ) -> Session | Recall | None:
+        """Remove a session and return what it was; None where there is none, or it has expired.
+
+        Args:
+            session_id: The session.
+            recall: As in `write`.
+            waited: As in `write`.
+        """
         if not _is_text(session_id):
             return None
-        removed = await self._writer.write(lambda connection: _gone(connection, self._remove, {"key": session_id}))
-        return removed[0] if removed else None
+
+        def work(connection: Connection) -> Session | Recall | None:
+            if (held := self._leases.take_back(connection, session_id, recall, waited)) is not None:
+                return held
+            removed = _gone(connection, self._remove, {"key": session_id})
+            return removed[0] if removed else None
+
+        return await self._writer.write(work)
 
     async def remove_expired(self, most: int) -> list[Session]:
-        """Remove `most` expired sessions at most and return what they were; no other replica gets the same."""
+        """Remove `most` expired sessions at most and return what they were; no other replica gets the same.
+
+        No lease is in the way: none lasts longer than its session.
+        """
         expired = select(_s.id).where(_s.active_run.is_(None), expires_at <= self._clock).limit(most)
         statement = delete(SESSIONS).where(_s.id.in_(expired)).returning(SESSIONS)
         return await self._writer.write(lambda connection: _gone(connection, statement, {}))
@@ -183,13 +249,21 @@ class SessionStore:
     async def count(self) -> int:
         """Return how many sessions there are, expired ones that were not removed yet included."""
         statement = select(func.count()).select_from(SESSIONS)
-        return await run(self._engine, lambda connection: connection.execute(statement).scalar_one())
+        return await run(self.engine, lambda connection: connection.execute(statement).scalar_one())
 
     async def digests(self) -> set[str]:
         """Return the digests of all artifacts that sessions point at."""
         statement = select(_s.pipeline_digest, _s.weights_digest, _s.run_config_digest)
-        rows = await run(self._engine, lambda connection: connection.execute(statement).all())
+        rows = await run(self.engine, lambda connection: connection.execute(statement).all())
         return {digest for row in rows for digest in row if digest is not None}
+
+    def _read(self, connection: Connection, session_ids: Collection[str]) -> dict[str, Reading]:
+        keys = [key for key in session_ids if _is_text(key)]
+        if len(keys) == 1:
+            rows = connection.execute(self._read_one, {"key": keys[0]}).all()
+        else:
+            rows = connection.execute(self._read_many, {"keys": keys}).all()
+        return {row.id: Reading(session_of(row), row.at) for row in rows}
 
 
 def _is_text(key: str) -> bool:
@@ -199,31 +273,7 @@ def _is_text(key: str) -> bool:
 
 def _gone(connection: Connection, removal: Executable, values: dict[str, Any]) -> list[Session]:
     """Remove sessions, notify every replica, and return what they were."""
-    removed = [_session(row) for row in connection.execute(removal, values).all()]
+    removed = [session_of(row) for row in connection.execute(removal, values).all()]
     for session in removed:
         notify(connection, CLOSED, session.id)
     return removed
-
-
-def _column_value(value: Any) -> Any:
-    if isinstance(value, Profiling):
-        return dataclasses.asdict(value)
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _session(row: Row[Any]) -> Session:
-    return Session(
-        id=row.id,
-        owner=row.owner,
-        revision=row.revision,
-        search_paths=tuple(row.search_paths),
-        pipeline_digest=row.pipeline_digest,
-        weights_digest=row.weights_digest,
-        run_config_digest=row.run_config_digest,
-        plugins=tuple(row.plugins),
-        profiling=Profiling(**row.profiling),
-        active_run=row.active_run,
-        created_at=row.created_at,
-        last_used_at=row.last_used_at,
-        ttl_s=row.ttl_s,
-    )

@@ -25,37 +25,51 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eswath/session/v1/session.proto\x12\x10swath.session.v1\x1a google/protobuf/field_mask.proto\"\x86\x03\n\x07Session\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\x14\n\x0csearch_paths\x18\x04 \x03(\t\x12\x1c\n\x0fpipeline_digest\x18\x05 \x01(\tH\x00\x88\x01\x01\x12\x1b\n\x0eweights_digest\x18\x06 \x01(\tH\x01\x88\x01\x01\x12\x1e\n\x11run_config_digest\x18\x07 \x01(\tH\x02\x88\x01\x01\x12\x0f\n\x07plugins\x18\x08 \x03(\t\x12.\n\tprofiling\x18\t \x01(\x0b\x32\x1b.swath.session.v1.Profiling\x12\x17\n\nactive_run\x18\n \x01(\tH\x03\x88\x01\x01\x12\x12\n\ncreated_at\x18\x0b \x01(\x01\x12\x14\n\x0clast_used_at\x18\x0c \x01(\x01\x12\r\n\x05ttl_s\x18\r \x01(\x01\x42\x12\n\x10_pipeline_digestB\x11\n\x0f_weights_digestB\x14\n\x12_run_config_digestB\r\n\x0b_active_run\"`\n\tProfiling\x12\x0f\n\x07\x65nabled\x18\x01 \x01(\x08\x12\x1a\n\x12synchronize_device\x18\x02 \x01(\x08\x12\x12\n\nskip_first\x18\x03 \x01(\x03\x12\x12\n\ngeneration\x18\x04 \x01(\x03\"/\n\x13ReadSessionsRequest\x12\x0b\n\x03ids\x18\x01 \x03(\t\x12\x0b\n\x03use\x18\x02 \x01(\x08\"C\n\x14ReadSessionsResponse\x12+\n\x08sessions\x18\x01 \x03(\x0b\x32\x19.swath.session.v1.Session\"\"\n\x11\x41\x64\x64SessionRequest\x12\r\n\x05owner\x18\x01 \x01(\t\"@\n\x12\x41\x64\x64SessionResponse\x12*\n\x07session\x18\x01 \x01(\x0b\x32\x19.swath.session.v1.Session\"\x89\x01\n\x14UpdateSessionRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12)\n\x06values\x18\x03 \x01(\x0b\x32\x19.swath.session.v1.Session\x12(\n\x04mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"C\n\x15UpdateSessionResponse\x12*\n\x07session\x18\x01 \x01(\x0b\x32\x19.swath.session.v1.Session\"\"\n\x14RemoveSessionRequest\x12\n\n\x02id\x18\x01 \x01(\t\"C\n\x15RemoveSessionResponse\x12*\n\x07session\x18\x01 \x01(\x0b\x32\x19.swath.session.v1.Session\"\x12\n\x10WatchGoneRequest\" \n\x11WatchGoneResponse\x12\x0b\n\x03ids\x18\x01 \x03(\t2\xe6\x03\n\x10SessionAuthority\x12]\n\x0cReadSessions\x12%.swath.session.v1.ReadSessionsRequest\x1a&.swath.session.v1.ReadSessionsResponse\x12W\n\nAddSession\x12#.swath.session.v1.AddSessionRequest\x1a$.swath.session.v1.AddSessionResponse\x12`\n\rUpdateSession\x12&.swath.session.v1.UpdateSessionRequest\x1a\'.swath.session.v1.UpdateSessionResponse\x12`\n\rRemoveSession\x12&.swath.session.v1.RemoveSessionRequest\x1a\'.swath.session.v1.RemoveSessionResponse\x12V\n\tWatchGone\x12\".swath.session.v1.WatchGoneRequest\x1a#.swath.session.v1.WatchGoneResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eswath/session/v1/session.proto\x12\x10swath.session.v1\x1a google/protobuf/field_mask.proto\"\x86\x03\n\x07Session\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\x03\x12\x14\n\x0csearch_paths\x18\x04 \x03(\t\x12\x1c\n\x0fpipeline_digest\x18\x05 \x01(\tH\x00\x88\x01\x01\x12\x1b\n\x0eweights_digest\x18\x06 \x01(\tH\x01\x88\x01\x01\x12\x1e\n\x11run_config_digest\x18\x07 \x01(\tH\x02\x88\x01\x01\x12\x0f\n\x07plugins\x18\x08 \x03(\t\x12.\n\tprofiling\x18\t \x01(\x0b\x32\x1b.swath.session.v1.Profiling\x12\x17\n\nactive_run\x18\n \x01(\tH\x03\x88\x01\x01\x12\x12\n\ncreated_at\x18\x0b \x01(\x01\x12\x14\n\x0clast_used_at\x18\x0c \x01(\x01\x12\r\n\x05ttl_s\x18\r \x01(\x01\x42\x12\n\x10_pipeline_digestB\x11\n\x0f_weights_digestB\x14\n\x12_run_config_digestB\r\n\x0b_active_run\"`\n\tProfiling\x12\x0f\n\x07\x65nabled\x18\x01 \x01(\x08\x12\x1a\n\x12synchronize_device\x18\x02 \x01(\x08\x12\x12\n\nskip_first\x18\x03 \x01(\x03\x12\x12\n\ngeneration\x18\x04 \x01(\x03\"?\n\x13ReadSessionsRequest\x12\x0b\n\x03ids\x18\x01 \x03(\t\x12\x0b\n\x03use\x18\x02 \x01(\x08\x12\x0e\n\x06holder\x18\x03 \x01(\t\"\xb6\x01\n\x14ReadSessionsResponse\x12+\n\x08sessions\x18\x01 \x03(\x0b\x32\x19.swath.session.v1.Session\x12\x42\n\x06leases\x18\x02 \x03(\x0b\x32\x32.swath.session.v1.ReadSessionsResponse.LeasesEntry\x1a-\n\x0bLeasesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\"\n\x11\x41\x64\x64SessionRequest\x12\r\n\x05owner\x18\x01 \x01(\t\"@\n\x12\x41\x64\x64SessionResponse\x12*\n\x07session\x18\x01 \x01(\x0b\x32\x19.swath.session.v1.Session\"\x89\x01\n\x14UpdateSessionRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12)\n\x06values\x18\x03 \x01(\x0b\x32\x19.swath.session.v1.Session\x12(\n\x04mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"C\n\x15UpdateSessionResponse\x12*\n\x07session\x18\x01 \x01(\x0b\x32\x19.swath.session.v1.Session\"\"\n\x14RemoveSessionRequest\x12\n\n\x02id\x18\x01 \x01(\t\"C\n\x15RemoveSessionResponse\x12*\n\x07session\x18\x01 \x01(\x0b\x32\x19.swath.session.v1.Session\"\x12\n\x10WatchGoneRequest\" \n\x11WatchGoneResponse\x12\x0b\n\x03ids\x18\x01 \x03(\t\"%\n\x13WatchRecallsRequest\x12\x0e\n\x06holder\x18\x01 \x01(\t\"A\n\x14WatchRecallsResponse\x12)\n\x07recalls\x18\x01 \x03(\x0b\x32\x18.swath.session.v1.Recall\"+\n\x06Recall\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\t\"P\n\x13ReturnLeasesRequest\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12)\n\x07recalls\x18\x02 \x03(\x0b\x32\x18.swath.session.v1.Recall\"\x16\n\x14ReturnLeasesResponse2\xa6\x05\n\x10SessionAuthority\x12]\n\x0cReadSessions\x12%.swath.session.v1.ReadSessionsRequest\x1a&.swath.session.v1.ReadSessionsResponse\x12W\n\nAddSession\x12#.swath.session.v1.AddSessionRequest\x1a$.swath.session.v1.AddSessionResponse\x12`\n\rUpdateSession\x12&.swath.session.v1.UpdateSessionRequest\x1a\'.swath.session.v1.UpdateSessionResponse\x12`\n\rRemoveSession\x12&.swath.session.v1.RemoveSessionRequest\x1a\'.swath.session.v1.RemoveSessionResponse\x12V\n\tWatchGone\x12\".swath.session.v1.WatchGoneRequest\x1a#.swath.session.v1.WatchGoneResponse0\x01\x12_\n\x0cWatchRecalls\x12%.swath.session.v1.WatchRecallsRequest\x1a&.swath.session.v1.WatchRecallsResponse0\x01\x12]\n\x0cReturnLeases\x12%.swath.session.v1.ReturnLeasesRequest\x1a&.swath.session.v1.ReturnLeasesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'swath.session.v1.session_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_READSESSIONSRESPONSE_LEASESENTRY']._loaded_options = None
+  _globals['_READSESSIONSRESPONSE_LEASESENTRY']._serialized_options = b'8\001'
   _globals['_SESSION']._serialized_start=87
   _globals['_SESSION']._serialized_end=477
   _globals['_PROFILING']._serialized_start=479
   _globals['_PROFILING']._serialized_end=575
   _globals['_READSESSIONSREQUEST']._serialized_start=577
-  _globals['_READSESSIONSREQUEST']._serialized_end=624
-  _globals['_READSESSIONSRESPONSE']._serialized_start=626
-  _globals['_READSESSIONSRESPONSE']._serialized_end=693
-  _globals['_ADDSESSIONREQUEST']._serialized_start=695
-  _globals['_ADDSESSIONREQUEST']._serialized_end=729
-  _globals['_ADDSESSIONRESPONSE']._serialized_start=731
-  _globals['_ADDSESSIONRESPONSE']._serialized_end=795
-  _globals['_UPDATESESSIONREQUEST']._serialized_start=798
-  _globals['_UPDATESESSIONREQUEST']._serialized_end=935
-  _globals['_UPDATESESSIONRESPONSE']._serialized_start=937
-  _globals['_UPDATESESSIONRESPONSE']._serialized_end=1004
-  _globals['_REMOVESESSIONREQUEST']._serialized_start=1006
-  _globals['_REMOVESESSIONREQUEST']._serialized_end=1040
-  _globals['_REMOVESESSIONRESPONSE']._serialized_start=1042
-  _globals['_REMOVESESSIONRESPONSE']._serialized_end=1109
-  _globals['_WATCHGONEREQUEST']._serialized_start=1111
-  _globals['_WATCHGONEREQUEST']._serialized_end=1129
-  _globals['_WATCHGONERESPONSE']._serialized_start=1131
-  _globals['_WATCHGONERESPONSE']._serialized_end=1163
-  _globals['_SESSIONAUTHORITY']._serialized_start=1166
-  _globals['_SESSIONAUTHORITY']._serialized_end=1652
+  _globals['_READSESSIONSREQUEST']._serialized_end=640
+  _globals['_READSESSIONSRESPONSE']._serialized_start=643
+  _globals['_READSESSIONSRESPONSE']._serialized_end=825
+  _globals['_READSESSIONSRESPONSE_LEASESENTRY']._serialized_start=780
+  _globals['_READSESSIONSRESPONSE_LEASESENTRY']._serialized_end=825
+  _globals['_ADDSESSIONREQUEST']._serialized_start=827
+  _globals['_ADDSESSIONREQUEST']._serialized_end=861
+  _globals['_ADDSESSIONRESPONSE']._serialized_start=863
+  _globals['_ADDSESSIONRESPONSE']._serialized_end=927
+  _globals['_UPDATESESSIONREQUEST']._serialized_start=930
+  _globals['_UPDATESESSIONREQUEST']._serialized_end=1067
+  _globals['_UPDATESESSIONRESPONSE']._serialized_start=1069
+  _globals['_UPDATESESSIONRESPONSE']._serialized_end=1136
+  _globals['_REMOVESESSIONREQUEST']._serialized_start=1138
+  _globals['_REMOVESESSIONREQUEST']._serialized_end=1172
+  _globals['_REMOVESESSIONRESPONSE']._serialized_start=1174
+  _globals['_REMOVESESSIONRESPONSE']._serialized_end=1241
+  _globals['_WATCHGONEREQUEST']._serialized_start=1243
+  _globals['_WATCHGONEREQUEST']._serialized_end=1261
+  _globals['_WATCHGONERESPONSE']._serialized_start=1263
+  _globals['_WATCHGONERESPONSE']._serialized_end=1295
+  _globals['_WATCHRECALLSREQUEST']._serialized_start=1297
+  _globals['_WATCHRECALLSREQUEST']._serialized_end=1334
+  _globals['_WATCHRECALLSRESPONSE']._serialized_start=1336
+  _globals['_WATCHRECALLSRESPONSE']._serialized_end=1401
+  _globals['_RECALL']._serialized_start=1403
+  _globals['_RECALL']._serialized_end=1446
+  _globals['_RETURNLEASESREQUEST']._serialized_start=1448
+  _globals['_RETURNLEASESREQUEST']._serialized_end=1528
+  _globals['_RETURNLEASESRESPONSE']._serialized_start=1530
+  _globals['_RETURNLEASESRESPONSE']._serialized_end=1552
+  _globals['_SESSIONAUTHORITY']._serialized_start=1555
+  _globals['_SESSIONAUTHORITY']._serialized_end=2233
 # @@protoc_insertion_point(module_scope)

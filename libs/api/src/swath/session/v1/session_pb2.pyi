@@ -50,18 +50,29 @@ class Profiling(_message.Message):
     def __init__(self, enabled: _Optional[bool] = ..., synchronize_device: _Optional[bool] = ..., skip_first: _Optional[int] = ..., generation: _Optional[int] = ...) -> None: ...
 
 class ReadSessionsRequest(_message.Message):
-    __slots__ = ("ids", "use")
+    __slots__ = ("ids", "use", "holder")
     IDS_FIELD_NUMBER: _ClassVar[int]
     USE_FIELD_NUMBER: _ClassVar[int]
+    HOLDER_FIELD_NUMBER: _ClassVar[int]
     ids: _containers.RepeatedScalarFieldContainer[str]
     use: bool
-    def __init__(self, ids: _Optional[_Iterable[str]] = ..., use: _Optional[bool] = ...) -> None: ...
+    holder: str
+    def __init__(self, ids: _Optional[_Iterable[str]] = ..., use: _Optional[bool] = ..., holder: _Optional[str] = ...) -> None: ...
 
 class ReadSessionsResponse(_message.Message):
-    __slots__ = ("sessions",)
+    __slots__ = ("sessions", "leases")
+    class LeasesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     SESSIONS_FIELD_NUMBER: _ClassVar[int]
+    LEASES_FIELD_NUMBER: _ClassVar[int]
     sessions: _containers.RepeatedCompositeFieldContainer[Session]
-    def __init__(self, sessions: _Optional[_Iterable[_Union[Session, _Mapping]]] = ...) -> None: ...
+    leases: _containers.ScalarMap[str, float]
+    def __init__(self, sessions: _Optional[_Iterable[_Union[Session, _Mapping]]] = ..., leases: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class AddSessionRequest(_message.Message):
     __slots__ = ("owner",)
@@ -114,3 +125,35 @@ class WatchGoneResponse(_message.Message):
     IDS_FIELD_NUMBER: _ClassVar[int]
     ids: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class WatchRecallsRequest(_message.Message):
+    __slots__ = ("holder",)
+    HOLDER_FIELD_NUMBER: _ClassVar[int]
+    holder: str
+    def __init__(self, holder: _Optional[str] = ...) -> None: ...
+
+class WatchRecallsResponse(_message.Message):
+    __slots__ = ("recalls",)
+    RECALLS_FIELD_NUMBER: _ClassVar[int]
+    recalls: _containers.RepeatedCompositeFieldContainer[Recall]
+    def __init__(self, recalls: _Optional[_Iterable[_Union[Recall, _Mapping]]] = ...) -> None: ...
+
+class Recall(_message.Message):
+    __slots__ = ("session_id", "token")
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    session_id: str
+    token: str
+    def __init__(self, session_id: _Optional[str] = ..., token: _Optional[str] = ...) -> None: ...
+
+class ReturnLeasesRequest(_message.Message):
+    __slots__ = ("holder", "recalls")
+    HOLDER_FIELD_NUMBER: _ClassVar[int]
+    RECALLS_FIELD_NUMBER: _ClassVar[int]
+    holder: str
+    recalls: _containers.RepeatedCompositeFieldContainer[Recall]
+    def __init__(self, holder: _Optional[str] = ..., recalls: _Optional[_Iterable[_Union[Recall, _Mapping]]] = ...) -> None: ...
+
+class ReturnLeasesResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...

@@ -60,6 +60,16 @@ class SessionAuthorityStub:
                 request_serializer=swath_dot_session_dot_v1_dot_session__pb2.WatchGoneRequest.SerializeToString,
                 response_deserializer=swath_dot_session_dot_v1_dot_session__pb2.WatchGoneResponse.FromString,
                 _registered_method=True)
+        self.WatchRecalls = channel.unary_stream(
+                '/swath.session.v1.SessionAuthority/WatchRecalls',
+                request_serializer=swath_dot_session_dot_v1_dot_session__pb2.WatchRecallsRequest.SerializeToString,
+                response_deserializer=swath_dot_session_dot_v1_dot_session__pb2.WatchRecallsResponse.FromString,
+                _registered_method=True)
+        self.ReturnLeases = channel.unary_unary(
+                '/swath.session.v1.SessionAuthority/ReturnLeases',
+                request_serializer=swath_dot_session_dot_v1_dot_session__pb2.ReturnLeasesRequest.SerializeToString,
+                response_deserializer=swath_dot_session_dot_v1_dot_session__pb2.ReturnLeasesResponse.FromString,
+                _registered_method=True)
 
 
 class SessionAuthorityServicer:
@@ -67,7 +77,8 @@ class SessionAuthorityServicer:
     """
 
     def ReadSessions(self, request, context):
-        """Reads sessions as they are after everything that was acknowledged before the call.
+        """Reads sessions as they are after everything that was acknowledged before the call. To a holder it gives leases: while
+        one lasts no write of that session is acknowledged, so that the holder may answer from memory.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -104,6 +115,21 @@ class SessionAuthorityServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchRecalls(self, request, context):
+        """Tells a holder which leases a writer waits for, at whichever replica. The first answer comes at once and is empty:
+        from then on nothing is missed. What is missed costs a writer the rest of the lease, and nothing else.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReturnLeases(self, request, context):
+        """Gives leases back before their end. Sent twice, the second one changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SessionAuthorityServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -131,6 +157,16 @@ def add_SessionAuthorityServicer_to_server(servicer, server):
                     servicer.WatchGone,
                     request_deserializer=swath_dot_session_dot_v1_dot_session__pb2.WatchGoneRequest.FromString,
                     response_serializer=swath_dot_session_dot_v1_dot_session__pb2.WatchGoneResponse.SerializeToString,
+            ),
+            'WatchRecalls': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchRecalls,
+                    request_deserializer=swath_dot_session_dot_v1_dot_session__pb2.WatchRecallsRequest.FromString,
+                    response_serializer=swath_dot_session_dot_v1_dot_session__pb2.WatchRecallsResponse.SerializeToString,
+            ),
+            'ReturnLeases': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReturnLeases,
+                    request_deserializer=swath_dot_session_dot_v1_dot_session__pb2.ReturnLeasesRequest.FromString,
+                    response_serializer=swath_dot_session_dot_v1_dot_session__pb2.ReturnLeasesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -269,6 +305,60 @@ class SessionAuthority:
             '/swath.session.v1.SessionAuthority/WatchGone',
             swath_dot_session_dot_v1_dot_session__pb2.WatchGoneRequest.SerializeToString,
             swath_dot_session_dot_v1_dot_session__pb2.WatchGoneResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchRecalls(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/swath.session.v1.SessionAuthority/WatchRecalls',
+            swath_dot_session_dot_v1_dot_session__pb2.WatchRecallsRequest.SerializeToString,
+            swath_dot_session_dot_v1_dot_session__pb2.WatchRecallsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReturnLeases(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swath.session.v1.SessionAuthority/ReturnLeases',
+            swath_dot_session_dot_v1_dot_session__pb2.ReturnLeasesRequest.SerializeToString,
+            swath_dot_session_dot_v1_dot_session__pb2.ReturnLeasesResponse.FromString,
             options,
             channel_credentials,
             insecure,
