@@ -231,11 +231,14 @@ async def test_quick_forwards_run_where_they_are_asked_for_and_others_never(devi
 
 async def test_a_batch_of_quick_calls_that_is_not_quick_itself_goes_to_the_thread(device, model):
     made = device()
-    model.inline, model.seconds = True, 100e-6
+    model.inline, model.seconds = True, 190e-6
     for number in range(4):
         await made.ask(model, number)
-    await asyncio.gather(*(made.ask(model, name) for name in "abc"))
-    assert made.batches[-1] == ["a", "b", "c"]
+    await asyncio.gather(*(made.ask(model, name) for name in "abcde"))
+    assert made.threads[-1] == threading.get_ident()
+    model.seconds = 190e-6
+    await asyncio.gather(*(made.ask(model, name) for name in range(60)))
+    assert made.batches[-2:] == [list("abcde"), list(range(60))]
     assert made.threads[-1] != threading.get_ident()
 
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _QUICK_S = 200e-6
 """A forward that takes less is computed on the event loop: a thread would cost as much again."""
 
+_QUICK_BATCH_S = 1e-3
+"""Likewise of several calls together, each of which would have waited for the thread."""
+
 _QUIET_S = 50e-6
 """Time since the last forward on the loop from which on nobody else is taken to be about to call."""
 
@@ -242,7 +245,8 @@ class Batcher:
 
     def _quick(self, requests: Sequence[InferRequest]) -> bool:
         model = requests[0].model
-        return model.inline and model.pace.expected(len(requests)) < _QUICK_S
+        limit = _QUICK_S if len(requests) == 1 else _QUICK_BATCH_S
+        return model.inline and model.pace.expected(len(requests)) < limit
 
     def _next(self) -> _Key | None:
         """Return the group with the request that is next, and drop those that nobody waits for."""
