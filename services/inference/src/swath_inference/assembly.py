@@ -42,6 +42,19 @@ def build(
 
     def register(metrics: Metrics) -> None:
         metrics.gauge("swath_inference_queue_length", "Calls that wait for the device.", lambda: service.waiting)
+        metrics.counter(
+            "swath_inference_queue_seconds", "Sum of the seconds that calls waited.", lambda: service.batching().seconds
+        )
+        metrics.counter("swath_inference_forwards", "Forwards.", lambda: service.batching().forwards)
+        metrics.counter("swath_inference_calls", "Calls that were computed.", lambda: service.batching().calls)
+        metrics.counter(
+            "swath_inference_merged_calls", "Calls that were computed with others.", lambda: service.batching().merged
+        )
+        metrics.counter(
+            "swath_inference_dropped_calls",
+            "Calls that were never started, since nobody waited for them any more.",
+            lambda: service.batching().dropped,
+        )
         metrics.gauge("swath_inference_models", "Models that are loaded.", lambda: service.models)
         metrics.gauge("swath_inference_model_bytes", "Bytes of models that are loaded.", lambda: service.model_bytes)
         metrics.counter("swath_inference_model_loads", "Models that were loaded.", lambda: service.model_loads)

@@ -5,27 +5,27 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from swath.errors import InvalidInput, Unavailable
-from swath.rpc.tracing import span
 from swath.sessions.model import Profiling, Session, Sessions
 from swath.sessions.preconditions import pipeline_of
 from swath.storage import ArtifactStore, Workspace
-from swath.storage.workspace.outputs import Outputs
+from swath_inference.dataplane.batcher import Counts, Limits
 from swath_inference.dataplane.executor import DeviceThread, first_forward, free_memory, memory_of
-from swath_inference.dataplane.models import ModelCache
+from swath_inference.dataplane.models import Model, ModelCache
 from swath_inference.dataplane.outputs import NodeOutputs
+from swath_inference.dataplane.request import Batch, InferRequest
+from swath_inference.dataplane.transcoding import Transcoder, size_of
 from swath_inference.profiling.profiler import NodeTimes, Profiler, Record, summary
 from swath_inference.settings import InferenceSettings
 
 if TYPE_CHECKING:
     from swath.engine.graph.pipeline import Pipeline
+    from swath_inference.dataplane.devices import Device
 
 _STAGE = "inference"
-
-Batch = dict[str, Any]
-"""Inputs by port name: tensors, lists, text."""
 
 
 class Replicas(Protocol):
@@ -40,6 +40,14 @@ class Replicas(Protocol):
     async def read(self, session_id: str, generation: int) -> list[Record]:
         """Return what each has recorded of a session in one generation of its profiling switches."""
         ...
+
+
+class _Call(NamedTuple):
+    read: Callable[[], Batch]
+    only: Sequence[str]
+    size: int | None
+    deadline: float | None
+    priority: int
 
 
 class NoReplicas:
@@ -78,20 +86,38 @@ class InferenceService:
         self._workspace = workspace
         self._sessions = sessions
         self._artifacts = artifacts
-        self._thread = DeviceThread(settings.queue_limit)
+        self._threads = [DeviceThread(settings.queue_limit) for _ in settings.device.split(",")]
+        self._devices: list[Device] = []
+        self._transcoder = Transcoder()
         self.profiler = profiler or Profiler()
         self._cache: ModelCache | None = None
-        self._device = ""
         self._warm = asyncio.Event()
         self._calls: Counter[str] = Counter()
         self._closed: set[str] = set()
         self._outputs = NodeOutputs(workspace)
 
     async def warm_up(self) -> None:
-        """Import torch, initialise the device and run a first forward; calls wait until this is done or has failed."""
+        """Import torch, initialise the devices and run first forwards; calls wait until this is done or has failed."""
         try:
-            self._device = await self._thread.run(lambda: first_forward(self._settings.device))
-            self._cache = ModelCache(self._artifacts, self._device, self._settings.cache_bytes, self._dropped)
+            wanted = self._settings.device.split(",")
+            names = [
+                await thread.run(partial(first_forward, name.strip()))
+                for thread, name in zip(self._threads, wanted, strict=True)
+            ]
+            from swath_inference.dataplane.devices import with_queues
+
+            settings = self._settings
+            limits = Limits(
+                queue=settings.queue_limit,
+                calls=settings.batch_calls,
+                preferred=settings.batch_preferred,
+                size=settings.batch_bytes,
+                delay=settings.batch_delay_ms / 1e3,
+            )
+            self._devices = with_queues(self._threads, names, limits)
+            self._cache = ModelCache(
+                self._artifacts, ",".join(names), settings.cache_bytes, self._dropped, compiled=settings.compile
+            )
         finally:
             self._warm.set()
 
@@ -102,15 +128,22 @@ class InferenceService:
         only: Sequence[str],
         write: Callable[[dict[str, Any]], Any],
         unknown: Callable[[Sequence[str]], None] = lambda there: None,
+        *,
+        size: int | None = None,
+        deadline: float | None = None,
+        priority: int = 0,
     ) -> Any:
         """Run the session's pipeline over one batch.
 
         Args:
             session_id: The session.
-            read: Makes the batch; called on the device's thread, so that a cancelled call costs nothing.
+            read: Makes the batch; called off the device's thread, and not at all for a call that has left before.
             only: Outputs wanted, as `node.port` or as port name; empty means all.
-            write: Makes the answer of outputs by `node.port`; called on the device's thread.
+            write: Makes the answer of outputs by `node.port`; called off the device's thread.
             unknown: Called with all outputs that there are, if one is wanted that there is none of.
+            size: Bytes that `read` has to do with; small ones are read on the event loop. None where it is not known.
+            deadline: Second of `time.monotonic` after which nobody waits for the answer; None means never.
+            priority: Calls with a higher one go first.
 
         Returns:
             What `write` returned.
@@ -122,11 +155,23 @@ class InferenceService:
             InputInvalid: The batch does not fit the pipeline.
             OutOfMemory: The device has not enough memory.
             Exhausted: Too many calls wait.
+            TimedOut: The deadline passed before the call was computed.
             Unavailable: The device could not be brought up.
         """
         self._calls[session_id] += 1
         try:
-            return await self._infer(session_id, read, only, write, unknown)
+            session = await self._sessions.get(session_id)
+            key = (pipeline_of(session), session.weights_digest)
+            await self._warm.wait()
+            if self._cache is None:
+                raise Unavailable("the device of this server could not be brought up; the server's log has the cause")
+            model = await self._cache.get(key, session_id)
+            with model.used():
+                if not model.names.issuperset(only):
+                    unknown(model.outputs)
+                call = _Call(read, only, size, deadline, priority)
+                outputs = await self._computed(session, model, call)
+                return await self._transcoder.write(partial(write, outputs), size_of(outputs))
         finally:
             self._calls[session_id] -= 1
             if not self._calls[session_id]:
@@ -136,62 +181,25 @@ class InferenceService:
                     self._closed.discard(session_id)
                     self._release(session_id)
 
-    async def _infer(
-        self,
-        session_id: str,
-        read: Callable[[], Batch],
-        only: Sequence[str],
-        write: Callable[[dict[str, Any]], Any],
-        unknown: Callable[[Sequence[str]], None] = lambda there: None,
-    ) -> Any:
-        session = await self._sessions.get(session_id)
-        key = (pipeline_of(session), session.weights_digest)
-        await self._warm.wait()
-        if self._cache is None:
-            raise Unavailable("the device of this server could not be brought up; the server's log has the cause")
-        model = await self._cache.get(key, session_id)
-        outputs = self._outputs.of(model.pipeline)
-        # The pipeline keeps a plan for each set of names; those that it does not know would only fill its memory.
-        known = sorted(model.names.intersection(only)) if only else None
-        if not model.names.issuperset(only):
-            unknown(model.outputs)
-        observe = self.profiler.observer(session_id, session.profiling, _STAGE)
-
-        def work() -> Any:
-            synchronize = session.profiling.synchronize_device
-            return self._forward(model.pipeline, outputs, read, known, write, observe, synchronize)
-
-        with self._workspace.showing():
-            answer = await self._thread.run(work)
-            await self._outputs.publish(outputs)
-        return answer
-
-    def _forward(
-        self,
-        pipeline: Any,
-        outputs: Outputs,
-        read: Callable[[], Batch],
-        only: Sequence[str] | None,
-        write: Callable[[dict[str, Any]], Any],
-        observe: Callable[[str, float], None] | None,
-        synchronize: bool,
-    ) -> Any:
-        import torch
-
-        from swath.engine.graph.context import Context
-        from swath.engine.graph.ports import Stage
-
-        with torch.inference_mode(), span("forward"):
-            batch = read()
-            if self._device != "cpu":
-                batch = {
-                    key: value.to(self._device, non_blocking=True) if isinstance(value, torch.Tensor) else value
-                    for key, value in batch.items()
-                }
-            if pipeline.stateful:
-                pipeline.forget()
-            context = Context(stage=Stage.INFERENCE, resolve=outputs.resolve, observe=observe, synchronize=synchronize)
-            return write(pipeline(batch, context, only=only))
+    async def _computed(self, session: Session, model: Model, call: _Call) -> dict[str, Any]:
+        files = self._outputs.of(model.pipeline)
+        queue = self._devices[model.place].queue
+        with queue.admitted(), self._workspace.showing():
+            request = InferRequest(
+                model,
+                await self._transcoder.read(call.read, call.size),
+                files,
+                # The pipeline keeps a plan for each set of names; those that it does not know would only fill its
+                # memory.
+                only=tuple(sorted(model.names.intersection(call.only))) if call.only else None,
+                deadline=call.deadline,
+                priority=call.priority,
+                observe=self.profiler.observer(session.id, session.profiling, _STAGE),
+                synchronize=session.profiling.synchronize_device,
+            )
+            outputs = await queue.run(request)
+            await self._outputs.publish(files)
+        return outputs
 
     async def set_profiling(
         self, session_id: str, *, enabled: bool, synchronize: bool | None, reset: bool | None, skip_first: int | None
@@ -238,12 +246,17 @@ class InferenceService:
         if session_id in self._calls:
             self._closed.add(session_id)
         if self._release(session_id):
-            await self._thread.surely(lambda: free_memory(self._device))
+            for device in self._devices:
+                await device.thread.surely(partial(free_memory, device.name))
 
     @property
     def waiting(self) -> int:
-        """Calls that wait for the device."""
-        return self._thread.waiting
+        """Calls that wait for a device."""
+        return sum(device.queue.waiting for device in self._devices)
+
+    def batching(self) -> Counts:
+        """Return what the queues have done so far."""
+        return Counts.total(device.queue.counts for device in self._devices)
 
     @property
     def models(self) -> int:
@@ -261,8 +274,11 @@ class InferenceService:
         return self._cache.loads if self._cache is not None else 0
 
     def device_memory(self) -> dict[str, float]:
-        """Return bytes of the device's memory by use; nothing where the device is the CPU."""
-        return memory_of(self._device)
+        """Return bytes of the devices' memory by use; nothing where they are CPUs."""
+        total: Counter[str] = Counter()
+        for name in {device.name for device in self._devices}:
+            total.update(memory_of(name))
+        return dict(total)
 
     def sessions_in_use(self) -> set[str]:
         """Return the ids of the sessions that have a model or recorded times here."""
@@ -270,7 +286,9 @@ class InferenceService:
 
     def close(self) -> None:
         """Free everything."""
-        self._thread.close()
+        for thread in self._threads:
+            thread.close()
+        self._transcoder.close()
         self._outputs.stop()
         for pipeline in self._cache.clear() if self._cache is not None else ():
             self._release_pipeline(pipeline)
@@ -281,8 +299,8 @@ class InferenceService:
         return self._cache is not None and self._cache.release(session_id)
 
     def _dropped(self, pipeline: Pipeline) -> None:
-        # On the device's thread: forwards that wait there come first.
-        self._thread.later(lambda: self._release_pipeline(pipeline))
+        # On a thread, since files may have to be written; no call uses the pipeline any more.
+        self._threads[0].later(partial(self._release_pipeline, pipeline))
 
     def _release_pipeline(self, pipeline: Pipeline) -> None:
         pipeline.close()

@@ -14,8 +14,21 @@ class InferenceSettings(BaseSettings):
     )
 
     device: str = "auto"
-    """Torch device that models run on, such as cpu or cuda:0; auto takes the first GPU there is, else the CPU."""
+    """Torch device that models run on, such as cpu or cuda:0; auto takes the first GPU there is, else the CPU. Several,
+    separated by commas: a model goes to the one with the most free memory."""
     cache_bytes: int = Field(default=4 * 1024**3, ge=0)
-    """Parameters and buffers of models kept loaded, in bytes; the least recently used goes first."""
+    """Parameters and buffers of models kept loaded on each device, in bytes; the least recently used goes first."""
     queue_limit: int = Field(default=256, ge=1)
-    """Calls that may wait for the device; more are refused with RESOURCE_EXHAUSTED."""
+    """Calls that may wait for each device; more are refused with RESOURCE_EXHAUSTED."""
+    batch_calls: int = Field(default=64, ge=1)
+    """Most calls that are computed together, of pipelines whose nodes keep the items of a batch apart; 1 computes each
+    call alone."""
+    batch_preferred: int = Field(default=32, ge=1)
+    """Calls from which on a batch waits for no more."""
+    batch_bytes: int = Field(default=64 * 1024**2, ge=0)
+    """Most bytes of the inputs of calls that are computed together."""
+    batch_delay_ms: float = Field(default=2.0, ge=0)
+    """Longest wait of a batch for more calls, in ms; only where the last ones came together, and never more than a
+    quarter of the time that the last forward took."""
+    compile: bool = False
+    """Whether nodes with parameters are compiled by torch.compile when they first run; needs a C++ compiler."""

@@ -105,6 +105,10 @@ class DeviceThread:
             # A piece that was cancelled stays in the executor's queue; what it would have worked on must not.
             piece.clear()
 
+    def submit(self, work: Callable[[], T]) -> Future[T]:
+        """Have `work` run after all that waits, however much that is, and return its future."""
+        return self._executor.submit(work)
+
     async def surely(self, work: Callable[[], None]) -> None:
         """Run `work` after all that waits, however much that is, and even if the call is cancelled."""
         await asyncio.shield(asyncio.wrap_future(self.later(work)))

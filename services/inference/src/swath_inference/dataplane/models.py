@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from swath.rpc.tracing import span
 from swath.storage.artifacts.store import ArtifactStore
+from swath_inference.dataplane.executor import memory_errors, memory_of
+from swath_inference.dataplane.request import Pace
 
 if TYPE_CHECKING:
     from swath.engine.graph.pipeline import Pipeline
@@ -21,7 +24,7 @@ OVERHEAD = 128 * 1024
 """Bytes that a model counts for beyond its tensors: otherwise those without any would never be evicted."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Model:
     """A pipeline on its device, in eval mode.
 
@@ -30,42 +33,87 @@ class Model:
         outputs: Its outputs at inference, `node.port`, in the order of its nodes.
         names: What its outputs may be asked for by: `node.port` and bare port names.
         size: Bytes of its parameters and buffers, and `OVERHEAD`.
+        device: Name of its device.
+        place: Which of the devices of the replica that is, from 0.
+        merges: Whether batches of different calls are computed together; it ends when an output could not be parted.
+        inline: Whether a forward may run on the event loop, if it is quick.
+        pace: How long its last forwards took.
     """
 
     pipeline: Pipeline
     outputs: tuple[str, ...]
     names: frozenset[str]
     size: int
+    device: str = "cpu"
+    place: int = 0
+    merges: bool = False
+    inline: bool = False
+    pace: Pace = field(default_factory=Pace)
+    _calls: int = 0
+    _last: Callable[[Pipeline], None] | None = None
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """Keep the pipeline open during a call, even if the cache drops it meanwhile."""
+        self._calls += 1
+        try:
+            yield
+        finally:
+            self._calls -= 1
+            self._end()
+
+    def drop(self, dropped: Callable[[Pipeline], None]) -> None:
+        """Have `dropped` called with the pipeline as soon as no call uses it."""
+        self._last = dropped
+        self._end()
+
+    def _end(self) -> None:
+        if self._last is not None and not self._calls:
+            dropped, self._last = self._last, None
+            dropped(self.pipeline)
 
 
 class ModelCache:
     """Loaded models, least recently used first out.
 
     A key is a pair of digests, so an entry never goes stale. Calls that want a model which is being loaded wait for
-    that one load. A session uses the model that it asked for last; a model that no session uses is dropped at once.
+    that one load. A holder, such as a session, uses the model that it asked for last; a model that nobody holds is
+    dropped at once. Of several devices, a model goes to the one with the most free memory.
 
     Args:
         artifacts: Where documents and weights are.
-        device: Torch device that models are moved to.
-        limit: Bytes of models to keep; the one in use stays whatever its size.
-        dropped: Called with each pipeline that leaves the cache. Forwards of it may still be under way.
+        device: Torch devices that models are moved to, separated by commas.
+        limit: Bytes of models to keep on each device; the one in use, and those that are pinned, stay whatever their
+            size.
+        dropped: Called with each pipeline that has left the cache, once no call uses it any more.
+        compiled: Whether the nodes of models are compiled.
 
     Attributes:
         loads: Models that were loaded so far.
     """
 
     def __init__(
-        self, artifacts: ArtifactStore, device: str, limit: int, dropped: Callable[[Pipeline], None] = lambda _: None
+        self,
+        artifacts: ArtifactStore,
+        device: str,
+        limit: int,
+        dropped: Callable[[Pipeline], None] = lambda _: None,
+        *,
+        compiled: bool = False,
     ) -> None:
         self._artifacts = artifacts
-        self._device = device
+        self._devices = device.split(",")
+        self._compiled = compiled
+        self._loads = [0] * len(self._devices)
         self._limit = limit
         self._dropped = dropped
         self._models: OrderedDict[Key, Model] = OrderedDict()
         self._loading: dict[Key, asyncio.Task[Model]] = {}
-        # Which session uses which model, both ways.
+        # Who holds which model, both ways.
         self._keys: dict[str, Key] = {}
-        self._sessions: dict[Key, set[str]] = {}
+        self._holders: dict[Key, set[str]] = {}
+        self._pinned: set[str] = set()
+        self._others: set[str] = set()
         self.loads = 0
 
     @property
@@ -81,19 +129,29 @@ class ModelCache:
     @property
     def sessions(self) -> set[str]:
         """Ids of the sessions that use a model."""
-        return set(self._keys)
+        return self._keys.keys() - self._others
 
-    async def get(self, key: Key, session_id: str) -> Model:
-        """Return the model of a key, loaded if need be; the session uses that one from now on.
+    async def get(self, key: Key, holder: str, *, session: bool = True, pinned: bool = False) -> Model:
+        """Return the model of a key, loaded if need be; the holder uses that one from now on.
+
+        Args:
+            key: What it is made of.
+            holder: Id of who wants it.
+            session: Whether that is a session's.
+            pinned: Whether the model stays loaded, however little it is used, until the holder releases it.
 
         Raises:
             ArtifactMissing: A digest is not in the store.
             WeightsInvalid: The weights do not fit the pipeline.
         """
-        if self._keys.get(session_id) != key:
-            self.release(session_id)
-            self._keys[session_id] = key
-            self._sessions.setdefault(key, set()).add(session_id)
+        if self._keys.get(holder) != key:
+            self.release(holder)
+            self._keys[holder] = key
+            self._holders.setdefault(key, set()).add(holder)
+            if not session:
+                self._others.add(holder)
+        if pinned:
+            self._pinned.add(holder)
         if key in self._models:
             self._models.move_to_end(key)
             return self._models[key]
@@ -104,16 +162,18 @@ class ModelCache:
         # One waiting call that is cancelled must not take the load away from the others.
         return await asyncio.shield(task)
 
-    def release(self, session_id: str) -> bool:
-        """End a session's use of its model; return whether that dropped the model."""
-        key = self._keys.pop(session_id, None)
+    def release(self, holder: str) -> bool:
+        """End a holder's use of its model; return whether that dropped the model."""
+        key = self._keys.pop(holder, None)
+        self._pinned.discard(holder)
+        self._others.discard(holder)
         if key is None:
             return False
-        users = self._sessions[key]
-        users.discard(session_id)
-        if users:
+        holders = self._holders[key]
+        holders.discard(holder)
+        if holders:
             return False
-        del self._sessions[key]
+        del self._holders[key]
         return self._drop(key)
 
     def clear(self) -> list[Pipeline]:
@@ -121,7 +181,9 @@ class ModelCache:
         pipelines = [model.pipeline for model in self._models.values()]
         self._models.clear()
         self._keys.clear()
-        self._sessions.clear()
+        self._holders.clear()
+        self._pinned.clear()
+        self._others.clear()
         return pipelines
 
     async def _load(self, key: Key) -> Model:
@@ -129,13 +191,33 @@ class ModelCache:
         with span("load model"):
             document = await self._artifacts.get(pipeline_digest)
             weights = await self._artifacts.get(weights_digest) if weights_digest else None
-            model = await asyncio.to_thread(_build, document, weights, self._device)
+            place = self._place()
+            self._loads[place] += 1
+            try:
+                model = await asyncio.to_thread(
+                    _build, document, weights, self._devices[place], place, compiled=self._compiled
+                )
+            finally:
+                self._loads[place] -= 1
         self.loads += 1
-        # The session that wanted it may have been closed meanwhile.
-        if key in self._sessions:
+        # Whoever wanted it may have gone meanwhile.
+        if key in self._holders:
             self._models[key] = model
             self._shrink(keep=key)
+        else:
+            model.drop(self._dropped)
         return model
+
+    def _place(self) -> int:
+        """Return the device with the most free memory; of equal ones, that with the fewest bytes of models."""
+        taken = [0] * len(self._devices)
+        for model in self._models.values():
+            taken[model.place] += model.size
+
+        def rank(place: int) -> tuple[float, int, int]:
+            return -memory_of(self._devices[place]).get("free", 0.0), taken[place], self._loads[place]
+
+        return min(range(len(self._devices)), key=rank)
 
     def _loaded(self, key: Key, task: asyncio.Task[Model]) -> None:
         del self._loading[key]
@@ -143,24 +225,28 @@ class ModelCache:
             task.exception()  # Marked as seen: the calls that waited may be gone.
 
     def _shrink(self, keep: Key) -> None:
-        total = self.size
-        for key in [key for key in self._models if key != keep]:
+        place = self._models[keep].place
+        here = {key: model for key, model in self._models.items() if model.place == place}
+        total = sum(model.size for model in here.values())
+        for key, model in here.items():
             if total <= self._limit:
                 return
-            total -= self._models[key].size
-            self._drop(key)
+            if key != keep and not self._holders.get(key, set()) & self._pinned:
+                total -= model.size
+                self._drop(key)
 
     def _drop(self, key: Key) -> bool:
         model = self._models.pop(key, None)
         if model is not None:
-            self._dropped(model.pipeline)
+            model.drop(self._dropped)
         return model is not None
 
 
-def _build(document: bytes, weights: bytes | None, device: str) -> Model:
+def _build(document: bytes, weights: bytes | None, device: str, place: int, *, compiled: bool) -> Model:
     from swath.engine.graph.ports import Stage
     from swath.engine.stored import open_pipeline
-    from swath_inference.dataplane.executor import memory_errors
+    from swath_inference.dataplane.forward import compile_nodes
+    from swath_inference.dataplane.merging import mergeable
 
     with memory_errors():
         pipeline = open_pipeline(document, weights)
@@ -173,4 +259,16 @@ def _build(document: bytes, weights: bytes | None, device: str) -> Model:
     ]
     outputs = tuple(f"{name}.{port}" for name, port in ports)
     size = sum(tensor.nbytes for node in pipeline.state().values() for tensor in node.values())
-    return Model(pipeline.eval(), outputs, frozenset((*outputs, *(port for _, port in ports))), size + OVERHEAD)
+    if compiled:
+        compile_nodes(pipeline)
+    return Model(
+        pipeline.eval(),
+        outputs,
+        frozenset((*outputs, *(port for _, port in ports))),
+        size + OVERHEAD,
+        device=device,
+        place=place,
+        merges=mergeable(pipeline),
+        # Nodes with an effect write files, which may take any time.
+        inline=device == "cpu" and not pipeline.effect,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,8 @@ _STAGES = {
 }
 _CODES = {name: code for code, name in _STAGES.items()}
 
+_TENSOR = pb.Tensor.DESCRIPTOR
+
 _LOCAL_PEERS = ("unix:", "ipv4:127.", "ipv6:[::1]", "ipv6:%5B::1%5D")
 
 
@@ -34,20 +37,30 @@ class InferenceCall:
     Attributes:
         request: The rest of it.
         payloads: What its bytes fields stand for.
+        arrived: Bytes that it came in.
     """
 
     request: pb.InferenceRequest
     payloads: Payloads
+    arrived: int
 
     @classmethod
     def read(cls, data: bytes) -> InferenceCall:
         """Read a request."""
-        return cls(*split(pb.InferenceRequest, data))
+        return cls(*split(pb.InferenceRequest, data), len(data))
 
     @property
     def session_id(self) -> str:
         """The session that the call is about."""
         return self.request.session_id
+
+    @property
+    def size(self) -> int:
+        """Bytes of its payloads, those in shared memory too."""
+        inputs = self.request.inputs
+        fields = [value for key, value in inputs.ListFields() if key.message_type is _TENSOR]
+        named = [*fields, *inputs.extra_inputs.values()]
+        return self.arrived + sum(tensor.shm_ref.byte_size for tensor in named if tensor.HasField("shm_ref"))
 
 
 class InferenceServicer:
@@ -77,8 +90,15 @@ class InferenceServicer:
             # The answer passes over names that it does not know; our own client refuses them, and says what there is.
             context.set_trailing_metadata(outputs_trailer(there))
 
+        remaining = context.time_remaining()
         return await self._service.infer(
-            request.session_id, read, request.output_specs, lambda outputs: write_outputs(outputs, wanted), unknown
+            request.session_id,
+            read,
+            request.output_specs,
+            lambda outputs: write_outputs(outputs, wanted),
+            unknown,
+            size=call.size,
+            deadline=None if remaining is None else time.monotonic() + remaining,
         )
 
     async def SetProfiling(self, request: pb.SetProfilingRequest, context: Any) -> pb.SetProfilingResponse:

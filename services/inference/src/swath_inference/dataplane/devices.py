@@ -1,0 +1,34 @@
+"""The devices of a replica: each has a thread, and a queue before it. Imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from swath_inference.dataplane.batcher import Batcher, Limits
+from swath_inference.dataplane.executor import DeviceThread
+from swath_inference.dataplane.forward import forward
+from swath_inference.dataplane.merging import bytes_of, merge_key
+
+
+@dataclass(frozen=True)
+class Device:
+    """One device.
+
+    Attributes:
+        name: Of torch.
+        thread: Computes on it.
+        queue: What waits for it.
+    """
+
+    name: str
+    thread: DeviceThread
+    queue: Batcher
+
+
+def with_queues(threads: Sequence[DeviceThread], names: Sequence[str], limits: Limits) -> list[Device]:
+    """Return devices whose threads compute pipelines."""
+    return [
+        Device(name, thread, Batcher(thread, forward, merge_key, bytes_of, limits))
+        for name, thread in zip(names, threads, strict=True)
+    ]

@@ -1,0 +1,80 @@
+"""Forwards of one request, or of several as one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from swath.engine.graph.context import Context
+from swath.engine.graph.pipeline import Pipeline
+from swath.engine.graph.ports import Stage
+from swath.rpc.tracing import span
+from swath_inference.dataplane.executor import memory_errors
+from swath_inference.dataplane.merging import items_of, joined, parted
+from swath_inference.dataplane.request import Batch, InferRequest
+
+Result = dict[str, Any] | Exception
+"""Outputs by `node.port`, or what a request failed with."""
+
+
+def forward(requests: Sequence[InferRequest]) -> list[Result]:
+    """Compute requests with one `merge_key`, together where they are several, and return the result of each.
+
+    Where a joined forward fails, or its outputs cannot be parted, each request is computed alone: what is wrong with
+    one of them is an error of that one.
+    """
+    started = time.thread_time()
+    results = _together(requests) if len(requests) > 1 else None
+    if results is None:
+        results = [_alone(request) for request in requests]
+    requests[0].model.pace.add(len(requests), time.thread_time() - started)
+    return results
+
+
+def compile_nodes(pipeline: Pipeline) -> None:
+    """Have the nodes with parameters compiled when they first run, for batches of any size."""
+    for node in pipeline.nodes.values():
+        if next(node.parameters(), None) is not None:
+            node.run = torch.compile(node.run, dynamic=True)
+
+
+def _together(requests: Sequence[InferRequest]) -> list[Result] | None:
+    model = requests[0].model
+    try:
+        outputs = requests[0].context.run(_compute, requests[0], joined(requests), len(requests))
+    except Exception:
+        return None
+    parts = parted(outputs, [items_of(request) for request in requests], model.pipeline.common_outputs)
+    if parts is None:
+        model.merges = False
+    return list(parts) if parts is not None else None
+
+
+def _alone(request: InferRequest) -> Result:
+    try:
+        return request.context.run(_compute, request, request.batch, 1)
+    except Exception as error:
+        return error
+
+
+def _compute(request: InferRequest, batch: Batch, calls: int) -> dict[str, Any]:
+    model = request.model
+    pipeline = model.pipeline
+    with memory_errors(), torch.inference_mode(), span("forward", calls=calls):
+        if model.device != "cpu":
+            batch = {
+                key: value.to(model.device, non_blocking=True) if isinstance(value, torch.Tensor) else value
+                for key, value in batch.items()
+            }
+        if pipeline.stateful:
+            pipeline.forget()
+        context = Context(
+            stage=Stage.INFERENCE,
+            resolve=request.files.resolve,
+            observe=request.observe,
+            synchronize=request.synchronize,
+        )
+        return pipeline(batch, context, only=request.only)

@@ -1,0 +1,70 @@
+"""What the queue of a device holds: decoded requests."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from swath.storage.workspace.outputs import Outputs
+    from swath_inference.dataplane.models import Model
+
+Batch = dict[str, Any]
+"""Inputs by port name: tensors, lists, text."""
+
+_REMEMBERED = 3
+
+
+@dataclass(eq=False, slots=True)
+class InferRequest:
+    """One call's work for a device.
+
+    Attributes:
+        model: What computes it.
+        batch: Its inputs, decoded.
+        files: Where its nodes write.
+        only: Outputs wanted, as `node.port` or as port name, in order; None means all.
+        deadline: Second of `time.monotonic` after which nobody waits for it; None means never.
+        priority: The higher goes first.
+        observe: Called with each node's name and seconds, where the session is profiled.
+        synchronize: Whether the device is waited for around each node then.
+        context: The call's context, which its spans and log lines belong to.
+        arrived: Second of `time.monotonic` at which it came to the queue.
+    """
+
+    model: Model
+    batch: Batch
+    files: Outputs
+    only: tuple[str, ...] | None = None
+    deadline: float | None = None
+    priority: int = 0
+    observe: Callable[[str, float], None] | None = None
+    synchronize: bool = False
+    context: Context = field(default_factory=copy_context)
+    arrived: float = field(default_factory=time.monotonic)
+
+
+class Pace:
+    """How long the last forwards of a model took, in seconds of the computing thread.
+
+    Attributes:
+        together: How many calls its batches have had lately.
+    """
+
+    def __init__(self) -> None:
+        self._last: deque[tuple[int, float]] = deque(maxlen=_REMEMBERED)
+        self.together = 1.0
+
+    def add(self, calls: int, seconds: float) -> None:
+        """Take a forward of some calls into account."""
+        self._last.append((calls, seconds))
+
+    def expected(self, calls: int) -> float:
+        """Return the seconds that a forward of so many calls will take at most; infinite as long as nobody knows."""
+        if len(self._last) < _REMEMBERED:
+            return float("inf")
+        return max(seconds * max(1.0, calls / before) for before, seconds in self._last)

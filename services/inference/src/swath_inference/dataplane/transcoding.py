@@ -1,0 +1,61 @@
+"""Decoding and encoding off the device's thread: what is small on the event loop, what is large on threads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+INLINE_BYTES = 256 * 1024
+"""Up to which bytes are copied on the event loop: that takes some 50 us, as long as the way to a thread and back
+(docs/explanation/batching.md has the measurement)."""
+
+_READERS = 1
+"""Decoding makes views of what arrived; what it copies, from shared memory, it does so at the memory's speed."""
+_WRITERS = 2
+
+
+class Transcoder:
+    """The threads that decode and encode large messages."""
+
+    def __init__(self) -> None:
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="decode")
+        self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="encode")
+
+    async def read(self, work: Callable[[], T], size: int | None) -> T:
+        """Decode; `size` is in bytes, None where it is not known."""
+        return await _run(self._readers, work, size)
+
+    async def write(self, work: Callable[[], T], size: int | None) -> T:
+        """Encode, likewise."""
+        return await _run(self._writers, work, size)
+
+    def close(self) -> None:
+        """End the threads; what waits is dropped."""
+        self._readers.shutdown(wait=True, cancel_futures=True)
+        self._writers.shutdown(wait=True, cancel_futures=True)
+
+
+def size_of(outputs: dict[str, Any]) -> int:
+    """Return the bytes of the tensors among outputs."""
+    return sum(getattr(value, "nbytes", 0) for value in outputs.values())
+
+
+async def _run(threads: ThreadPoolExecutor, work: Callable[[], T], size: int | None) -> T:
+    if size is not None and size <= INLINE_BYTES:
+        return work()
+    # What a call that has left would have worked on must not stay in the queue of the threads.
+    piece = [partial(copy_context().run, work)]
+    try:
+        return await asyncio.get_running_loop().run_in_executor(threads, _first, piece)
+    finally:
+        piece.clear()
+
+
+def _first(piece: list[Callable[[], T]]) -> T:
+    return piece[0]()
