@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import stat
+from functools import cache
 from typing import Any
 
 from swath.api.payloads import LARGE, Buffer, Payloads, field
@@ -18,12 +19,28 @@ _POINT_TYPES = {
     pb.POINT_TYPE_NEUTRAL: "neutral",
     pb.POINT_TYPE_UNSPECIFIED: "neutral",
 }
-
+_FRAMES = frozenset(("cube", "wavelengths", "mask", "rgb_image"))
+_NUMBERS = frozenset(("frame_id", "mesu_index"))
 
 _WHOLE = Payloads()
 _OUTPUTS = pb.InferenceResponse.DESCRIPTOR.fields_by_name["outputs"]
 _ENTRY: Any = _OUTPUTS.message_type
 _RAW_DATA = pb.Tensor.DESCRIPTOR.fields_by_name["raw_data"]
+
+
+@cache
+def _codec() -> Any:
+    """Return the engine's codec. Imports torch, which a process that starts does in the background."""
+    from swath.engine.graph import codec
+
+    return codec
+
+
+@cache
+def _tensor_type() -> Any:
+    from torch import Tensor
+
+    return Tensor
 
 
 def read_batch(inputs: pb.InputBatch, *, shared_prefix: str | None, payloads: Payloads = _WHOLE) -> dict[str, Any]:
@@ -40,29 +57,40 @@ def read_batch(inputs: pb.InputBatch, *, shared_prefix: str | None, payloads: Pa
         FileMissing: No such segment.
     """
     batch: dict[str, Any] = {}
-    for key in ("cube", "wavelengths", "mask", "rgb_image"):
-        if inputs.HasField(key):
-            tensor = read_tensor(getattr(inputs, key), name=key, shared_prefix=shared_prefix, payloads=payloads)
+    extra: Any = None
+    # Each field by itself would be asked whether it is there; most are not.
+    for described, value in inputs.ListFields():
+        key, content = described.name, value
+        if key == "extra_inputs":
+            extra = content
+        elif key in _FRAMES:
+            tensor = read_tensor(content, name=key, shared_prefix=shared_prefix, payloads=payloads)
             # A batch may be empty; its frames may not.
-            if 0 in tensor.shape[1:]:
+            if not tensor.numel() and 0 in tensor.shape[1:]:
                 raise InputInvalid(f"{key}: shape {list(tensor.shape)} has no elements in a frame")
             batch[key] = tensor
-    for key in ("frame_id", "mesu_index"):
-        if inputs.HasField(key):
-            tensor = read_tensor(getattr(inputs, key), name=key, shared_prefix=shared_prefix, payloads=payloads)
+        elif key in _NUMBERS:
+            tensor = read_tensor(content, name=key, shared_prefix=shared_prefix, payloads=payloads)
             if tensor.numel():
                 batch[key] = tensor
-    if inputs.HasField("bboxes"):
-        batch["bboxes"] = [_box(box) for box in inputs.bboxes.boxes]
-    if inputs.HasField("points"):
-        batch["points"] = [
-            {"element_id": each.element_id, "x": each.x, "y": each.y, "type": _POINT_TYPES.get(each.type, "neutral")}
-            for each in inputs.points.points
-        ]
-    if inputs.text_prompt:
-        batch["text_prompt"] = inputs.text_prompt
-    for key, tensor in inputs.extra_inputs.items():
-        batch[key] = read_tensor(tensor, name=key, shared_prefix=shared_prefix, payloads=payloads)
+        elif key == "bboxes":
+            batch[key] = [_box(box) for box in content.boxes]
+        elif key == "points":
+            batch[key] = [
+                {
+                    "element_id": each.element_id,
+                    "x": each.x,
+                    "y": each.y,
+                    "type": _POINT_TYPES.get(each.type, "neutral"),
+                }
+                for each in content.points
+            ]
+        else:
+            batch[key] = content
+    if extra is not None:
+        # Last: they take the place of the others.
+        for key, tensor in extra.items():
+            batch[key] = read_tensor(tensor, name=key, shared_prefix=shared_prefix, payloads=payloads)
     return batch
 
 
@@ -81,13 +109,15 @@ def _box(box: pb.BoundingBox) -> dict[str, float | int]:
 
 def read_tensor(tensor: pb.Tensor, *, name: str, shared_prefix: str | None, payloads: Payloads = _WHOLE) -> Any:
     """Return a torch tensor over the payload of a message, without a copy of what came in the message itself."""
-    from swath.engine.graph.codec import decode
-
-    if math.prod(size for size in tensor.shape if size > 0) >= 2**60:
-        raise InputInvalid(f"{name}: cannot reshape array into shape {list(tensor.shape)}: it is too large")
-    shared = tensor.HasField("shm_ref")
-    data = _shared(tensor, name=name, prefix=shared_prefix) if shared else payloads.of(tensor.raw_data)
-    return decode(tensor.shape, tensor.dtype, data, name=name)
+    shape = tuple(tensor.shape)
+    data = payloads.of(tensor.raw_data)
+    # Empty it may be one that is not there: the payload is the other one of the two, or none.
+    if not data:
+        if math.prod(size for size in shape if size > 0) >= 2**60:
+            raise InputInvalid(f"{name}: cannot reshape array into shape {list(shape)}: it is too large")
+        if tensor.HasField("shm_ref"):
+            data = _shared(tensor, name=name, prefix=shared_prefix)
+    return _codec().decode(shape, tensor.dtype, data, name=name)
 
 
 def _shared(tensor: pb.Tensor, *, name: str, prefix: str | None) -> memoryview:
@@ -128,11 +158,10 @@ def _shared(tensor: pb.Tensor, *, name: str, prefix: str | None) -> memoryview:
 
 
 def _item_size(tensor: pb.Tensor, name: str) -> int:
-    from swath.engine.graph.codec import DTYPES
-
-    if tensor.dtype not in DTYPES:
+    dtype = _codec().DTYPES.get(tensor.dtype)
+    if dtype is None:
         raise InputInvalid(f"{name}: Unsupported dtype: {tensor.dtype}")
-    return DTYPES[tensor.dtype].itemsize
+    return dtype.itemsize
 
 
 def write_outputs(outputs: dict[str, Any], wanted: frozenset[str]) -> bytes:
@@ -144,33 +173,33 @@ def write_outputs(outputs: dict[str, Any], wanted: frozenset[str]) -> bytes:
     Raises:
         InputInvalid: An output that was asked for has an element type that cannot be sent.
     """
-    import torch
-
-    from swath.engine.graph.codec import CODES, encode
-
+    codec, is_tensor = _codec(), _tensor_type()
     answer = pb.InferenceResponse()
     large: list[Buffer] = []
     for key, value in outputs.items():
-        if isinstance(value, bool):
+        tensor = value
+        if not isinstance(value, is_tensor):
+            if isinstance(value, bool):
+                continue
+            if isinstance(value, int | float):
+                answer.metrics[key] = value
+                continue
+            tensor = _listed(value)
+            if tensor is None:
+                continue
+        if tensor.dtype not in codec.CODES and key not in wanted and key.rsplit(".", 1)[-1] not in wanted:
             continue
-        if isinstance(value, int | float):
-            answer.metrics[key] = value
-            continue
-        tensor = value if isinstance(value, torch.Tensor) else _listed(value)
-        if tensor is None:
-            continue
-        asked = key in wanted or key.rsplit(".", 1)[-1] in wanted
-        if tensor.dtype not in CODES and not asked:
-            continue
-        shape, code, data = encode(tensor, name=key)
-        message: Any = pb.Tensor(shape=shape)
-        message.dtype = code
+        shape, code, data = codec.encode(tensor, name=key)
         if len(data) < LARGE:
+            message: Any = answer.outputs[key]
             message.raw_data = bytes(data)
-            answer.outputs[key].CopyFrom(message)
         else:
+            message = pb.Tensor()
+        message.shape.extend(shape)
+        message.dtype = code
+        if len(data) >= LARGE:
             large += _entry(key, message, data)
-    return b"".join([answer.SerializeToString(), *large])
+    return b"".join([answer.SerializeToString(), *large]) if large else answer.SerializeToString()
 
 
 def _entry(key: str, header: pb.Tensor, data: memoryview) -> list[Buffer]:
