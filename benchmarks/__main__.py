@@ -18,6 +18,7 @@ NAMES = (
     "startup",
     "load_pipeline",
     "inference",
+    "large_messages",
     "statistical",
     "gradient",
     "invalid",

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-import os
-import stat
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 from swath.api.payloads import LARGE, Buffer, Payloads, field
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
-from swath.errors import FileMissing, InputInvalid, Precondition
+from swath.errors import InputInvalid, Precondition
+from swath_inference.shm.regions import OutputPlace
 
-_SHARED_MEMORY = "/dev/shm"
+ReadShared = Callable[[pb.ShmRef, str], memoryview]
+"""Returns the shared memory that a reference names, for a tensor of a name."""
+
 _POINT_TYPES = {
     pb.POINT_TYPE_POSITIVE: "positive",
     pb.POINT_TYPE_NEGATIVE: "negative",
@@ -26,6 +28,15 @@ _WHOLE = Payloads()
 _OUTPUTS = pb.InferenceResponse.DESCRIPTOR.fields_by_name["outputs"]
 _ENTRY: Any = _OUTPUTS.message_type
 _RAW_DATA = pb.Tensor.DESCRIPTOR.fields_by_name["raw_data"]
+
+
+def refuse(reference: pb.ShmRef, name: str) -> memoryview:
+    """Refuse shared memory.
+
+    Raises:
+        Precondition: Always.
+    """
+    raise Precondition(f"{name}: shared memory is taken only from clients on the same host")
 
 
 @cache
@@ -43,13 +54,13 @@ def _tensor_type() -> Any:
     return Tensor
 
 
-def read_batch(inputs: pb.InputBatch, *, shared_prefix: str | None, payloads: Payloads = _WHOLE) -> dict[str, Any]:
+def read_batch(inputs: pb.InputBatch, *, shared: ReadShared = refuse, payloads: Payloads = _WHOLE) -> dict[str, Any]:
     """Return the batch of a request.
 
     Args:
         inputs: What the client sent.
+        shared: Reads what is in shared memory.
         payloads: What was cut out of it.
-        shared_prefix: Prefix that names of shared memory segments must have; None refuses shared memory.
 
     Raises:
         InputInvalid: A tensor whose payload does not fit its shape and type.
@@ -64,13 +75,13 @@ def read_batch(inputs: pb.InputBatch, *, shared_prefix: str | None, payloads: Pa
         if key == "extra_inputs":
             extra = content
         elif key in _FRAMES:
-            tensor = read_tensor(content, name=key, shared_prefix=shared_prefix, payloads=payloads)
+            tensor = read_tensor(content, name=key, shared=shared, payloads=payloads)
             # A batch may be empty; its frames may not.
             if not tensor.numel() and 0 in tensor.shape[1:]:
                 raise InputInvalid(f"{key}: shape {list(tensor.shape)} has no elements in a frame")
             batch[key] = tensor
         elif key in _NUMBERS:
-            tensor = read_tensor(content, name=key, shared_prefix=shared_prefix, payloads=payloads)
+            tensor = read_tensor(content, name=key, shared=shared, payloads=payloads)
             if tensor.numel():
                 batch[key] = tensor
         elif key == "bboxes":
@@ -90,7 +101,7 @@ def read_batch(inputs: pb.InputBatch, *, shared_prefix: str | None, payloads: Pa
     if extra is not None:
         # Last: they take the place of the others.
         for key, tensor in extra.items():
-            batch[key] = read_tensor(tensor, name=key, shared_prefix=shared_prefix, payloads=payloads)
+            batch[key] = read_tensor(tensor, name=key, shared=shared, payloads=payloads)
     return batch
 
 
@@ -107,7 +118,7 @@ def _box(box: pb.BoundingBox) -> dict[str, float | int]:
     return fields
 
 
-def read_tensor(tensor: pb.Tensor, *, name: str, shared_prefix: str | None, payloads: Payloads = _WHOLE) -> Any:
+def read_tensor(tensor: pb.Tensor, *, name: str, shared: ReadShared = refuse, payloads: Payloads = _WHOLE) -> Any:
     """Return a torch tensor over the payload of a message, without a copy of what came in the message itself."""
     shape = tuple(tensor.shape)
     data = payloads.of(tensor.raw_data)
@@ -116,59 +127,28 @@ def read_tensor(tensor: pb.Tensor, *, name: str, shared_prefix: str | None, payl
         if math.prod(size for size in shape if size > 0) >= 2**60:
             raise InputInvalid(f"{name}: cannot reshape array into shape {list(shape)}: it is too large")
         if tensor.HasField("shm_ref"):
-            data = _shared(tensor, name=name, prefix=shared_prefix)
+            dtype = _codec().DTYPES.get(tensor.dtype)
+            if dtype is None:
+                raise InputInvalid(f"{name}: Unsupported dtype: {tensor.dtype}")
+            item, reference = dtype.itemsize, tensor.shm_ref
+            if reference.byte_offset % item or reference.byte_size % item:
+                raise InputInvalid(
+                    f"{name}: offset and size of shared memory must be multiples of the item size {item}"
+                )
+            data = shared(reference, name)
     return _codec().decode(shape, tensor.dtype, data, name=name)
 
 
-def _shared(tensor: pb.Tensor, *, name: str, prefix: str | None) -> memoryview:
-    """Read from a segment of shared memory.
-
-    It is copied, not mapped: a client that shrinks a mapped segment would end the whole server with SIGBUS.
-    """
-    reference = tensor.shm_ref
-    segment = reference.name.removeprefix("/")
-    if prefix is None:
-        raise Precondition(f"{name}: shared memory is taken only from clients on the same host")
-    if not segment or "/" in segment or ".." in segment or "\0" in segment:
-        raise InputInvalid(f"{name}: {reference.name!r} is not the name of a shared memory segment")
-    if not segment.startswith(prefix):
-        raise Precondition(f"{name}: shared memory segments of this session have names that begin with {prefix!r}")
-    item = _item_size(tensor, name)
-    if reference.byte_offset % item or reference.byte_size % item:
-        raise InputInvalid(f"{name}: offset and size of shared memory must be multiples of the item size {item}")
-    try:
-        handle = os.open(f"{_SHARED_MEMORY}/{segment}", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError as error:
-        raise FileMissing(f"{name}: [Errno {error.errno}] {error.strerror}: {reference.name!r}") from error
-    try:
-        found = os.fstat(handle)
-        end = reference.byte_offset + reference.byte_size
-        if not stat.S_ISREG(found.st_mode) or found.st_size < end:
-            raise InputInvalid(f"{name}: the segment {reference.name!r} has {found.st_size} bytes, expected {end}")
-        data = memoryview(bytearray(reference.byte_size))
-        arrived = 0
-        while arrived < len(data):
-            count = os.preadv(handle, [data[arrived:]], reference.byte_offset + arrived)
-            if not count:
-                raise InputInvalid(f"{name}: the segment {reference.name!r} shrank while it was read")
-            arrived += count
-    finally:
-        os.close(handle)
-    return data
-
-
-def _item_size(tensor: pb.Tensor, name: str) -> int:
-    dtype = _codec().DTYPES.get(tensor.dtype)
-    if dtype is None:
-        raise InputInvalid(f"{name}: Unsupported dtype: {tensor.dtype}")
-    return dtype.itemsize
-
-
-def write_outputs(outputs: dict[str, Any], wanted: frozenset[str]) -> bytes:
+def write_outputs(outputs: dict[str, Any], wanted: frozenset[str], place: OutputPlace | None = None) -> bytes:
     """Return the answer of outputs by `node.port`: an InferenceResponse on the wire.
 
     Numbers go to metrics. Lists of numbers become tensors; what has no form on the wire is left out, unless it was
     asked for by name.
+
+    Args:
+        outputs: Tensors, numbers and lists.
+        wanted: Names that were asked for.
+        place: Shared memory that tensors go to; what there is no room for goes into the message.
 
     Raises:
         InputInvalid: An output that was asked for has an element type that cannot be sent.
@@ -190,15 +170,17 @@ def write_outputs(outputs: dict[str, Any], wanted: frozenset[str]) -> bytes:
         if tensor.dtype not in codec.CODES and key not in wanted and key.rsplit(".", 1)[-1] not in wanted:
             continue
         shape, code, data = codec.encode(tensor, name=key)
-        if len(data) < LARGE:
-            message: Any = answer.outputs[key]
-            message.raw_data = bytes(data)
-        else:
-            message = pb.Tensor()
+        offset = place.put(data) if place is not None else None
+        alone = offset is None and len(data) >= LARGE
+        message: Any = pb.Tensor() if alone else answer.outputs[key]
         message.shape.extend(shape)
         message.dtype = code
-        if len(data) >= LARGE:
+        if alone:
             large += _entry(key, message, data)
+        elif place is None or offset is None:
+            message.raw_data = bytes(data)
+        else:
+            message.shm_ref.name, message.shm_ref.byte_offset, message.shm_ref.byte_size = place.name, offset, len(data)
     return b"".join([answer.SerializeToString(), *large]) if large else answer.SerializeToString()
 
 
