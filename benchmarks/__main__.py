@@ -19,6 +19,7 @@ NAMES = (
     "load_pipeline",
     "inference",
     "batching",
+    "large_messages",
     "statistical",
     "gradient",
     "invalid",

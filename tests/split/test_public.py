@@ -45,6 +45,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "GetPipelineOutputs": {},
     "GetPipelineVisualization": {"format": "mermaid"},
     "Inference": {"inputs": CUBE},
+    "Acquire": {"byte_size": 4096},
     "LoadPlugin": {},
     "ListLoadedPlugins": {},
     "GetPluginInfo": {"plugin_name": "builtin"},

@@ -22,6 +22,7 @@ from swath.api import (
     RUN_SERVICE,
     SERVICE_NAMES,
     SESSION_AUTHORITY,
+    SHARED_MEMORY,
     WORKER_LINK,
     WORKSPACE,
     owner,
@@ -103,9 +104,10 @@ def test_calls_that_are_made_once_and_calls_that_are_audited():
     assert once == {
         *(f"/{CUVIS}/{name}" for name in ("CreateSession", "CloseSession", "Train", "StopTrain", "RestoreTrainRun")),
         *(f"/{WORKSPACE}/{name}" for name in ("Put", "Get", "Delete")),
+        f"/{SHARED_MEMORY}/Acquire",
     }
     assert (IDEMPOTENT[WORKER_LINK], IDEMPOTENT[ARTIFACT_REFERENCES]) == ((), ("ReadReferences",))
-    assert once - {f"/{WORKSPACE}/Get"} <= MUTATING <= ROUTES.keys()
+    assert once - {f"/{WORKSPACE}/Get", f"/{SHARED_MEMORY}/Acquire"} <= MUTATING <= ROUTES.keys()
 
 
 @pytest.mark.parametrize(

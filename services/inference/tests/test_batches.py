@@ -12,6 +12,7 @@ from swath.api.payloads import LARGE
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import FileMissing, InputInvalid
 from swath_inference.protocols.cuvis.tensors import read_batch, read_tensor, write_outputs
+from swath_inference.shm.segments import read_segment
 
 DTYPES = {
     pb.D_TYPE_FLOAT32: torch.float32,
@@ -23,6 +24,11 @@ DTYPES = {
     pb.D_TYPE_FLOAT16: torch.float16,
     pb.D_TYPE_UINT16: torch.uint16,
 }
+
+
+def read_own(reference, name):
+    """Read segments whose names begin with swath-."""
+    return read_segment(reference.name, reference.byte_offset, reference.byte_size, name=name, prefix="swath-")
 
 
 def _tensor(array, code):
@@ -44,31 +50,31 @@ class TestBatch:
     @pytest.mark.parametrize("key", ["cube", "wavelengths", "mask", "rgb_image", "frame_id", "mesu_index"])
     def test_each_field_of_its_own_is_an_input_of_that_name(self, key):
         value = _tensor(np.array([[1, 2]], np.int64), pb.D_TYPE_INT64)
-        batch = read_batch(_with(key, value), shared_prefix=None)
+        batch = read_batch(_with(key, value))
         assert list(batch) == [key]
         assert batch[key].tolist() == [[1, 2]]
 
     def test_what_is_not_sent_is_not_there(self):
-        assert read_batch(pb.InputBatch(), shared_prefix=None) == {}
+        assert read_batch(pb.InputBatch()) == {}
 
     @pytest.mark.parametrize("key", ["frame_id", "mesu_index"])
     def test_numbers_of_no_frames_are_left_out(self, key):
         empty = pb.Tensor(shape=[0], dtype=pb.D_TYPE_INT64, raw_data=b"")
-        assert read_batch(_with(key, empty), shared_prefix=None) == {}
+        assert read_batch(_with(key, empty)) == {}
 
     def test_inputs_by_name_come_beside_them(self):
         tensors = {"prior": _tensor(np.array([0.5], np.float32), pb.D_TYPE_FLOAT32)}
-        assert read_batch(pb.InputBatch(extra_inputs=tensors), shared_prefix=None)["prior"].tolist() == [0.5]
+        assert read_batch(pb.InputBatch(extra_inputs=tensors))["prior"].tolist() == [0.5]
 
     def test_text_is_text(self):
-        assert read_batch(pb.InputBatch(text_prompt="a ship"), shared_prefix=None) == {"text_prompt": "a ship"}
+        assert read_batch(pb.InputBatch(text_prompt="a ship")) == {"text_prompt": "a ship"}
 
     def test_boxes_are_mappings_and_have_an_object_only_where_one_is_named(self):
         boxes = [
             pb.BoundingBox(element_id=1, x_min=2, y_min=3, x_max=4, y_max=5),
             pb.BoundingBox(element_id=6, object_id=0),
         ]
-        batch = read_batch(pb.InputBatch(bboxes=pb.BoundingBoxes(boxes=boxes)), shared_prefix=None)
+        batch = read_batch(pb.InputBatch(bboxes=pb.BoundingBoxes(boxes=boxes)))
         assert batch["bboxes"][0] == {"element_id": 1, "x_min": 2, "y_min": 3, "x_max": 4, "y_max": 5}
         assert batch["bboxes"][1]["object_id"] == 0
 
@@ -84,7 +90,7 @@ class TestBatch:
     )
     def test_points_have_a_named_type(self, code, name):
         points = pb.Points(points=[pb.Point(element_id=1, x=0.5, y=1.5, type=code)])
-        batch = read_batch(pb.InputBatch(points=points), shared_prefix=None)
+        batch = read_batch(pb.InputBatch(points=points))
         assert batch["points"] == [{"element_id": 1, "x": 0.5, "y": 1.5, "type": name}]
 
 
@@ -93,7 +99,7 @@ class TestTensors:
     def test_each_type_of_the_wire_is_one_of_torch(self, code, dtype):
         values = torch.tensor([[0, 1, 2], [3, 1, 0]]).to(dtype)
         message = pb.Tensor(shape=values.shape, dtype=code, raw_data=values.numpy().tobytes())
-        found = read_tensor(message, name="cube", shared_prefix=None)
+        found = read_tensor(message, name="cube")
         assert found.dtype == dtype
         assert torch.equal(found, values)
 
@@ -109,7 +115,7 @@ class TestTensors:
     )
     def test_a_payload_that_does_not_fit_is_refused_by_name(self, message, text):
         with pytest.raises(InputInvalid, match=text):
-            read_tensor(message, name="cube", shared_prefix=None)
+            read_tensor(message, name="cube")
 
 
 class TestSharedMemory:
@@ -127,7 +133,7 @@ class TestSharedMemory:
     def _read(self, name, size=4, code=pb.D_TYPE_UINT8):
         reference = pb.ShmRef(name=name, byte_offset=0, byte_size=size)
         tensor = pb.Tensor(shape=[size], dtype=code, shm_ref=reference)
-        return read_tensor(tensor, name="cube", shared_prefix="swath-")
+        return read_tensor(tensor, name="cube", shared=read_own)
 
     def test_a_link_to_another_file_is_not_followed(self, name, tmp_path):
         (tmp_path / "secret").write_bytes(b"1234")
@@ -165,7 +171,7 @@ class TestAnswer:
         values = torch.tensor([[0, 1], [1, 0]]).to(dtype)
         message = _answer({"node.port": values}).outputs["node.port"]
         assert (message.dtype, list(message.shape)) == (code, [2, 2])
-        assert torch.equal(read_tensor(message, name="", shared_prefix=None), values)
+        assert torch.equal(read_tensor(message, name=""), values)
 
     @pytest.mark.parametrize("elements", [LARGE - 1, LARGE, LARGE + 1])
     def test_small_and_large_tensors_read_the_same(self, elements):

@@ -15,6 +15,7 @@ from swath.rpc.server.methods import slice_handler
 from swath.runtime.server import Server
 from swath.runtime.settings import ServerSettings
 from swath_inference import InferenceServicer
+from swath_inference.protocols.cuvis.shared import SharedMemory
 
 DATA = np.arange(8, dtype=np.float32).reshape(1, 2, 2, 2)
 
@@ -134,7 +135,7 @@ class TestSharedMemory:
 
     async def test_behind_a_gateway_nobody_may(self, connect, normalizing, segment):
         session_id = await normalizing()
-        stub = cuvis_ai_pb2_grpc.CuvisAIServiceStub(await connect(shared_memory=False))
+        stub = cuvis_ai_pb2_grpc.CuvisAIServiceStub(await connect(memory=SharedMemory(local=False)))
         code, text = await _refused(stub.Inference(_request(session_id, segment(session_id))))
         assert code == "FAILED_PRECONDITION"
         assert "only from clients on the same host" in text

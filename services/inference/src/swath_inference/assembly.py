@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from swath.api import CUVIS, PROFILE_SHARE
+from swath.api import CUVIS, PROFILE_SHARE, SHARED_MEMORY
 from swath.rpc.server.methods import slice_handler
+from swath.runtime.allocator import keep_freed_memory
 from swath.runtime.assembly import Assembly, Deps
 from swath.sessions.model import Sessions
 from swath_inference.profiling.profiler import Profiler
 from swath_inference.profiling.replicas import ProfileShareServicer
 from swath_inference.protocols.cuvis.servicer import InferenceServicer
+from swath_inference.protocols.cuvis.shared import SharedMemory
+from swath_inference.protocols.shared_memory.servicer import SharedMemoryServicer
 from swath_inference.service import InferenceService, Replicas
 from swath_inference.settings import InferenceSettings
+from swath_inference.shm.regions import Regions
+from swath_inference.shm.service import RegionService
 
 if TYPE_CHECKING:
     from swath.rpc.server.metrics import Metrics
@@ -24,6 +29,7 @@ def build(
     settings: InferenceSettings,
     sessions: Sessions,
     shared_memory: bool,
+    any_segment: bool = False,
     replicas: Replicas,
 ) -> Assembly:
     """Put the service together.
@@ -33,12 +39,20 @@ def build(
         settings: Of this service.
         sessions: Sessions as callers see them.
         shared_memory: Whether clients on this machine may refer to shared memory.
+        any_segment: Whether they may name any segment of it, and not only those under the session's own name.
         replicas: The other replicas of this service.
     """
+    # Before there are other threads: each may get a heap of its own.
+    keep_freed_memory(settings.keep_freed_bytes)
     profiler = Profiler()
     service = InferenceService(settings, sessions, deps.artifacts, deps.workspace, profiler, replicas)
     deps.stack.callback(service.close)
     sessions.on_close(service.forget, service.sessions_in_use)
+    regions = Regions(settings.shared_memory_bytes, settings.shared_memory_session_bytes, settings.shared_memory_idle_s)
+    deps.stack.callback(regions.end_all)
+    memory = SharedMemory(regions, local=shared_memory, free=any_segment)
+    region_service = RegionService(sessions, regions)
+    sessions.on_close(region_service.forget, lambda: regions.sessions)
 
     def register(metrics: Metrics) -> None:
         metrics.gauge("swath_inference_queue_length", "Calls that wait for the device.", lambda: service.waiting)
@@ -57,6 +71,7 @@ def build(
         )
         metrics.gauge("swath_inference_models", "Models that are loaded.", lambda: service.models)
         metrics.gauge("swath_inference_model_bytes", "Bytes of models that are loaded.", lambda: service.model_bytes)
+        metrics.gauge("swath_inference_shared_memory_bytes", "Bytes of regions of shared memory.", lambda: regions.size)
         metrics.counter("swath_inference_model_loads", "Models that were loaded.", lambda: service.model_loads)
         metrics.gauge(
             "swath_device_memory_bytes", "Memory of the GPU: used, free, allocated.", service.device_memory, label="use"
@@ -64,9 +79,13 @@ def build(
 
     return Assembly(
         service="inference",
-        handlers=(slice_handler(CUVIS, "inference", InferenceServicer(service, shared_memory=shared_memory)),),
+        handlers=(
+            slice_handler(CUVIS, "inference", InferenceServicer(service, memory=memory)),
+            slice_handler(SHARED_MEMORY, "inference", SharedMemoryServicer(region_service, local=shared_memory)),
+        ),
         private=(slice_handler(PROFILE_SHARE, "inference", ProfileShareServicer(profiler, replicas.name)),),
-        names=(CUVIS,),
+        names=(CUVIS, SHARED_MEMORY),
+        drain=region_service.drain,
         warm_up=service.warm_up,
         metrics=register,
     )

@@ -32,3 +32,13 @@ class InferenceSettings(BaseSettings):
     quarter of the time that the last forward took."""
     compile: bool = False
     """Whether nodes with parameters are compiled by torch.compile when they first run; needs a C++ compiler."""
+    keep_freed_bytes: int = Field(default=1024**3, ge=0)
+    """Memory that calls have freed and that stays with the process for the next ones, in bytes at most; 0 gives it back
+    at once, and each large message then costs the kernel a page fault for every 4 KiB of each of its copies. It is
+    given back when a model is dropped. With glibc alone."""
+    shared_memory_bytes: int = Field(default=4 * 1024**3, ge=0)
+    """Bytes of the regions of shared memory that this server makes for clients of its machine; 0 makes none."""
+    shared_memory_session_bytes: int = Field(default=1024**3, ge=0)
+    """Bytes of those of one session."""
+    shared_memory_idle_s: float = Field(default=600.0, gt=0)
+    """A region that no request has named for this time, in seconds, ends."""

@@ -53,7 +53,13 @@ def compose(settings: StandaloneSettings, launcher: Launcher, stack: AsyncExitSt
     # Before training, so that it is the first to be notified of a session that closes: a run takes a while to stop, and
     # the memory of a model is to be free at once.
     inference = build_inference(
-        deps, settings=settings.inference, sessions=sessions, shared_memory=True, replicas=NoReplicas()
+        deps,
+        settings=settings.inference,
+        sessions=sessions,
+        shared_memory=True,
+        # Where nobody is asked who calls, clients may be those of the reference, which name their segments freely.
+        any_segment=settings.address.loopback and not settings.auth_required,
+        replicas=NoReplicas(),
     )
     pipeline = build_pipeline(deps, sessions=sessions)
     training = build_training(

@@ -11,6 +11,7 @@ from swath.api.registry import (
     RUN_SERVICE,
     SERVICES,
     SESSION_AUTHORITY,
+    SHARED_MEMORY,
     WORKER_LINK,
     WORKSPACE,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "SERVICES",
     "SERVICE_NAMES",
     "SESSION_AUTHORITY",
+    "SHARED_MEMORY",
     "TRUST",
     "USER",
     "WORKER_LINK",

@@ -14,6 +14,7 @@ CUVIS = "cuvis_ai.v1.CuvisAIService"
 WORKSPACE = "swath.workspace.v1.WorkspaceService"
 RUN_SERVICE = "swath.training.v1.RunService"
 NODES = "swath.pipeline.v1.NodeService"
+SHARED_MEMORY = "swath.inference.v1.SharedMemoryService"
 SESSION_AUTHORITY = "swath.session.v1.SessionAuthority"
 """Private: what the other services ask of the session service."""
 PROFILE_SHARE = "swath.inference.v1.ProfileShare"
@@ -171,6 +172,11 @@ SERVICES = (
                     Method("SetProfiling", mutating=True, idempotent=True),
                     Method("GetProfilingSummary", idempotent=True),
                 ),
+            ),
+            Slice(
+                GrpcService(SHARED_MEMORY, "swath/inference/v1/shared_memory.proto", public=True),
+                # Each call makes a region of its own.
+                (Method("Acquire"),),
             ),
             Slice(
                 GrpcService(PROFILE_SHARE, "swath/inference/v1/profiles.proto"),

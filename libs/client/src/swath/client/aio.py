@@ -30,6 +30,7 @@ from swath.client.errors import (
 )
 from swath.client.logs import LogLine
 from swath.client.runs import Position
+from swath.client.shared import SharedRegion
 from swath.client.workspace import AsyncWorkspace
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.cuvis_ai.v1.cuvis_ai_pb2_grpc import CuvisAIServiceStub
@@ -87,7 +88,8 @@ class AsyncClient:
         """As `Client.call`."""
         method = getattr(getattr(self, call.stub), call.method)
         with translated(call.method, self.config.target):
-            answer = method(call.request, timeout=self.config.timeout_s, metadata=self.config.call_metadata())
+            metadata = [*self.config.call_metadata(), *call.metadata]
+            answer = method(call.request, timeout=self.config.timeout_s, metadata=metadata)
             reply = await answer
             if call.check is None:
                 return call.read(reply)
@@ -95,6 +97,10 @@ class AsyncClient:
         found = call.read(reply)
         call.check(found, trailers)
         return found
+
+    def shared_region(self, session_id: str) -> SharedRegion | None:
+        """As `Client.shared_region`."""
+        return SharedRegion(self._channel, self.config, session_id) if self.config.shared_memory else None
 
     async def open_session(self, search_paths: Sequence[str] | None = None) -> AsyncSession:
         """As `Client.open_session`."""
@@ -159,6 +165,7 @@ class AsyncSession:
         self.id = session_id
         self.run_config = run_config or {}
         self.run_id = ""
+        self._shared = client.shared_region(session_id)
 
     async def __aenter__(self) -> AsyncSession:
         return self
@@ -169,6 +176,8 @@ class AsyncSession:
 
     async def close(self) -> None:
         """As `Session.close`."""
+        if self._shared is not None:
+            self._shared.close()
         await self._client.call(calls.close_session(self.id))
 
     async def search(self, paths: Sequence[str] | None, *, append: bool = True) -> SearchPaths:
@@ -228,6 +237,12 @@ class AsyncSession:
 
     async def infer(self, *, outputs: Iterable[str] = (), text_prompt: str = "", **inputs: Any) -> Outputs:
         """As `Session.infer`."""
+        if self._shared is None:
+            return await self._client.call(calls.infer(self.id, inputs, outputs, text_prompt))
+        outputs = list(outputs)
+        async with self._shared.aplace(inputs) as place:
+            with suppress(*([NotFoundError] if place else [])):
+                return await self._client.call(calls.infer(self.id, inputs, outputs, text_prompt, place))
         return await self._client.call(calls.infer(self.id, inputs, outputs, text_prompt))
 
     async def load_plugin(self, manifest: Mapping[str, Any] | bytes) -> str:

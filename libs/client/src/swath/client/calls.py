@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from swath.client.errors import LocalError
+from swath.client.shared import Place
 from swath.client.tensors import proto_to_numpy, tensor_to_proto
 from swath.client.workflow import config_search_paths, trainrun_path
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
@@ -42,6 +43,7 @@ class Call(Generic[R]):
         read: Turns the response message into what a user of the client gets.
         stub: The client's attribute that has the method.
         check: Takes that and the answer's trailing metadata, and raises if it is not what was asked for.
+        metadata: Further metadata of this call.
     """
 
     method: str
@@ -49,6 +51,7 @@ class Call(Generic[R]):
     read: Callable[[Any], R]
     stub: str = "stub"
     check: Callable[[R, Mapping[str, Any]], None] | None = None
+    metadata: tuple[tuple[str, bytes], ...] = ()
 
 
 class Outputs(dict[str, np.ndarray]):
@@ -168,12 +171,19 @@ def read_logs(run_id: str, after: int, follow: bool) -> runs_pb2.ReadLogsRequest
     return runs_pb2.ReadLogsRequest(run_id=run_id, after=after, follow=follow)
 
 
-def infer(session_id: str, inputs: Mapping[str, Any], outputs: Iterable[str], text_prompt: str = "") -> Call[Outputs]:
+def infer(
+    session_id: str,
+    inputs: Mapping[str, Any],
+    outputs: Iterable[str],
+    text_prompt: str = "",
+    place: Place | None = None,
+) -> Call[Outputs]:
     batch = pb.InputBatch(text_prompt=text_prompt)
+    put = tensor_to_proto if place is None else place.put
     for name, value in inputs.items():
         if value is None:
             continue
-        tensor = tensor_to_proto(value)
+        tensor = put(value)
         if name in _FIXED_INPUTS:
             getattr(batch, name).CopyFrom(tensor)
         else:
@@ -181,7 +191,8 @@ def infer(session_id: str, inputs: Mapping[str, Any], outputs: Iterable[str], te
     wanted = list(outputs)
     request = pb.InferenceRequest(session_id=session_id, inputs=batch, output_specs=wanted)
     check = partial(_require_outputs, wanted) if wanted else None
-    return Call("Inference", request, _read_outputs, check=check)
+    metadata = () if place is None else place.metadata()
+    return Call("Inference", request, partial(_read_outputs, place), check=check, metadata=metadata)
 
 
 def inputs(session_id: str) -> Call[dict[str, pb.TensorSpec]]:
@@ -248,9 +259,12 @@ def _read_plugin(reply: pb.LoadPluginResponse) -> str:
     return reply.registered_plugin
 
 
-def _read_outputs(reply: pb.InferenceResponse) -> Outputs:
-    # One copy is enough: it makes the arrays independent of the message, which ends here.
-    found = Outputs((name, np.asarray(proto_to_numpy(tensor))) for name, tensor in reply.outputs.items())
+def _read_outputs(place: Place | None, reply: pb.InferenceResponse) -> Outputs:
+    found = Outputs()
+    for name, tensor in reply.outputs.items():
+        shared = place.get(tensor) if place is not None else None
+        # One copy is enough: it makes the arrays independent of the message, which ends here.
+        found[name] = np.asarray(proto_to_numpy(tensor)) if shared is None else shared
     found.metrics = dict(reply.metrics)
     return found
 

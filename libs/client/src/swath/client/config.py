@@ -107,6 +107,8 @@ class ClientConfig:
         health_service: Service name whose health decides which addresses get calls; "" is the whole suite, None
             switches health checking off.
         metadata: Further metadata sent with each call.
+        shared_memory: Whether large tensors of Inference calls go through shared memory where the server is on this
+            machine, runs as the same user and makes some; elsewhere they go in messages.
     """
 
     target: str = DEFAULT_TARGET
@@ -119,6 +121,7 @@ class ClientConfig:
     keepalive_s: float = 30.0
     health_service: str | None = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
+    shared_memory: bool = False
 
     def __post_init__(self) -> None:
         if not self.target:

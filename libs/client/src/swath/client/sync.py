@@ -29,6 +29,7 @@ from swath.client.errors import (
 )
 from swath.client.logs import LogLine
 from swath.client.runs import Position
+from swath.client.shared import SharedRegion
 from swath.client.workspace import Workspace
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.cuvis_ai.v1.cuvis_ai_pb2_grpc import CuvisAIServiceStub
@@ -100,7 +101,7 @@ class Client:
             LocalError: The answer is not what was asked for.
         """
         method = getattr(getattr(self, call.stub), call.method)
-        options = {"timeout": self.config.timeout_s, "metadata": self.config.call_metadata()}
+        options = {"timeout": self.config.timeout_s, "metadata": [*self.config.call_metadata(), *call.metadata]}
         with translated(call.method, self.config.target):
             if call.check is None:
                 return call.read(method(call.request, **options))
@@ -108,6 +109,10 @@ class Client:
         found = call.read(reply)
         call.check(found, dict(ended.trailing_metadata() or ()))
         return found
+
+    def shared_region(self, session_id: str) -> SharedRegion | None:
+        """Shared memory for the calls of a session; None where the config does not ask for any."""
+        return SharedRegion(self._channel, self.config, session_id) if self.config.shared_memory else None
 
     def open_session(self, search_paths: Sequence[str] | None = None) -> Session:
         """Make a session and leave closing it to the caller; see `session`."""
@@ -190,6 +195,7 @@ class Session:
         self.id = session_id
         self.run_config = run_config or {}
         self.run_id = ""
+        self._shared = client.shared_region(session_id)
 
     def __enter__(self) -> Session:
         return self
@@ -201,6 +207,8 @@ class Session:
 
     def close(self) -> None:
         """End the session and free what it holds on the server."""
+        if self._shared is not None:
+            self._shared.close()
         self._client.call(calls.close_session(self.id))
 
     def search(self, paths: Sequence[str] | None, *, append: bool = True) -> SearchPaths:
@@ -288,6 +296,12 @@ class Session:
         Raises:
             LocalError: The pipeline has no output of a name in `outputs`, or gave none.
         """
+        if self._shared is None:
+            return self._client.call(calls.infer(self.id, inputs, outputs, text_prompt))
+        outputs = list(outputs)
+        with self._shared.place(inputs) as place, suppress(*([NotFoundError] if place else [])):
+            return self._client.call(calls.infer(self.id, inputs, outputs, text_prompt, place))
+        # The region has ended since: its server was restarted.
         return self._client.call(calls.infer(self.id, inputs, outputs, text_prompt))
 
     def load_plugin(self, manifest: Mapping[str, Any] | bytes) -> str:

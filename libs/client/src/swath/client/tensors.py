@@ -55,15 +55,23 @@ def numpy_to_proto(arr: np.ndarray) -> pb.Tensor:
     Raises:
         CodecError: A dtype that the wire has no code for.
     """
-    arr = np.asarray(arr)
-    native = arr.dtype.newbyteorder("=")
-    code = _CODES.get(native)
+    array, code = wire_array(np.asarray(arr))
+    return pb.Tensor(shape=array.shape, dtype=code, raw_data=array.tobytes())  # pyright: ignore[reportArgumentType]
+
+
+def wire_array(array: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return an array in the byte order of the wire, and the code of its dtype.
+
+    Raises:
+        CodecError: A dtype that the wire has no code for.
+    """
+    code = _CODES.get(array.dtype.newbyteorder("="))
     if code is None:
         known = ", ".join(str(dtype) for dtype in _CODES)
-        raise CodecError(f"no wire code for dtype {arr.dtype}; convert the array to one of {known}")
-    if arr.dtype.byteorder == ">" or (sys.byteorder == "big" and arr.dtype.byteorder == "="):
-        arr = arr.astype(DTYPES[code])
-    return pb.Tensor(shape=arr.shape, dtype=code, raw_data=arr.tobytes())  # pyright: ignore[reportArgumentType]
+        raise CodecError(f"no wire code for dtype {array.dtype}; convert the array to one of {known}")
+    if array.dtype.byteorder == ">" or (sys.byteorder == "big" and array.dtype.byteorder == "="):
+        array = array.astype(DTYPES[code])
+    return array, code
 
 
 def tensor_to_proto(tensor: Any) -> pb.Tensor:
@@ -74,13 +82,22 @@ def tensor_to_proto(tensor: Any) -> pb.Tensor:
     Raises:
         CodecError: A dtype that the wire has no code for, such as bfloat16.
     """
+    return numpy_to_proto(as_array(tensor))
+
+
+def as_array(tensor: Any) -> np.ndarray:
+    """Return a torch tensor, or anything that numpy can read, as an array; a copy only where it must be one.
+
+    Raises:
+        CodecError: A dtype that numpy has none for.
+    """
     if hasattr(tensor, "detach"):
         tensor = tensor.detach().cpu()
         try:
             tensor = tensor.numpy()
         except TypeError as error:
             raise CodecError(f"no wire code for dtype {tensor.dtype}: {error}") from None
-    return numpy_to_proto(np.asarray(tensor))
+    return np.asarray(tensor)
 
 
 def proto_to_numpy(tensor_proto: pb.Tensor, copy: bool = True) -> TensorArray:

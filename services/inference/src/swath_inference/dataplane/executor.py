@@ -13,6 +13,7 @@ from typing import TypeVar
 import structlog
 
 from swath.errors import Exhausted, OutOfMemory
+from swath.runtime.allocator import give_back_memory
 
 T = TypeVar("T")
 
@@ -60,11 +61,12 @@ def memory_of(device: str) -> dict[str, float]:
 
 
 def free_memory(device: str) -> None:
-    """Give memory that no tensor takes any more back to the device."""
+    """Give memory that no tensor takes any more back to the device, and to the machine."""
     if device.startswith("cuda"):
         import torch
 
         torch.cuda.empty_cache()
+    give_back_memory()
 
 
 class DeviceThread:

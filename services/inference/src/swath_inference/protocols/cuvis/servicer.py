@@ -14,6 +14,7 @@ from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import InvalidInput
 from swath.rpc.outputs import outputs_trailer
 from swath.rpc.server.methods import in_bytes
+from swath_inference.protocols.cuvis.shared import SharedMemory
 from swath_inference.protocols.cuvis.tensors import read_batch, write_outputs
 from swath_inference.service import InferenceService
 
@@ -26,8 +27,6 @@ _STAGES = {
 _CODES = {name: code for code, name in _STAGES.items()}
 
 _TENSOR = pb.Tensor.DESCRIPTOR
-
-_LOCAL_PEERS = ("unix:", "ipv4:127.", "ipv6:[::1]", "ipv6:%5B::1%5D")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,23 +67,22 @@ class InferenceServicer:
 
     Args:
         service: Decides.
-        shared_memory: Whether clients on this machine may refer to shared memory. Behind a gateway every call comes
-            from the gateway's machine, and its client may be anywhere.
+        memory: Shared memory that clients may refer to; none if not given.
     """
 
-    def __init__(self, service: InferenceService, *, shared_memory: bool = True) -> None:
+    def __init__(self, service: InferenceService, *, memory: SharedMemory | None = None) -> None:
         self._service = service
-        self._shared_memory = shared_memory
+        self._memory = SharedMemory() if memory is None else memory
 
     @in_bytes(InferenceCall.read)
     async def Inference(self, call: InferenceCall, context: grpc.aio.ServicerContext) -> bytes:
         request = call.request
-        local = self._shared_memory and context.peer().startswith(_LOCAL_PEERS)
-        prefix = f"swath-{request.session_id}" if local else None
         wanted = frozenset(request.output_specs)
+        shared = self._memory.reader(request.session_id, context)
+        place = self._memory.output_place(request.session_id, context)
 
         def read() -> dict[str, Any]:
-            return read_batch(request.inputs, shared_prefix=prefix, payloads=call.payloads)
+            return read_batch(request.inputs, shared=shared, payloads=call.payloads)
 
         def unknown(there: Sequence[str]) -> None:
             # The answer passes over names that it does not know; our own client refuses them, and says what there is.
@@ -95,7 +93,7 @@ class InferenceServicer:
             request.session_id,
             read,
             request.output_specs,
-            lambda outputs: write_outputs(outputs, wanted),
+            lambda outputs: write_outputs(outputs, wanted, place),
             unknown,
             size=call.size,
             deadline=None if remaining is None else time.monotonic() + remaining,

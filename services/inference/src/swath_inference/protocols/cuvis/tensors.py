@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import math
-import os
-import stat
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from swath.api.payloads import LARGE, Buffer, Payloads, field
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
-from swath.errors import FileMissing, InputInvalid, Precondition
+from swath.errors import InputInvalid, Precondition
+from swath_inference.shm.regions import OutputPlace
 
-_SHARED_MEMORY = "/dev/shm"
+ReadShared = Callable[[pb.ShmRef, str], memoryview]
+"""Returns the shared memory that a reference names, for a tensor of a name."""
+
 _POINT_TYPES = {
     pb.POINT_TYPE_POSITIVE: "positive",
     pb.POINT_TYPE_NEGATIVE: "negative",
     pb.POINT_TYPE_NEUTRAL: "neutral",
     pb.POINT_TYPE_UNSPECIFIED: "neutral",
 }
-
+_FRAMES = frozenset(("cube", "wavelengths", "mask", "rgb_image"))
+_NUMBERS = frozenset(("frame_id", "mesu_index"))
 
 _WHOLE = Payloads()
 _OUTPUTS = pb.InferenceResponse.DESCRIPTOR.fields_by_name["outputs"]
@@ -26,13 +30,37 @@ _ENTRY: Any = _OUTPUTS.message_type
 _RAW_DATA = pb.Tensor.DESCRIPTOR.fields_by_name["raw_data"]
 
 
-def read_batch(inputs: pb.InputBatch, *, shared_prefix: str | None, payloads: Payloads = _WHOLE) -> dict[str, Any]:
+def refuse(reference: pb.ShmRef, name: str) -> memoryview:
+    """Refuse shared memory.
+
+    Raises:
+        Precondition: Always.
+    """
+    raise Precondition(f"{name}: shared memory is taken only from clients on the same host")
+
+
+@cache
+def _codec() -> Any:
+    """Return the engine's codec. Imports torch, which a process that starts does in the background."""
+    from swath.engine.graph import codec
+
+    return codec
+
+
+@cache
+def _tensor_type() -> Any:
+    from torch import Tensor
+
+    return Tensor
+
+
+def read_batch(inputs: pb.InputBatch, *, shared: ReadShared = refuse, payloads: Payloads = _WHOLE) -> dict[str, Any]:
     """Return the batch of a request.
 
     Args:
         inputs: What the client sent.
+        shared: Reads what is in shared memory.
         payloads: What was cut out of it.
-        shared_prefix: Prefix that names of shared memory segments must have; None refuses shared memory.
 
     Raises:
         InputInvalid: A tensor whose payload does not fit its shape and type.
@@ -40,29 +68,40 @@ def read_batch(inputs: pb.InputBatch, *, shared_prefix: str | None, payloads: Pa
         FileMissing: No such segment.
     """
     batch: dict[str, Any] = {}
-    for key in ("cube", "wavelengths", "mask", "rgb_image"):
-        if inputs.HasField(key):
-            tensor = read_tensor(getattr(inputs, key), name=key, shared_prefix=shared_prefix, payloads=payloads)
+    extra: Any = None
+    # Each field by itself would be asked whether it is there; most are not.
+    for described, value in inputs.ListFields():
+        key, content = described.name, value
+        if key == "extra_inputs":
+            extra = content
+        elif key in _FRAMES:
+            tensor = read_tensor(content, name=key, shared=shared, payloads=payloads)
             # A batch may be empty; its frames may not.
-            if 0 in tensor.shape[1:]:
+            if not tensor.numel() and 0 in tensor.shape[1:]:
                 raise InputInvalid(f"{key}: shape {list(tensor.shape)} has no elements in a frame")
             batch[key] = tensor
-    for key in ("frame_id", "mesu_index"):
-        if inputs.HasField(key):
-            tensor = read_tensor(getattr(inputs, key), name=key, shared_prefix=shared_prefix, payloads=payloads)
+        elif key in _NUMBERS:
+            tensor = read_tensor(content, name=key, shared=shared, payloads=payloads)
             if tensor.numel():
                 batch[key] = tensor
-    if inputs.HasField("bboxes"):
-        batch["bboxes"] = [_box(box) for box in inputs.bboxes.boxes]
-    if inputs.HasField("points"):
-        batch["points"] = [
-            {"element_id": each.element_id, "x": each.x, "y": each.y, "type": _POINT_TYPES.get(each.type, "neutral")}
-            for each in inputs.points.points
-        ]
-    if inputs.text_prompt:
-        batch["text_prompt"] = inputs.text_prompt
-    for key, tensor in inputs.extra_inputs.items():
-        batch[key] = read_tensor(tensor, name=key, shared_prefix=shared_prefix, payloads=payloads)
+        elif key == "bboxes":
+            batch[key] = [_box(box) for box in content.boxes]
+        elif key == "points":
+            batch[key] = [
+                {
+                    "element_id": each.element_id,
+                    "x": each.x,
+                    "y": each.y,
+                    "type": _POINT_TYPES.get(each.type, "neutral"),
+                }
+                for each in content.points
+            ]
+        else:
+            batch[key] = content
+    if extra is not None:
+        # Last: they take the place of the others.
+        for key, tensor in extra.items():
+            batch[key] = read_tensor(tensor, name=key, shared=shared, payloads=payloads)
     return batch
 
 
@@ -79,98 +118,70 @@ def _box(box: pb.BoundingBox) -> dict[str, float | int]:
     return fields
 
 
-def read_tensor(tensor: pb.Tensor, *, name: str, shared_prefix: str | None, payloads: Payloads = _WHOLE) -> Any:
+def read_tensor(tensor: pb.Tensor, *, name: str, shared: ReadShared = refuse, payloads: Payloads = _WHOLE) -> Any:
     """Return a torch tensor over the payload of a message, without a copy of what came in the message itself."""
-    from swath.engine.graph.codec import decode
-
-    if math.prod(size for size in tensor.shape if size > 0) >= 2**60:
-        raise InputInvalid(f"{name}: cannot reshape array into shape {list(tensor.shape)}: it is too large")
-    shared = tensor.HasField("shm_ref")
-    data = _shared(tensor, name=name, prefix=shared_prefix) if shared else payloads.of(tensor.raw_data)
-    return decode(tensor.shape, tensor.dtype, data, name=name)
-
-
-def _shared(tensor: pb.Tensor, *, name: str, prefix: str | None) -> memoryview:
-    """Read from a segment of shared memory.
-
-    It is copied, not mapped: a client that shrinks a mapped segment would end the whole server with SIGBUS.
-    """
-    reference = tensor.shm_ref
-    segment = reference.name.removeprefix("/")
-    if prefix is None:
-        raise Precondition(f"{name}: shared memory is taken only from clients on the same host")
-    if not segment or "/" in segment or ".." in segment or "\0" in segment:
-        raise InputInvalid(f"{name}: {reference.name!r} is not the name of a shared memory segment")
-    if not segment.startswith(prefix):
-        raise Precondition(f"{name}: shared memory segments of this session have names that begin with {prefix!r}")
-    item = _item_size(tensor, name)
-    if reference.byte_offset % item or reference.byte_size % item:
-        raise InputInvalid(f"{name}: offset and size of shared memory must be multiples of the item size {item}")
-    try:
-        handle = os.open(f"{_SHARED_MEMORY}/{segment}", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError as error:
-        raise FileMissing(f"{name}: [Errno {error.errno}] {error.strerror}: {reference.name!r}") from error
-    try:
-        found = os.fstat(handle)
-        end = reference.byte_offset + reference.byte_size
-        if not stat.S_ISREG(found.st_mode) or found.st_size < end:
-            raise InputInvalid(f"{name}: the segment {reference.name!r} has {found.st_size} bytes, expected {end}")
-        data = memoryview(bytearray(reference.byte_size))
-        arrived = 0
-        while arrived < len(data):
-            count = os.preadv(handle, [data[arrived:]], reference.byte_offset + arrived)
-            if not count:
-                raise InputInvalid(f"{name}: the segment {reference.name!r} shrank while it was read")
-            arrived += count
-    finally:
-        os.close(handle)
-    return data
+    shape = tuple(tensor.shape)
+    data = payloads.of(tensor.raw_data)
+    # Empty it may be one that is not there: the payload is the other one of the two, or none.
+    if not data:
+        if math.prod(size for size in shape if size > 0) >= 2**60:
+            raise InputInvalid(f"{name}: cannot reshape array into shape {list(shape)}: it is too large")
+        if tensor.HasField("shm_ref"):
+            dtype = _codec().DTYPES.get(tensor.dtype)
+            if dtype is None:
+                raise InputInvalid(f"{name}: Unsupported dtype: {tensor.dtype}")
+            item, reference = dtype.itemsize, tensor.shm_ref
+            if reference.byte_offset % item or reference.byte_size % item:
+                raise InputInvalid(
+                    f"{name}: offset and size of shared memory must be multiples of the item size {item}"
+                )
+            data = shared(reference, name)
+    return _codec().decode(shape, tensor.dtype, data, name=name)
 
 
-def _item_size(tensor: pb.Tensor, name: str) -> int:
-    from swath.engine.graph.codec import DTYPES
-
-    if tensor.dtype not in DTYPES:
-        raise InputInvalid(f"{name}: Unsupported dtype: {tensor.dtype}")
-    return DTYPES[tensor.dtype].itemsize
-
-
-def write_outputs(outputs: dict[str, Any], wanted: frozenset[str]) -> bytes:
+def write_outputs(outputs: dict[str, Any], wanted: frozenset[str], place: OutputPlace | None = None) -> bytes:
     """Return the answer of outputs by `node.port`: an InferenceResponse on the wire.
 
     Numbers go to metrics. Lists of numbers become tensors; what has no form on the wire is left out, unless it was
     asked for by name.
 
+    Args:
+        outputs: Tensors, numbers and lists.
+        wanted: Names that were asked for.
+        place: Shared memory that tensors go to; what there is no room for goes into the message.
+
     Raises:
         InputInvalid: An output that was asked for has an element type that cannot be sent.
     """
-    import torch
-
-    from swath.engine.graph.codec import CODES, encode
-
+    codec, is_tensor = _codec(), _tensor_type()
     answer = pb.InferenceResponse()
     large: list[Buffer] = []
     for key, value in outputs.items():
-        if isinstance(value, bool):
+        tensor = value
+        if not isinstance(value, is_tensor):
+            if isinstance(value, bool):
+                continue
+            if isinstance(value, int | float):
+                answer.metrics[key] = value
+                continue
+            tensor = _listed(value)
+            if tensor is None:
+                continue
+        if tensor.dtype not in codec.CODES and key not in wanted and key.rsplit(".", 1)[-1] not in wanted:
             continue
-        if isinstance(value, int | float):
-            answer.metrics[key] = value
-            continue
-        tensor = value if isinstance(value, torch.Tensor) else _listed(value)
-        if tensor is None:
-            continue
-        asked = key in wanted or key.rsplit(".", 1)[-1] in wanted
-        if tensor.dtype not in CODES and not asked:
-            continue
-        shape, code, data = encode(tensor, name=key)
-        message: Any = pb.Tensor(shape=shape)
+        shape, code, data = codec.encode(tensor, name=key)
+        offset = place.put(data) if place is not None else None
+        alone = offset is None and len(data) >= LARGE
+        message: Any = pb.Tensor() if alone else answer.outputs[key]
+        message.shape.extend(shape)
         message.dtype = code
-        if len(data) < LARGE:
-            message.raw_data = bytes(data)
-            answer.outputs[key].CopyFrom(message)
-        else:
+        if alone:
             large += _entry(key, message, data)
-    return b"".join([answer.SerializeToString(), *large])
+        elif place is None or offset is None:
+            message.raw_data = bytes(data)
+        else:
+            message.shm_ref.name, message.shm_ref.byte_offset, message.shm_ref.byte_size = place.name, offset, len(data)
+    return b"".join([answer.SerializeToString(), *large]) if large else answer.SerializeToString()
 
 
 def _entry(key: str, header: pb.Tensor, data: memoryview) -> list[Buffer]:

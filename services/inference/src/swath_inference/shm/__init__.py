@@ -1,0 +1,1 @@
+"""Shared memory of this machine: segments of clients, names for parts of them, and regions of our own."""
