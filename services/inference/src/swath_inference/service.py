@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from swath.errors import InvalidInput, Unavailable
@@ -13,13 +14,16 @@ from swath.sessions.model import Profiling, Session, Sessions
 from swath.sessions.preconditions import pipeline_of
 from swath.storage import ArtifactStore, Workspace
 from swath.storage.workspace.outputs import Outputs
+from swath_inference.dataplane.cubes import CubeMemory
 from swath_inference.dataplane.executor import DeviceThread, first_forward, free_memory, memory_of
-from swath_inference.dataplane.models import ModelCache
+from swath_inference.dataplane.models import Key, Model, ModelCache
 from swath_inference.dataplane.outputs import NodeOutputs
+from swath_inference.dataplane.streams import Holder, OpenStreams, SameThroughout, Stream, Unary
 from swath_inference.profiling.profiler import NodeTimes, Profiler, Record, summary
 from swath_inference.settings import InferenceSettings
 
 if TYPE_CHECKING:
+    from swath.engine.graph.independence import Independence
     from swath.engine.graph.pipeline import Pipeline
 
 _STAGE = "inference"
@@ -62,6 +66,11 @@ class InferenceService:
         workspace: Where nodes that write files may write.
         profiler: Where forward times are recorded.
         replicas: The other replicas; none if not given.
+
+    Attributes:
+        settings: As given.
+        streams: Streams of frames that are open.
+        cubes: Memory of cubes that arrive in chunks.
     """
 
     def __init__(
@@ -73,7 +82,7 @@ class InferenceService:
         profiler: Profiler | None = None,
         replicas: Replicas | None = None,
     ) -> None:
-        self._settings = settings
+        self.settings = settings
         self._replicas = replicas or NoReplicas()
         self._workspace = workspace
         self._sessions = sessions
@@ -86,12 +95,14 @@ class InferenceService:
         self._calls: Counter[str] = Counter()
         self._closed: set[str] = set()
         self._outputs = NodeOutputs(workspace)
+        self.streams = OpenStreams()
+        self.cubes = CubeMemory(settings.cube_bytes)
 
     async def warm_up(self) -> None:
         """Import torch, initialise the device and run a first forward; calls wait until this is done or has failed."""
         try:
-            self._device = await self._thread.run(lambda: first_forward(self._settings.device))
-            self._cache = ModelCache(self._artifacts, self._device, self._settings.cache_bytes, self._dropped)
+            self._device = await self._thread.run(lambda: first_forward(self.settings.device))
+            self._cache = ModelCache(self._artifacts, self._device, self.settings.cache_bytes, self._dropped)
         finally:
             self._warm.set()
 
@@ -102,6 +113,7 @@ class InferenceService:
         only: Sequence[str],
         write: Callable[[dict[str, Any]], Any],
         unknown: Callable[[Sequence[str]], None] = lambda there: None,
+        holder: Holder | None = None,
     ) -> Any:
         """Run the session's pipeline over one batch.
 
@@ -111,6 +123,7 @@ class InferenceService:
             only: Outputs wanted, as `node.port` or as port name; empty means all.
             write: Makes the answer of outputs by `node.port`; called on the device's thread.
             unknown: Called with all outputs that there are, if one is wanted that there is none of.
+            holder: Chooses the model: that of the session, for a call of its own, if not given.
 
         Returns:
             What `write` returned.
@@ -124,9 +137,58 @@ class InferenceService:
             Exhausted: Too many calls wait.
             Unavailable: The device could not be brought up.
         """
+        holder = holder or Unary()
+        with self._using(session_id):
+            session, key, shared = await self._model(session_id)
+            model = await holder.model(key, shared)
+            outputs = self._outputs.of(model.pipeline)
+            known = _known(model, only, unknown)
+            observe = self.profiler.observer(session_id, session.profiling, _STAGE)
+
+            def work() -> Any:
+                synchronize = session.profiling.synchronize_device
+                return self._forward(model.pipeline, outputs, read, known, write, observe, synchronize, holder.fresh)
+
+            with self._workspace.showing():
+                answer = await self._thread.run(work)
+                await self._outputs.publish(outputs)
+            return answer
+
+    @asynccontextmanager
+    async def stream(self, session_id: str) -> AsyncIterator[Stream]:
+        """Open a stream of frames of a session.
+
+        Raises:
+            SessionNotFound: No such session.
+        """
+        await self._sessions.get(session_id)
+        with self.streams.holding(session_id, Stream(self._load_own, self._dropped)) as stream:
+            yield stream
+
+    async def independence(
+        self, session_id: str, only: Sequence[str], unknown: Callable[[Sequence[str]], None], parts: SameThroughout
+    ) -> Independence:
+        """Return into what a cube may be cut for the session's pipeline.
+
+        Args:
+            session_id: The session.
+            only: Outputs wanted, as of `infer`.
+            unknown: As of `infer`.
+            parts: The holder of the calls that compute the parts.
+
+        Raises:
+            SessionNotFound, PipelineMissing, Unavailable: As of `infer`.
+        """
+        with self._using(session_id):
+            _, key, shared = await self._model(session_id)
+            model = await parts.model(key, shared)
+            return model.pipeline.independence_of(_known(model, only, unknown))
+
+    @contextmanager
+    def _using(self, session_id: str) -> Iterator[None]:
         self._calls[session_id] += 1
         try:
-            return await self._infer(session_id, read, only, write, unknown)
+            yield
         finally:
             self._calls[session_id] -= 1
             if not self._calls[session_id]:
@@ -136,35 +198,17 @@ class InferenceService:
                     self._closed.discard(session_id)
                     self._release(session_id)
 
-    async def _infer(
-        self,
-        session_id: str,
-        read: Callable[[], Batch],
-        only: Sequence[str],
-        write: Callable[[dict[str, Any]], Any],
-        unknown: Callable[[Sequence[str]], None] = lambda there: None,
-    ) -> Any:
+    async def _model(self, session_id: str) -> tuple[Session, Key, Model]:
         session = await self._sessions.get(session_id)
         key = (pipeline_of(session), session.weights_digest)
         await self._warm.wait()
         if self._cache is None:
             raise Unavailable("the device of this server could not be brought up; the server's log has the cause")
-        model = await self._cache.get(key, session_id)
-        outputs = self._outputs.of(model.pipeline)
-        # The pipeline keeps a plan for each set of names; those that it does not know would only fill its memory.
-        known = sorted(model.names.intersection(only)) if only else None
-        if not model.names.issuperset(only):
-            unknown(model.outputs)
-        observe = self.profiler.observer(session_id, session.profiling, _STAGE)
+        return session, key, await self._cache.get(key, session_id)
 
-        def work() -> Any:
-            synchronize = session.profiling.synchronize_device
-            return self._forward(model.pipeline, outputs, read, known, write, observe, synchronize)
-
-        with self._workspace.showing():
-            answer = await self._thread.run(work)
-            await self._outputs.publish(outputs)
-        return answer
+    async def _load_own(self, key: Key) -> Model:
+        assert self._cache is not None
+        return await self._cache.load(key)
 
     def _forward(
         self,
@@ -175,6 +219,7 @@ class InferenceService:
         write: Callable[[dict[str, Any]], Any],
         observe: Callable[[str, float], None] | None,
         synchronize: bool,
+        fresh: bool,
     ) -> Any:
         import torch
 
@@ -188,7 +233,7 @@ class InferenceService:
                     key: value.to(self._device, non_blocking=True) if isinstance(value, torch.Tensor) else value
                     for key, value in batch.items()
                 }
-            if pipeline.stateful:
+            if fresh and pipeline.stateful:
                 pipeline.forget()
             context = Context(stage=Stage.INFERENCE, resolve=outputs.resolve, observe=observe, synchronize=synchronize)
             return write(pipeline(batch, context, only=only))
@@ -237,6 +282,7 @@ class InferenceService:
         """Free what only this session used, device memory included."""
         if session_id in self._calls:
             self._closed.add(session_id)
+        self.streams.close(session_id)
         if self._release(session_id):
             await self._thread.surely(lambda: free_memory(self._device))
 
@@ -266,7 +312,8 @@ class InferenceService:
 
     def sessions_in_use(self) -> set[str]:
         """Return the ids of the sessions that have a model or recorded times here."""
-        return self.profiler.sessions | (self._cache.sessions if self._cache is not None else set())
+        loaded = self._cache.sessions if self._cache is not None else set()
+        return self.profiler.sessions | self.streams.sessions | loaded
 
     def close(self) -> None:
         """Free everything."""
@@ -287,3 +334,11 @@ class InferenceService:
     def _release_pipeline(self, pipeline: Pipeline) -> None:
         pipeline.close()
         self._outputs.release(pipeline)
+
+
+def _known(model: Model, only: Collection[str], unknown: Callable[[Sequence[str]], None]) -> list[str] | None:
+    """Return the wanted outputs that there are; None for all."""
+    if not model.names.issuperset(only):
+        unknown(model.outputs)
+    # The pipeline keeps a plan for each set of names; those that it does not know would only fill its memory.
+    return sorted(model.names.intersection(only)) if only else None

@@ -19,3 +19,12 @@ class InferenceSettings(BaseSettings):
     """Parameters and buffers of models kept loaded, in bytes; the least recently used goes first."""
     queue_limit: int = Field(default=256, ge=1)
     """Calls that may wait for the device; more are refused with RESOURCE_EXHAUSTED."""
+    frames_ahead: int = Field(default=4, ge=1)
+    """Frames of a StreamInfer that are read ahead of the answer that is due; what follows waits on its way."""
+    tile_bytes: int = Field(default=4 * 1024**2, ge=1)
+    """Parts that InferCube computes a cube in, in bytes of the cube; one row of one item is the least."""
+    cube_bytes: int = Field(default=1024**3, ge=1)
+    """Parts of cubes in memory at a time, all InferCube calls together, in bytes of the cubes. A pipeline whose pixels
+    depend on one another needs whole frames, or the whole cube, in there."""
+    cube_wait_s: float = Field(default=60.0, gt=0)
+    """Seconds that InferCube waits for the next chunk."""

@@ -14,6 +14,7 @@ CUVIS = "cuvis_ai.v1.CuvisAIService"
 WORKSPACE = "swath.workspace.v1.WorkspaceService"
 RUN_SERVICE = "swath.training.v1.RunService"
 NODES = "swath.pipeline.v1.NodeService"
+INFERENCE = "swath.inference.v1.InferenceService"
 SESSION_AUTHORITY = "swath.session.v1.SessionAuthority"
 """Private: what the other services ask of the session service."""
 PROFILE_SHARE = "swath.inference.v1.ProfileShare"
@@ -166,6 +167,11 @@ SERVICES = (
                     Method("SetProfiling", mutating=True, idempotent=True),
                     Method("GetProfilingSummary", idempotent=True),
                 ),
+            ),
+            Slice(
+                GrpcService(INFERENCE, "swath/inference/v1/inference.proto", public=True),
+                # What has been answered of a stream cannot be taken back: whoever sends again decides what.
+                (Method("StreamInfer"), Method("InferCube")),
             ),
             Slice(
                 GrpcService(PROFILE_SHARE, "swath/inference/v1/profiles.proto"),

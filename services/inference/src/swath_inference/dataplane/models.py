@@ -124,13 +124,22 @@ class ModelCache:
         self._sessions.clear()
         return pipelines
 
-    async def _load(self, key: Key) -> Model:
+    async def load(self, key: Key) -> Model:
+        """Return a model of a key that is not kept here: for who needs an instance of its own.
+
+        Raises:
+            ArtifactMissing, WeightsInvalid: As of `get`.
+        """
         pipeline_digest, weights_digest = key
         with span("load model"):
             document = await self._artifacts.get(pipeline_digest)
             weights = await self._artifacts.get(weights_digest) if weights_digest else None
             model = await asyncio.to_thread(_build, document, weights, self._device)
         self.loads += 1
+        return model
+
+    async def _load(self, key: Key) -> Model:
+        model = await self.load(key)
         # The session that wanted it may have been closed meanwhile.
         if key in self._sessions:
             self._models[key] = model

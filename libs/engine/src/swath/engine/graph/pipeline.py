@@ -164,6 +164,15 @@ class Pipeline:
         context = context or Context()
         return self._plan(context.stage, taps=tuple(nodes)).collect(batch, context)
 
+    def independence_of(self, only: Collection[str] | None = None) -> Independence:
+        """Return what parts of a batch have to do with one another in the nodes that some outputs need at inference.
+
+        Args:
+            only: Outputs, as of a call; None means all.
+        """
+        nodes = [step.node for step in self._plan(Stage.INFERENCE, only=only).steps]
+        return Independence.of_all(Independence.BATCH if node.stateful else node.independence for node in nodes)
+
     def fit_waves(self) -> tuple[tuple[str, ...], ...]:
         """Return the names of the nodes to fit, grouped by the pass over the data that they share.
 

@@ -10,6 +10,7 @@ from typing import Any
 from swath.api.payloads import LARGE, Buffer, Payloads, field
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import FileMissing, InputInvalid, Precondition
+from swath_inference.dataplane.sendable import sendable
 
 _SHARED_MEMORY = "/dev/shm"
 _POINT_TYPES = {
@@ -144,25 +145,15 @@ def write_outputs(outputs: dict[str, Any], wanted: frozenset[str]) -> bytes:
     Raises:
         InputInvalid: An output that was asked for has an element type that cannot be sent.
     """
-    import torch
-
-    from swath.engine.graph.codec import CODES, encode
+    from swath.engine.graph.codec import encode
 
     answer = pb.InferenceResponse()
     large: list[Buffer] = []
-    for key, value in outputs.items():
-        if isinstance(value, bool):
-            continue
+    for key, value in sendable(outputs, wanted):
         if isinstance(value, int | float):
             answer.metrics[key] = value
             continue
-        tensor = value if isinstance(value, torch.Tensor) else _listed(value)
-        if tensor is None:
-            continue
-        asked = key in wanted or key.rsplit(".", 1)[-1] in wanted
-        if tensor.dtype not in CODES and not asked:
-            continue
-        shape, code, data = encode(tensor, name=key)
+        shape, code, data = encode(value, name=key)
         message: Any = pb.Tensor(shape=shape)
         message.dtype = code
         if len(data) < LARGE:
@@ -178,15 +169,3 @@ def _entry(key: str, header: pb.Tensor, data: memoryview) -> list[Buffer]:
     tensor = [header.SerializeToString(), *field(_RAW_DATA.number, data)]
     name = field(_ENTRY.fields_by_name["key"].number, key.encode())
     return field(_OUTPUTS.number, *name, *field(_ENTRY.fields_by_name["value"].number, *tensor))
-
-
-def _listed(value: Any) -> Any:
-    """Return a list of numbers as a tensor, None for anything else."""
-    import torch
-
-    if not isinstance(value, list | tuple) or not value:
-        return None
-    try:
-        return torch.as_tensor(value)
-    except (TypeError, ValueError, RuntimeError):
-        return None
