@@ -55,6 +55,16 @@ def numpy_to_proto(arr: np.ndarray) -> pb.Tensor:
     Raises:
         CodecError: A dtype that the wire has no code for.
     """
+    code, arr = wire_array(arr)
+    return pb.Tensor(shape=arr.shape, dtype=code, raw_data=arr.tobytes())  # pyright: ignore[reportArgumentType]
+
+
+def wire_array(arr: np.ndarray) -> tuple[int, np.ndarray]:
+    """The wire code of an array's dtype, and the array in the byte order of the wire.
+
+    Raises:
+        CodecError: A dtype that the wire has no code for.
+    """
     arr = np.asarray(arr)
     native = arr.dtype.newbyteorder("=")
     code = _CODES.get(native)
@@ -63,7 +73,7 @@ def numpy_to_proto(arr: np.ndarray) -> pb.Tensor:
         raise CodecError(f"no wire code for dtype {arr.dtype}; convert the array to one of {known}")
     if arr.dtype.byteorder == ">" or (sys.byteorder == "big" and arr.dtype.byteorder == "="):
         arr = arr.astype(DTYPES[code])
-    return pb.Tensor(shape=arr.shape, dtype=code, raw_data=arr.tobytes())  # pyright: ignore[reportArgumentType]
+    return code, arr
 
 
 def tensor_to_proto(tensor: Any) -> pb.Tensor:
@@ -74,13 +84,22 @@ def tensor_to_proto(tensor: Any) -> pb.Tensor:
     Raises:
         CodecError: A dtype that the wire has no code for, such as bfloat16.
     """
+    return numpy_to_proto(host_array(tensor))
+
+
+def host_array(tensor: Any) -> np.ndarray:
+    """A torch tensor, or anything that numpy can read, as an array.
+
+    Raises:
+        CodecError: A dtype that numpy has none for, such as bfloat16.
+    """
     if hasattr(tensor, "detach"):
         tensor = tensor.detach().cpu()
         try:
             tensor = tensor.numpy()
         except TypeError as error:
             raise CodecError(f"no wire code for dtype {tensor.dtype}: {error}") from None
-    return numpy_to_proto(np.asarray(tensor))
+    return np.asarray(tensor)
 
 
 def proto_to_numpy(tensor_proto: pb.Tensor, copy: bool = True) -> TensorArray:
