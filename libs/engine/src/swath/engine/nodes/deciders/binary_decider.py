@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
-from swath.engine.graph.independence import Independence
 from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
@@ -33,7 +32,6 @@ class BinaryDecider(PlacedDecider):
     """
 
     tags = _TAGS
-    independence = Independence.PIXEL
     inputs = ports(logits=Port(torch.float32, (-1, -1, -1, -1), description="Logits [B, H, W, 1]"))
     outputs = ports(decisions=_DECISIONS)
     score_port = "logits"
