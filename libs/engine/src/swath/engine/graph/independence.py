@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from enum import IntEnum
 
 
@@ -18,6 +18,13 @@ class Independence(IntEnum):
     BATCH = 0
     FRAME = 1
     PIXEL = 2
+
+    @classmethod
+    def over(cls, dims: Collection[int]) -> Independence:
+        """Return that of a node with statistics over some dimensions of ``[B, H, W, C]``, numbered from 0."""
+        if 0 in dims:
+            return cls.BATCH
+        return cls.FRAME if {1, 2} & set(dims) else cls.PIXEL
 
     @classmethod
     def of_all(cls, parts: Iterable[Independence]) -> Independence:

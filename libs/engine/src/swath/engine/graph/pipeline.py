@@ -20,8 +20,8 @@ from swath.documents import (
 )
 from swath.engine.graph import builder, registry
 from swath.engine.graph.context import Context
-from swath.engine.graph.independence import Independence
 from swath.engine.graph.node import Node
+from swath.engine.graph.parts import parts_of
 from swath.engine.graph.plan import Plan, select
 from swath.engine.graph.ports import Port, Stage
 from swath.engine.graph.roles import Fittable
@@ -48,6 +48,9 @@ class Pipeline:
         stateful: Whether any node's outputs depend on earlier calls.
         effect: Whether any node that runs at inference writes outside of the process.
         independence: What parts of a batch have to do with one another at inference, in all nodes that run then.
+        common_inputs: Batch keys whose values belong to the whole batch at inference, such as wavelengths: batches are
+            joined only where they are equal, and cubes are cut without them.
+        common_outputs: Outputs, `node.port`, that belong to the whole batch likewise: joined batches share them.
     """
 
     def __init__(
@@ -67,11 +70,9 @@ class Pipeline:
         self.plugins = plugins
         self.sources = tuple(sources)
         self.stateful = any(node.stateful for node in self.nodes.values())
-        running = [node for node in self.nodes.values() if Stage.INFERENCE in node.stages]
-        self.effect = any(node.effect for node in running)
-        self.independence = Independence.of_all(
-            Independence.BATCH if node.stateful else node.independence for node in running
-        )
+        running = {name: node for name, node in self.nodes.items() if Stage.INFERENCE in node.stages}
+        self.effect = any(node.effect for node in running.values())
+        self.independence, self.common_inputs, self.common_outputs = parts_of(running, self.edges)
         self._class_names = dict(class_names or {})
         self._plans: dict[tuple[Any, ...], Plan] = {}
 

@@ -66,6 +66,8 @@ class Port:
         absent: What a user does where a required value is missing, for the error.
         deferred: The node runs without it, and those that use what it hands on ask for it; introspection reports it as
             required, as the reference does.
+        common: The value belongs to the whole batch, as wavelengths do: it has no axis of items, or is read as if all
+            items had the same. Batches may be joined only where such values are equal.
     """
 
     dtype: DType
@@ -77,6 +79,7 @@ class Port:
     invalid: int | None = None
     absent: str = ""
     deferred: bool = False
+    common: bool = False
 
     @property
     def dtypes(self) -> tuple[DType, ...]:

@@ -14,9 +14,11 @@ _ALSO = (torch.float32, torch.float64, torch.int64)
 
 _ABSENT = f"the scene has no wavelengths: {REPLACE}"
 
-WAVELENGTHS = Port(torch.int32, (-1,), also=_ALSO, description="Wavelength of each channel, nm, [C]", absent=_ABSENT)
+WAVELENGTHS = Port(
+    torch.int32, (-1,), also=_ALSO, description="Wavelength of each channel, nm, [C]", absent=_ABSENT, common=True
+)
 FRAME_WAVELENGTHS = Port(
-    torch.int32, (-1, -1), also=_ALSO, description="Wavelengths of each frame, nm, [B, C]", absent=_ABSENT
+    torch.int32, (-1, -1), also=_ALSO, description="Wavelengths of each frame, nm, [B, C]", absent=_ABSENT, common=True
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -53,13 +54,7 @@ class BlobDetector(Node):
     invalid = Invalid.SEEN
     inputs = ports(
         cube=Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]"),
-        wavelengths=Port(
-            WAVELENGTHS.dtype,
-            WAVELENGTHS.shape,
-            optional=True,
-            also=WAVELENGTHS.also,
-            description="For `index`, nm [C]",
-        ),
+        wavelengths=replace(WAVELENGTHS, optional=True, description="For `index`, nm [C]", absent=""),
     )
     outputs = ports(
         mask=Port(torch.int32, (-1, -1, -1), invalid=0, description="Number of the blob, 0 outside [B, H, W]"),

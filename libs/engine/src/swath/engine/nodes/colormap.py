@@ -11,6 +11,7 @@ from torch import Tensor
 from swath.engine.draw.colours import hue
 from swath.engine.draw.colours import palette as colours
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import number
@@ -26,6 +27,7 @@ class ScalarHSVColormapNode(Node):
 
     category = "visualizer"
     tags = ("rgb",)
+    independence = Independence.PIXEL
     inputs = ports(data=Port(torch.float32, (-1, -1, -1, 1), description="Map [B, H, W, 1]"))
     outputs = ports(rgb_image=Port(torch.float32, (-1, -1, -1, 3), description="Colours of 0..1 [B, H, W, 3]"))
 
@@ -49,6 +51,7 @@ class ClassMapToRGB(Node):
 
     category = "visualizer"
     tags = ("mask", "rgb")
+    independence = Independence.PIXEL
     inputs = ports(
         class_map=Port(torch.int64, (-1, -1, -1), description="Classes [B, H, W]"),
         mask=Port(torch.int32, (-1, -1, -1), optional=True, description="0 where black [B, H, W]"),

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import number
@@ -25,6 +26,7 @@ class ScoreToLogit(MomentsFit):
 
     category = "transform"
     tags = ("anomaly", "mask", "postprocessing", "learnable", "differentiable", "torch")
+    independence = Independence.PIXEL
     inputs = ports(scores=Port(torch.float32, (-1, -1, -1, 1), description="Scores [B, H, W, 1]"))
     outputs = ports(logits=Port(torch.float32, (-1, -1, -1, 1), description="Logits [B, H, W, 1]"))
     trainable_buffers = ("scale", "bias")
@@ -53,6 +55,7 @@ class DecisionToMask(Node):
 
     category = "transform"
     tags = ("mask", "postprocessing", "torch")
+    independence = Independence.PIXEL
     inputs = ports(
         decisions=Port(torch.bool, (-1, -1, -1, 1), description="Decisions [B, H, W, 1]"),
         identity_mask=Port(torch.int32, (-1, -1, -1), description="Identity labels from 1 [B, H, W]"),

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import ANY, Port, ports
@@ -42,6 +43,7 @@ class CU3SDataNode(Node):
     category = "source"
     tags = ("hyperspectral", "metadata")
     invalid = Invalid.PASSED
+    independence = Independence.PIXEL
     inputs = _INPUTS
     outputs = _OUTPUTS
 

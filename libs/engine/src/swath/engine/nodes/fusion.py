@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import choice, number
@@ -41,6 +42,7 @@ class ScoreMapFusion(Node):
     def __init__(self, mode: str = "mean", weights: Sequence[float] | None = None, beta: float | None = None) -> None:
         super().__init__()
         self.mode = choice("mode", mode, _SCORE_MODES)
+        self.independence = Independence.FRAME if self.mode == "first" else Independence.PIXEL
         if weights is not None and self.mode not in ("wmean", "softmin"):
             raise ValueError(f"weights need mode wmean or softmin, got {mode!r}")
         if beta is not None and self.mode != "softmin":
@@ -105,6 +107,7 @@ class DecisionFusion(Node):
     def __init__(self, mode: str = "any") -> None:
         super().__init__()
         self.mode = choice("mode", mode, ("any", "all", "first"))
+        self.independence = Independence.FRAME if self.mode == "first" else Independence.PIXEL
 
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
         masks: list[Tensor] = inputs["decisions"]

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
@@ -25,6 +26,7 @@ class BinaryAnomalyLabelMapper(Node):
     category = "transform"
     tags = ("mask", "anomaly", "postprocessing", "torch")
     invalid = Invalid.PASSED
+    independence = Independence.PIXEL
     inputs = ports(
         cube=Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]"),
         mask=Port(torch.int32, (-1, -1, -1, 1), description="Class of each pixel [B, H, W, 1]"),

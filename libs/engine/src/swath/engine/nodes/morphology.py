@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import choice, whole
@@ -38,6 +39,7 @@ class ShapeMorphology(Node):
 
     category = "transform"
     tags = ("mask", "torch")
+    independence = Independence.FRAME
     inputs = ports(mask=Port(torch.int32, (-1, -1, -1), description="Mask or labels, 0 outside [B, H, W]"))
     outputs = ports(
         identity_mask=Port(torch.int32, (-1, -1, -1), description="Number of the object, from 1 [B, H, W]"),

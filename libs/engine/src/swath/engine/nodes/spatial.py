@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
@@ -32,6 +33,7 @@ class GridSubsample(Node):
     category = "transform"
     tags = ("hyperspectral", "preprocessing", "torch")
     invalid = Invalid.PASSED
+    independence = Independence.FRAME
     inputs = ports(cube=_CUBE)
     outputs = ports(
         cube=Port(torch.float32, (-1, -1, -1, -1), description="Grid [B, ceil(H / stride), ceil(W / stride), C]")
@@ -57,6 +59,7 @@ class ScoreUpsample(Node):
     category = "transform"
     tags = ("anomaly", "postprocessing", "torch")
     invalid = Invalid.SEEN
+    independence = Independence.FRAME
     inputs = ports(
         scores=Port(torch.float32, (-1, -1, -1, -1), description="Maps [B, h, w, C]"),
         reference=Port(torch.float32, (-1, -1, -1, -1), description="Anything of the wanted size [B, H, W, ...]"),
@@ -102,6 +105,7 @@ class ScoreMapSmoothing(Node):
         super().__init__()
         sigma = number("sigma_px", sigma_px, at_least=0)
         self.radius = round(_REACH * sigma)
+        self.independence = Independence.FRAME if self.radius else Independence.PIXEL
         offsets = torch.arange(-self.radius, self.radius + 1, dtype=torch.float64)
         weights = torch.exp(-0.5 * (offsets / max(sigma, 1e-12)).square())
         self.register_buffer("_kernel", weights / weights.sum(), persistent=False)

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
@@ -42,9 +43,12 @@ class SpectralAngleMapper(Node):
 
     category = "model"
     tags = ("hyperspectral", "classification")
+    independence = Independence.PIXEL
     inputs = ports(
         cube=Port(torch.float32, (-1, -1, -1, "num_channels"), description="Cube [B, H, W, C]"),
-        spectral_signature=Port(torch.float32, (-1, -1, -1, -1), description="Reference spectra [N, 1, 1, C]"),
+        spectral_signature=Port(
+            torch.float32, (-1, -1, -1, -1), description="Reference spectra [N, 1, 1, C]", common=True
+        ),
     )
     spectra = frozenset({"spectral_signature"})
     outputs = ports(
@@ -108,6 +112,7 @@ class SpectralObjectMask(Node):
     category = "transform"
     tags = ("hyperspectral", "mask", "segmentation", "torch")
     invalid = Invalid.SEEN
+    independence = Independence.FRAME
     inputs = ports(cube=Port(torch.float32, (-1, -1, -1, -1), description="Cube, mostly background [B, H, W, C]"))
     outputs = ports(
         decisions=Port(torch.bool, (-1, -1, -1, 1), description="Pixels of objects [B, H, W, 1]"),

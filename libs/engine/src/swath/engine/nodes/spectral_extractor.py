@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
@@ -40,6 +41,7 @@ class BBoxSpectralExtractor(Node):
     category = "transform"
     tags = _TAGS
     invalid = Invalid.PASSED
+    independence = Independence.FRAME
     inputs = ports(
         cube=_CUBE,
         bboxes=Port(torch.float32, (-1, -1, 4), description="Boxes x1, y1, x2, y2, pixels [B, N, 4]"),
@@ -159,6 +161,7 @@ class MaskedMeanSpectrum(Node):
     category = "transform"
     tags = _TAGS
     invalid = Invalid.SEEN
+    independence = Independence.FRAME
     inputs = ports(
         cube=_CUBE,
         mask=Port(torch.int32, (-1, -1, -1), description="Above 0 where to look [B, H, W]"),

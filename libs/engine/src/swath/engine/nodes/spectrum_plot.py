@@ -13,6 +13,7 @@ from swath.engine.draw import charts
 from swath.engine.draw.colours import palette as colours
 from swath.engine.draw.pictures import Pixels
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
@@ -51,9 +52,12 @@ class SpectrumPlotNode(Node):
     category = "visualizer"
     tags = ("hyperspectral",)
     invalid = Invalid.PASSED
+    independence = Independence.FRAME
     inputs = ports(
         tracked_spectrum=Port(torch.float32, (-1, -1), description="Spectrum of each frame [B, C]"),
-        reference_spectrum=Port(torch.float32, (-1, -1, -1, -1), description="Spectrum of reference [1, 1, 1, C]"),
+        reference_spectrum=Port(
+            torch.float32, (-1, -1, -1, -1), description="Spectrum of reference [1, 1, 1, C]", common=True
+        ),
         valid=Port(torch.int32, (-1,), optional=True, description="1 for frames with a spectrum [B]"),
         frame_id=Port(torch.int64, (-1,), optional=True, description="Number written above each plot [B]"),
     )
@@ -161,6 +165,7 @@ class SpectraPlot(Node):
 
     category = "visualizer"
     tags = ("hyperspectral", "rgb")
+    independence = Independence.FRAME
     inputs = ports(
         signatures=Port(torch.float32, (-1, -1, -1), description="Spectra of each frame [B, N, C]"),
         wavelengths=WAVELENGTHS,

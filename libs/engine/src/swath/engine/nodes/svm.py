@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import choice, number, whole
 from swath.engine.mixins.pixel_fit import PixelFit, Pixels, sizes
@@ -37,6 +38,7 @@ class OneClassSVMDetector(PixelFit):
 
     category = "model"
     tags = ("hyperspectral", "anomaly", "stateful", "torch")
+    independence = Independence.PIXEL
     inputs = ports(cube=Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]"))
     outputs = ports(
         scores=Port(torch.float32, (-1, -1, -1, 1), description="Decision function [B, H, W, 1]"),

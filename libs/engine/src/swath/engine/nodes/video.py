@@ -18,6 +18,7 @@ from torch import Tensor
 
 from swath.engine.draw import pictures
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
@@ -148,6 +149,7 @@ class VideoFrameNode(Node):
     category = "source"
     tags = ("video", "streaming")
     invalid = Invalid.PASSED
+    independence = Independence.PIXEL
     inputs = ports(
         rgb_image=Port(torch.float32, (-1, -1, -1, 3), description="Pictures of 0..1 [B, H, W, 3]"),
         frame_id=Port(torch.int64, (-1,), optional=True, description="Number of each frame [B]"),

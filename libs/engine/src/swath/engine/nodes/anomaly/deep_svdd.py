@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import LEARNING, LIST, Port, Stage, ports
@@ -31,6 +32,7 @@ class ZScoreNormalizerGlobal(MomentsFit):
 
     category = "transform"
     tags = ("hyperspectral", "normalization", "preprocessing")
+    independence = Independence.PIXEL
     inputs = ports(data=Port(torch.float32, (-1, -1, -1, "num_channels"), description="Cube [B, H, W, C]"))
     outputs = ports(
         normalized=Port(torch.float32, (-1, -1, -1, "num_channels"), description="Normalised cube [B, H, W, C]")
@@ -74,6 +76,7 @@ class DeepSVDDProjection(Node):
 
     category = "model"
     tags = ("hyperspectral", "anomaly", "learnable", "inference", "torch")
+    independence = Independence.PIXEL
     inputs = ports(
         data=Port(torch.float32, (-1, -1, -1, "in_channels"), description="Features of each pixel [B, H, W, C]")
     )
@@ -125,9 +128,10 @@ class DeepSVDDCenterTracker(MomentsFit):
     category = "transform"
     tags = ("anomaly", "stateful", "training", "inference", "torch")
     invalid = Invalid.SEEN
+    independence = Independence.PIXEL
     inputs = ports(embeddings=Port(torch.float32, (-1, -1, -1, "rep_dim"), description="Embeddings [B, H, W, D]"))
     outputs = ports(
-        center=Port(torch.float32, ("rep_dim",), description="Centre [D]"),
+        center=Port(torch.float32, ("rep_dim",), description="Centre [D]", common=True),
         metrics=Port(LIST, optional=True, description="Norm of the centre, outside of inference"),
     )
     trainable_buffers = ("_tracked_center",)
@@ -173,9 +177,10 @@ class DeepSVDDScores(Node):
 
     category = "model"
     tags = ("anomaly", "learnable", "inference", "torch")
+    independence = Independence.PIXEL
     inputs = ports(
         embeddings=Port(torch.float32, (-1, -1, -1, -1), description="Embeddings [B, H, W, D]"),
-        center=Port(torch.float32, (-1,), description="Centre [D]"),
+        center=Port(torch.float32, (-1,), description="Centre [D]", common=True),
     )
     outputs = ports(scores=Port(torch.float32, (-1, -1, -1, 1), description="Squared distances [B, H, W, 1]"))
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import channels, number
 from swath.engine.mixins.moments_fit import MomentsFit
@@ -34,6 +35,7 @@ class LADGlobal(MomentsFit):
 
     category = "model"
     tags = ("hyperspectral", "anomaly", "learnable", "torch")
+    independence = Independence.PIXEL
     inputs = ports(data=Port(torch.float32, (-1, -1, -1, "num_channels"), description="Cube [B, H, W, C]"))
     outputs = ports(
         scores=Port(torch.float32, (-1, -1, -1, 1), description="Roughness of each pixel's spectrum [B, H, W, 1]")

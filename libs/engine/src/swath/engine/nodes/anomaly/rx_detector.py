@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
@@ -38,6 +39,7 @@ class RXGlobal(MomentsFit):
 
     category = "model"
     tags = _TAGS
+    independence = Independence.PIXEL
     inputs = ports(data=Port(torch.float32, (-1, -1, -1, "num_channels"), description="Cube [B, H, W, C]"))
     outputs = ports(scores=_SCORES)
     trainable_buffers = ("mu", "cov", "cov_inv")
@@ -95,6 +97,7 @@ class RXPerBatch(Node):
     category = "model"
     tags = _TAGS
     invalid = Invalid.FRAMES
+    independence = Independence.FRAME
     inputs = ports(data=Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]"))
     outputs = ports(scores=_SCORES)
 

@@ -12,6 +12,7 @@ from torch.nn.functional import max_pool2d
 from swath.engine.draw.annotations import Annotations
 from swath.engine.draw.colours import light, of_object
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
@@ -44,6 +45,7 @@ class MaskOverlayNode(Node):
     category = "visualizer"
     tags = ("mask", "rgb")
     invalid = Invalid.DRAWN
+    independence = Independence.PIXEL
     inputs = ports(
         rgb_image=Port(torch.float32, (-1, -1, -1, 3), description="Pictures of 0..1 [B, H, W, 3]"),
         mask=Port(torch.int32, (-1, -1, -1), optional=True, description="Above 0 where coloured [B, H, W]"),

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, Stage, ports
@@ -42,10 +43,13 @@ class ConcreteChannelMixer(Node):
 
     category = "model"
     tags = (*TAGS, "stochastic")
+    independence = Independence.PIXEL
     inputs = INPUTS
     outputs = ports(
         rgb=RGB,
-        selection_weights=Port(torch.float32, ("output_channels", -1), description="Weights, an output a row [K, C]"),
+        selection_weights=Port(
+            torch.float32, ("output_channels", -1), description="Weights, an output a row [K, C]", common=True
+        ),
     )
 
     def __init__(

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.ports import Port, Stage, ports
 from swath.engine.hparams import channels, choice, number
@@ -53,7 +54,11 @@ class LearnableChannelMixer(MomentsFit):
     outputs = ports(
         rgb=RGB,
         weights=Port(
-            torch.float32, ("output_channels", -1), optional=True, description="Weights of the last layer [K, D]"
+            torch.float32,
+            ("output_channels", -1),
+            optional=True,
+            description="Weights of the last layer [K, D]",
+            common=True,
         ),
     )
 
@@ -79,6 +84,8 @@ class LearnableChannelMixer(MomentsFit):
         self.inference_normalization = choice("inference_normalization", inference_normalization, _NORMALIZATIONS)
         self.init_method = choice("init_method", init_method, _INITS)
         self.eps = number("eps", eps, above=0)
+        by_frame = self.normalized and self.inference_normalization == "per_frame_minmax"
+        self.independence = Independence.FRAME if by_frame else Independence.PIXEL
         widths = [
             channels("reduction_scheme", width) for width in reduction_scheme or (input_channels, output_channels)
         ]

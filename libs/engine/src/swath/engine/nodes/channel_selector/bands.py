@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import number, whole
@@ -117,6 +118,7 @@ class HighContrastSelector(ChannelSelectorBase):
         **normalisation: Any,
     ) -> None:
         super().__init__(**normalisation)
+        self.independence = Independence.BATCH  # the bands are those of the first frame
         self.windows = three_windows("windows", windows)
         self.alpha = number("alpha", alpha)
 
@@ -168,8 +170,9 @@ class TopKIndices(Node):
 
     category = "transform"
     tags = TAGS
-    inputs = ports(weights=Port(torch.float32, (-1,), description="Weight of each channel [C]"))
-    outputs = ports(indices=Port(torch.int64, (-1,), description="Channels [min(k, C)]"))
+    independence = Independence.PIXEL
+    inputs = ports(weights=Port(torch.float32, (-1,), description="Weight of each channel [C]", common=True))
+    outputs = ports(indices=Port(torch.int64, (-1,), description="Channels [min(k, C)]", common=True))
 
     def __init__(self, k: int) -> None:
         super().__init__()

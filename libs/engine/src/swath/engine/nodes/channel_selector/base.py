@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.ports import DICT, Port, ports
 from swath.engine.graph.roles import Fittable
@@ -24,7 +25,7 @@ TAGS = ("hyperspectral", "dim_reduction", "preprocessing")
 INPUTS = ports(cube=Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]"), wavelengths=WAVELENGTHS)
 OUTPUTS = ports(
     rgb_image=Port(torch.float32, (-1, -1, -1, 3), description="Picture [B, H, W, 3], 0..1 where it is normalised"),
-    band_info=Port(DICT, description="Which bands were taken"),
+    band_info=Port(DICT, description="Which bands were taken", common=True),
 )
 NORMALISATION = frozenset(
     {
@@ -93,6 +94,8 @@ class ChannelSelectorBase(Fittable):
         self.warmup = whole("running_warmup_frames", running_warmup_frames, at_least=0)
         self.normalize = bool(normalize_output)
         self.stateful = self.normalize and self.norm_mode == "running"
+        # Bounds that were not learnt yet are those of the frame.
+        self.independence = Independence.FRAME if self.normalize else Independence.PIXEL
         self.register_buffer("running_min", torch.full((3,), torch.nan))
         self.register_buffer("running_max", torch.full((3,), torch.nan))
         self.register_buffer("_norm_frame_count", torch.zeros((), dtype=torch.int64))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,12 @@ class FastRGBSelector(Node):
     tags = TAGS
     invalid = Invalid.PASSED
     inputs = INPUTS
-    outputs = ports(OUTPUTS, rgb_image=Port(torch.float32, (-1, -1, -1, 3), description="Picture of 0..1 [B, H, W, 3]"))
+    # Its factors are those of the frames, so that frames do not share it.
+    outputs = ports(
+        OUTPUTS,
+        rgb_image=Port(torch.float32, (-1, -1, -1, 3), description="Picture of 0..1 [B, H, W, 3]"),
+        band_info=replace(OUTPUTS["band_info"], common=False),
+    )
     legacy_hparams = NORMALISATION
     legacy_state = BOUNDS | {"_ranges"}
 

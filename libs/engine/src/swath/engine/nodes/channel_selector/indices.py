@@ -12,6 +12,7 @@ from torch import Tensor
 
 from swath.engine.draw.colours import hue
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
@@ -42,6 +43,7 @@ class SpectralIndex(Node):
     category = "transform"
     tags = TAGS
     invalid = Invalid.PASSED
+    independence = Independence.PIXEL
     inputs = INPUTS
     outputs = ports(
         OUTPUTS,

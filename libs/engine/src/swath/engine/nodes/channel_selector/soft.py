@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.ports import Port, ports
 from swath.engine.graph.roles import Fittable
 from swath.engine.hparams import channels, choice, number
@@ -32,10 +33,11 @@ class SoftChannelSelector(Fittable):
 
     category = "model"
     tags = ("hyperspectral", "dim_reduction", "preprocessing", "learnable", "torch")
+    independence = Independence.PIXEL
     inputs = ports(data=Port(torch.float32, (-1, -1, -1, "input_channels"), description="Cube [B, H, W, C]"))
     outputs = ports(
         selected=Port(torch.float32, (-1, -1, -1, "input_channels"), description="Weighed cube [B, H, W, C]"),
-        weights=Port(torch.float32, ("input_channels",), description="Weight of each channel [C]"),
+        weights=Port(torch.float32, ("input_channels",), description="Weight of each channel [C]", common=True),
     )
     trainable_buffers = ("channel_logits",)
     usable_unfitted = True

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import channels, choice, number, whole
 from swath.engine.mixins.pixel_fit import MASKED_CUBE, PixelFit, Pixels, sizes
@@ -42,6 +43,7 @@ class GaussianMixtureClusterer(PixelFit):
 
     category = "model"
     tags = ("hyperspectral", "classification", "stateful", "torch")
+    independence = Independence.PIXEL
     inputs = MASKED_CUBE
     outputs = ports(
         class_mask=Port(

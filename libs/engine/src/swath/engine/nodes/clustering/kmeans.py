@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import channels, choice, whole
 from swath.engine.mixins.pixel_fit import MASKED_CUBE, PixelFit, Pixels, sizes
@@ -32,6 +33,7 @@ class KMeansClusterer(PixelFit):
 
     category = "model"
     tags = ("hyperspectral", "classification", "stateful", "torch")
+    independence = Independence.PIXEL
     inputs = MASKED_CUBE
     outputs = ports(
         class_mask=Port(

@@ -15,6 +15,7 @@ from swath.engine.draw.annotations import WHITE, Annotations, font
 from swath.engine.draw.colours import Shade, light, shade
 from swath.engine.draw.pictures import to_bytes
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import LIST, Port, ports
@@ -40,6 +41,7 @@ class TitleOverlay(Node):
     category = "transform"
     tags = _TAGS
     invalid = Invalid.DRAWN
+    independence = Independence.FRAME
     inputs = ports(
         frame=_PICTURE,
         caption=Port(LIST, optional=True, description="Words of each frame, B of them"),
@@ -99,6 +101,7 @@ class LegendStrip(Node):
     category = "transform"
     tags = _TAGS
     invalid = Invalid.DRAWN
+    independence = Independence.FRAME
     inputs = ports(
         frame=_PICTURE,
         label_rgb=Port(

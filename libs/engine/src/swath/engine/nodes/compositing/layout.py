@@ -10,6 +10,7 @@ from torch import Tensor
 
 from swath.engine.draw.colours import light
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
@@ -33,6 +34,7 @@ class ROIZoomNode(Node):
     category = "transform"
     tags = ("image", "preprocessing")
     invalid = Invalid.DRAWN
+    independence = Independence.FRAME
     inputs = ports(
         source=Port(torch.float32, _PICTURE, description="Pictures of 0..1 [B, H, W, 3]"),
         bbox=Port(torch.float32, (-1, 4), description="Left, top, right and bottom of each frame, pixels [B, 4]"),
@@ -88,6 +90,7 @@ class InsetComposer(Node):
     category = "transform"
     tags = ("image", "preprocessing")
     invalid = Invalid.DRAWN
+    independence = Independence.FRAME
     inputs = ports(
         base=Port(torch.float32, _PICTURE, description="Pictures of 0..1 [B, H, W, 3]"),
         inset=Port(torch.float32, _PICTURE, description="Pictures for the corner, 0..1 [B, h, w, 3]"),
@@ -146,6 +149,7 @@ class ImageConcatenator(Node):
     category = "transform"
     tags = ("image", "rgb")
     invalid = Invalid.DRAWN
+    independence = Independence.FRAME
     inputs = ports(images=Port(torch.float32, _PICTURE, variadic=True, description="Pictures of 0..1 [B, H, W, 3]"))
     outputs = ports(rgb_image=Port(torch.float32, _PICTURE, description="All of them [B, H', W', 3]"))
 

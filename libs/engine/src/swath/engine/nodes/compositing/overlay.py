@@ -10,6 +10,7 @@ from torch import Tensor
 
 from swath.engine.draw.colours import light
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
@@ -29,6 +30,7 @@ class LabelOverlay(Node):
     category = "transform"
     tags = ("image", "rgb")
     invalid = Invalid.DRAWN
+    independence = Independence.PIXEL
     inputs = ports(
         rgb_image=Port(torch.float32, _PICTURE, description="Pictures of 0..1 [B, H, W, 3]"),
         label_rgb=Port(torch.float32, _PICTURE, description="Labels as colours of 0..1 [B, H, W, 3]"),

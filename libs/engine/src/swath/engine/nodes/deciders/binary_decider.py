@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
@@ -32,6 +33,7 @@ class BinaryDecider(PlacedDecider):
     """
 
     tags = _TAGS
+    independence = Independence.PIXEL
     inputs = ports(logits=Port(torch.float32, (-1, -1, -1, -1), description="Logits [B, H, W, 1]"))
     outputs = ports(decisions=_DECISIONS)
     score_port = "logits"
@@ -74,6 +76,7 @@ class QuantileBinaryDecider(PlacedDecider):
         super().__init__()
         fraction("quantile", quantile)
         self.reduce_dims = dimensions("reduce_dims", reduce_dims or (1, 2, 3))
+        self.independence = Independence.over(self.reduce_dims)
 
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
         logits: Tensor = inputs["logits"]
@@ -109,9 +112,10 @@ class ScoreThreshold(Node):
 
     category = "transform"
     tags = (*_TAGS, "torch")
+    independence = Independence.PIXEL
     inputs = ports(
         scores=Port(torch.float32, (-1, -1, -1, 1), description="Scores [B, H, W, 1]"),
-        threshold=Port(torch.float32, (1,), optional=True, description="Threshold of this call [1]"),
+        threshold=Port(torch.float32, (1,), optional=True, description="Threshold of this call [1]", common=True),
     )
     outputs = ports(decisions=Port(torch.bool, (-1, -1, -1, 1), description="Pixels on the kept side [B, H, W, 1]"))
 

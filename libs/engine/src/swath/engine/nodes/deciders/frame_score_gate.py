@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
@@ -39,6 +40,7 @@ class FrameScoreGate(Node):
     category = "transform"
     tags = ("anomaly", "postprocessing", "torch")
     invalid = Invalid.FRAMES
+    independence = Independence.FRAME
     inputs = ports(
         scores=Port(torch.float32, (-1, -1, -1, -1), description="Map that is shown [B, H, W, C]"),
         alarm_scores=Port(

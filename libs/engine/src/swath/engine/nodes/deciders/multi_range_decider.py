@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import number
@@ -25,6 +26,7 @@ class MultiRangeSlicer(Node):
 
     category = "transform"
     tags = ("classification", "postprocessing", "torch")
+    independence = Independence.PIXEL
     inputs = ports(scores=Port(torch.float32, (-1, -1, -1, 1), description="Scores [B, H, W, 1]"))
     outputs = ports(class_mask=Port(torch.int32, (-1, -1, -1), invalid=0, description="Range of each pixel [B, H, W]"))
 

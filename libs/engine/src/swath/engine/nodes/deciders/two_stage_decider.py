@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.ports import LEARNING, Port, ports
 from swath.engine.hparams import dimensions, fraction, number
@@ -41,6 +42,7 @@ class TwoStageBinaryDecider(PlacedDecider):
 
     tags = ("classification", "postprocessing", "torch")
     invalid = Invalid.FRAMES
+    independence = Independence.FRAME
     inputs = ports(
         logits=Port(torch.float32, (-1, -1, -1, -1), description="Logits or scores [B, H, W, C]"),
         image_threshold=_OF_A_CALL,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
@@ -63,6 +64,7 @@ class FixedPCAProjection(Node):
         self.scale = bool(scale_to_unit)
         self.clamp = bool(clamp01)
         self.spread = bool(input_global_minmax)
+        self.independence = Independence.FRAME if self.spread else Independence.PIXEL
 
     @property
     def _known(self) -> bool:

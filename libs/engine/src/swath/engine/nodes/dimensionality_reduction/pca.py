@@ -7,12 +7,14 @@ Source: K. Pearson, "On lines and planes of closest fit to systems of points in 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
@@ -87,8 +89,13 @@ class TrainablePCA(MomentsFit):
 
     category = "model"
     tags = (*_TAGS, "learnable")
+    independence = Independence.PIXEL
     inputs = ports(data=Port(torch.float32, (-1, -1, -1, "num_channels"), description="Cube [B, H, W, C]"))
-    outputs = _OUTPUTS
+    outputs = ports(
+        _OUTPUTS,
+        explained_variance_ratio=replace(_OUTPUTS["explained_variance_ratio"], common=True),
+        components=replace(_OUTPUTS["components"], common=True),
+    )
     trainable_buffers = ("_components",)
     fit_covariance = True
     # The reference package does not keep it, and takes the share of what the components explain together instead.

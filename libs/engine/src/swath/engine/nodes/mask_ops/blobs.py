@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, max_pool2d
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
@@ -31,6 +32,7 @@ class _BlobSieve(Node):
 
     category = "transform"
     tags: ClassVar[tuple[str, ...]] = ("mask", "postprocessing", "numpy")
+    independence = Independence.FRAME
     inputs = _DECISIONS
     outputs = ports(decisions=Port(torch.bool, (-1, -1, -1, -1), description="Mask of the blobs kept [B, H, W, C]"))
 

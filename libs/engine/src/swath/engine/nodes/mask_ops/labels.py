@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import number, whole
@@ -56,6 +57,7 @@ class LabelOffset(Node):
 
     category = "transform"
     tags = ("mask", "segmentation", "classification")
+    independence = Independence.PIXEL
     inputs = ports(class_map=Port(torch.int32, (-1, -1, -1), description="Labels [B, H, W]"))
     outputs = ports(class_map=Port(torch.int32, (-1, -1, -1), description="Labels plus the offset [B, H, W]"))
 
@@ -79,6 +81,7 @@ class MaskComposite(Node):
 
     category = "transform"
     tags = ("mask", "torch")
+    independence = Independence.PIXEL
     inputs = ports(
         decisions=Port(
             torch.bool, (-1, -1, -1, -1), variadic=True, description="Masks, set in any channel [B, H, W, C]"

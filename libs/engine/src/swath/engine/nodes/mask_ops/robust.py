@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import max_pool2d
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import whole
@@ -58,6 +59,7 @@ class MaskRobustifier(_Robust):
     """
 
     tags = ("mask", "segmentation", "postprocessing", "numpy")
+    independence = Independence.FRAME
     inputs = ports(mask=Port(torch.int32, (-1, -1, -1), description="Labels, set where above 0 [B, H, W]"))
     outputs = ports(mask=Port(torch.int32, (-1, -1, -1), description="Labels of what stays, 0 elsewhere [B, H, W]"))
 
@@ -83,6 +85,7 @@ class ClassMapRobustifier(_Robust):
     """
 
     tags = ("mask", "segmentation", "classification", "postprocessing", "numpy")
+    independence = Independence.FRAME
     inputs = ports(class_map=Port(torch.int64, (-1, -1, -1), description="Class of each pixel [B, H, W]"))
     outputs = ports(
         class_map=Port(torch.int64, (-1, -1, -1), description="Class of each pixel that stays [B, H, W]"),
@@ -120,6 +123,7 @@ class NearestLabelFill(Node):
 
     category = "transform"
     tags = ("mask", "segmentation", "classification", "postprocessing")
+    independence = Independence.FRAME
     inputs = ports(
         class_map=Port(torch.int64, (-1, -1, -1), description="Class of each pixel, with gaps [B, H, W]"),
         source=Port(torch.int64, (-1, -1, -1), description="The map before it had gaps [B, H, W]"),

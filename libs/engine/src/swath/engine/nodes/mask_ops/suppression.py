@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import fraction, whole
@@ -34,6 +35,7 @@ class ScoreMapSuppression(Node):
         super().__init__()
         self.weight = fraction("weight", weight)
         self.margin = whole("erode_px", erode_px, at_least=0)
+        self.independence = Independence.FRAME if self.margin else Independence.PIXEL
 
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
         scores: Tensor = inputs["scores"]

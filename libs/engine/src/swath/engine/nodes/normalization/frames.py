@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.invalid import Invalid
 from swath.engine.hparams import dimensions, number
 from swath.engine.nodes.normalization.base import Normalizer
@@ -25,6 +26,7 @@ class SigmoidNormalizer(Normalizer):
     """
 
     invalid = Invalid.FRAMES
+    independence = Independence.FRAME
 
     def __init__(self, std_floor: float = 1e-6) -> None:
         super().__init__()
@@ -55,6 +57,7 @@ class ZScoreNormalizer(Normalizer):
     def __init__(self, dims: Sequence[int] | None = None, eps: float = 1e-6, keepdim: bool = True) -> None:
         super().__init__()
         self.dims = dimensions("dims", (1, 2) if dims is None else dims)
+        self.independence = Independence.over(self.dims)
         self.eps = number("eps", eps, at_least=0)
 
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.roles import Fittable
 from swath.engine.hparams import number, whole
@@ -42,6 +43,7 @@ class MinMaxNormalizer(Fittable):
         super().__init__()
         self.eps = number("eps", eps, above=0)
         self.use_running_stats = bool(use_running_stats)
+        self.independence = Independence.PIXEL if self.use_running_stats else Independence.FRAME
         self.max_frames = (
             None
             if max_initialization_frames is None

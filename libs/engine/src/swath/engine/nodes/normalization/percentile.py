@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.ports import Port, ports
 from swath.engine.graph.roles import Fittable
@@ -111,6 +112,7 @@ class PercentileNormalizer(Fittable):
         self.sign = -1 if invert else 1
         self._refuse_idle()
         self.stateful = self.mode == "running"
+        self.independence = Independence.PIXEL if self.mode == "statistical" else Independence.FRAME
         self.register_buffer("running_min", torch.full((self.n_channels,), torch.nan))
         self.register_buffer("running_max", torch.full((self.n_channels,), torch.nan))
         self.register_buffer("_norm_frame_count", torch.zeros((), dtype=torch.long))

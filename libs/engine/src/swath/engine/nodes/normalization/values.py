@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import number
@@ -17,6 +18,8 @@ from swath.engine.ops.colour_spaces import linear_to_srgb
 
 class IdentityNormalizer(Normalizer):
     """Hands the cube on as it is."""
+
+    independence = Independence.PIXEL
 
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
         return {"normalized": inputs["data"]}
@@ -28,6 +31,8 @@ class DisplayNormalizer(Normalizer):
     ``12.92 x`` up to 0.0031308 and ``1.055 x^(1/2.4) - 0.055`` above.
     """
 
+    independence = Independence.PIXEL
+
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
         return {"normalized": linear_to_srgb(inputs["data"])}
 
@@ -37,6 +42,7 @@ class SigmoidTransform(Node):
 
     category = "transform"
     tags = ("postprocessing", "differentiable", "torch")
+    independence = Independence.PIXEL
     inputs = INPUTS
     outputs = ports(transformed=Port(torch.float32, (-1, -1, -1, -1), description="Values of 0 to 1 [B, H, W, C]"))
 
@@ -50,6 +56,8 @@ class PerPixelUnitNorm(Normalizer):
     Args:
         eps: Least norm that is divided by.
     """
+
+    independence = Independence.PIXEL
 
     def __init__(self, eps: float = 1e-8) -> None:
         super().__init__()

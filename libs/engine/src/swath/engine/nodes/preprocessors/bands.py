@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
@@ -26,6 +27,7 @@ class BandpassByWavelength(Node):
     category = "transform"
     tags = ("hyperspectral", "preprocessing")
     invalid = Invalid.PASSED
+    independence = Independence.PIXEL
     inputs = ports(data=Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]"), wavelengths=WAVELENGTHS)
     outputs = ports(filtered=Port(torch.float32, (-1, -1, -1, -1), description="Cube with fewer channels [B, H, W, C]"))
 

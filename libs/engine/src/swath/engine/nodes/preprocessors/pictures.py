@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
@@ -25,6 +26,7 @@ class SpatialRotateNode(Node):
     category = "transform"
     tags = ("image", "preprocessing", "numpy")
     invalid = Invalid.PASSED
+    independence = Independence.FRAME
     inputs = ports(
         cube=Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]"),
         mask=Port(torch.int32, (-1, -1, -1), optional=True, description="Mask [B, H, W]"),
@@ -57,6 +59,7 @@ class ChannelNormalizeNode(Node):
     category = "transform"
     tags = ("hyperspectral", "normalization", "preprocessing", "numpy")
     invalid = Invalid.PASSED
+    independence = Independence.FRAME
     inputs = ports(images=Port(torch.float32, (-1, -1, -1, -1), description="Pictures [N, C, H, W]"))
     outputs = ports(normalized=Port(torch.float32, (-1, -1, -1, -1), description="Normalised pictures [N, C, H, W]"))
 

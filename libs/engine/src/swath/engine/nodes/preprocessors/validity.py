@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
@@ -29,6 +30,7 @@ class SaturatedPixelDetector(Node):
 
     category = "transform"
     tags = ("hyperspectral", "preprocessing", "torch")
+    independence = Independence.PIXEL
     inputs = ports(cube=_CUBE)
     outputs = ports(
         scores=Port(torch.float32, (-1, -1, -1, 1), description="Share of saturated bands [B, H, W, 1]"),
@@ -67,6 +69,7 @@ class SpectralValidity(Node):
     category = "transform"
     tags = ("hyperspectral", "mask", "torch")
     invalid = Invalid.PASSED
+    independence = Independence.FRAME
     inputs = ports(
         cube=_CUBE,
         wavelengths=replace(WAVELENGTHS, optional=True),

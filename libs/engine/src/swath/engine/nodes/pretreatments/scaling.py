@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.ports import Port, ports
 from swath.engine.mixins.pixel_fit import SizedFit, sizes
 from swath.engine.ops.statistics import Moments
@@ -20,6 +21,7 @@ class _ChannelFit(SizedFit):
 
     category = "transform"
     tags = ("hyperspectral", "preprocessing", "normalization", "torch")
+    independence = Independence.PIXEL
     inputs = ports(cube=Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]"))
     # Bounds of a sample of pixels; these statistics are those of all.
     legacy_hparams = frozenset({"max_fit_pixels", "fit_seed"})

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import number
@@ -28,6 +29,7 @@ class SNVCorrection(Node):
 
     category = "transform"
     tags = ("hyperspectral", "preprocessing", "normalization", "torch")
+    independence = Independence.PIXEL
     inputs = ports(cube=Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]"))
     outputs = ports(cube=Port(torch.float32, (-1, -1, -1, -1), description="Corrected cube [B, H, W, C]"))
 

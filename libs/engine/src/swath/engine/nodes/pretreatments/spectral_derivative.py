@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import whole
@@ -29,6 +30,7 @@ class SpectralDerivative(Node):
 
     category = "transform"
     tags = ("hyperspectral", "preprocessing", "torch")
+    independence = Independence.PIXEL
     inputs = ports(
         cube=Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]"),
         wavelengths=WAVELENGTHS,

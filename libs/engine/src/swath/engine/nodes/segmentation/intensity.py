@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import MAX_CHANNELS, choice, number, whole
@@ -25,6 +26,7 @@ class IntensityThresholdSegmenter(Node):
 
     category = "transform"
     tags = ("hyperspectral", "mask", "postprocessing", "torch")
+    independence = Independence.PIXEL
     inputs = ports(cube=Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]"))
     outputs = ports(mask=Port(torch.int32, (-1, -1, -1), invalid=0, description="1 where marked, else 0 [B, H, W]"))
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import channels, choice, whole
 from swath.engine.mixins.pixel_fit import PixelFit, Pixels, sizes
@@ -40,10 +41,11 @@ class NMFUnmixing(PixelFit):
 
     category = "model"
     tags = ("hyperspectral", "stateful", "torch")
+    independence = Independence.PIXEL
     inputs = ports(cube=Port(torch.float32, (-1, -1, -1, -1), description="Cube without negative values [B, H, W, C]"))
     outputs = ports(
         abundances=Port(torch.float32, (-1, -1, -1, -1), description="Abundances [B, H, W, K]"),
-        endmembers=Port(torch.float32, (-1, -1), description="Learnt spectra [K, C]"),
+        endmembers=Port(torch.float32, (-1, -1), description="Learnt spectra [K, C]", common=True),
         scores=Port(torch.float32, (-1, -1, -1, 1), description="Residual norm [B, H, W, 1]"),
         class_mask=Port(
             torch.int32, (-1, -1, -1), invalid=0, description="Most abundant endmember, from 1; 0 none [B, H, W]"

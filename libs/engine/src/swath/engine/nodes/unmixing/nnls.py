@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from swath.engine.graph.context import Context
+from swath.engine.graph.independence import Independence
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import number, whole
@@ -31,9 +32,10 @@ class NNLSUnmixing(Node):
 
     category = "model"
     tags = ("hyperspectral", "torch")
+    independence = Independence.PIXEL
     inputs = ports(
         cube=Port(torch.float32, (-1, -1, -1, -1), description="Cube [B, H, W, C]"),
-        endmembers=Port(torch.float32, (-1, -1), description="Spectra of the materials [K, C]"),
+        endmembers=Port(torch.float32, (-1, -1), description="Spectra of the materials [K, C]", common=True),
     )
     outputs = ports(
         abundances=Port(torch.float32, (-1, -1, -1, -1), description="Abundances [B, H, W, K]"),
