@@ -23,7 +23,7 @@ from swath_inference.profiling.profiler import NodeTimes, Profiler, Record, summ
 from swath_inference.settings import InferenceSettings
 
 if TYPE_CHECKING:
-    from swath.engine.graph.independence import Independence
+    from swath.engine.graph.parts import Parts
     from swath.engine.graph.pipeline import Pipeline
 
 _STAGE = "inference"
@@ -165,24 +165,24 @@ class InferenceService:
         with self.streams.holding(session_id, Stream(self._load_own, self._dropped)) as stream:
             yield stream
 
-    async def independence(
-        self, session_id: str, only: Sequence[str], unknown: Callable[[Sequence[str]], None], parts: SameThroughout
-    ) -> Independence:
-        """Return into what a cube may be cut for the session's pipeline.
+    async def parts_of(
+        self, session_id: str, only: Sequence[str], unknown: Callable[[Sequence[str]], None], calls: SameThroughout
+    ) -> Parts:
+        """Return what parts of a batch have to do with one another in the session's pipeline.
 
         Args:
             session_id: The session.
             only: Outputs wanted, as of `infer`.
             unknown: As of `infer`.
-            parts: The holder of the calls that compute the parts.
+            calls: The holder of the calls that compute the parts.
 
         Raises:
             SessionNotFound, PipelineMissing, Unavailable: As of `infer`.
         """
         with self._using(session_id):
             _, key, shared = await self._model(session_id)
-            model = await parts.model(key, shared)
-            return model.pipeline.independence_of(_known(model, only, unknown))
+            model = await calls.model(key, shared)
+            return model.pipeline.parts_of(_known(model, only, unknown))
 
     @contextmanager
     def _using(self, session_id: str) -> Iterator[None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -15,7 +15,7 @@ import numpy as np
 from swath.errors import Exhausted, InvalidInput, Precondition
 
 if TYPE_CHECKING:
-    from swath.engine.graph.independence import Independence
+    from swath.engine.graph.parts import Parts
 
 AHEAD = 2
 """Parts that wait or are computed while the next one arrives."""
@@ -56,37 +56,42 @@ class Cube:
         item_size: Bytes of an element.
         cut: What it is cut into.
         parts: In the order of their bytes.
+        common_inputs: Names of inputs that belong to the whole cube, such as wavelengths.
+        common_outputs: Outputs, `node.port`, that do.
     """
 
     shape: tuple[int, ...]
     item_size: int
     cut: Cut
     parts: tuple[Part, ...]
+    common_inputs: frozenset[str] = frozenset()
+    common_outputs: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, shape: tuple[int, ...], item_size: int, independence: Independence, tile_bytes: int) -> Cube:
+    def of(cls, shape: tuple[int, ...], item_size: int, nodes: Parts, tile_bytes: int) -> Cube:
         """Return the parts of a cube: of about the size of a tile where the pipeline allows it.
 
         Args:
             shape: Of the cube.
             item_size: Bytes of an element.
-            independence: Of the pipeline.
+            nodes: What parts have to do with one another in the nodes that run.
             tile_bytes: Bytes that a part is to have.
         """
         from swath.engine.graph.independence import Independence
 
         batch, height = shape[0], shape[1] if len(shape) > 2 else 1
         of_item = math.prod(shape[1:]) * item_size
-        if independence is Independence.BATCH or batch * of_item <= tile_bytes:
+        if nodes.independence is Independence.BATCH or batch * of_item <= tile_bytes:
             return cls(shape, item_size, Cut.NONE, (Part(0, batch, 0, height),))
-        if independence is Independence.PIXEL and of_item > tile_bytes and height > 1:
+        if nodes.independence is Independence.PIXEL and of_item > tile_bytes and height > 1:
             rows = _even(height, max(1, tile_bytes // (of_item // height)))
             parts = [Part(item, 1, row, count) for item in range(batch) for row, count in rows]
-            return cls(shape, item_size, Cut.ROWS, tuple(parts))
+            return cls(shape, item_size, Cut.ROWS, tuple(parts), nodes.common_inputs, nodes.common_outputs)
         items = _even(batch, max(1, tile_bytes // of_item))
         if len(items) == 1:
             return cls(shape, item_size, Cut.NONE, (Part(0, batch, 0, height),))
-        return cls(shape, item_size, Cut.ITEMS, tuple(Part(item, count, 0, height) for item, count in items))
+        parts = [Part(item, count, 0, height) for item, count in items]
+        return cls(shape, item_size, Cut.ITEMS, tuple(parts), nodes.common_inputs, nodes.common_outputs)
 
     @property
     def nbytes(self) -> int:
@@ -134,38 +139,31 @@ class Cube:
         if arrived < self.nbytes:
             raise InvalidInput(f"the chunks hold {arrived} bytes, expected {self._expected}")
 
-    def cut_out(self, value: Any, part: Part) -> Any:
+    def cut_out(self, name: str, value: Any, part: Part) -> Any:
         """Return what a part needs of another input: rows of what has the cube's pixels, items of what has its items.
 
         Args:
+            name: Of the input.
             value: A tensor; anything else goes whole.
             part: The part.
         """
         shape = tuple(getattr(value, "shape", ()))
-        if self.cut is Cut.NONE or not shape or shape[0] != self.shape[0]:
+        if self.cut is Cut.NONE or name in self.common_inputs or shape[:1] != self.shape[:1]:
             return value
         items = value[part.item : part.item + part.items]
         if self.cut is Cut.ROWS and shape[1:3] == self.shape[1:3]:
             return items[:, part.row : part.row + part.rows]
         return items
 
-    @staticmethod
-    def same_for_all(values: Iterable[Any]) -> bool:
-        """Return whether rows that belong to items, such as wavelengths [B, C], are the same: nodes may take the first.
-
-        Args:
-            values: The other inputs.
-        """
-        tables = [each for each in values if len(getattr(each, "shape", ())) == 2 and each.shape[0] > 1]
-        return all(bool((each == each[:1]).all()) for each in tables)
-
-    def place(self, part: Part, shape: tuple[int, ...]) -> tuple[tuple[int, ...], int] | None:
+    def place(self, name: str, part: Part, shape: tuple[int, ...]) -> tuple[tuple[int, ...], int] | None:
         """Return the whole shape of an output of a part, and the element of it that the part's begin at.
 
-        None where the output is of no pixels, or of no items, of the part.
+        None where the output has none of the part's pixels or items.
         """
         if self.cut is Cut.NONE:
             return shape, 0
+        if name in self.common_outputs:
+            return None
         if self.cut is Cut.ROWS:
             if shape[:3] != (part.items, part.rows, self.shape[2]):
                 return None
@@ -258,7 +256,7 @@ class CubeOutputs:
                 self._number(name, value, first=first)
                 continue
             shape, code, data = value
-            place = self._cube.place(part, shape)
+            place = self._cube.place(name, part, shape)
             whole, begin = place or (shape, 0)
             item_size = len(data) // max(1, math.prod(shape))
             output = self._outputs.get(name)

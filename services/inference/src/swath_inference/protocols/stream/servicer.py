@@ -90,10 +90,10 @@ class StreamServicer:
         header = first.request.header
         name, wanted = header.input or "cube", tuple(header.outputs)
         shape, item_size = _described(header, name)
-        unknown, parts = _refusing(wanted), SameThroughout()
-        independence = await self._service.independence(header.session_id, wanted, unknown, parts)
+        unknown, calls = _refusing(wanted), SameThroughout()
+        parts = await self._service.parts_of(header.session_id, wanted, unknown, calls)
         others = read_inputs(header.inputs, header.text_prompt, first.payloads)
-        cube = Cube.of(shape, item_size, independence if Cube.same_for_all(others.values()) else 0, settings.tile_bytes)
+        cube = Cube.of(shape, item_size, parts, settings.tile_bytes)
         if name in others:
             raise InvalidInput(f"input '{name}' comes in chunks and in the header: leave it out of one of them")
 
@@ -103,13 +103,13 @@ class StreamServicer:
             def read() -> dict[str, Any]:
                 from swath.engine.graph.codec import decode
 
-                batch = {key: cube.cut_out(value, part) for key, value in others.items()}
+                batch = {key: cube.cut_out(key, value, part) for key, value in others.items()}
                 return {**batch, name: decode(cube.shape_of(part), header.dtype, data, name=name)}
 
             def write(outputs: dict[str, Any]) -> dict[str, float | Encoded]:
                 return encoded(sendable(outputs, wanted))
 
-            return part, await self._service.infer(header.session_id, read, wanted, write, unknown, parts)
+            return part, await self._service.infer(header.session_id, read, wanted, write, unknown, calls)
 
         with self._service.cubes.holding(cube):
             plan = pb.Plan(cut=_CUTS[cube.cut], parts=len(cube.parts))
