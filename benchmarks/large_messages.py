@@ -90,7 +90,9 @@ def measure() -> list[Row]:
                     f"{full * 1e3:.0f} ms; bare {floor * 1e3:.0f} + forward {forward * 1e3:.0f} ms; "
                     f"bare with the allocator as it is {untuned * 1e3:.0f} ms"
                 )
-                rows.append(ratio_row(f"Inference, {case.name}, against the floor", full / (floor + forward), 1.1, detail))
+                rows.append(
+                    ratio_row(f"Inference, {case.name}, against the floor", full / (floor + forward), 1.1, detail)
+                )
                 text = "{:.2f}x  (bare {:.2f}, bare with the allocator as it is {:.2f})".format(*peaks)
                 met = peaks[0] <= 3 if case.reply_bytes < _CUBE.nbytes else None
                 rows.append(Row(f"peak memory of it, {case.name}", text, "<= 3x" if met is not None else "", met))

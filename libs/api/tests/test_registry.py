@@ -13,6 +13,7 @@ from swath.api import (
     ARTIFACT_REFERENCES,
     CUVIS,
     IDEMPOTENT,
+    INFERENCE,
     MUTATING,
     NODES,
     PROFILE_SHARE,
@@ -83,6 +84,7 @@ def test_services_that_own_part_of_the_api():
     assert owners(WORKSPACE) == ("session",)
     assert owners(RUN_SERVICE) == ("training",)
     assert owners(NODES) == ("pipeline",)
+    assert owners(INFERENCE) == ("inference",)
 
 
 def test_a_method_that_nobody_owns():
@@ -105,9 +107,15 @@ def test_calls_that_are_made_once_and_calls_that_are_audited():
         *(f"/{CUVIS}/{name}" for name in ("CreateSession", "CloseSession", "Train", "StopTrain", "RestoreTrainRun")),
         *(f"/{WORKSPACE}/{name}" for name in ("Put", "Get", "Delete")),
         f"/{SHARED_MEMORY}/Acquire",
+        *(f"/{INFERENCE}/{name}" for name in ("StreamInfer", "InferCube")),
     }
     assert (IDEMPOTENT[WORKER_LINK], IDEMPOTENT[ARTIFACT_REFERENCES]) == ((), ("ReadReferences",))
-    assert once - {f"/{WORKSPACE}/Get", f"/{SHARED_MEMORY}/Acquire"} <= MUTATING <= ROUTES.keys()
+    unaudited = {
+        f"/{WORKSPACE}/Get",
+        f"/{SHARED_MEMORY}/Acquire",
+        *(f"/{INFERENCE}/{name}" for name in ("StreamInfer", "InferCube")),
+    }
+    assert once - unaudited <= MUTATING <= ROUTES.keys()
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from swath.api import CUVIS, PROFILE_SHARE, SHARED_MEMORY
+from swath.api import CUVIS, INFERENCE, PROFILE_SHARE, SHARED_MEMORY
 from swath.rpc.server.methods import slice_handler
 from swath.runtime.allocator import keep_freed_memory
 from swath.runtime.assembly import Assembly, Deps
@@ -14,6 +14,7 @@ from swath_inference.profiling.replicas import ProfileShareServicer
 from swath_inference.protocols.cuvis.servicer import InferenceServicer
 from swath_inference.protocols.cuvis.shared import SharedMemory
 from swath_inference.protocols.shared_memory.servicer import SharedMemoryServicer
+from swath_inference.protocols.stream.servicer import StreamServicer
 from swath_inference.service import InferenceService, Replicas
 from swath_inference.settings import InferenceSettings
 from swath_inference.shm.regions import Regions
@@ -73,6 +74,10 @@ def build(
         metrics.gauge("swath_inference_model_bytes", "Bytes of models that are loaded.", lambda: service.model_bytes)
         metrics.gauge("swath_inference_shared_memory_bytes", "Bytes of regions of shared memory.", lambda: regions.size)
         metrics.counter("swath_inference_model_loads", "Models that were loaded.", lambda: service.model_loads)
+        metrics.gauge("swath_inference_streams", "Streams of frames that are open.", lambda: len(service.streams))
+        metrics.gauge(
+            "swath_inference_cube_bytes", "Memory of cubes that arrive in chunks.", lambda: service.cubes.held
+        )
         metrics.gauge(
             "swath_device_memory_bytes", "Memory of the GPU: used, free, allocated.", service.device_memory, label="use"
         )
@@ -82,9 +87,10 @@ def build(
         handlers=(
             slice_handler(CUVIS, "inference", InferenceServicer(service, memory=memory)),
             slice_handler(SHARED_MEMORY, "inference", SharedMemoryServicer(region_service, local=shared_memory)),
+            slice_handler(INFERENCE, "inference", StreamServicer(service)),
         ),
         private=(slice_handler(PROFILE_SHARE, "inference", ProfileShareServicer(profiler, replicas.name)),),
-        names=(CUVIS, SHARED_MEMORY),
+        names=(CUVIS, INFERENCE, SHARED_MEMORY),
         drain=region_service.drain,
         warm_up=service.warm_up,
         metrics=register,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -13,15 +14,18 @@ from swath.sessions.model import Profiling, Session, Sessions
 from swath.sessions.preconditions import pipeline_of
 from swath.storage import ArtifactStore, Workspace
 from swath_inference.dataplane.batcher import Counts, Limits
+from swath_inference.dataplane.cubes import CubeMemory
 from swath_inference.dataplane.executor import DeviceThread, first_forward, free_memory, memory_of
-from swath_inference.dataplane.models import Model, ModelCache
+from swath_inference.dataplane.models import Key, Model, ModelCache
 from swath_inference.dataplane.outputs import NodeOutputs
 from swath_inference.dataplane.request import Batch, InferRequest
+from swath_inference.dataplane.streams import Holder, OpenStreams, SameThroughout, Stream, Unary
 from swath_inference.dataplane.transcoding import Transcoder, size_of
 from swath_inference.profiling.profiler import NodeTimes, Profiler, Record, summary
 from swath_inference.settings import InferenceSettings
 
 if TYPE_CHECKING:
+    from swath.engine.graph.parts import Parts
     from swath.engine.graph.pipeline import Pipeline
     from swath_inference.dataplane.devices import Device
 
@@ -44,10 +48,11 @@ class Replicas(Protocol):
 
 class _Call(NamedTuple):
     read: Callable[[], Batch]
-    only: Sequence[str]
+    only: Sequence[str] | None
     size: int | None
     deadline: float | None
     priority: int
+    fresh: bool
 
 
 class NoReplicas:
@@ -70,6 +75,11 @@ class InferenceService:
         workspace: Where nodes that write files may write.
         profiler: Where forward times are recorded.
         replicas: The other replicas; none if not given.
+
+    Attributes:
+        settings: As given.
+        streams: Streams of frames that are open.
+        cubes: Memory of cubes that arrive in chunks.
     """
 
     def __init__(
@@ -81,7 +91,7 @@ class InferenceService:
         profiler: Profiler | None = None,
         replicas: Replicas | None = None,
     ) -> None:
-        self._settings = settings
+        self.settings = settings
         self._replicas = replicas or NoReplicas()
         self._workspace = workspace
         self._sessions = sessions
@@ -95,18 +105,20 @@ class InferenceService:
         self._calls: Counter[str] = Counter()
         self._closed: set[str] = set()
         self._outputs = NodeOutputs(workspace)
+        self.streams = OpenStreams()
+        self.cubes = CubeMemory(settings.cube_bytes)
 
     async def warm_up(self) -> None:
         """Import torch, initialise the devices and run first forwards; calls wait until this is done or has failed."""
         try:
-            wanted = self._settings.device.split(",")
+            wanted = self.settings.device.split(",")
             names = [
                 await thread.run(partial(first_forward, name.strip()))
                 for thread, name in zip(self._threads, wanted, strict=True)
             ]
             from swath_inference.dataplane.devices import with_queues
 
-            settings = self._settings
+            settings = self.settings
             limits = Limits(
                 queue=settings.queue_limit,
                 calls=settings.batch_calls,
@@ -132,6 +144,7 @@ class InferenceService:
         size: int | None = None,
         deadline: float | None = None,
         priority: int = 0,
+        holder: Holder | None = None,
     ) -> Any:
         """Run the session's pipeline over one batch.
 
@@ -144,6 +157,7 @@ class InferenceService:
             size: Bytes that `read` has to do with; small ones are read on the event loop. None where it is not known.
             deadline: Second of `time.monotonic` after which nobody waits for the answer; None means never.
             priority: Calls with a higher one go first.
+            holder: Chooses the model: that of the session, for a call of its own, if not given.
 
         Returns:
             What `write` returned.
@@ -158,20 +172,51 @@ class InferenceService:
             TimedOut: The deadline passed before the call was computed.
             Unavailable: The device could not be brought up.
         """
-        self._calls[session_id] += 1
-        try:
-            session = await self._sessions.get(session_id)
-            key = (pipeline_of(session), session.weights_digest)
-            await self._warm.wait()
-            if self._cache is None:
-                raise Unavailable("the device of this server could not be brought up; the server's log has the cause")
-            model = await self._cache.get(key, session_id)
+        holder = holder or Unary()
+        with self._using(session_id):
+            session, key, shared = await self._model(session_id)
+            model = await holder.model(key, shared)
             with model.used():
-                if not model.names.issuperset(only):
-                    unknown(model.outputs)
-                call = _Call(read, only, size, deadline, priority)
+                known = _known(model, only, unknown)
+                call = _Call(read, known, size, deadline, priority, holder.fresh)
                 outputs = await self._computed(session, model, call)
                 return await self._transcoder.write(partial(write, outputs), size_of(outputs))
+
+    @asynccontextmanager
+    async def stream(self, session_id: str) -> AsyncIterator[Stream]:
+        """Open a stream of frames of a session.
+
+        Raises:
+            SessionNotFound: No such session.
+        """
+        await self._sessions.get(session_id)
+        with self.streams.holding(session_id, Stream(self._load_own, self._dropped)) as stream:
+            yield stream
+
+    async def parts_of(
+        self, session_id: str, only: Sequence[str], unknown: Callable[[Sequence[str]], None], calls: SameThroughout
+    ) -> Parts:
+        """Return what parts of a batch have to do with one another in the session's pipeline.
+
+        Args:
+            session_id: The session.
+            only: Outputs wanted, as of `infer`.
+            unknown: As of `infer`.
+            calls: The holder of the calls that compute the parts.
+
+        Raises:
+            SessionNotFound, PipelineMissing, Unavailable: As of `infer`.
+        """
+        with self._using(session_id):
+            _, key, shared = await self._model(session_id)
+            model = await calls.model(key, shared)
+            return model.pipeline.parts_of(_known(model, only, unknown))
+
+    @contextmanager
+    def _using(self, session_id: str) -> Iterator[None]:
+        self._calls[session_id] += 1
+        try:
+            yield
         finally:
             self._calls[session_id] -= 1
             if not self._calls[session_id]:
@@ -189,17 +234,28 @@ class InferenceService:
                 model,
                 await self._transcoder.read(call.read, call.size),
                 files,
-                # The pipeline keeps a plan for each set of names; those that it does not know would only fill its
-                # memory.
-                only=tuple(sorted(model.names.intersection(call.only))) if call.only else None,
+                only=None if call.only is None else tuple(call.only),
                 deadline=call.deadline,
                 priority=call.priority,
                 observe=self.profiler.observer(session.id, session.profiling, _STAGE),
                 synchronize=session.profiling.synchronize_device,
+                fresh=call.fresh,
             )
             outputs = await queue.run(request)
             await self._outputs.publish(files)
         return outputs
+
+    async def _model(self, session_id: str) -> tuple[Session, Key, Model]:
+        session = await self._sessions.get(session_id)
+        key = (pipeline_of(session), session.weights_digest)
+        await self._warm.wait()
+        if self._cache is None:
+            raise Unavailable("the device of this server could not be brought up; the server's log has the cause")
+        return session, key, await self._cache.get(key, session_id)
+
+    async def _load_own(self, key: Key) -> Model:
+        assert self._cache is not None
+        return await self._cache.load(key)
 
     async def set_profiling(
         self, session_id: str, *, enabled: bool, synchronize: bool | None, reset: bool | None, skip_first: int | None
@@ -245,6 +301,7 @@ class InferenceService:
         """Free what only this session used, device memory included."""
         if session_id in self._calls:
             self._closed.add(session_id)
+        self.streams.close(session_id)
         if self._release(session_id):
             for device in self._devices:
                 await device.thread.surely(partial(free_memory, device.name))
@@ -282,7 +339,8 @@ class InferenceService:
 
     def sessions_in_use(self) -> set[str]:
         """Return the ids of the sessions that have a model or recorded times here."""
-        return self.profiler.sessions | (self._cache.sessions if self._cache is not None else set())
+        loaded = self._cache.sessions if self._cache is not None else set()
+        return self.profiler.sessions | self.streams.sessions | loaded
 
     def close(self) -> None:
         """Free everything."""
@@ -305,3 +363,11 @@ class InferenceService:
     def _release_pipeline(self, pipeline: Pipeline) -> None:
         pipeline.close()
         self._outputs.release(pipeline)
+
+
+def _known(model: Model, only: Collection[str], unknown: Callable[[Sequence[str]], None]) -> list[str] | None:
+    """Return the wanted outputs that there are; None for all."""
+    if not model.names.issuperset(only):
+        unknown(model.outputs)
+    # The pipeline keeps a plan for each set of names; those that it does not know would only fill its memory.
+    return sorted(model.names.intersection(only)) if only else None

@@ -42,3 +42,12 @@ class InferenceSettings(BaseSettings):
     """Bytes of those of one session."""
     shared_memory_idle_s: float = Field(default=600.0, gt=0)
     """A region that no request has named for this time, in seconds, ends."""
+    frames_ahead: int = Field(default=4, ge=1)
+    """Frames of a StreamInfer that are read ahead of the answer that is due; what follows waits on its way."""
+    tile_bytes: int = Field(default=4 * 1024**2, ge=1)
+    """Parts that InferCube computes a cube in, in bytes of the cube; one row of one item is the least."""
+    cube_bytes: int = Field(default=1024**3, ge=1)
+    """Parts of cubes in memory at a time, all InferCube calls together, in bytes of the cubes. A pipeline whose pixels
+    depend on one another needs whole frames, or the whole cube, in there."""
+    cube_wait_s: float = Field(default=60.0, gt=0)
+    """Seconds that InferCube waits for the next chunk."""

@@ -15,6 +15,7 @@ WORKSPACE = "swath.workspace.v1.WorkspaceService"
 RUN_SERVICE = "swath.training.v1.RunService"
 NODES = "swath.pipeline.v1.NodeService"
 SHARED_MEMORY = "swath.inference.v1.SharedMemoryService"
+INFERENCE = "swath.inference.v1.InferenceService"
 SESSION_AUTHORITY = "swath.session.v1.SessionAuthority"
 """Private: what the other services ask of the session service."""
 PROFILE_SHARE = "swath.inference.v1.ProfileShare"
@@ -177,6 +178,11 @@ SERVICES = (
                 GrpcService(SHARED_MEMORY, "swath/inference/v1/shared_memory.proto", public=True),
                 # Each call makes a region of its own.
                 (Method("Acquire"),),
+            ),
+            Slice(
+                GrpcService(INFERENCE, "swath/inference/v1/inference.proto", public=True),
+                # What has been answered of a stream cannot be taken back: whoever sends again decides what.
+                (Method("StreamInfer"), Method("InferCube")),
             ),
             Slice(
                 GrpcService(PROFILE_SHARE, "swath/inference/v1/profiles.proto"),

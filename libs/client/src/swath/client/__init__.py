@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         ExhaustedError,
         InvalidArgumentError,
         LocalError,
+        MessageTooLargeError,
         MissingPackageError,
         NotFoundError,
         PermissionDeniedError,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     )
     from swath.client.logs import LogLine
     from swath.client.runs import RunSummary
+    from swath.client.streaming import AsyncInferenceStream, CubeRows, FrameResult, InferenceStream
     from swath.client.sync import Client, Session
     from swath.client.tensors import TensorArray, numpy_to_proto, proto_to_numpy, tensor_to_proto
     from swath.client.workflow import (
@@ -73,6 +75,7 @@ _HOMES = {
         "ExhaustedError",
         "InvalidArgumentError",
         "LocalError",
+        "MessageTooLargeError",
         "MissingPackageError",
         "NotFoundError",
         "PermissionDeniedError",
@@ -86,6 +89,7 @@ _HOMES = {
     ),
     "logs": ("LogLine",),
     "runs": ("RunSummary",),
+    "streaming": ("AsyncInferenceStream", "CubeRows", "FrameResult", "InferenceStream"),
     "sync": ("Client", "Session"),
     "tensors": ("TensorArray", "numpy_to_proto", "proto_to_numpy", "tensor_to_proto"),
     "workflow": (

@@ -31,6 +31,8 @@ from swath.client.errors import (
 from swath.client.logs import LogLine
 from swath.client.runs import Position
 from swath.client.shared import SharedRegion
+from swath.client.streaming.cubes import INFER_CUBE, CubeCall, Place, Progress, in_threads
+from swath.client.streaming.frames import AsyncInferenceStream
 from swath.client.workspace import AsyncWorkspace
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.cuvis_ai.v1.cuvis_ai_pb2_grpc import CuvisAIServiceStub
@@ -136,6 +138,30 @@ class AsyncClient:
     async def draw(self, content: str, kind: str = "svg") -> bytes:
         """As `Client.draw`."""
         return await self.call(calls.visualization("", kind, content))
+
+    def stream(self, session: AsyncSession | str, outputs: Iterable[str] = ()) -> AsyncInferenceStream:
+        """As `Client.stream`, for ``async with``."""
+        session_id = session if isinstance(session, str) else session.id
+        return AsyncInferenceStream(self._channel, self.config, session_id, outputs)
+
+    async def infer_cube(self, cube: CubeCall) -> Outputs:
+        """As `Client.infer_cube`."""
+        retry = self.config.retry
+        return await retry.rule(UnavailableError, attempts=retry.attempts).call_async(lambda: self._infer_cube(cube))
+
+    async def _infer_cube(self, cube: CubeCall) -> Outputs:
+        call: Any = self._channel.stream_stream(INFER_CUBE)
+        with translated("InferCube", self.config.target):
+            answers = call(in_threads(cube.requests()), metadata=self.config.call_metadata())
+            try:
+                async for answer in answers:
+                    cube.receive(answer)
+            except (grpc.RpcError, asyncio.CancelledError):
+                cube.raise_failure()
+                raise
+            finally:
+                answers.cancel()
+        return cube.finish()
 
     async def logs(self, run_id: str, *, follow: bool = False) -> AsyncIterator[LogLine]:
         """As `Client.logs`, for ``async for``."""
@@ -244,6 +270,23 @@ class AsyncSession:
             with suppress(*([NotFoundError] if place else [])):
                 return await self._client.call(calls.infer(self.id, inputs, outputs, text_prompt, place))
         return await self._client.call(calls.infer(self.id, inputs, outputs, text_prompt))
+
+    async def infer_cube(
+        self,
+        cube: Any,
+        *,
+        outputs: Iterable[str] = (),
+        text_prompt: str = "",
+        progress: Progress | None = None,
+        place: Place | None = None,
+        **inputs: Any,
+    ) -> Outputs:
+        """As `Session.infer_cube`."""
+        return await self._client.infer_cube(CubeCall(self.id, cube, outputs, inputs, text_prompt, progress, place))
+
+    def stream(self, outputs: Iterable[str] = ()) -> AsyncInferenceStream:
+        """As `Session.stream`, for ``async with``."""
+        return self._client.stream(self, outputs)
 
     async def load_plugin(self, manifest: Mapping[str, Any] | bytes) -> str:
         """As `Session.load_plugin`."""

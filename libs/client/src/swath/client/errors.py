@@ -14,6 +14,7 @@ ClientError
     ├── PermissionDeniedError    PERMISSION_DENIED
     ├── UnauthenticatedError     UNAUTHENTICATED
     ├── ExhaustedError           RESOURCE_EXHAUSTED
+    │   └── MessageTooLargeError   a request or an answer that is larger than one of the sides takes
     ├── ConflictError            ABORTED
     ├── UnavailableError         UNAVAILABLE
     ├── DeadlineError            DEADLINE_EXCEEDED
@@ -138,6 +139,10 @@ class ExhaustedError(CallError):
     """A limit was met: message size, queue, memory."""
 
 
+class MessageTooLargeError(ExhaustedError):
+    """A request or an answer is larger than one of the sides takes; `Session.infer_cube` sends in pieces."""
+
+
 class ConflictError(CallError):
     """Somebody else wrote first; repeat the request."""
 
@@ -196,11 +201,24 @@ def call_error(error: Any, *, method: str = "", target: str = "") -> CallError:
     elif code == "UNAVAILABLE" and not info.reason and _REFUSED.search(message):
         message = f"no server answers at {target or 'the target'} ({_last_cause(message)})"
     elif (size := _TOO_LARGE.search(message)) is not None:
-        message = _too_large(size)
+        return MessageTooLargeError(code, _too_large(size), method=method)
     if code in _ON_THE_WAY and not info.reason and target and not is_local(target) and (proxy := proxy_of(target)):
         message += f"; the call went through the proxy {proxy.address}, which the variable {proxy.variable} names"
     return _CLASSES.get(code, CallError)(
         code, message, reason=info.reason, metadata=info.metadata, retry_after_s=retry_after_s, method=method
+    )
+
+
+def frame_error(code: int, reason: str, message: str, retry_after_s: float | None) -> CallError:
+    """The error of one frame of a stream.
+
+    Args:
+        code: Number of a gRPC status.
+        reason, message, retry_after_s: As of `CallError`.
+    """
+    name = next((each.name for each in grpc.StatusCode if each.value[0] == code), "UNKNOWN")
+    return _CLASSES.get(name, CallError)(
+        name, message, reason=reason, retry_after_s=retry_after_s, method="StreamInfer"
     )
 
 
@@ -235,7 +253,7 @@ def _too_large(found: re.Match[str]) -> str:
             "this client takes: raise --max-message-mb (in Python: max_message_bytes of ClientConfig); the server has "
             "a limit of its own, SWATH_MAX_MESSAGE_BYTES"
         )
-    less = "send a smaller part of the scene" if request else "ask for fewer outputs"
+    less = "send the cube in pieces (Session.infer_cube)" if request else "ask for fewer outputs"
     return f"{what}, more than the {int(limit) / _MIB:.1f} MiB that {setting}; or {less} ({found[0]})"
 
 

@@ -30,6 +30,8 @@ from swath.client.errors import (
 from swath.client.logs import LogLine
 from swath.client.runs import Position
 from swath.client.shared import SharedRegion
+from swath.client.streaming.cubes import INFER_CUBE, CubeCall, Place, Progress
+from swath.client.streaming.frames import InferenceStream
 from swath.client.workspace import Workspace
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.cuvis_ai.v1.cuvis_ai_pb2_grpc import CuvisAIServiceStub
@@ -152,6 +154,38 @@ class Client:
     def draw(self, content: str, kind: str = "svg") -> bytes:
         """A picture of a pipeline document given as YAML: png, svg, dot or mermaid."""
         return self.call(calls.visualization("", kind, content))
+
+    def stream(self, session: Session | str, outputs: Iterable[str] = ()) -> InferenceStream:
+        """Open a stream of frames through a session's pipeline; use it as a context manager.
+
+        Args:
+            session: A session, or its id.
+            outputs: As of `Session.infer`.
+
+        Raises:
+            NotFoundError: No such session.
+        """
+        session_id = session if isinstance(session, str) else session.id
+        return InferenceStream(self._channel, self.config, session_id, outputs)
+
+    def infer_cube(self, cube: CubeCall) -> Outputs:
+        """Send a cube in pieces; see `Session.infer_cube`."""
+        retry = self.config.retry
+        return retry.rule(UnavailableError, attempts=retry.attempts).call(lambda: self._infer_cube(cube))
+
+    def _infer_cube(self, cube: CubeCall) -> Outputs:
+        call = self._channel.stream_stream(INFER_CUBE)
+        with translated("InferCube", self.config.target):
+            answers: Any = call(cube.requests(), metadata=self.config.call_metadata())
+            try:
+                for answer in answers:
+                    cube.receive(answer)
+            except grpc.RpcError:
+                cube.raise_failure()
+                raise
+            finally:
+                answers.cancel()
+        return cube.finish()
 
     def logs(self, run_id: str, *, follow: bool = False) -> Iterator[LogLine]:
         """What the workers of a run have logged, oldest line first; a connection that breaks is made again.
@@ -303,6 +337,39 @@ class Session:
             return self._client.call(calls.infer(self.id, inputs, outputs, text_prompt, place))
         # The region has ended since: its server was restarted.
         return self._client.call(calls.infer(self.id, inputs, outputs, text_prompt))
+
+    def infer_cube(
+        self,
+        cube: Any,
+        *,
+        outputs: Iterable[str] = (),
+        text_prompt: str = "",
+        progress: Progress | None = None,
+        place: Place | None = None,
+        **inputs: Any,
+    ) -> Outputs:
+        """Run the pipeline once, on a cube that goes in pieces and so may be larger than a message.
+
+        Outputs are those of `infer`, bit for bit. Where the pipeline looks at each pixel by itself the cube passes
+        through the server a few rows at a time; otherwise whole frames, or all of it, must find room there. A
+        connection that breaks is made again, and the cube sent from its start.
+
+        Args:
+            cube: [B, H, W, C]: an array, perhaps mapped from a file, a torch tensor, a `Scene`, or `CubeRows`.
+            outputs, text_prompt, inputs: As of `infer`.
+            progress: Called with bytes of the cube that are computed, and bytes in all.
+            place: Makes the array that an output goes to, of its name, shape and dtype, such as one mapped from a file.
+
+        Raises:
+            ExhaustedError: The server has no room for what it needs of the cube at a time.
+            PreconditionError: An output cannot be put together from parts.
+            ConflictError: The session got another pipeline or other weights meanwhile.
+        """
+        return self._client.infer_cube(CubeCall(self.id, cube, outputs, inputs, text_prompt, progress, place))
+
+    def stream(self, outputs: Iterable[str] = ()) -> InferenceStream:
+        """As `Client.stream`."""
+        return self._client.stream(self, outputs)
 
     def load_plugin(self, manifest: Mapping[str, Any] | bytes) -> str:
         """Register a plugin by its manifest and return its name.

@@ -127,8 +127,23 @@ class Scene:
             cube [1, H, W, C], float32 as of `values`, or as stored where that is uint8 or uint16 and the same numbers;
             wavelengths int32 [1, C] in whole nm, or None.
         """
+        return {"cube": self.rows(0, self.size[0])[None], **self.other_inputs()}
+
+    def other_inputs(self) -> dict[str, Any]:
+        """The `inputs` beside the cube."""
         nm = self.whole_wavelengths
-        return {"cube": self._sent()[None], "wavelengths": None if nm is None else nm[None]}
+        return {"wavelengths": None if nm is None else nm[None]}
+
+    @property
+    def sent_dtype(self) -> np.dtype[Any]:
+        """Element type of the cube among the `inputs`."""
+        return self.cube.dtype.newbyteorder("=") if self._as_stored else np.dtype(np.float32)
+
+    def rows(self, first: int, end: int) -> NDArray[Any]:
+        """Return some rows of the cube among the `inputs`, [end - first, W, C], reading no others of a mapped file."""
+        if self._as_stored:
+            return np.ascontiguousarray(self.cube[first:end], dtype=self.sent_dtype)
+        return self.crop((first, end, 0, self.size[1]))
 
     def without_bad_bands(self) -> Self:
         """Return the scene without the bands that are marked bad.
@@ -154,11 +169,10 @@ class Scene:
             notes=(*self.notes, f"left out {self.bad_bands.size - keep.size} bands that are marked bad: {dropped}"),
         )
 
-    def _sent(self) -> NDArray[Any]:
+    @cached_property
+    def _as_stored(self) -> bool:
         small = self.cube.dtype.kind == "u" and self.cube.dtype.itemsize <= 2
-        if small and _is(self.scale, 1.0) and _is(self.offset, 0.0) and self.valid is None:
-            return np.ascontiguousarray(self.cube, dtype=self.cube.dtype.newbyteorder("="))
-        return self.values()
+        return small and _is(self.scale, 1.0) and _is(self.offset, 0.0) and self.valid is None
 
     def _holes(self, stored: NDArray[Any], converted: NDArray[np.float32]) -> NDArray[np.bool_] | None:
         """Return invalid pixels, bool [h, w]; None where there are none."""

@@ -69,7 +69,7 @@ def _compute(request: InferRequest, batch: Batch, calls: int) -> dict[str, Any]:
                 key: value.to(model.device, non_blocking=True) if isinstance(value, torch.Tensor) else value
                 for key, value in batch.items()
             }
-        if pipeline.stateful:
+        if request.fresh and pipeline.stateful:
             pipeline.forget()
         context = Context(
             stage=Stage.INFERENCE,

@@ -186,7 +186,12 @@ class ModelCache:
         self._others.clear()
         return pipelines
 
-    async def _load(self, key: Key) -> Model:
+    async def load(self, key: Key) -> Model:
+        """Return a model of a key that is not kept here: for who needs an instance of its own.
+
+        Raises:
+            ArtifactMissing, WeightsInvalid: As of `get`.
+        """
         pipeline_digest, weights_digest = key
         with span("load model"):
             document = await self._artifacts.get(pipeline_digest)
@@ -200,6 +205,10 @@ class ModelCache:
             finally:
                 self._loads[place] -= 1
         self.loads += 1
+        return model
+
+    async def _load(self, key: Key) -> Model:
+        model = await self.load(key)
         # Whoever wanted it may have gone meanwhile.
         if key in self._holders:
             self._models[key] = model

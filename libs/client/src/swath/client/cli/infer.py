@@ -14,7 +14,6 @@ from swath.client.cli.overrides import quoted
 from swath.client.cli.restore import open_trainrun
 
 if TYPE_CHECKING:
-    from swath.client.calls import Outputs
     from swath.client.sync import Client, Session
 
 
@@ -39,7 +38,12 @@ def _writable(output: Path | None) -> Path | None:
 @connects
 def infer(
     client: Any,
-    scene: Annotated[Path, typer.Argument(help="Scene on this machine: ENVI, npz, MAT, TIFF, HDF5, zarr, cu3s.")],
+    scene: Annotated[
+        Path,
+        typer.Argument(
+            help="Scene on this machine: ENVI, npz, MAT, TIFF, HDF5, zarr, cu3s; with --stream also a folder of scenes."
+        ),
+    ],
     pipeline: Annotated[
         str, typer.Option("--pipeline", "-p", help="Pipeline below the server's configs, or a YAML file here.")
     ] = "",
@@ -82,21 +86,28 @@ def infer(
     drop_bad_bands: Annotated[
         bool, typer.Option("--drop-bad-bands", help="Leave out the bands that the file marks bad.")
     ] = False,
+    stream: Annotated[
+        bool,
+        typer.Option(
+            "--stream",
+            help="Send all frames over one stream: nodes with a memory keep it, and one that fails does not end it.",
+        ),
+    ] = False,
 ) -> None:
-    """Run a pipeline on a scene."""
+    """Run a pipeline on a scene, or on the scenes of a folder.
+
+    A scene that is larger than a message goes in pieces.
+    """
+    from functools import partial
     from itertools import chain
 
-    from rich.table import Table
-
+    from swath.client.cli.frames import Report, each_alone, over_a_stream, scenes_in
     from swath.client.cli.output import console as make_console
-    from swath.client.cli.output import wrote
-    from swath.client.data.results import write_results
     from swath.client.data.scenes import read_scenes
-    from swath.client.data.validity import extent
 
     console = make_console()
-    frames = read_scenes(
-        scene,
+    read = partial(
+        read_scenes,
         processing_mode=processing_mode.value,
         cube_key=cube_key,
         mask_key=mask_key,
@@ -107,29 +118,16 @@ def infer(
         scale=scale,
         drop_bad_bands=drop_bad_bands,
     )
+    files = scenes_in(scene) if stream else [scene]
+    frames = chain.from_iterable(map(read, files))
     first = next(frames)
     session = _open(client, pipeline, trainrun, session_id, weights, quoted(override or ()))
     try:
-        table = Table("frame", "output", "dtype", "shape", "min", "max", "invalid", box=None, pad_edge=False)
-        for index, frame in enumerate(chain([first], frames)):
-            notes = list(frame.notes)
-            with console.status(f"inference on {frame.name} {list(frame.cube.shape)}"):
-                found = session.infer(outputs=port or (), **frame.inputs())
-            for name, array in found.items():
-                span = extent(array)
-                low, high = ("" if end is None else f"{end:.4g}" for end in (span.low, span.high))
-                invalid = f"{span.invalid} of {span.pixels}" if span.invalid else ""
-                table.add_row(frame.name, name, str(array.dtype), str(list(array.shape)), low, high, invalid)
-            for name, value in found.metrics.items():
-                table.add_row(frame.name, name, "", "", f"{value:.4g}", f"{value:.4g}", "")
-            _require_results(found, frame.name)
-            if output is not None:
-                numbered = output.with_name(f"{output.stem}_{index:04d}{output.suffix}")
-                for file in write_results(numbered if index else output, found, scene=frame, notes=notes):
-                    wrote(console, file)
-            for note in notes:
-                typer.echo(f"{frame.name}: {note}", err=True)
-        console.print(table)
+        report = Report(console, output, by_name=stream)
+        run = over_a_stream if stream else each_alone
+        for frame, found in run(session, chain([first], frames), port or (), client.config.max_message_bytes, console):
+            report.add(frame, found)
+        report.finish()
     finally:
         if not session_id:
             session.close()
@@ -148,13 +146,6 @@ def _wavelengths(text: str) -> list[float]:
         raise SceneError(f"cannot read {file}: {error}") from None
     with scene_errors():
         return parse_wavelengths(numbers)
-
-
-def _require_results(found: Outputs, frame: str) -> None:
-    from swath.client.errors import LocalError
-
-    if not found and not found.metrics:
-        raise LocalError(f"the pipeline gave nothing for {frame}: it has no output that is a tensor or a number")
 
 
 def _open(client: Client, pipeline: str, trainrun: str, session_id: str, weights: str, overrides: list[str]) -> Session:

@@ -21,7 +21,7 @@ from swath.documents import (
 from swath.engine.graph import builder, registry
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
-from swath.engine.graph.parts import parts_of
+from swath.engine.graph.parts import Parts, parts_of
 from swath.engine.graph.plan import Plan, select
 from swath.engine.graph.ports import Port, Stage
 from swath.engine.graph.roles import Fittable
@@ -164,6 +164,14 @@ class Pipeline:
         """
         context = context or Context()
         return self._plan(context.stage, taps=tuple(nodes)).collect(batch, context)
+
+    def parts_of(self, only: Collection[str] | None = None) -> Parts:
+        """Return what parts of a batch have to do with one another in the nodes that some outputs need at inference.
+
+        Args:
+            only: Outputs, as of a call; None means all.
+        """
+        return parts_of({step.name: step.node for step in self._plan(Stage.INFERENCE, only=only).steps}, self.edges)
 
     def fit_waves(self) -> tuple[tuple[str, ...], ...]:
         """Return the names of the nodes to fit, grouped by the pass over the data that they share.

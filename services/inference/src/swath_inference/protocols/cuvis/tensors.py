@@ -10,6 +10,7 @@ from typing import Any
 from swath.api.payloads import LARGE, Buffer, Payloads, field
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import InputInvalid, Precondition
+from swath_inference.dataplane.sendable import sendable
 from swath_inference.shm.regions import OutputPlace
 
 ReadShared = Callable[[pb.ShmRef, str], memoryview]
@@ -45,13 +46,6 @@ def _codec() -> Any:
     from swath.engine.graph import codec
 
     return codec
-
-
-@cache
-def _tensor_type() -> Any:
-    from torch import Tensor
-
-    return Tensor
 
 
 def read_batch(inputs: pb.InputBatch, *, shared: ReadShared = refuse, payloads: Payloads = _WHOLE) -> dict[str, Any]:
@@ -153,23 +147,14 @@ def write_outputs(outputs: dict[str, Any], wanted: frozenset[str], place: Output
     Raises:
         InputInvalid: An output that was asked for has an element type that cannot be sent.
     """
-    codec, is_tensor = _codec(), _tensor_type()
+    codec = _codec()
     answer = pb.InferenceResponse()
     large: list[Buffer] = []
-    for key, value in outputs.items():
-        tensor = value
-        if not isinstance(value, is_tensor):
-            if isinstance(value, bool):
-                continue
-            if isinstance(value, int | float):
-                answer.metrics[key] = value
-                continue
-            tensor = _listed(value)
-            if tensor is None:
-                continue
-        if tensor.dtype not in codec.CODES and key not in wanted and key.rsplit(".", 1)[-1] not in wanted:
+    for key, value in sendable(outputs, wanted):
+        if isinstance(value, int | float):
+            answer.metrics[key] = value
             continue
-        shape, code, data = codec.encode(tensor, name=key)
+        shape, code, data = codec.encode(value, name=key)
         offset = place.put(data) if place is not None else None
         alone = offset is None and len(data) >= LARGE
         message: Any = pb.Tensor() if alone else answer.outputs[key]
@@ -189,15 +174,3 @@ def _entry(key: str, header: pb.Tensor, data: memoryview) -> list[Buffer]:
     tensor = [header.SerializeToString(), *field(_RAW_DATA.number, data)]
     name = field(_ENTRY.fields_by_name["key"].number, key.encode())
     return field(_OUTPUTS.number, *name, *field(_ENTRY.fields_by_name["value"].number, *tensor))
-
-
-def _listed(value: Any) -> Any:
-    """Return a list of numbers as a tensor, None for anything else."""
-    import torch
-
-    if not isinstance(value, list | tuple) or not value:
-        return None
-    try:
-        return torch.as_tensor(value)
-    except (TypeError, ValueError, RuntimeError):
-        return None

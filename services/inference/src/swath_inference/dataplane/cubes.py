@@ -1,0 +1,352 @@
+"""Cubes that arrive in chunks: the parts that they are computed in, and where the outputs of a part belong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from swath.errors import Exhausted, InvalidInput, Precondition
+
+if TYPE_CHECKING:
+    from swath.engine.graph.parts import Parts
+
+AHEAD = 2
+"""Parts that wait or are computed while the next one arrives."""
+
+_MIB = 1 << 20
+Buffer = bytes | memoryview
+
+
+class Cut(Enum):
+    """What a cube is cut into."""
+
+    NONE = "the whole cube"
+    ITEMS = "whole items of the batch"
+    ROWS = "rows"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a cube.
+
+    Attributes:
+        item, items: First item of the batch, and how many.
+        row, rows: First row of each, and how many; all rows unless the cube is cut into rows.
+    """
+
+    item: int
+    items: int
+    row: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Cube:
+    """A cube and the parts that it is computed in.
+
+    Attributes:
+        shape: [B, H, W, ...]; of fewer dimensions it cannot be cut into rows.
+        item_size: Bytes of an element.
+        cut: What it is cut into.
+        parts: In the order of their bytes.
+        common_inputs: Names of inputs that belong to the whole cube, such as wavelengths.
+        common_outputs: Outputs, `node.port`, that do.
+    """
+
+    shape: tuple[int, ...]
+    item_size: int
+    cut: Cut
+    parts: tuple[Part, ...]
+    common_inputs: frozenset[str] = frozenset()
+    common_outputs: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, shape: tuple[int, ...], item_size: int, nodes: Parts, tile_bytes: int) -> Cube:
+        """Return the parts of a cube: of about the size of a tile where the pipeline allows it.
+
+        Args:
+            shape: Of the cube.
+            item_size: Bytes of an element.
+            nodes: What parts have to do with one another in the nodes that run.
+            tile_bytes: Bytes that a part is to have.
+        """
+        from swath.engine.graph.independence import Independence
+
+        batch, height = shape[0], shape[1] if len(shape) > 2 else 1
+        of_item = math.prod(shape[1:]) * item_size
+        if nodes.independence is Independence.BATCH or batch * of_item <= tile_bytes:
+            return cls(shape, item_size, Cut.NONE, (Part(0, batch, 0, height),))
+        if nodes.independence is Independence.PIXEL and of_item > tile_bytes and height > 1:
+            rows = _even(height, max(1, tile_bytes // (of_item // height)))
+            parts = [Part(item, 1, row, count) for item in range(batch) for row, count in rows]
+            return cls(shape, item_size, Cut.ROWS, tuple(parts), nodes.common_inputs, nodes.common_outputs)
+        items = _even(batch, max(1, tile_bytes // of_item))
+        if len(items) == 1:
+            return cls(shape, item_size, Cut.NONE, (Part(0, batch, 0, height),))
+        parts = [Part(item, count, 0, height) for item, count in items]
+        return cls(shape, item_size, Cut.ITEMS, tuple(parts), nodes.common_inputs, nodes.common_outputs)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all of it."""
+        return math.prod(self.shape) * self.item_size
+
+    @property
+    def in_memory(self) -> int:
+        """Bytes of the parts that are in memory at a time."""
+        return min(len(self.parts), AHEAD + 1) * max(map(self.bytes_of, self.parts))
+
+    def shape_of(self, part: Part) -> tuple[int, ...]:
+        """Return the shape of a part."""
+        rows = (part.rows, *self.shape[2:]) if self.cut is Cut.ROWS else self.shape[1:]
+        return (part.items, *rows)
+
+    def bytes_of(self, part: Part) -> int:
+        """Return the bytes of a part."""
+        return math.prod(self.shape_of(part)) * self.item_size
+
+    async def filled(self, chunks: AsyncIterator[Buffer]) -> AsyncIterator[tuple[Part, Buffer]]:
+        """Iterate over the parts with their bytes, as soon as these have arrived.
+
+        Raises:
+            InvalidInput: The chunks hold more or fewer bytes than the cube takes.
+        """
+        parts = iter(self.parts)
+        part, data, held, arrived = next(parts, None), None, 0, 0
+        async for chunk in chunks:
+            view, arrived = memoryview(chunk), arrived + len(chunk)
+            if arrived > self.nbytes:
+                raise InvalidInput(f"the chunks hold {arrived} bytes and more, expected {self._expected}")
+            while part is not None and len(view):
+                size = self.bytes_of(part)
+                taken, view = view[: size - held], view[size - held :]
+                if len(taken) == size:
+                    data = taken  # The whole part has come in one chunk: it stays where it is.
+                else:
+                    data = memoryview(np.empty(size, np.uint8)) if data is None else data
+                    data[held : held + len(taken)] = taken
+                held += len(taken)
+                if held == size:
+                    yield part, data
+                    part, data, held = next(parts, None), None, 0
+        if arrived < self.nbytes:
+            raise InvalidInput(f"the chunks hold {arrived} bytes, expected {self._expected}")
+
+    def cut_out(self, name: str, value: Any, part: Part) -> Any:
+        """Return what a part needs of another input: rows of what has the cube's pixels, items of what has its items.
+
+        Args:
+            name: Of the input.
+            value: A tensor; anything else goes whole.
+            part: The part.
+        """
+        shape = tuple(getattr(value, "shape", ()))
+        if self.cut is Cut.NONE or name in self.common_inputs or shape[:1] != self.shape[:1]:
+            return value
+        items = value[part.item : part.item + part.items]
+        if self.cut is Cut.ROWS and shape[1:3] == self.shape[1:3]:
+            return items[:, part.row : part.row + part.rows]
+        return items
+
+    def place(self, name: str, part: Part, shape: tuple[int, ...]) -> tuple[tuple[int, ...], int] | None:
+        """Return the whole shape of an output of a part, and the element of it that the part's begin at.
+
+        None where the output has none of the part's pixels or items.
+        """
+        if self.cut is Cut.NONE:
+            return shape, 0
+        if name in self.common_outputs:
+            return None
+        if self.cut is Cut.ROWS:
+            if shape[:3] != (part.items, part.rows, self.shape[2]):
+                return None
+            first = (part.item * self.shape[1] + part.row) * math.prod(shape[2:])
+            return (*self.shape[:3], *shape[3:]), first
+        if shape[:1] != (part.items,):
+            return None
+        return (self.shape[0], *shape[1:]), part.item * math.prod(shape[1:])
+
+    @property
+    def _expected(self) -> str:
+        return f"{self.nbytes} bytes for shape {list(self.shape)}"
+
+
+def _even(length: int, most: int) -> list[tuple[int, int]]:
+    """Return begins and lengths of pieces of nearly the same length."""
+    count = math.ceil(length / most)
+    ends = [length * index // count for index in range(count + 1)]
+    return [(begin, end - begin) for begin, end in pairwise(ends)]
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """An output, before its first chunk.
+
+    Attributes:
+        index: What its chunks name it by.
+        name: `node.port`.
+        shape: Of all of it.
+        code: Type code of its elements.
+    """
+
+    index: int
+    name: str
+    shape: tuple[int, ...]
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Bytes of an output.
+
+    Attributes:
+        index: Of the output.
+        offset: Place of the first byte in all of it.
+        data: The bytes.
+    """
+
+    index: int
+    offset: int
+    data: memoryview
+
+
+@dataclass
+class _Output:
+    header: Header
+    size: int
+    constant: bytes | None  # Of an output that has no place: the same in all parts.
+    sent: int = 0
+
+
+Encoded = tuple[tuple[int, ...], int, memoryview]
+"""Shape, type code and bytes of a tensor."""
+
+
+class CubeOutputs:
+    """Puts the outputs of parts in their places in the whole outputs.
+
+    Args:
+        cube: The cube.
+
+    Attributes:
+        metrics: Outputs that are numbers, by `node.port`.
+    """
+
+    def __init__(self, cube: Cube) -> None:
+        self._cube = cube
+        self._outputs: dict[str, _Output] = {}
+        self.metrics: dict[str, float] = {}
+
+    def add(self, part: Part, values: Mapping[str, float | Encoded]) -> Iterator[Header | Piece]:
+        """Take the outputs of the next part; give what is new of the whole ones.
+
+        Raises:
+            Precondition: An output has no place, and is not the same in all parts.
+        """
+        first = part == self._cube.parts[0]
+        for name, value in values.items():
+            if isinstance(value, int | float):
+                self._number(name, value, first=first)
+                continue
+            shape, code, data = value
+            place = self._cube.place(name, part, shape)
+            whole, begin = place or (shape, 0)
+            item_size = len(data) // max(1, math.prod(shape))
+            output = self._outputs.get(name)
+            if output is None and first:
+                header = Header(len(self._outputs), name, whole, code)
+                constant = None if place else bytes(data)
+                output = self._outputs[name] = _Output(header, math.prod(whole) * item_size, constant)
+                yield header
+            elif output is not None and output.constant == data:
+                continue
+            if (
+                output is None
+                or (output.header.shape, output.header.code) != (whole, code)
+                or (output.constant is not None and not first)
+                or begin * item_size != output.sent
+            ):
+                raise self._out_of_place(name, shape)
+            yield Piece(output.header.index, output.sent, data)
+            output.sent += len(data)
+
+    def finish(self) -> None:
+        """Check that all outputs are whole.
+
+        Raises:
+            Precondition: One of them is not.
+        """
+        for name, output in self._outputs.items():
+            if output.sent != output.size:
+                raise self._out_of_place(name, ())
+
+    def _number(self, name: str, value: float, *, first: bool) -> None:
+        known = self.metrics.get(name)
+        if not first and known != value and not (known is not None and math.isnan(known) and math.isnan(value)):
+            raise self._out_of_place(name, ())
+        self.metrics[name] = value
+
+    def _out_of_place(self, name: str, shape: tuple[int, ...]) -> Precondition:
+        return Precondition(
+            f"output '{name}', {list(shape)} in a part, cannot be put together: the cube is computed in "
+            f"{self._cube.cut.value}, which takes outputs that have a value for each pixel, or are the same in all "
+            "parts; ask for other outputs, or send the cube by Inference",
+            metadata={"output": name},
+        )
+
+
+class CubeMemory:
+    """How much of cubes may be in memory at a time.
+
+    Args:
+        limit: Bytes.
+
+    Attributes:
+        held: Bytes that are spoken for.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.held = 0
+
+    @contextmanager
+    def holding(self, cube: Cube) -> Iterator[None]:
+        """Speak for the memory that a cube takes, within the block.
+
+        Raises:
+            Exhausted: There is not as much, or not now.
+        """
+        size = cube.in_memory
+        limit = f"{self._limit / _MIB:.1f} MiB (SWATH_INFERENCE_CUBE_BYTES)"
+        if size > self._limit:
+            raise Exhausted(
+                f"a cube of shape {list(cube.shape)} takes {size / _MIB:.1f} MiB in memory, more than {limit}: "
+                f"this pipeline computes {cube.cut.value} at a time{_WAYS[cube.cut]}"
+            )
+        if self.held + size > self._limit:
+            raise Exhausted(
+                f"the cubes of other calls hold {self.held / _MIB:.1f} MiB, and this one takes {size / _MIB:.1f} MiB "
+                f"of {limit}; try again later",
+                retry_after=1.0,
+            )
+        self.held += size
+        try:
+            yield
+        finally:
+            self.held -= size
+
+
+_WAYS = {
+    Cut.NONE: ", since its nodes look at all pixels at once; ask only for outputs of nodes that look at each pixel by "
+    "itself, send a smaller cube, or raise the setting",
+    Cut.ITEMS: ", since its nodes look at all pixels of a frame at once; ask only for outputs of nodes that look at "
+    "each pixel by itself, send smaller frames, or raise the setting",
+    Cut.ROWS: "; send narrower rows, or raise the setting",
+}

@@ -1,0 +1,185 @@
+"""Streams of frames: which pipeline each frame runs on, and what happens when the session goes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
+
+from swath.errors import Conflict, SessionNotFound
+from swath.sessions.preconditions import no_session
+from swath_inference.dataplane.models import Key, Model
+from swath_inference.dataplane.ordered import Ordered
+
+if TYPE_CHECKING:
+    from swath.engine.graph.pipeline import Pipeline
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Holder(Protocol):
+    """Chooses the model of a call.
+
+    Attributes:
+        fresh: Whether nodes with a memory are to have forgotten what was before the call.
+    """
+
+    fresh: bool
+
+    async def model(self, key: Key, shared: Model) -> Model:
+        """Return the model to run, given the one that the session has now, which others use as well."""
+        ...
+
+
+class Unary:
+    """A call of its own: it takes what the session has."""
+
+    fresh = True
+
+    async def model(self, key: Key, shared: Model) -> Model:
+        """Return the shared model."""
+        return shared
+
+
+class SameThroughout:
+    """Calls that are parts of one, and so must all have the same model."""
+
+    fresh = True
+
+    def __init__(self) -> None:
+        self._key: Key | None = None
+
+    async def model(self, key: Key, shared: Model) -> Model:
+        """Return the shared model.
+
+        Raises:
+            Conflict: It is not that of the first call.
+        """
+        self._key = self._key or key
+        if key != self._key:
+            raise Conflict(
+                "the session got another pipeline or other weights while the cube was computed; send the cube again"
+            )
+        return shared
+
+
+class Stream:
+    """The frames of one stream. Nodes with a memory make it have an instance of the pipeline of its own.
+
+    Args:
+        load: Loads a model that nobody else gets.
+        dropped: Called with the pipeline of such a model when it is of no more use.
+    """
+
+    def __init__(self, load: Callable[[Key], Awaitable[Model]], dropped: Callable[[Pipeline], None]) -> None:
+        self._load = load
+        self._dropped = dropped
+        self._key: Key | None = None
+        self._own: Model | None = None
+        self._results: Ordered | None = None
+        self.turns = asyncio.Lock()
+
+    async def answers(
+        self, frames: AsyncIterator[T], answer: Callable[[T], Awaitable[R]], ahead: int
+    ) -> AsyncGenerator[R, None]:
+        """Iterate over the answers of frames, in their order.
+
+        Args:
+            frames: As they come.
+            answer: Answers one, with a `Turn` of this stream.
+            ahead: Frames that are read ahead of the answer that is due.
+
+        Raises:
+            SessionNotFound: The session was closed.
+        """
+        self._results = Ordered(frames, answer, ahead)
+        async with aclosing(self._results.results()) as results:
+            async for each in results:
+                yield each
+
+    async def own(self, key: Key) -> Model:
+        """Return the instance of this stream; of another pipeline, or with other weights, it has a fresh memory."""
+        if self._own is None or self._key != key:
+            self.release()
+            self._key, self._own = key, await self._load(key)
+        return self._own
+
+    def close(self, error: SessionNotFound) -> None:
+        """End the answers with an error."""
+        if self._results is not None:
+            self._results.end(error)
+
+    def release(self) -> None:
+        """Free what only this stream has."""
+        if self._own is not None:
+            self._own.drop(self._dropped)
+        self._key = self._own = None
+
+
+class Turn:
+    """The call of one frame, in an `async with` block.
+
+    Frames get their models in the order in which they came, and run in that order where nodes have a memory.
+    """
+
+    fresh = False
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._mine = False
+
+    async def __aenter__(self) -> Self:
+        await self._stream.turns.acquire()
+        self._mine = True
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._pass_on()
+
+    async def model(self, key: Key, shared: Model) -> Model:
+        """Return the shared model, or the stream's own where nodes have a memory."""
+        if shared.pipeline.stateful:
+            return await self._stream.own(key)
+        self._stream.release()
+        self._pass_on()
+        return shared
+
+    def _pass_on(self) -> None:
+        if self._mine:
+            self._mine = False
+            self._stream.turns.release()
+
+
+class OpenStreams:
+    """Streams that are open, by their sessions."""
+
+    def __init__(self) -> None:
+        self._streams: dict[str, set[Stream]] = {}
+
+    @property
+    def sessions(self) -> set[str]:
+        """Ids of the sessions that have some."""
+        return set(self._streams)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._streams.values()))
+
+    @contextmanager
+    def holding(self, session_id: str, stream: Stream) -> Iterator[Stream]:
+        """Count a stream as open within the block."""
+        self._streams.setdefault(session_id, set()).add(stream)
+        try:
+            yield stream
+        finally:
+            of_session = self._streams[session_id]
+            of_session.discard(stream)
+            if not of_session:
+                del self._streams[session_id]
+            stream.release()
+
+    def close(self, session_id: str) -> None:
+        """End the streams of a session that is gone."""
+        for stream in self._streams.get(session_id, ()):
+            stream.close(no_session(session_id))

@@ -1,0 +1,1 @@
+"""swath.inference.v1.InferenceService: frames and cubes over streams."""

@@ -1,0 +1,159 @@
+"""swath.inference.v1.InferenceService, translated."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from swath.errors import InputInvalid, InvalidInput, NotFound
+from swath.inference.v1 import inference_pb2 as pb
+from swath.rpc.server.methods import in_bytes
+from swath_inference.dataplane.cubes import AHEAD, Buffer, Cube, CubeOutputs, Cut, Encoded, Part
+from swath_inference.dataplane.ordered import Ordered
+from swath_inference.dataplane.sendable import sendable
+from swath_inference.dataplane.streams import SameThroughout, Turn
+from swath_inference.protocols.stream.messages import (
+    CHUNK,
+    Message,
+    encoded,
+    first_of,
+    read_inputs,
+    reader,
+    rest_of,
+    write_error,
+    write_part,
+    write_result,
+)
+
+if TYPE_CHECKING:
+    from swath_inference.service import InferenceService
+
+_CUTS = {Cut.NONE: pb.CUT_NONE, Cut.ITEMS: pb.CUT_ITEMS, Cut.ROWS: pb.CUT_ROWS}
+
+
+class StreamServicer:
+    """Frames and cubes over streams.
+
+    Args:
+        service: Decides.
+    """
+
+    def __init__(self, service: InferenceService) -> None:
+        self._service = service
+
+    @in_bytes(reader(pb.StreamInferRequest))
+    async def StreamInfer(
+        self, requests: AsyncIterator[Message], context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[bytes]:
+        opening = (await first_of(requests, "open")).request.open
+        session_id, wanted, ahead = opening.session_id, tuple(opening.outputs), self._service.settings.frames_ahead
+        unknown = _refusing(wanted)
+        async with self._service.stream(session_id) as stream:
+
+            async def answer(message: Message) -> bytes:
+                frame = message.request.frame
+
+                def read() -> dict[str, Any]:
+                    return read_inputs(frame.inputs, frame.text_prompt, message.payloads)
+
+                def write(outputs: dict[str, Any]) -> bytes:
+                    return write_result(frame.id, encoded(sendable(outputs, wanted)))
+
+                try:
+                    async with Turn(stream) as turn:
+                        return await self._service.infer(session_id, read, wanted, write, unknown, turn)
+                except NotFound as error:
+                    if error.reason == "SESSION_NOT_FOUND":
+                        raise
+                    return write_error(frame.id, error)
+                except Exception as error:
+                    return write_error(frame.id, error)
+
+            yield pb.StreamInferResponse(opened=pb.Opened(frames_ahead=ahead)).SerializeToString()
+            async with (
+                aclosing(rest_of(requests, "frame")) as frames,
+                aclosing(stream.answers(frames, answer, ahead)) as answers,
+            ):
+                async for each in answers:
+                    yield each
+
+    @in_bytes(reader(pb.InferCubeRequest))
+    async def InferCube(
+        self, requests: AsyncIterator[Message], context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[bytes]:
+        settings = self._service.settings
+        first = await first_of(requests, "header")
+        header = first.request.header
+        name, wanted = header.input or "cube", tuple(header.outputs)
+        shape, item_size = _described(header, name)
+        unknown, calls = _refusing(wanted), SameThroughout()
+        parts = await self._service.parts_of(header.session_id, wanted, unknown, calls)
+        others = read_inputs(header.inputs, header.text_prompt, first.payloads)
+        cube = Cube.of(shape, item_size, parts, settings.tile_bytes)
+        if name in others:
+            raise InvalidInput(f"input '{name}' comes in chunks and in the header: leave it out of one of them")
+
+        async def compute(filled: tuple[Part, Buffer]) -> tuple[Part, dict[str, float | Encoded]]:
+            part, data = filled
+
+            def read() -> dict[str, Any]:
+                from swath.engine.graph.codec import decode
+
+                batch = {key: cube.cut_out(key, value, part) for key, value in others.items()}
+                return {**batch, name: decode(cube.shape_of(part), header.dtype, data, name=name)}
+
+            def write(outputs: dict[str, Any]) -> dict[str, float | Encoded]:
+                return encoded(sendable(outputs, wanted))
+
+            return part, await self._service.infer(header.session_id, read, wanted, write, unknown, calls)
+
+        with self._service.cubes.holding(cube):
+            plan = pb.Plan(cut=_CUTS[cube.cut], parts=len(cube.parts))
+            yield pb.InferCubeResponse(plan=plan).SerializeToString()
+            outputs = CubeOutputs(cube)
+            async with (
+                aclosing(rest_of(requests, "chunk", settings.cube_wait_s)) as messages,
+                aclosing(_chunks(messages)) as chunks,
+                aclosing(Ordered(cube.filled(chunks), compute, AHEAD).results()) as results,
+            ):
+                async for part, values in results:
+                    for each in outputs.add(part, values):
+                        for message in write_part(each):
+                            yield message
+            outputs.finish()
+        yield pb.InferCubeResponse(end=pb.End(metrics=outputs.metrics)).SerializeToString()
+
+
+def _refusing(wanted: Sequence[str]) -> Callable[[Sequence[str]], None]:
+    """Return what refuses outputs that there are none of."""
+
+    def refuse(there: Sequence[str]) -> None:
+        known = {*there, *(each.rpartition(".")[2] for each in there)}
+        missing = ", ".join(repr(each) for each in wanted if each not in known)
+        raise InvalidInput(f"the pipeline has no output {missing}; it has {', '.join(there)}")
+
+    return refuse
+
+
+def _described(header: pb.CubeHeader, name: str) -> tuple[tuple[int, ...], int]:
+    """Return the shape of a cube and the bytes of an element."""
+    from swath.engine.graph.codec import DTYPES
+
+    if header.dtype not in DTYPES:
+        raise InputInvalid(f"{name}: Unsupported dtype: {header.dtype}; expected one of {sorted(DTYPES)}")
+    shape = tuple(header.shape)
+    if not shape or any(size < 1 for size in shape) or math.prod(shape) >= 2**60:
+        raise InputInvalid(f"{name}: expected a shape of sizes above 0, [B, H, W, ...], got {list(shape)}")
+    return shape, DTYPES[header.dtype].itemsize
+
+
+async def _chunks(messages: AsyncIterator[Message]) -> AsyncIterator[Buffer]:
+    async for message in messages:
+        chunk = message.payloads.of(message.request.chunk)
+        if len(chunk) > CHUNK:
+            raise InvalidInput(f"a chunk holds {len(chunk)} bytes, expected {CHUNK} at most")
+        yield chunk
