@@ -17,6 +17,7 @@ from benchmarks.harness import Row
 NAMES = (
     "startup",
     "load_pipeline",
+    "rpc",
     "inference",
     "batching",
     "large_messages",

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
-import os
 import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from operator import sub, truediv
 from pathlib import Path
 from typing import Any
 
@@ -31,28 +31,30 @@ from swath.runtime.settings import ServerSettings
 
 _TOKEN = "swath_of-the-benchmark"
 _PATH = f"/{CUVIS}/Inference"
-_ROUNDS = 7
-_CALLS = {1: 1500, 64: 3000}
-"""Calls of a round, by how many are under way at a time."""
+_ROUNDS = 40
+_CALLS = {1: 300, 64: 960}
+"""Calls of a round, by how many are under way at a time. Rounds are short, so that what else the machine does falls on
+all servers alike."""
 _MORE_US = 60.0
 
 
 def measure() -> list[Row]:
     with _server("bare") as bare, _server("wrapped") as wrapped, _server("wrapped, tokens") as known:
-        figures = {echo.kind: echo for echo in asyncio.run(_drive(bare, wrapped, known))}
+        asyncio.run(_drive(bare, wrapped, known))
     rows = []
     for calls in _CALLS:
-        floor = figures["bare"].figures(calls)
-        rows.append(Row(f"echo, {calls} at a time: bare", floor.text))
-        for kind in ("wrapped", "wrapped, tokens"):
-            found = figures[kind].figures(calls)
-            name = f"echo, {calls} at a time: {kind}"
-            detail = f"{found.text}; {found.rate / floor.rate:.2f}x the bare requests/s, {found.p50_us / floor.p50_us:.2f}x p50"
-            rows.append(
-                limit_row(
-                    f"{name}: CPU beside the bare echo's", found.cpu_us - floor.cpu_us, _MORE_US, "us a call", detail
+        rows.append(Row(f"tiny echo, {calls} at a time: bare", bare.text(calls)))
+        for echo in (wrapped, known):
+            rate, p50, cpu = (
+                statistics.median(
+                    compare(getattr(each, name), getattr(floor, name))
+                    for each, floor in zip(echo.rounds[calls], bare.rounds[calls], strict=True)
                 )
+                for name, compare in (("rate", truediv), ("p50_us", truediv), ("cpu_us", sub))
             )
+            name = f"tiny echo, {calls} at a time: {echo.kind}, CPU beside the bare one's"
+            detail = f"{rate:.2f}x its requests/s, {p50:.2f}x its p50; {echo.text(calls)}"
+            rows.append(limit_row(name, cpu, _MORE_US, "us a call", detail))
     return rows
 
 
@@ -61,10 +63,6 @@ class _Figures:
     rate: float
     p50_us: float
     cpu_us: float
-
-    @property
-    def text(self) -> str:
-        return f"{self.rate:.0f} requests/s, p50 {self.p50_us:.0f} us, server CPU {self.cpu_us:.0f} us a call"
 
 
 @dataclass
@@ -76,32 +74,33 @@ class _Echo:
     port: int
     rounds: dict[int, list[_Figures]] = field(default_factory=dict)
 
-    def figures(self, calls: int) -> _Figures:
+    def text(self, calls: int) -> str:
         """Return the medians of its rounds with so many calls at a time."""
-        found = self.rounds[calls]
-        return _Figures(
-            *(statistics.median(getattr(each, name) for each in found) for name in ("rate", "p50_us", "cpu_us"))
+        rate, p50, cpu = (
+            statistics.median(getattr(each, name) for each in self.rounds[calls])
+            for name in ("rate", "p50_us", "cpu_us")
         )
+        return f"{rate:.0f} requests/s, p50 {p50:.0f} us, server CPU {cpu:.0f} us a call"
 
     def cpu_s(self) -> float:
-        # The fields after the name, which may hold blanks: user and system time in ticks.
-        spent = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(spent[11]) + int(spent[12])) / os.sysconf("SC_CLK_TCK")
+        """Return the CPU time of all its threads."""
+        threads = Path(f"/proc/{self.pid}/task").glob("*/schedstat")
+        return sum(int(each.read_text().split()[0]) for each in threads) / 1e9
 
 
-async def _drive(*echoes: _Echo) -> tuple[_Echo, ...]:
+async def _drive(*echoes: _Echo) -> None:
     request = _request().SerializeToString()
     async with asyncio.timeout(600):
         channels = {echo.kind: grpc.aio.insecure_channel(f"127.0.0.1:{echo.port}") for echo in echoes}
-        for number in range(-1, _ROUNDS):
+        for number in range(-2, _ROUNDS):
             for calls, count in _CALLS.items():
-                for echo in echoes:
+                # Each goes first as often as the others.
+                for echo in (*echoes[number % len(echoes) :], *echoes[: number % len(echoes)]):
                     figures = await _round(echo, channels[echo.kind], request, calls, count)
                     if number >= 0:
                         echo.rounds.setdefault(calls, []).append(figures)
         for channel in channels.values():
             await channel.close()
-    return echoes
 
 
 async def _round(echo: _Echo, channel: grpc.aio.Channel, request: bytes, at_a_time: int, count: int) -> _Figures:
@@ -127,7 +126,7 @@ def _request() -> pb.InferenceRequest:
 
 
 class _Servicer:
-    async def Inference(self, request: pb.InferenceRequest, context: Any) -> pb.InferenceResponse:
+    async def Inference(self, request: pb.InferenceRequest, context: Any) -> pb.InferenceResponse:  # noqa: N802
         return pb.InferenceResponse(outputs={"out": request.inputs.cube})
 
     SetProfiling = GetProfilingSummary = Inference

@@ -82,3 +82,18 @@ async def test_a_slow_call_says_so_while_it_is_under_way_and_when_it_has_ended(s
     assert (meanwhile["event"], meanwhile["session"]) == ("call is slow", "abc")
     assert ended["event"] == "slow call"
     assert ended["seconds"] > meanwhile["seconds"]
+
+
+async def test_each_slow_call_says_so_for_itself(stub: Any) -> None:
+    with structlog.testing.capture_logs() as lines:
+
+        async def call(session: str, after_s: float) -> None:
+            await asyncio.sleep(after_s)
+            request = pb.SetSessionSearchPathsRequest(session_id=session)
+            await stub("SetSessionSearchPaths", request, pb.SetSessionSearchPathsResponse)
+
+        await asyncio.gather(call("first", 0.0), call("second", 0.05), call("third", 0.25))
+    warnings = [(line["session"], line["event"]) for line in lines if line["log_level"] == "warning"]
+    assert sorted(warnings) == sorted(
+        (session, event) for session in ("first", "second", "third") for event in ("call is slow", "slow call")
+    )

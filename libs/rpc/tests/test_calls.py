@@ -4,6 +4,7 @@ import asyncio
 import errno
 import gc
 import weakref
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -13,7 +14,9 @@ from grpc_status import rpc_status
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import Exhausted, InputInvalid, Unavailable
+from swath.rpc.server.calls import Calls
 from swath.rpc.server.health import HealthBoard
+from swath.rpc.server.methods import Methods
 from swath.runtime.server import Server
 from swath.runtime.settings import ServerSettings
 
@@ -134,6 +137,23 @@ async def test_the_text_of_an_unknown_exception_never_leaves_the_server(serve):
     part = await serve({"inference": Inference()})
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await part.stub.SetProfiling(pb.SetProfilingRequest())
+    assert caught.value.code() == grpc.StatusCode.INTERNAL
+    assert "secret" not in str(caught.value.details())
+    assert _info(caught.value).metadata["incident"] in str(caught.value.details())
+
+
+@pytest.mark.parametrize("method", ["Inference", "Train"])
+async def test_what_is_no_answer_is_a_fault_whose_text_never_leaves_the_server(serve, method):
+    class Wrong(Training):
+        async def Train(self, request, context):
+            yield "a secret"
+
+    async def wrong(request):
+        return "a secret"
+
+    part = await serve({"inference": Inference(wrong), "training": Wrong()})
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await part.channel.unary_unary(f"/cuvis_ai.v1.CuvisAIService/{method}")(b"")
     assert caught.value.code() == grpc.StatusCode.INTERNAL
     assert "secret" not in str(caught.value.details())
     assert _info(caught.value).metadata["incident"] in str(caught.value.details())
@@ -277,3 +297,29 @@ async def test_what_the_system_refuses_is_no_fault_of_the_server(serve, number, 
         await part.stub.Inference(pb.InferenceRequest())
     assert caught.value.code() == code
     assert "/var/lib" not in str(caught.value.details())
+
+
+def test_a_method_is_wrapped_once_and_not_in_each_call():
+    async def echo(request, context):
+        return request
+
+    calls = Calls((Methods("s.S", {"Echo": grpc.unary_unary_rpc_method_handler(echo)}),))
+    details: Any = SimpleNamespace(method="/s.S/Echo", invocation_metadata=())
+    assert calls.service(details) is calls.service(details) is not None
+
+
+async def test_of_two_that_have_a_method_the_first_one_answers():
+    async def first(request, context):
+        return b"first"
+
+    async def second(request, context):
+        return b"second"
+
+    one, two = (Methods("s.S", {"Ask": grpc.unary_unary_rpc_method_handler(each)}) for each in (first, second))
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((Calls((one, two)),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        assert await channel.unary_unary("/s.S/Ask")(b"") == b"first"
+    await server.stop(0)

@@ -141,6 +141,14 @@ async def test_methods_that_there_are_not_share_one_name(served: tuple[grpc.aio.
     assert _value(metrics, "grpc_server_handled_total", grpc_type="bidi_stream", **labels) == 2
 
 
+def test_methods_are_counted_from_zero() -> None:
+    metrics = Metrics()
+    Calls((Methods("s.S", {"Echo": grpc.unary_unary_rpc_method_handler(_echo)}),), metrics=metrics.calls)
+    labels = {"grpc_type": "unary", "grpc_service": "s.S", "grpc_method": "Echo"}
+    assert metrics.registry.get_sample_value("grpc_server_started_total", labels) == 0
+    assert metrics.registry.get_sample_value("grpc_server_handling_seconds_count", labels) == 0
+
+
 def test_figures_of_services_are_read_at_each_scrape() -> None:
     metrics, waiting = Metrics(), {"cpu": 2.0}
     metrics.gauge("swath_queue_length", "Runs that wait.", lambda: waiting, label="device")

@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import pytest
 import structlog
+from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -66,7 +67,20 @@ async def chain() -> AsyncIterator[grpc.aio.Channel]:
     async def fail(request: bytes, context: Any) -> bytes:
         raise ZeroDivisionError
 
-    yield await serve(Ask=ask, Log=log, Refuse=refuse, Fail=fail)
+    async def spans(request: bytes, context: Any) -> bytes:
+        return repr(trace.get_current_span() is not trace.INVALID_SPAN).encode()
+
+    async def metadata(request: bytes, context: Any) -> bytes:
+        return repr(
+            sorted(tuple(each) for each in context.invocation_metadata() if each[0].startswith("trace"))
+        ).encode()
+
+    third = await serve(Metadata=metadata)
+
+    async def forward(request: bytes, context: Any) -> bytes:
+        return await third.unary_unary("/s.S/Metadata")(request)
+
+    yield await serve(Ask=ask, Log=log, Refuse=refuse, Fail=fail, Spans=spans, Forward=forward)
     for channel in channels:
         await channel.close()
     for server in servers:
@@ -82,6 +96,42 @@ async def test_a_call_without_a_trace_begins_one_that_the_log_carries(chain: grp
     first, second = [await chain.unary_unary("/s.S/Log")(b"") for _ in range(2)]
     assert len(first) == 32
     assert first != second
+
+
+@pytest.mark.parametrize(
+    ("parent", "known"),
+    [
+        (_CLIENT, True),
+        (_CLIENT.replace("00-", "01-", 1) + "-later", True),
+        (_CLIENT.upper(), False),
+        (_CLIENT + "-more", False),
+        (_CLIENT.replace("00-", "ff-", 1), False),
+        (f"00-{'0' * 32}-b7ad6b7169203331-01", False),
+        (f"00-0af7651916cd43dd8448eb211c80319c-{'0' * 16}-01", False),
+        ("", False),
+    ],
+)
+async def test_a_client_has_a_trace_where_the_standard_says_so(
+    chain: grpc.aio.Channel, parent: str, known: bool
+) -> None:
+    trace_id = await chain.unary_unary("/s.S/Log")(b"", metadata=(("traceparent", parent),))
+    assert len(trace_id) == 32
+    assert (trace_id == b"0af7651916cd43dd8448eb211c80319c") == known
+    assert trace_id != b"0" * 32
+
+
+async def test_the_clients_state_goes_where_its_trace_goes(chain: grpc.aio.Channel) -> None:
+    given = (("traceparent", _CLIENT), ("tracestate", "vendor=x"))
+    assert await chain.unary_unary("/s.S/Forward")(b"", metadata=given) == repr(list(given)).encode()
+
+
+async def test_no_span_is_made_where_nothing_is_recorded(chain: grpc.aio.Channel) -> None:
+    assert await chain.unary_unary("/s.S/Spans")(b"") == b"False"
+
+
+async def test_a_span_is_made_where_it_is_recorded(recorded: InMemorySpanExporter, chain: grpc.aio.Channel) -> None:
+    assert await chain.unary_unary("/s.S/Spans")(b"") == b"True"
+    assert [span.name for span in recorded.get_finished_spans()] == ["s.S/Spans"]
 
 
 async def test_a_trace_that_makes_no_sense_is_replaced(chain: grpc.aio.Channel) -> None:

@@ -7,10 +7,10 @@ where the process has set a tracer provider (`swath.runtime.tracing`).
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from random import Random
 from types import MappingProxyType
 from typing import Any
 
@@ -97,6 +97,8 @@ class CallTraces:
     def __init__(self) -> None:
         tracer = trace.get_tracer("swath")
         self._tracer = None if isinstance(tracer, trace.ProxyTracer | trace.NoOpTracer) else tracer
+        # Its own, which nobody's seed concerns.
+        self._random = Random()
 
     def of(self, method: str) -> MethodTraces:
         """Return what traces the calls of a method.
@@ -104,15 +106,16 @@ class CallTraces:
         Args:
             method: Full path.
         """
-        return MethodTraces(self._tracer, method)
+        return MethodTraces(self._tracer, self._random, method)
 
 
 class MethodTraces:
     """What traces the calls of one method."""
 
-    def __init__(self, tracer: trace.Tracer | None, method: str) -> None:
+    def __init__(self, tracer: trace.Tracer | None, random: Random, method: str) -> None:
         service, _, name = method[1:].partition("/")
         self._tracer = tracer
+        self._random = random
         self._name = method[1:]
         self._attributes = {"rpc.system": "grpc", "rpc.service": service, "rpc.method": name}
 
@@ -127,7 +130,7 @@ class MethodTraces:
         """
         carrier = {key: str(value) for key, value in metadata if key in _KEYS}
         if self._tracer is None:
-            carrier = _unrecorded_context(carrier)
+            carrier = _unrecorded_context(carrier, self._random)
             _unrecorded.set(carrier)
             structlog.contextvars.bind_contextvars(trace=carrier["traceparent"][3:35])
             return None
@@ -184,7 +187,7 @@ def _carrier() -> dict[str, str]:
     return carrier or dict(_unrecorded.get())
 
 
-def _unrecorded_context(given: dict[str, str]) -> dict[str, str]:
+def _unrecorded_context(given: dict[str, str], random: Random) -> dict[str, str]:
     """Return the context of a call of which nothing is recorded: its client's, or a new one.
 
     OpenTelemetry's objects for it take longer to make than most calls have around them.
@@ -197,8 +200,7 @@ def _unrecorded_context(given: dict[str, str]) -> dict[str, str]:
         _PROPAGATOR.inject(carrier, context=_PROPAGATOR.extract(given, context=Context()))
         if carrier:
             return carrier
-    digits = secrets.token_hex(24)
-    return {"traceparent": f"00-{digits[:32]}-{digits[32:]}-00"}
+    return {"traceparent": f"00-{random.getrandbits(128):032x}-{random.getrandbits(64):016x}-00"}
 
 
 def _context(parent: str) -> Context:

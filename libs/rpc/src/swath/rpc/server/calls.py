@@ -1,13 +1,14 @@
 """What happens around every call of a server, in one function per method.
 
-The function is put around a method when the server is made; a call runs it and looks nothing up. What it does in turn:
-take the message, count, continue the trace, admit, watch for a slow call, refuse what is too large or comes too late,
-parse, answer, and turn an error into a status.
+The function is put around a method when the server is made: a call runs it and looks nothing up. It takes the message,
+counts, continues the trace, admits, watches for a slow call, refuses what has too much metadata or comes too late,
+parses, answers, and turns an error into a status.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -21,7 +22,7 @@ from swath.rpc.server.failures import end_call, forget_frames
 from swath.rpc.server.handlers import KINDS, MAKERS, answers_of, behaviour, shape, status_of
 from swath.rpc.server.in_flight import InFlight
 from swath.rpc.server.methods import Methods
-from swath.rpc.tracing import CallTraces
+from swath.rpc.tracing import CallSpan, CallTraces
 
 if TYPE_CHECKING:  # a server whose calls nobody counts needs no Prometheus
     from swath.rpc.server.metrics import CallMetrics
@@ -121,20 +122,13 @@ class Calls(grpc.GenericRpcHandler):
         inner = behaviour(handler)
         # Requests are parsed and single answers written here: gRPC answers UNKNOWN to bytes that are no message, and
         # with an exception's text to what is no answer.
-        parse = handler.request_deserializer or _as_it_is
-        write = handler.response_serializer or _as_it_is
+        parse, write = handler.request_deserializer or _as_it_is, handler.response_serializer or _as_it_is
         # How long an upload or a stream takes is up to the client; a unary call that takes long is up to the server.
         log = self._log.of(path, slow=not requests_stream and not answers_stream)
         counts = None if self._metrics is None else self._metrics.of(KINDS[requests_stream, answers_stream], counted_as)
         trace = None if traces is None else traces.of(path)
         limit = self._max_metadata_bytes
         reads_metadata = admit is not None or trace is not None or limit is not None
-
-        async def each(requests: AsyncIterator[Any], record: CallRecord) -> AsyncIterator[Any]:
-            async for data in requests:
-                if counts is not None:
-                    counts.received()
-                yield read(data, record)
 
         def read(data: Any, record: CallRecord) -> Any:
             if data is None:
@@ -148,11 +142,27 @@ class Calls(grpc.GenericRpcHandler):
             record.about(request)
             return request
 
+        async def read_each(requests: AsyncIterator[Any], record: CallRecord) -> AsyncIterator[Any]:
+            async for data in requests:
+                if counts is not None:
+                    counts.received += 1
+                yield read(data, record)
+
+        def end(code: grpc.StatusCode, started: float, record: CallRecord | None, span: CallSpan | None) -> None:
+            if record is not None:
+                record.end(code)
+            if span is not None:
+                span.end(code)
+            if counts is not None:
+                counts.end(code, time.monotonic() - started)
+
         async def answer(requests: Any, context: grpc.aio.ServicerContext) -> Any:
-            data = requests if requests_stream else await _one(context)
-            started = None if counts is None else counts.started()
-            if counts is not None and not requests_stream and data is not None:
-                counts.received()
+            data = None if requests_stream else await _one(context)
+            started = time.monotonic()
+            if counts is not None:
+                counts.started += 1
+                if data is not None:
+                    counts.received += 1
             span = record = pending = response = None
             try:
                 try:
@@ -166,15 +176,14 @@ class Calls(grpc.GenericRpcHandler):
                         _check_size(metadata, limit)
                     in_flight.enter()
                     try:
-                        pending = inner(each(data, record) if requests_stream else read(data, record), context)
-                        data = None  # a request that is large is not held twice
+                        pending = inner(read_each(requests, record) if requests_stream else read(data, record), context)
+                        data = None  # What a message was parsed from may go before it is answered.
                         if answers_stream:
                             async with answers_of(pending) as answers:
-                                async for response in answers:
-                                    await context.write(response)
+                                async for each in answers:
+                                    await context.write(each)
                                     if counts is not None:
-                                        counts.sent()
-                            response = None
+                                        counts.sent += 1
                         else:
                             response = await pending
                     finally:
@@ -183,37 +192,26 @@ class Calls(grpc.GenericRpcHandler):
                         record.about(response)
                         response = write(response)
                         if counts is not None:
-                            counts.sent()
+                            counts.sent += 1
                 except BaseException as error:
                     await end_call(path, error, context)
             except BaseException as error:
-                code = status_of(context, error)
-                if record is not None:
-                    record.end(code)
-                if span is not None:
-                    span.end(code)
-                if counts is not None:
-                    counts.ended(code, started)
+                end(status_of(context, error), started, record, span)
                 # This frame is in the traceback that gRPC keeps.
-                del requests, context, data, record, pending, response
+                each = None
+                del requests, context, data, record, pending, response, each
                 forget_frames(error)
                 raise
-            code = status_of(context, None)
-            record.end(code)
-            if span is not None:
-                span.end(code)
-            if counts is not None:
-                counts.ended(code, started)
+            end(status_of(context, None), started, record, span)
             return response
 
         # All requests are streams to gRPC: it forgets a call that should carry one message and carries none, and its
-        # client would wait for ever.
-        # Answers that are streams are written here: gRPC drops the generator of a call that is cancelled. Whatever it
+        # client would wait for ever. That costs nothing that can be measured.
+        # Answers that are streams are written above: gRPC drops the generator of a call that is cancelled, and what it
         # does at its end would happen when it is collected, with a call that is no more: asked for its peer, it takes
         # the process down.
-        return MAKERS[True, answers_stream](
-            answer, response_serializer=handler.response_serializer if answers_stream else None
-        )
+        wrapped = MAKERS[True, answers_stream]
+        return wrapped(answer, response_serializer=handler.response_serializer if answers_stream else None)
 
 
 async def _one(context: grpc.aio.ServicerContext) -> Any:

@@ -49,6 +49,7 @@ def forget_frames(error: BaseException) -> None:
 
 async def _abort(method: str, error: Exception, context: grpc.aio.ServicerContext) -> None:
     if isinstance(error, grpc.aio.BaseError) and not isinstance(error, grpc.aio.UsageError):
+        # gRPC's own word that the call, or the server, is over.
         return
     if not isinstance(error, SwathError) and (refusal := system_error(error)) is not None:
         # The disk, the table of files: what the operator has to look at. Where it was met is in the traceback.
