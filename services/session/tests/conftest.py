@@ -5,15 +5,22 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import grpc
 import pytest
 from sqlalchemy import Float, bindparam
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from swath.api import SESSION_AUTHORITY
+from swath.rpc.server.calls import Calls
+from swath.rpc.server.methods import whole_handler
+from swath.sessions.client import RemoteSessions
 from swath.storage.s3.location import S3Location
 from swath.storage.sql.engine import open_engine
+from swath.storage.sql.notifications import Notifications
 from swath.storage.workspace.bucket import BucketWorkspace
 from swath.storage.workspace.folder import Workspace
 from swath_session import SessionAuthority, SessionSettings, SessionStore, WorkspaceService
+from swath_session.sessions.authority_servicer import SessionAuthorityServicer
 from swath_session.tables import SCHEMA
 
 
@@ -96,6 +103,44 @@ async def sessions(engine: AsyncEngine, clock: SimpleNamespace) -> AsyncIterator
     await service.start()
     yield service
     await service.stop()
+
+
+class Authority:
+    """The session service as the others reach it; it can be away for a while."""
+
+    def __init__(self, sessions: SessionAuthority, engine: AsyncEngine) -> None:
+        self._sessions = sessions
+        self._engine = engine
+        self.port = 0
+
+    async def start(self) -> None:
+        self._notifications = Notifications(self._engine)
+        self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        servicer = SessionAuthorityServicer(self._sessions, self._notifications)
+        self._server.add_generic_rpc_handlers((Calls((whole_handler(SESSION_AUTHORITY, servicer),)),))
+        self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
+        await self._server.start()
+
+    async def stop(self) -> None:
+        await self._notifications.close()
+        await self._server.stop(0)
+
+
+@pytest.fixture
+async def authority(sessions: SessionAuthority, engine: AsyncEngine) -> AsyncIterator[Authority]:
+    authority = Authority(sessions, engine)
+    await authority.start()
+    yield authority
+    await authority.stop()
+
+
+@pytest.fixture
+async def remote(authority: Authority) -> AsyncIterator[RemoteSessions]:
+    options = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 100)]
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{authority.port}", options) as channel:
+        remote = RemoteSessions(channel)
+        yield remote
+        await remote.stop()
 
 
 @pytest.fixture

@@ -3,62 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from types import SimpleNamespace
+from typing import Any
 
-import grpc
 import pytest
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-from swath.api import SESSION_AUTHORITY
 from swath.errors import RevisionConflict, SessionNotFound, Unavailable
-from swath.rpc.server.calls import Calls
-from swath.rpc.server.methods import whole_handler
 from swath.sessions.client import RemoteSessions
 from swath.sessions.model import Profiling, Sessions
-from swath.storage.sql.notifications import Notifications
 from swath_session import SessionAuthority
-from swath_session.sessions.authority_servicer import SessionAuthorityServicer
 
 HOUR = 3600.0
-
-
-class Authority:
-    """The session service as the others reach it; it can be away for a while."""
-
-    def __init__(self, sessions: SessionAuthority, engine: AsyncEngine) -> None:
-        self._sessions = sessions
-        self._engine = engine
-        self.port = 0
-
-    async def start(self) -> None:
-        self._notifications = Notifications(self._engine)
-        self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-        servicer = SessionAuthorityServicer(self._sessions, self._notifications)
-        self._server.add_generic_rpc_handlers((Calls((whole_handler(SESSION_AUTHORITY, servicer),)),))
-        self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
-        await self._server.start()
-
-    async def stop(self) -> None:
-        await self._notifications.close()
-        await self._server.stop(0)
-
-
-@pytest.fixture
-async def authority(sessions: SessionAuthority, engine: AsyncEngine) -> AsyncIterator[Authority]:
-    authority = Authority(sessions, engine)
-    await authority.start()
-    yield authority
-    await authority.stop()
-
-
-@pytest.fixture
-async def remote(authority: Authority) -> AsyncIterator[RemoteSessions]:
-    options = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 100)]
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{authority.port}", options) as channel:
-        remote = RemoteSessions(channel)
-        yield remote
-        await remote.stop()
 
 
 @pytest.fixture(params=["local", "remote"])
@@ -134,7 +89,7 @@ async def test_sessions_that_go_are_told_of(port: Sessions, sessions: SessionAut
 
 
 async def test_sessions_that_went_while_nobody_listened_are_found(
-    authority: Authority, remote: RemoteSessions, sessions: SessionAuthority
+    authority: Any, remote: RemoteSessions, sessions: SessionAuthority
 ) -> None:
     told: asyncio.Queue[str] = asyncio.Queue()
     stays, goes = await remote.create(), await remote.create()
@@ -147,9 +102,7 @@ async def test_sessions_that_went_while_nobody_listened_are_found(
     assert told.empty()
 
 
-async def test_while_the_service_is_away_calls_are_told_to_come_back(
-    authority: Authority, remote: RemoteSessions
-) -> None:
+async def test_while_the_service_is_away_calls_are_told_to_come_back(authority: Any, remote: RemoteSessions) -> None:
     made = await remote.create()
     await authority.stop()
     with pytest.raises(Unavailable, match="session service cannot be reached"):
@@ -157,7 +110,7 @@ async def test_while_the_service_is_away_calls_are_told_to_come_back(
     await authority.start()
 
 
-async def test_calls_at_once_share_their_way(remote: RemoteSessions, authority: Authority) -> None:
+async def test_calls_at_once_share_their_way(remote: RemoteSessions, authority: Any) -> None:
     made = [await remote.create() for _ in range(5)]
     found = await asyncio.gather(*(remote.get(each.id) for each in made * 20))
     assert found == made * 20
