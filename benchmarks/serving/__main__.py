@@ -6,6 +6,7 @@ import argparse
 import datetime as dt
 import json
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -48,6 +49,8 @@ def main() -> int:
     if unknown := [each for each in arguments.only if not any(name.startswith(each) for name in names)]:
         parser.error(f"nothing is named {', '.join(unknown)}; there are {', '.join(names)}")
     ghz.program()
+    # Servers are stopped then, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     if not arguments.resume:
         shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True, exist_ok=True)

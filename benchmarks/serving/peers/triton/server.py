@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from pytriton.model_config import DynamicBatcher, ModelConfig, Tensor
-from pytriton.triton import Triton, TritonConfig
+from pytriton.triton import Triton, TritonConfig, TritonSecurityConfig
 
 from benchmarks.serving.models import MODELS, Model
 from benchmarks.serving.peers.environment import BATCH, BATCH_DELAY_S, PORT, SECOND_PORT, bare
@@ -38,7 +38,8 @@ def _bind(triton: Triton, name: str, model: Model) -> None:
 
 if __name__ == "__main__":
     config = TritonConfig(grpc_port=PORT, http_port=SECOND_PORT, allow_metrics=False, grpc_address="127.0.0.1")
-    with Triton(config=config) as running:
+    # Shared memory asks for a token otherwise.
+    with Triton(config=config, security_config=TritonSecurityConfig(restricted_endpoints=[])) as running:
         # The first one is asked for first: it is there last.
         for served, model in reversed(MODELS.items()):
             _bind(running, served, model)
