@@ -20,9 +20,9 @@ from benchmarks.serving import extras, ghz
 from benchmarks.serving.messages import ROOT
 from benchmarks.serving.report import page
 from benchmarks.serving.results import Journal, Results
-from benchmarks.serving.run import Run
+from benchmarks.serving.run import Run, wanted
 from benchmarks.serving.side import Side
-from benchmarks.serving.sides import FLOORS, PEERS, install
+from benchmarks.serving.sides import FLOORS, PEERS, UNBATCHED_NAME, install
 from benchmarks.serving.works import WORKS
 
 FOLDER = ROOT / "build" / "bench-serving"
@@ -67,8 +67,11 @@ def main() -> int:
 def _compare(journal: Journal, chosen: Sequence[str], peers: Sequence[str], rounds: int) -> None:
     works = [work for work in WORKS if work.name in chosen]
     floors = [name for name in FLOORS if any(name in work.floors for work in works)]
+    unbatched = [UNBATCHED_NAME] if any(wanted(work, UNBATCHED_NAME) for work in works) else []
+    everyone = works or any(name in chosen for name, _, _ in _OF_SERVERS)
+    ours = ["swath"] if everyone or {"streams", "chunked"} & set(chosen) else []
     with Run(FOLDER, journal, works, _console.print) as run:
-        for name in (*floors, "swath", "swath-unbatched", *peers):
+        for name in (*floors, *ours, *unbatched, *(peers if everyone else ())):
             run.start(name, partial(run.makers.make, name))
         run.rounds(rounds)
         for side in run.sides.values():

@@ -22,8 +22,9 @@ from benchmarks.serving.messages import ROOT
 from benchmarks.serving.models import Bare
 from benchmarks.serving.results import Journal
 from benchmarks.serving.side import Side, WrongAnswer
-from benchmarks.serving.sides import FLOORS, Sides
+from benchmarks.serving.sides import FLOORS, UNBATCHED_NAME, Sides
 from benchmarks.serving.works import WORKS, Work
+from swath.errors import TimedOut, Unavailable
 
 _WARM_UP_S = 0.3
 
@@ -111,18 +112,26 @@ class Run:
             for work in self._works:
                 for side in list(self.sides.values()):
                     key = ("calls", str(number), work.name, side.name)
-                    if key not in self._journal and _wanted(work, side.name):
+                    if key not in self._journal and wanted(work, side.name):
                         self._journal.add(key, self._measured(work, side))
                         self._say(f"round {number + 1}, {work.name}, {side.name}: {_told(self._journal[key])}")
 
     def _measured(self, work: Work, side: Side) -> dict[str, object]:
         with self.awake(side):
             try:
+                side.wait(WORKS[0].model, WORKS[0].array())
                 return self._calls(work, side).to_json()
             except grpc.RpcError as error:
                 details = error.details()  # pyright: ignore[reportAttributeAccessIssue]
                 return {"error": f"{error.code().name}: {details}"}  # pyright: ignore[reportAttributeAccessIssue]
-            except (ghz.CallsFailed, NotOffered, WrongAnswer, subprocess.TimeoutExpired) as error:
+            except (
+                ghz.CallsFailed,
+                NotOffered,
+                TimedOut,
+                Unavailable,
+                WrongAnswer,
+                subprocess.TimeoutExpired,
+            ) as error:
                 return {"error": str(error)}
 
     def _calls(self, work: Work, side: Side) -> ghz.Figures:
@@ -186,8 +195,9 @@ class Run:
         self._journal.add(key, json.loads(done.stdout))
 
 
-def _wanted(work: Work, side: str) -> bool:
-    if side == "swath-unbatched":
+def wanted(work: Work, side: str) -> bool:
+    """Whether a work is measured on a server."""
+    if side == UNBATCHED_NAME:
         return work.name in ("tiny@64", "mlp@64")
     return side in work.floors or side not in FLOORS
 

@@ -127,6 +127,15 @@ class Side:
         """Let them go on."""
         self._signal(signal.SIGCONT)
 
+    def wait(self, model: str, x: np.ndarray, timeout_s: float = 30.0) -> None:
+        """Wait until it answers again after it stood still.
+
+        Raises:
+            Unavailable: It has ended.
+            TimedOut: It does not answer in time.
+        """
+        self.process.wait_until(lambda: self._answers(model, x), timeout_s)
+
     def stop(self) -> None:
         """End it, and whatever of its processes is left a while later."""
         if self.process.alive:

@@ -24,9 +24,17 @@ from tools.parity import environment
 
 PEERS = ("kserve", "mlserver", "ray", "triton", "cuvis-ai-core")
 FLOORS = ("echo-aio", "echo-sync", "echo-tuned", "model-tuned")
+UNBATCHED_NAME = "swath-unbatched"
 UNBATCHED = {"SWATH_INFERENCE_BATCH_CALLS": "1"}
 """Settings of Swath that keep calls apart."""
 _PACKAGES = {"kserve": "kserve", "mlserver": "mlserver", "ray": "ray", "triton": "nvidia-pytriton"}
+_RAY = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # Its processes stand still while others are measured, and are not to be taken for dead afterwards.
+    "RAY_health_check_failure_threshold": "10000",
+    "RAY_health_check_timeout_ms": "600000",
+    "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "600",
+}
 _PLACE = ROOT / ".peers"
 _REQUIREMENTS = Path(__file__).with_name("peers")
 
@@ -89,7 +97,7 @@ class Sides:
         if name in FLOORS:
             return self.floor(name)
         if name.startswith("swath"):
-            return self.swath(name, UNBATCHED if name == "swath-unbatched" else {})
+            return self.swath(name, UNBATCHED if name == UNBATCHED_NAME else {})
         if name == "cuvis-ai-core":
             return self._reference()
         return self._peer(name)
@@ -153,7 +161,7 @@ class Sides:
             generated = self._folder / "generated"
             generated.mkdir(exist_ok=True)
             compile_proto(OWN, f"--python_out={generated}")
-            variables |= {"PYTHONPATH": f"{ROOT}{os.pathsep}{generated}", "RAY_USAGE_STATS_ENABLED": "0"}
+            variables |= {"PYTHONPATH": f"{ROOT}{os.pathsep}{generated}", **_RAY}
         return Side(
             self._process(name, command, variables),
             f"127.0.0.1:{port}",

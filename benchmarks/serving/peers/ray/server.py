@@ -28,7 +28,8 @@ def add_servicer(servicer: Any, server: Any) -> None:
     )
 
 
-@serve.deployment(max_ongoing_requests=256)
+# It stands still while others are measured, and is not to be taken for dead afterwards.
+@serve.deployment(max_ongoing_requests=256, health_check_period_s=600, health_check_timeout_s=600)
 class Served:
     """All of the models."""
 
