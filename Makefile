@@ -11,7 +11,7 @@ SYNCED := .venv/.synced
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help sync lock gen lint type type-all test test-processors test-busy coverage demo up down images e2e bench parity fuzz release-check clean
+.PHONY: help sync lock gen lint type type-all test test-processors test-busy coverage demo up down images e2e bench bench-serving parity fuzz release-check clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1mmake %-16s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,6 +78,10 @@ e2e: $(SYNCED) ## Try the chart on the cluster of the current kubeconfig (kind, 
 bench: $(SYNCED) .parity/.synced ## Measure against floors and peers
 	$(RUN)/python -m benchmarks
 
+bench-serving: $(SYNCED) ## Compare with other servers, driven by ghz (PEERS="kserve triton", ROUNDS=3, ONLY="tiny rx@1", RESUME=1, WRITE=1)
+	UV=$(UV) $(RUN)/python -m benchmarks.serving $(if $(PEERS),--peers $(PEERS)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+		$(if $(ONLY),--only $(ONLY)) $(if $(RESUME),--resume) $(if $(WRITE),--write)
+
 .parity/.synced: tools/parity/requirements.txt $(filter .tools/%,$(UV))
 	@echo "Installing the reference packages into .parity (once)"
 	$(UV) venv --quiet --clear --python $(RUN)/python .parity
@@ -95,4 +99,4 @@ release-check: $(SYNCED) ## Build what is released, and try it in fresh environm
 	UV=$(UV) $(RUN)/python -m tools.release_check
 
 clean: ## Remove what was installed and made here
-	rm -rf .venv .tools .parity build/coverage dist outputs demo-output
+	rm -rf .venv .tools .parity .peers build/coverage dist outputs demo-output

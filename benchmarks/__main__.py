@@ -70,13 +70,14 @@ def _write(rows: list[Row]) -> Path:
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{dt.date.today().isoformat()}.md"
     marks = {True: "yes", False: "**no**", None: ""}
-    lines = [f"# {path.stem}", "", _machine(), "", "| measured | figure | target | met |", "|---|---|---|---|"]
+    lines = [f"# {path.stem}", "", machine(), "", "| measured | figure | target | met |", "|---|---|---|---|"]
     lines += [f"| {row.name} | {row.value} | {row.target} | {marks[row.met]} |" for row in rows]
     path.write_text("\n".join(lines) + "\n")
     return path
 
 
-def _machine() -> str:
+def machine() -> str:
+    """Return what figures depend on, in words."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return (
         f"{os.cpu_count()} cores ({platform.machine()}), {memory:.0f} GiB, Python {platform.python_version()}, CPU only"

@@ -40,6 +40,9 @@ class Peer:
 
     It builds an environment for each set of plugins, and keeps it below ``.parity``: the first run of all takes minutes
     for that, later ones find it there. Plugins are registered by local folders that only name the packages.
+
+    Attributes:
+        process: What runs it.
     """
 
     def __init__(self) -> None:
@@ -54,7 +57,7 @@ class Peer:
             "CUVIS_UV": shutil.which("uv") or str(environment.ROOT / ".tools" / "bin" / "uv"),
         }
         command = [str(environment.python()), "-m", "cuvis_ai_core.grpc.production_server"]
-        self._process = Process("the reference server", command, settings, self._folder / "log", folder=self._folder)
+        self.process = Process("the reference server", command, settings, self._folder / "log", folder=self._folder)
 
     @property
     def target(self) -> str:
@@ -64,12 +67,12 @@ class Peer:
     @property
     def pid(self) -> int:
         """Process id of the server."""
-        return self._process.pid
+        return self.process.pid
 
     def __enter__(self) -> Self:
         try:
-            self._process.start()
-            self._process.wait_until(self._listens, _START_S)
+            self.process.start()
+            self.process.wait_until(self._listens, _START_S)
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -78,7 +81,11 @@ class Peer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.stop()
+        self.process.stop()
+        self.forget()
+
+    def forget(self) -> None:
+        """Remove what it has written, once it has ended."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _listens(self) -> bool:

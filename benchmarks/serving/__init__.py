@@ -1,0 +1,1 @@
+"""Swath and its peers serve the same models, and one load generator drives them in turn (`make bench-serving`)."""

@@ -1,0 +1,1 @@
+"""One folder for each peer: what is installed for it, and a server of ours by its public interface."""
