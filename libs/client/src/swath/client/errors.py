@@ -199,8 +199,8 @@ def call_error(error: Any, *, method: str = "", target: str = "") -> CallError:
         code, message = (
             "RESOURCE_EXHAUSTED",
             (
-                "a gateway has closed the connection, as it does where one entry of the metadata (token, header) is longer "
-                f"than it can read: 64 KiB, whatever SWATH_MAX_METADATA_BYTES says ({message})"
+                "a gateway has closed the connection, as it does where one entry of the metadata (token, header) is "
+                f"longer than it can read: 64 KiB, whatever SWATH_MAX_METADATA_BYTES says ({message})"
             ),
         )
     elif code == "UNAVAILABLE" and not info.reason and _REFUSED.search(message):
