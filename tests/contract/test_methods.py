@@ -126,21 +126,27 @@ def test_uploads_that_are_cancelled_leave_no_error_in_the_log(process: ServerPro
     stub: Any = workspace_pb2_grpc.WorkspaceServiceStub(channel)
     before = len(Path(process.log).read_text())
     for number in range(60):
-        left = threading.Event()
+        left, sent = threading.Event(), threading.Event()
 
-        def parts(number: int = number, left: threading.Event = left) -> Iterator[workspace_pb2.PutRequest]:
+        def parts(
+            number: int = number, left: threading.Event = left, sent: threading.Event = sent
+        ) -> Iterator[workspace_pb2.PutRequest]:
             header = workspace_pb2.PutHeader(path=f"cut/{number}", size=1 << 20, sha256="0" * 64)
             yield workspace_pb2.PutRequest(header=header)
             yield workspace_pb2.PutRequest(chunk=b"x" * 1000)
+            sent.set()
             left.wait(TIMEOUT_S)
 
         call = stub.Put.future(parts(), timeout=TIMEOUT_S)
+        assert sent.wait(TIMEOUT_S)
         time.sleep(0.01 + 0.002 * (number % 5))
         call.cancel()
         left.set()
     stub.List(workspace_pb2.ListRequest(), timeout=TIMEOUT_S)
-    time.sleep(1.0)
-    written = Path(process.log).read_text()[before:]
+    deadline = time.monotonic() + TIMEOUT_S
+    while (written := Path(process.log).read_text()[before:]).count("code=CANCELLED") < 50:
+        assert time.monotonic() < deadline, written[-2000:]
+        time.sleep(0.1)
     assert "Traceback" not in written
     assert "[error" not in written
     assert written.count("code=CANCELLED") >= 50

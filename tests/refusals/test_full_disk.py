@@ -106,6 +106,7 @@ def test_a_run_whose_disk_fills_up_goes_on_or_ends_in_words(work: Work, disk: Sm
         list(session.train("statistical"))
         following = pool.submit(follow, session)
         while len(epochs) < 2:
+            assert not following.done(), following.result()
             time.sleep(0.05)
         disk.fill()
         time.sleep(3.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -63,17 +64,24 @@ def test_training_is_followed_stopped_and_asked_for_anywhere(suite: Suite, confi
     )
     list(configured.train("statistical"))
     with ThreadPoolExecutor(4) as pool, Client(ClientConfig(target=suite.target)) as other:
+        follows = threading.Semaphore(0)
 
         def follow(_: int) -> list[int]:
+            statuses = []
             with Client(ClientConfig(target=suite.target)) as own:
-                return [told.status for told in own.attach(configured.id).train("gradient")]
+                for told in own.attach(configured.id).train("gradient"):
+                    if not statuses:
+                        follows.release()
+                    statuses.append(told.status)
+            return statuses
 
         following = [pool.submit(follow, number) for number in range(4)]
         deadline = time.monotonic() + 60
         while other.attach(configured.id).status().status != pb.TRAIN_STATUS_RUNNING:
             assert time.monotonic() < deadline
             time.sleep(0.1)
-        time.sleep(1.0)
+        # One that came after the stop would begin another run.
+        assert all(follows.acquire(timeout=60) for _ in following)
         other.attach(configured.id).stop()
         ends = [each.result(60)[-1] for each in following]
     assert ends == [pb.TRAIN_STATUS_CANCELLED] * 4

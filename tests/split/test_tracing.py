@@ -272,7 +272,8 @@ def test_calls_go_on_as_before_while_the_collector_is_away(
         away = np.median(calls(12))
     finally:
         traced.collector.start()
-    assert away < 2 * before + 0.005
+    # Who waits for the collector waits for seconds.
+    assert away < 2 * before + 0.5
     lines = traced.suite.processes["training-0"].log.read_text().splitlines()
     assert len([line for line in lines if '"spans are dropped' in line]) == 1
     assert not [line for line in lines if "opentelemetry" in line]

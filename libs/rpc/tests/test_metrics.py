@@ -73,9 +73,18 @@ def _value(metrics: Metrics, name: str, **labels: str) -> float:
     return metrics.registry.get_sample_value(name, labels) or 0.0
 
 
+async def _reached(metrics: Metrics, name: str, count: float, **labels: str) -> float:
+    """Wait for a number, which may be counted after the client has its answer; return what it is in the end."""
+    for _ in range(3000):
+        if (value := _value(metrics, name, **labels)) >= count:
+            return value
+        await asyncio.sleep(0.01)
+    return _value(metrics, name, **labels)
+
+
 async def _handled(metrics: Metrics, kind: str, method: str, code: str) -> float:
     labels = {"grpc_type": kind, "grpc_service": "s.S", "grpc_method": method, "grpc_code": code}
-    for _ in range(100):  # the server counts a call that was cancelled a little after the client has left
+    for _ in range(3000):  # the server counts a call that was cancelled a little after the client has left
         if value := _value(metrics, "grpc_server_handled_total", **labels):
             return value
         await asyncio.sleep(0.01)
@@ -103,7 +112,8 @@ async def test_a_unary_call(served: tuple[grpc.aio.Channel, Metrics], method: st
 async def test_a_call_that_its_client_cancels(served: tuple[grpc.aio.Channel, Metrics]) -> None:
     channel, metrics = served
     call = channel.unary_unary("/s.S/Hang")(b"")
-    await asyncio.sleep(0.1)
+    labels = {"grpc_type": "unary", "grpc_service": "s.S", "grpc_method": "Hang"}
+    await _reached(metrics, "grpc_server_started_total", 1, **labels)
     call.cancel()
     assert await _handled(metrics, "unary", "Hang", "Canceled") == 1
 
@@ -138,7 +148,7 @@ async def test_methods_that_there_are_not_share_one_name(served: tuple[grpc.aio.
         with pytest.raises(grpc.aio.AioRpcError):
             await channel.unary_unary(f"/made.Up/{name}")(b"")
     labels = {"grpc_service": "unknown", "grpc_method": "unknown", "grpc_code": "Unimplemented"}
-    assert _value(metrics, "grpc_server_handled_total", grpc_type="bidi_stream", **labels) == 2
+    assert await _reached(metrics, "grpc_server_handled_total", 2, grpc_type="bidi_stream", **labels) == 2
 
 
 def test_methods_are_counted_from_zero() -> None:

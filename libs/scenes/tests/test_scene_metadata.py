@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from swath.errors import DataInvalid
-from swath.scenes import Options, read_scene
+from swath.scenes import Options, Scene, read_scene
+from swath.scenes.draft import Draft
+from swath.scenes.draft import finished as draft_finished
 
 
 def _envi(folder: Path, cube: np.ndarray, more: str) -> Path:
@@ -57,6 +59,57 @@ def test_attributes_of_hdf5_may_say_a_scale_for_each_band(tmp_path: Path) -> Non
         file["cube"].attrs["scale_factor"] = scales[:3]
     with pytest.raises(DataInvalid, match="scale_factor: expected one number, or one for each of 4 bands, got 3"):
         read_scene(tmp_path / "a.h5")
+
+
+@pytest.mark.parametrize(
+    ("attribute", "scale", "expected"),
+    [
+        ("scale_factor", 10_000.0, 10_000.0),
+        ("Scale_Factor", 10_000.0, 1e-4),
+        ("SCALE_FACTOR", 10_000.0, 1e-4),
+        ("SCALE_FACTOR", 0.0001, 0.0001),
+        ("Scale_factor", 0.01, 0.01),
+    ],
+)
+def test_a_scale_in_any_capitals_is_taken(tmp_path: Path, attribute: str, scale: float, expected: float) -> None:
+    cube = np.arange(24, dtype=np.uint16).reshape(2, 3, 4)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["cube"] = cube
+        file["cube"].attrs[attribute] = scale
+        file["cube"].attrs["ADD_OFFSET"] = 0.5
+        file["cube"].attrs["Wavelength"] = [450.0, 550.0, 650.0, 750.0]
+    scene = read_scene(tmp_path / "a.h5")
+    np.testing.assert_allclose(scene.values(), (cube * expected + 0.5).astype(np.float32), rtol=1e-6)
+    assert scene.wavelengths is not None
+    assert scene.wavelengths.tolist() == [450.0, 550.0, 650.0, 750.0]
+    guessed = attribute not in ("scale_factor", "Scale_Factor") and scale > 1
+    assert any(f"{attribute} is above 1 and taken as a divisor" in note for note in scene.notes) == guessed
+
+
+def test_a_header_with_its_image_is_found_without_a_list_of_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    header = _envi(tmp_path, np.ones((2, 3, 4), np.uint16), "")
+
+    def list_folder(folder: object, start: str) -> None:
+        raise AssertionError(f"{folder} is listed")
+
+    monkeypatch.setattr("swath.scenes.readers.envi._beside", list_folder)
+    np.testing.assert_array_equal(read_scene(header).values(), read_scene(header.with_suffix(".img")).values())
+
+
+def test_of_many_frames_only_the_chosen_one_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def finished(draft: Draft, *arguments: object, **more: object) -> Scene:
+        made.append(draft.number)
+        return draft_finished(draft, *arguments, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("swath.scenes.readers.formats.finished", finished)
+    cube = np.arange(96, dtype=np.float32).reshape(4, 2, 3, 4)
+    np.savez(tmp_path / "a.npz", cube=cube)
+    np.testing.assert_array_equal(read_scene(tmp_path / "a.npz", measurement=2).values(), cube[2])
+    assert made == [2]
 
 
 def test_bands_that_are_marked_bad_and_stay_are_named(tmp_path: Path) -> None:

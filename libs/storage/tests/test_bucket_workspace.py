@@ -190,7 +190,10 @@ class TestAtOnce:
         with ThreadPoolExecutor(6) as pool:
             for work in (write, *(lambda whole=whole: read(whole) for whole in (True, False, True, False, False))):
                 pool.submit(work)
-            time.sleep(1.5)
+            deadline = time.monotonic() + 60
+            while written <= 20 and time.monotonic() < deadline:
+                time.sleep(0.1)
+            time.sleep(0.5)
             stop.set()
         assert written > 20
         assert wrong == []

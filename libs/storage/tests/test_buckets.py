@@ -164,7 +164,7 @@ class TestFaults:
                 with pytest.raises(Unavailable) as raised:
                     call()
                 assert raised.value.retry_after
-                assert time.monotonic() - started < 3
+                assert time.monotonic() - started < 15
             server.start()
             assert bucket.get("kept") == LARGE
             assert bucket.head("a") is None

@@ -69,12 +69,16 @@ async def test_a_write_that_fails_tells_nobody(engine: AsyncEngine, notification
 
 
 async def test_all_who_listen_hear(engine: AsyncEngine, notifications: Notifications) -> None:
+    stand = asyncio.Barrier(4)
+
     async def first_two() -> list[str | None]:
         async with aclosing(notifications.subscribe("a")) as arrived:
-            return [await anext(arrived), await anext(arrived)]
+            first = await anext(arrived)
+            await stand.wait()
+            return [first, await anext(arrived)]
 
     listening = [asyncio.create_task(first_two()) for _ in range(3)]
-    await asyncio.sleep(0.2)
+    await stand.wait()
     await run(engine, tell(7), write=True)
     assert await asyncio.gather(*listening) == [[None, "7"]] * 3
 

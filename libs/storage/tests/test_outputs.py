@@ -162,7 +162,7 @@ class TestPatience:
         started = time.monotonic()
         with pytest.raises(Unavailable):
             retry_while_unavailable(away, timeout_s=0.3)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 15
 
     def test_other_errors_are_not_waited_for(self) -> None:
         tries = []

@@ -51,6 +51,8 @@ class Replica(grpc.GenericRpcHandler):
                 time.sleep(1.0)
             if self._mode == "leaves":
                 self._health.enter_graceful_shutdown()
+            if answer_bytes := int(metadata.get("answer-bytes", 0)):
+                context.set_trailing_metadata((("answer", "y" * answer_bytes),))
             yield b""
 
         return grpc.stream_stream_rpc_method_handler(answer)

@@ -202,7 +202,7 @@ class TestFaults:
             with pytest.raises(Unavailable) as raised:
                 await service.put(HEADER, interrupted())
             assert raised.value.retry_after
-            assert time.monotonic() - started < 8
+            assert time.monotonic() - started < 25
             for call in (service.stat("kept"), service.page(""), service.delete("kept"), got(service, "kept")):
                 with pytest.raises(Unavailable):
                     await call

@@ -27,6 +27,14 @@ def envoy_address(address: Address) -> dict[str, Any]:
     return {"socket_address": {"address": address.host, "port_value": address.port}}
 
 
+def headers_kb(settings: GatewaySettings) -> int:
+    """Return the KiB of headers that the gateway takes, of a call and of its answer.
+
+    It resets what is above without a word: services, which say why, refuse what is above the setting itself.
+    """
+    return 4 * -(-settings.max_metadata_bytes // 1024)
+
+
 def clusters(
     settings: GatewaySettings, certificates: Certificates, admin: Path, registry: Registry = REGISTRY
 ) -> list[dict[str, Any]]:
@@ -87,6 +95,9 @@ def _service(service: Service, settings: GatewaySettings, certificates: Certific
             }
         ],
     }
+    options = cluster["typed_extension_protocol_options"]["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"]
+    # Headers and trailers of answers, as those of calls: 60 KB unless said.
+    options["common_http_protocol_options"] = {"max_response_headers_kb": headers_kb(settings)}
     if settings.tls_cert is not None:
         cluster["transport_socket"] = _tls(service.dns_name, certificates)
     return cluster

@@ -7,7 +7,7 @@ from typing import Any
 from swath.api import REGISTRY, Registry
 from swath.rpc.addresses import Address
 from swath_gateway.certificates import CLIENT_AUTHORITY, PUBLIC_CERTIFICATE, Certificates
-from swath_gateway.clusters import ADMIN, COLLECTOR, envoy_address
+from swath_gateway.clusters import ADMIN, COLLECTOR, envoy_address, headers_kb
 from swath_gateway.routing import routes
 from swath_gateway.settings import GatewaySettings
 
@@ -92,8 +92,7 @@ def _public(settings: GatewaySettings, registry: Registry) -> dict[str, Any]:
     manager: dict[str, Any] = {
         "codec_type": "AUTO",
         "use_remote_address": True,
-        # Envoy resets what is above, without a word: services, which say why, refuse what is above the setting itself.
-        "max_request_headers_kb": 4 * -(-settings.max_metadata_bytes // 1024),
+        "max_request_headers_kb": headers_kb(settings),
         # The gateway itself names the client; what a client claims is discarded.
         "forward_client_cert_details": "SANITIZE_SET",
         "set_current_client_cert_details": {"uri": True, "dns": True, "subject": True},

@@ -47,7 +47,7 @@ class GatewaySettings(PeerSettings):
     """Requests up to this size can be sent to another replica when one fails; larger ones stream through once."""
     max_metadata_bytes: int = Field(default=MAX_METADATA_BYTES, ge=8 * 1024, le=1024 * 1024)
     """Most metadata of a call, in bytes, as in every service. Services refuse what is above, in words; the gateway
-    resets calls that have four times as much."""
+    resets calls and answers that have four times as much, and closes the connection at an entry above 64 KiB."""
     max_connections: int = Field(default=10_000, ge=1)
     """Connections of clients at once; more are refused."""
     max_requests: int = Field(default=10_000, ge=1)

@@ -44,6 +44,8 @@ _CUT_WORDS = ("RST_STREAM", "Internal error from Core")
 before the call's status arrived (it then invents INTERNAL)."""
 _ON_THE_WAY = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "UNKNOWN", "INTERNAL"})
 """Codes of what happens between client and server."""
+_HEADER_TOO_LONG = "GOAWAY received; Error code: 9"
+"""What gRPC says where an HTTP/2 proxy cannot decompress a header (COMPRESSION_ERROR of RFC 9113)."""
 _REFUSED = re.compile(r"connect|refused|no address|dns|resolve|unreachable|handshak", re.IGNORECASE)
 
 _MIB = 1 << 20
@@ -197,6 +199,14 @@ def call_error(error: Any, *, method: str = "", target: str = "") -> CallError:
         message = (
             "the metadata (token, headers) is larger than the other side takes, which SWATH_MAX_METADATA_BYTES of the "
             f"server sets, and for answers max_metadata_bytes of this client ({message.partition(';')[0]})"
+        )
+    elif code == "UNAVAILABLE" and not info.reason and _HEADER_TOO_LONG in message:
+        code, message = (
+            "RESOURCE_EXHAUSTED",
+            (
+                "a gateway has closed the connection, as it does where one entry of the metadata (token, header) is "
+                f"longer than it can read: 64 KiB, whatever SWATH_MAX_METADATA_BYTES says ({message})"
+            ),
         )
     elif code == "UNAVAILABLE" and not info.reason and _REFUSED.search(message):
         message = f"no server answers at {target or 'the target'} ({_last_cause(message)})"

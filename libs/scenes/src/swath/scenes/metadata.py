@@ -30,7 +30,8 @@ def numbers_of_attributes(name: str, attributes: Mapping[str, Any], cube: NDArra
     """Read what attributes of an array in HDF5 or zarr say.
 
     ``scale_factor`` multiplies and ``add_offset`` is added, as the CF conventions have it. ``Scale_Factor`` (in
-    capitals, as of airborne reflectance in HDF5) and ``reflectance scale factor`` (ENVI) divide.
+    capitals, as of airborne reflectance in HDF5) and ``reflectance scale factor`` (ENVI) divide. In other capitals,
+    such as ``SCALE_FACTOR``, numbers above 1 divide, which a note says, and others multiply.
 
     Raises:
         DataInvalid: A number that is none.
@@ -40,19 +41,23 @@ def numbers_of_attributes(name: str, attributes: Mapping[str, Any], cube: NDArra
     for key in ("reflectance scale factor", "reflectance_scale_factor"):
         if key in lower:
             scale = divided(name, key, lower[key])
+    notes: tuple[str, ...] = ()
     if "Scale_Factor" in attributes:
         scale = divided(name, "Scale_Factor", attributes["Scale_Factor"])
-    elif "scale_factor" in attributes:
-        scale = _of_bands(name, "scale_factor", attributes["scale_factor"], cube.shape[-1])
-    offset = (
-        _of_bands(name, "add_offset", attributes["add_offset"], cube.shape[-1]) if "add_offset" in attributes else 0.0
-    )
+    elif "scale_factor" in lower:
+        key = next(key for key in ("scale_factor", *attributes) if key in attributes and key.lower() == "scale_factor")
+        scale = _of_bands(name, key, attributes[key], cube.shape[-1])
+        if key != "scale_factor" and np.all(np.asarray(scale) > 1):
+            scale = 1.0 / scale
+            notes = (f"{name}: {key} is above 1 and taken as a divisor; scale says otherwise",)
+    offset = _of_bands(name, "add_offset", lower["add_offset"], cube.shape[-1]) if "add_offset" in lower else 0.0
     ignored = next((key for key in _IGNORE if key in lower), None)
     return Said(
         scale,
         offset,
         None if ignored is None else number(name, ignored, lower[ignored]),
         None if "bbl" not in lower else bad_bands(name, np.asarray(lower["bbl"]).ravel().tolist(), cube.shape[-1]),
+        notes,
     )
 
 

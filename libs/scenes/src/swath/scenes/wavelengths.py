@@ -88,6 +88,14 @@ def unit_of(text: str | None, *, name: str) -> str | None:
     return parts.pop()
 
 
+def is_of_light(text: str) -> bool:
+    """Whether a text beside a number says by itself that it is a wavelength, as "nm" does; "m" and "A" do not."""
+    try:
+        return len(text) > 1 and unit_of(text, name="") in _LENGTHS
+    except DataInvalid:
+        return False
+
+
 def judged(
     stored: Stored | None,
     bands: int,

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -26,7 +27,8 @@ from swath.errors import DataInvalid, GraphInvalid, InputInvalid, NotFitted, Swa
 _NOT_THEIRS = (SwathError, torch.OutOfMemoryError, MemoryError, OSError)
 """Errors that are not about what a class was given, or say so themselves."""
 _FITTED = "_statistically_initialized"
-_preparing = threading.Lock()
+_preparing: WeakKeyDictionary[torch.nn.Module, threading.Lock] = WeakKeyDictionary()
+_locks = threading.Lock()
 _NO_MEMORY = frozenset(vars(torch.nn.Module())) | {
     "hparams",
     "_name",
@@ -135,7 +137,9 @@ class Adapted(Node):
 
     def _prepare(self) -> None:
         """Let the class build what depends on its device and weights, which are final when it infers."""
-        with _preparing:
+        with _locks:  # beside the node: a lock in it could not be copied with it
+            own = _preparing.setdefault(self, threading.Lock())
+        with own:
             prepare = getattr(self.inner, "prepare_inference", None)
             if prepare is not None and not self._prepared:
                 try:

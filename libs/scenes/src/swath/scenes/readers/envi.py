@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -99,20 +100,19 @@ def envi_files(path: Path) -> tuple[Path, Path]:
 
 def find_header(image: Path) -> Path | None:
     """Return the header beside an image, None if there is none."""
-    names = [f"{image.stem}.hdr".lower(), f"{image.name}.hdr".lower()]
-    found = _beside(image.parent, image.stem)
-    return next((found[name] for name in names if name in found), None)
+    names = [f"{image.stem}.hdr", f"{image.name}.hdr"]
+    return _first(image.parent, names) or _first_of(_beside(image.parent, image.stem), names)
 
 
 def _image(header: Path) -> Path:
     stem = header.name[: -len(".hdr")]
     # scene.img.hdr lies beside scene.img, and scene.v2.hdr beside scene.v2.img.
-    found = _beside(header.parent, stem)
+    wanted = [stem, *(stem + suffix for suffix in IMAGE_SUFFIXES)]
+    found = {}
+    image = _first(header.parent, wanted) or _first_of(found := _beside(header.parent, stem), wanted)
+    if image is not None:
+        return image
     bare = stem.lower()
-    wanted = [bare, *(bare + suffix for suffix in IMAGE_SUFFIXES)]
-    for name in wanted:
-        if name in found:
-            return found[name]
     others = [
         each for name, each in found.items() if Path(name).stem == bare and Path(name).suffix not in ("", *_OTHERS)
     ]
@@ -125,14 +125,20 @@ def _image(header: Path) -> Path:
     )
 
 
+def _first(folder: Path, names: list[str]) -> Path | None:
+    """Return the first of some files that exists just so: a folder of many scenes need not be listed for each."""
+    return next((each for each in map(folder.joinpath, names) if each.is_file()), None)
+
+
+def _first_of(found: dict[str, Path], names: list[str]) -> Path | None:
+    return next((found[name.lower()] for name in names if name.lower() in found), None)
+
+
 def _beside(folder: Path, start: str) -> dict[str, Path]:
     """Return the files whose names start like this, by name in lower case."""
-    with parsing(start, "file: its folder cannot be listed"):
-        return {
-            each.name.lower(): each
-            for each in sorted(folder.iterdir(), reverse=True)
-            if each.name.lower().startswith(start.lower()) and each.is_file()
-        }
+    with parsing(start, "file: its folder cannot be listed"), os.scandir(folder) as listed:
+        fitting = sorted(each.name for each in listed if each.name.lower().startswith(start.lower()) and each.is_file())
+    return {name.lower(): folder / name for name in reversed(fitting)}
 
 
 def _unit(header: Header) -> str | None:

@@ -107,16 +107,25 @@ def read_scenes(path: Path, options: Options | None = None, *, name: str | None 
     """
     shown = name or path.name
     options = options or Options()
+    kind = _located(path, options, shown)
+    if kind is _CU3S:
+        return _measurements(Recording(path, options, name=shown))
+    drafts = _drafts(kind, path, options, shown)
+    return (finished(draft, options, stem=path.stem, shown=shown) for draft in drafts)
+
+
+def _located(path: Path, options: Options, shown: str) -> Format:
     _check(options)
     if not path.exists():
         raise FileMissing(f"data file '{shown}' does not exist")
     kind = format_of(path, shown)
     if path.is_dir() != (kind.name == "zarr"):
         raise FileMissing(f"{shown}: expected {'a folder' if kind.name == 'zarr' else 'a file'}")
-    if kind is _CU3S:
-        return _measurements(Recording(path, options, name=shown))
-    drafts = iter([_image(kind, path, shown)]) if kind.image else _arrays(kind, path, shown).drafts(options)
-    return (finished(draft, options, stem=path.stem, shown=shown) for draft in drafts)
+    return kind
+
+
+def _drafts(kind: Format, path: Path, options: Options, shown: str) -> Iterator[Draft]:
+    return iter([_image(kind, path, shown)]) if kind.image else _arrays(kind, path, shown).drafts(options)
 
 
 def read_scene(
@@ -141,12 +150,13 @@ def read_scene(
             return recording.read(measurement or 0)
         finally:
             recording.close()
-    found = list(read_scenes(path, options, name=name))
+    options = options or Options()
+    found = list(_drafts(_located(path, options, shown), path, options, shown))
     if measurement is None and len(found) > 1:
         raise DataInvalid(f"{shown}: holds {len(found)} frames; choose one by measurement (+data.params.measurement)")
     if not 0 <= (measurement or 0) < len(found):
         raise DataInvalid(f"{shown}: expected a measurement below {len(found)}, got {measurement}")
-    return found[measurement or 0]
+    return finished(found[measurement or 0], options, stem=path.stem, shown=shown)
 
 
 def read_plane(path: Path, variable: str | None = None, *, name: str | None = None) -> np.ndarray:

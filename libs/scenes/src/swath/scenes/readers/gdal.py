@@ -10,7 +10,7 @@ import numpy as np
 
 from swath.errors import DataInvalid
 from swath.scenes.metadata import Said, bad_bands, divided, number
-from swath.scenes.wavelengths import Stored
+from swath.scenes.wavelengths import Stored, is_of_light
 
 METADATA, NODATA = 42112, 42113
 """GDAL's tags."""
@@ -84,13 +84,9 @@ def _wavelengths(whole: dict[str, str], each: dict[str, dict[int, str]], bands: 
             return Stored(_listed(whole[key]), own_unit)
     named = [whole.get(f"band_{band + 1}") or each.get("description", {}).get(band, "") for band in range(bands)]
     found = [match for match in map(_VALUE_AND_UNIT.match, named) if match and match[2]]
-    if len(found) == bands and len({match[2] for match in found}) == 1 and _is_unit(found[0][2]):
+    if len(found) == bands and len({match[2] for match in found}) == 1 and is_of_light(found[0][2]):
         return Stored([match[1] for match in found], found[0][2])
     return None
-
-
-def _is_unit(text: str) -> bool:
-    return text.lower().startswith(("nano", "nm", "micro", "um", "µm", "μm"))
 
 
 def _of_bands(name: str, key: str, values: dict[int, str], bands: int, missing: float) -> float | np.ndarray:
