@@ -27,6 +27,8 @@ from swath_inference import InferenceService, InferenceSettings
 
 _ROUNDS = 7
 _SECONDS = 1.0
+_AWAY_S = 300e-6
+"""What a client of its own takes between an answer and the next call."""
 
 _MLP = Path(__file__).resolve().parents[1] / "configs" / "pipeline" / "san_diego" / "deep_svdd.yaml"
 """Deep SVDD, and what comes before and after it; with the linear kernel here, which leaves a network of two layers."""
@@ -68,7 +70,7 @@ async def _measure(folder: Path) -> list[Row]:
     labelled = _pixels(64) | {"mask": torch.zeros(1, 64, 64, dtype=torch.int32)}
     mlp = await _compare(folder / "mlp", _fitted(network, labelled), _pixels(8), callers=64)
     learnt = _fitted(affine, small)
-    one = await _compare(folder / "one", learnt, small, callers=1)
+    one = await _compare(folder / "one", learnt, small, callers=1, pause=_AWAY_S)
     many = await _compare(folder / "many", learnt, small, callers=64)
     return [
         *_rate_rows("network of san_diego/deep_svdd, 64 pixels of 189 bands a call, 64 callers", mlp, at_least=3.0),
@@ -129,7 +131,9 @@ def _fitted(document: PipelineDocument, batch: dict[str, torch.Tensor]) -> Pipel
     return pipeline
 
 
-async def _compare(folder: Path, pipeline: Pipeline, batch: dict[str, Any], *, callers: int) -> _Rounds:
+async def _compare(
+    folder: Path, pipeline: Pipeline, batch: dict[str, Any], *, callers: int, pause: float = 0.0
+) -> _Rounds:
     """Return rounds with batches and without, that were run in turn."""
     (folder / "configs").mkdir(parents=True)
     artifacts = ArtifactStore(FolderObjects(folder / "artifacts"))
@@ -143,16 +147,16 @@ async def _compare(folder: Path, pipeline: Pipeline, batch: dict[str, Any], *, c
     rounds: _Rounds = ([], [])
     for service in services:
         await service.warm_up()
-        await _round(service, batch, callers)
+        await _round(service, batch, callers, pause)
     for _ in range(_ROUNDS):
         for service, results in zip(services, rounds, strict=True):
-            results.append(await _round(service, batch, callers))
+            results.append(await _round(service, batch, callers, pause))
     for service in services:
         service.close()
     return rounds
 
 
-async def _round(service: InferenceService, batch: dict[str, Any], callers: int) -> _Round:
+async def _round(service: InferenceService, batch: dict[str, Any], callers: int, pause: float) -> _Round:
     lasted: list[float] = []
     end = time.perf_counter() + _SECONDS
 
@@ -160,7 +164,7 @@ async def _round(service: InferenceService, batch: dict[str, Any], callers: int)
         while (began := time.perf_counter()) < end:
             await service.infer(f"session-{caller}", lambda: batch, [], lambda outputs: outputs, size=0)
             lasted.append(time.perf_counter() - began)
-            await asyncio.sleep(0)
+            await asyncio.sleep(pause)
 
     began, cpu = time.perf_counter(), time.process_time()
     await asyncio.gather(*(call(caller) for caller in range(callers)))
