@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-INLINE_BYTES = 256 * 1024
-"""Up to which bytes are copied on the event loop: that takes some 50 us, as long as the way to a thread and back
+INLINE_BYTES = 512 * 1024
+"""Up to which bytes are copied on the event loop: once or twice takes as long as the way to a thread and back, 40 us
 (docs/explanation/batching.md has the measurement)."""
 
 _READERS = 1
