@@ -144,7 +144,8 @@ class TestSharedMemory:
         self, connect, normalizing, segment
     ):
         mine, theirs = await normalizing(), await normalizing()
-        stub = cuvis_ai_pb2_grpc.CuvisAIServiceStub(await connect(memory=SharedMemory(local=False, behind_gateway=True)))
+        memory = SharedMemory(local=False, behind_gateway=True)
+        stub = cuvis_ai_pb2_grpc.CuvisAIServiceStub(await connect(memory=memory))
         by_reference = await stub.Inference(_request(mine, segment(mine)))
         assert by_reference == await stub.Inference(_request(mine))
         assert (await _refused(stub.Inference(_request(mine, segment(theirs)))))[0] == "FAILED_PRECONDITION"
