@@ -1,13 +1,15 @@
 """Inference of 64 MB against a bare handler of as many bytes, with the allocator's settings of the server and without.
 
-The floor is a grpc.aio server that takes and gives bytes and does nothing else, in a process whose allocator is told the
-same as the server's, plus the forward of the same pipeline there. Memory is the most that a process had beyond what it
-had before its first large call.
+The floor is a grpc.aio server that takes and gives bytes and does nothing else, in a process whose allocator is told
+the same as the server's, plus the forward of the same pipeline there. Memory is the most that a process had beyond what
+it had before its first large call. By shared memory the same call is made with a region, in and out; the forward is
+left out of both.
 """
 
 from __future__ import annotations
 
 import asyncio
+import mmap
 import multiprocessing
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +24,9 @@ import numpy as np
 from benchmarks.harness import Row, interleaved, ratio_row, server
 from swath.client import Client, build_stub, numpy_to_proto
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
+from swath.inference.v1 import shared_memory_pb2
+from swath.inference.v1.shared_memory_pb2_grpc import SharedMemoryServiceStub
+from swath.rpc.shared_memory import output_metadata
 from swath.runtime.allocator import keep_freed_memory
 from swath.runtime.server import server_options
 from swath.runtime.settings import ServerSettings
@@ -96,7 +101,38 @@ def measure() -> list[Row]:
                 text = "{:.2f}x  (bare {:.2f}, bare with the allocator as it is {:.2f})".format(*peaks)
                 met = peaks[0] <= 3 if case.reply_bytes < _CUBE.nbytes else None
                 rows.append(Row(f"peak memory of it, {case.name}", text, "<= 3x" if met is not None else "", met))
+                if case.node is _LARGE:
+                    rows += _by_shared_memory(running.target, session.id, request, tuned.forward)
     return rows
+
+
+def _by_shared_memory(
+    target: str, session_id: str, request: pb.InferenceRequest, forward: Callable[[], None]
+) -> list[Row]:
+    """Compare a call whose tensors lie in a region, in and out, with the same one by message."""
+    stub: Any = build_stub(target)
+    with grpc.insecure_channel(target) as channel:
+        acquire = shared_memory_pb2.AcquireRequest(session_id=session_id, byte_size=2 * _CUBE.nbytes)
+        stream = SharedMemoryServiceStub(channel).Acquire(acquire)
+        region = next(stream)
+        with open(region.path, "r+b") as file, mmap.mmap(file.fileno(), region.byte_size) as memory:
+            memory[: _CUBE.nbytes] = _CUBE.tobytes()
+            shared = pb.InferenceRequest()
+            shared.CopyFrom(request)
+            place = pb.ShmRef(name=region.name, byte_size=_CUBE.nbytes)
+            shared.inputs.extra_inputs["data"].shm_ref.CopyFrom(place)
+            metadata = output_metadata(region.name, _CUBE.nbytes, _CUBE.nbytes)
+            by_region = partial(stub.Inference, shared, metadata=metadata)
+            [answered] = by_region().outputs.values()
+            assert answered.shm_ref.byte_size == _CUBE.nbytes
+            full, quick, alone = interleaved(partial(stub.Inference, request), by_region, forward, runs=25)
+        stream.cancel()
+    detail = (
+        f"{(quick - alone) * 1e3:.0f} ms against {(full - alone) * 1e3:.0f} ms; "
+        f"the forward of {alone * 1e3:.0f} ms is in neither"
+    )
+    ratio = (quick - alone) / (full - alone)
+    return [ratio_row("64 MB in and out by shared memory, against the unary call", ratio, 0.1, detail)]
 
 
 def _status(pid: int, key: str) -> int:

@@ -160,3 +160,18 @@ def test_another_chart_may_switch_it_off(helm: Callable[..., subprocess.Complete
         done = helm("template", "all", str(umbrella), "--set", f"swath.enabled={wanted},global.anything=1")
         assert done.returncode == 0, done.stderr
         assert ("kind: Deployment" in done.stdout) is (wanted == "true")
+
+
+def test_inference_may_share_the_memory_of_its_node_with_other_pods(render: Callable[..., Objects]) -> None:
+    shared = dict(pods(render("services.inference.shm.hostPath=/dev/shm")))
+    alone = dict(pods(render()))
+    for name, pod in shared.items():
+        volumes = {each["name"]: each for each in pod.get("volumes", [])}
+        if name != "Deployment/swath-inference":
+            assert pod == alone[name], name
+            continue
+        assert volumes["shm"] == {"name": "shm", "hostPath": {"path": "/dev/shm", "type": "Directory"}}
+        [container] = pod["containers"]
+        assert {"name": "shm", "mountPath": "/dev/shm"} in container["volumeMounts"]
+        settings = {each["name"]: each.get("value") for each in container["env"]}
+        assert settings["SWATH_INFERENCE_SEGMENTS_BEHIND_GATEWAY"] == "true"

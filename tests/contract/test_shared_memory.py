@@ -60,6 +60,18 @@ def test_segments_carry_the_sessions_name(local_stub, normalizing, refused):
     assert f"swath-{normalizing}" in text
 
 
+def test_a_server_that_asks_nobody_who_calls_takes_segments_of_any_name(local_stub, normalizing):
+    segment = SharedMemory(create=True, size=CUBE.nbytes)
+    try:
+        assert not segment.name.startswith("swath")
+        np.ndarray(CUBE.shape, CUBE.dtype, buffer=segment.buf)[:] = CUBE
+        by_reference = local_stub.Inference(_request(normalizing, _reference(segment.name)))
+    finally:
+        segment.close()
+        segment.unlink()
+    assert by_reference == local_stub.Inference(_request(normalizing, numpy_to_proto(CUBE)))
+
+
 def test_a_segment_that_is_not_there(local_stub, normalizing, refused):
     code, _, text = refused(local_stub.Inference, _request(normalizing, _reference(f"swath-{normalizing}-none")))
     assert code.name == "NOT_FOUND"

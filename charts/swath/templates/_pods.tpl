@@ -66,6 +66,7 @@ dnsConfig:
   "TMPDIR" "/tmp"
   "HOME" "/tmp"
 -}}
+{{- if and (eq .part "inference") .values.shm.hostPath }}{{ $_ := set $set "SWATH_INFERENCE_SEGMENTS_BEHIND_GATEWAY" "true" }}{{ end -}}
 {{- with $root.Values.otlp.address }}{{ $_ := set $set "SWATH_OTLP_ADDRESS" . }}{{ end -}}
 {{- if include "swath.tokensSecret" $root }}{{ $_ := set $set "SWATH_TOKENS_FILE" "/etc/swath/auth/tokens.json" }}{{ end -}}
 {{- with $root.Values.auth.tokens }}{{ $_ := set $set "SWATH_TOKENS" (toJson .) }}{{ end -}}
@@ -225,7 +226,11 @@ dnsConfig:
 {{- end }}
 {{- if $torch }}
 - name: shm
+{{- if and (eq .part "inference") .values.shm.hostPath }}
+  hostPath: {path: {{ .values.shm.hostPath | quote }}, type: Directory}
+{{- else }}
   emptyDir: {medium: Memory, sizeLimit: {{ .values.shm.size }}}
+{{- end }}
 {{- end }}
 {{- if include "swath.tls" $root }}
 - name: tls

@@ -133,6 +133,23 @@ class TestSharedMemory:
         assert code == "FAILED_PRECONDITION"
         assert f"begin with 'swath-{mine}'" in text
 
+    async def test_where_nobody_is_asked_who_calls_any_segment_may_be_named(self, connect, normalizing, segment):
+        mine, theirs = await normalizing(), await normalizing()
+        stub = cuvis_ai_pb2_grpc.CuvisAIServiceStub(await connect(memory=SharedMemory(free=True)))
+        assert _values(await stub.Inference(_request(mine, segment(theirs)))) == _values(
+            await stub.Inference(_request(mine))
+        )
+
+    async def test_behind_a_gateway_sessions_may_have_their_own_where_nodes_share_it(
+        self, connect, normalizing, segment
+    ):
+        mine, theirs = await normalizing(), await normalizing()
+        memory = SharedMemory(local=False, behind_gateway=True)
+        stub = cuvis_ai_pb2_grpc.CuvisAIServiceStub(await connect(memory=memory))
+        by_reference = await stub.Inference(_request(mine, segment(mine)))
+        assert by_reference == await stub.Inference(_request(mine))
+        assert (await _refused(stub.Inference(_request(mine, segment(theirs)))))[0] == "FAILED_PRECONDITION"
+
     async def test_behind_a_gateway_nobody_may(self, connect, normalizing, segment):
         session_id = await normalizing()
         stub = cuvis_ai_pb2_grpc.CuvisAIServiceStub(await connect(memory=SharedMemory(local=False)))

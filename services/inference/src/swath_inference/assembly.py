@@ -51,7 +51,8 @@ def build(
     sessions.on_close(service.forget, service.sessions_in_use)
     regions = Regions(settings.shared_memory_bytes, settings.shared_memory_session_bytes, settings.shared_memory_idle_s)
     deps.stack.callback(regions.end_all)
-    memory = SharedMemory(regions, local=shared_memory, free=any_segment)
+    behind_gateway = not shared_memory and settings.segments_behind_gateway
+    memory = SharedMemory(regions, local=shared_memory, behind_gateway=behind_gateway, free=any_segment)
     region_service = RegionService(sessions, regions)
     sessions.on_close(region_service.forget, lambda: regions.sessions)
 

@@ -36,6 +36,9 @@ class InferenceSettings(BaseSettings):
     """Memory that calls have freed and that stays with the process for the next ones, in bytes at most; 0 gives it back
     at once, and each large message then costs the kernel a page fault for every 4 KiB of each of its copies. It is
     given back when a model is dropped. With glibc alone."""
+    segments_behind_gateway: bool = False
+    """Take references to segments of shared memory from clients behind a gateway, under their session's own name: for
+    pods that share the /dev/shm of their node with this one. Which node a call reaches is up to who sends it there."""
     shared_memory_bytes: int = Field(default=4 * 1024**3, ge=0)
     """Bytes of the regions of shared memory that this server makes for clients of its machine; 0 makes none."""
     shared_memory_session_bytes: int = Field(default=1024**3, ge=0)

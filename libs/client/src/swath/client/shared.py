@@ -115,7 +115,7 @@ class SharedRegion:
                 stream = self._acquire(size)
                 try:
                     answer = await stream.read()
-                    self._open(answer if isinstance(answer, shared_memory_pb2.Region) else None, stream)
+                    self._open(answer if isinstance(answer, shared_memory_pb2.AcquireResponse) else None, stream)
                 except grpc.RpcError as error:
                     self._judge(error)
             for place in self._used():
@@ -149,7 +149,7 @@ class SharedRegion:
         request = shared_memory_pb2.AcquireRequest(session_id=self._session_id, byte_size=size)
         return self._stub.Acquire(request, metadata=self._config.call_metadata())
 
-    def _open(self, region: shared_memory_pb2.Region | None, stream: Any) -> None:
+    def _open(self, region: shared_memory_pb2.AcquireResponse | None, stream: Any) -> None:
         """Map a region; on a machine, or for a user, that cannot do so there will be no other."""
         self._stream = stream
         if region is not None and (memory := _mapped(region)) is not None:
@@ -172,7 +172,7 @@ class SharedRegion:
             self._output_bytes = place.output_bytes
 
 
-def _mapped(region: shared_memory_pb2.Region) -> mmap.mmap | None:
+def _mapped(region: shared_memory_pb2.AcquireResponse) -> mmap.mmap | None:
     try:
         handle = os.open(region.path, os.O_RDWR | os.O_CLOEXEC)
         try:

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&swath/inference/v1/shared_memory.proto\x12\x12swath.inference.v1\"7\n\x0e\x41\x63quireRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x11\n\tbyte_size\x18\x02 \x01(\x04\"F\n\x06Region\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tbyte_size\x18\x02 \x01(\x04\x12\x0c\n\x04path\x18\x03 \x01(\t\x12\r\n\x05inode\x18\x04 \x01(\x04\x32\x62\n\x13SharedMemoryService\x12K\n\x07\x41\x63quire\x12\".swath.inference.v1.AcquireRequest\x1a\x1a.swath.inference.v1.Region0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&swath/inference/v1/shared_memory.proto\x12\x12swath.inference.v1\"7\n\x0e\x41\x63quireRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x11\n\tbyte_size\x18\x02 \x01(\x04\"O\n\x0f\x41\x63quireResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tbyte_size\x18\x02 \x01(\x04\x12\x0c\n\x04path\x18\x03 \x01(\t\x12\r\n\x05inode\x18\x04 \x01(\x04\x32k\n\x13SharedMemoryService\x12T\n\x07\x41\x63quire\x12\".swath.inference.v1.AcquireRequest\x1a#.swath.inference.v1.AcquireResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,8 +33,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ACQUIREREQUEST']._serialized_start=62
   _globals['_ACQUIREREQUEST']._serialized_end=117
-  _globals['_REGION']._serialized_start=119
-  _globals['_REGION']._serialized_end=189
-  _globals['_SHAREDMEMORYSERVICE']._serialized_start=191
-  _globals['_SHAREDMEMORYSERVICE']._serialized_end=289
+  _globals['_ACQUIRERESPONSE']._serialized_start=119
+  _globals['_ACQUIRERESPONSE']._serialized_end=198
+  _globals['_SHAREDMEMORYSERVICE']._serialized_start=200
+  _globals['_SHAREDMEMORYSERVICE']._serialized_end=307
 # @@protoc_insertion_point(module_scope)

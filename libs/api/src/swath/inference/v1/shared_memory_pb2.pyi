@@ -12,7 +12,7 @@ class AcquireRequest(_message.Message):
     byte_size: int
     def __init__(self, session_id: _Optional[str] = ..., byte_size: _Optional[int] = ...) -> None: ...
 
-class Region(_message.Message):
+class AcquireResponse(_message.Message):
     __slots__ = ("name", "byte_size", "path", "inode")
     NAME_FIELD_NUMBER: _ClassVar[int]
     BYTE_SIZE_FIELD_NUMBER: _ClassVar[int]

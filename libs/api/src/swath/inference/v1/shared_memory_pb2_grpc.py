@@ -40,7 +40,7 @@ class SharedMemoryServiceStub:
         self.Acquire = channel.unary_stream(
                 '/swath.inference.v1.SharedMemoryService/Acquire',
                 request_serializer=swath_dot_inference_dot_v1_dot_shared__memory__pb2.AcquireRequest.SerializeToString,
-                response_deserializer=swath_dot_inference_dot_v1_dot_shared__memory__pb2.Region.FromString,
+                response_deserializer=swath_dot_inference_dot_v1_dot_shared__memory__pb2.AcquireResponse.FromString,
                 _registered_method=True)
 
 
@@ -65,7 +65,7 @@ def add_SharedMemoryServiceServicer_to_server(servicer, server):
             'Acquire': grpc.unary_stream_rpc_method_handler(
                     servicer.Acquire,
                     request_deserializer=swath_dot_inference_dot_v1_dot_shared__memory__pb2.AcquireRequest.FromString,
-                    response_serializer=swath_dot_inference_dot_v1_dot_shared__memory__pb2.Region.SerializeToString,
+                    response_serializer=swath_dot_inference_dot_v1_dot_shared__memory__pb2.AcquireResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -97,7 +97,7 @@ class SharedMemoryService:
             target,
             '/swath.inference.v1.SharedMemoryService/Acquire',
             swath_dot_inference_dot_v1_dot_shared__memory__pb2.AcquireRequest.SerializeToString,
-            swath_dot_inference_dot_v1_dot_shared__memory__pb2.Region.FromString,
+            swath_dot_inference_dot_v1_dot_shared__memory__pb2.AcquireResponse.FromString,
             options,
             channel_credentials,
             insecure,

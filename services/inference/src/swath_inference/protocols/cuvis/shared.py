@@ -26,13 +26,23 @@ class SharedMemory:
         regions: Made by this server; they are read and written in place.
         local: Whether clients on this machine may refer to it at all. Behind a gateway every call comes from the
             gateway's machine, and its client may be anywhere.
+        behind_gateway: Whether clients behind a gateway may refer to segments all the same: those that share this
+            machine's, under the session's own name.
         free: Whether clients may name any segment, as where nobody is asked who calls; otherwise only those under the
             session's own name.
     """
 
-    def __init__(self, regions: Regions | None = None, *, local: bool = True, free: bool = False) -> None:
+    def __init__(
+        self,
+        regions: Regions | None = None,
+        *,
+        local: bool = True,
+        behind_gateway: bool = False,
+        free: bool = False,
+    ) -> None:
         self.regions = Regions(0, 0, 1.0) if regions is None else regions
         self.local = local
+        self._behind_gateway = behind_gateway
         self._free = free
 
     def reader(self, session_id: str, context: grpc.aio.ServicerContext) -> ReadShared:
@@ -41,11 +51,11 @@ class SharedMemory:
         Regions are read in place. Segments are copied: a client can shrink them, and a server that had mapped them
         would end with SIGBUS.
         """
-        if not self.local:
+        if not self.local and not self._behind_gateway:
             return refuse
 
         def read(reference: pb.ShmRef, name: str) -> memoryview:
-            if not is_local(context):
+            if not self._behind_gateway and not is_local(context):
                 return refuse(reference, name)
             offset, size = reference.byte_offset, reference.byte_size
             region = self.regions.find(reference.name, session_id)

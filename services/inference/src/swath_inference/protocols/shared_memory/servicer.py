@@ -23,8 +23,10 @@ class SharedMemoryServicer:
         self._service = service
         self._local = local
 
-    async def Acquire(self, request: pb.AcquireRequest, context: grpc.aio.ServicerContext) -> AsyncIterator[pb.Region]:
+    async def Acquire(
+        self, request: pb.AcquireRequest, context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[pb.AcquireResponse]:
         local = self._local and is_local(context)
         async with self._service.holding(request.session_id, request.byte_size, local=local) as region:
-            yield pb.Region(name=region.name, byte_size=region.size, path=region.path, inode=region.inode)
+            yield pb.AcquireResponse(name=region.name, byte_size=region.size, path=region.path, inode=region.inode)
             await self._service.expired(region)
