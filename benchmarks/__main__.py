@@ -18,6 +18,7 @@ NAMES = (
     "startup",
     "load_pipeline",
     "inference",
+    "streaming",
     "statistical",
     "gradient",
     "invalid",
