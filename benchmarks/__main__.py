@@ -21,6 +21,7 @@ NAMES = (
     "inference",
     "batching",
     "large_messages",
+    "streaming",
     "statistical",
     "gradient",
     "invalid",

@@ -53,17 +53,24 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "DescribeNodes": {},
     "SetProfiling": {"enabled": True},
     "GetProfilingSummary": {},
+    "StreamInfer": {},
+    "InferCube": {"shape": [1, 1, 1, 1], "dtype": pb.D_TYPE_FLOAT32},
     "CloseSession": {},
 }
-BOUND = sorted(
-    path
-    for path in ROUTES
-    if "session_id"
-    in descriptor_pool.Default()
-    .FindServiceByName(path[1:].split("/")[0])
-    .methods_by_name[path.rpartition("/")[2]]
-    .input_type.fields_by_name
-)
+
+
+def _place_of_session(path: str) -> str | None:
+    """Return the field of a request that has the session's id, "" for the request itself, None where none has."""
+    service, name = path[1:].split("/")
+    kind = descriptor_pool.Default().FindServiceByName(service).methods_by_name[name].input_type
+    if "session_id" in kind.fields_by_name:
+        return ""
+    # The first message of a stream.
+    inner = [each for each in kind.fields if each.message_type is not None]
+    return next((each.name for each in inner if "session_id" in each.message_type.fields_by_name), None)
+
+
+BOUND = sorted(path for path in ROUTES if _place_of_session(path) is not None)
 """Methods that name a session."""
 
 
@@ -92,10 +99,16 @@ def _call(channel: grpc.Channel, path: str, request: Any, *metadata: tuple[str, 
     service, name = path[1:].split("/")
     method = descriptor_pool.Default().FindServiceByName(service).methods_by_name[name]
     answer_type = message_factory.GetMessageClass(method.output_type)
-    make = channel.unary_stream if method.server_streaming else channel.unary_unary
+    makers: dict[tuple[bool, bool], Any] = {
+        (False, False): channel.unary_unary,
+        (False, True): channel.unary_stream,
+        (True, False): channel.stream_unary,
+        (True, True): channel.stream_stream,
+    }
+    make = makers[method.client_streaming, method.server_streaming]
     call = make(path, request_serializer=type(request).SerializeToString, response_deserializer=answer_type.FromString)
     try:
-        answer: Any = call(request, timeout=60, metadata=metadata)
+        answer: Any = call(iter([request]) if method.client_streaming else request, timeout=60, metadata=metadata)
         if method.server_streaming:
             next(answer)
             answer.cancel()
@@ -111,7 +124,9 @@ def _asked(path: str, session_id: str) -> Any:
         .methods_by_name[path.rpartition("/")[2]]
         .input_type
     )
-    return request(session_id=session_id, **REQUESTS[path.rpartition("/")[2]])
+    named = {"session_id": session_id, **REQUESTS[path.rpartition("/")[2]]}
+    place = _place_of_session(path)
+    return request(**({place: named} if place else named))
 
 
 def _status(config: ClientConfig, session_id: str, *metadata: tuple[str, str]) -> str:

@@ -152,7 +152,9 @@ class AsyncClient:
     async def _infer_cube(self, cube: CubeCall) -> Outputs:
         call: Any = self._channel.stream_stream(INFER_CUBE)
         with translated("InferCube", self.config.target):
-            answers = call(in_threads(cube.requests()), metadata=self.config.call_metadata())
+            answers = call(
+                in_threads(cube.requests(self.config.max_message_bytes)), metadata=self.config.call_metadata()
+            )
             try:
                 async for answer in answers:
                     cube.receive(answer)

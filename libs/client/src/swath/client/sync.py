@@ -176,7 +176,7 @@ class Client:
     def _infer_cube(self, cube: CubeCall) -> Outputs:
         call = self._channel.stream_stream(INFER_CUBE)
         with translated("InferCube", self.config.target):
-            answers: Any = call(cube.requests(), metadata=self.config.call_metadata())
+            answers: Any = call(cube.requests(self.config.max_message_bytes), metadata=self.config.call_metadata())
             try:
                 for answer in answers:
                     cube.receive(answer)

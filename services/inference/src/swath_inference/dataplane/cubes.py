@@ -17,8 +17,8 @@ from swath.errors import Exhausted, InvalidInput, Precondition
 if TYPE_CHECKING:
     from swath.engine.graph.parts import Parts
 
-AHEAD = 2
-"""Parts that wait or are computed while the next one arrives."""
+AT_A_TIME = 3
+"""Parts that are in memory: one arrives, one waits, one is computed."""
 
 _MIB = 1 << 20
 Buffer = bytes | memoryview
@@ -101,7 +101,7 @@ class Cube:
     @property
     def in_memory(self) -> int:
         """Bytes of the parts that are in memory at a time."""
-        return min(len(self.parts), AHEAD + 1) * max(map(self.bytes_of, self.parts))
+        return min(len(self.parts), AT_A_TIME) * max(map(self.bytes_of, self.parts))
 
     def shape_of(self, part: Part) -> tuple[int, ...]:
         """Return the shape of a part."""

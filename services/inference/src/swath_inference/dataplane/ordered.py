@@ -59,12 +59,9 @@ class Ordered(Generic[T, R]):
                 await self._room.acquire()
         except Exception as error:
             # Results of what came before it are given first.
-            self._due.put_nowait(_failed(error))
+            failed: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+            failed.set_exception(error)
+            self._tasks.add(failed)
+            self._due.put_nowait(failed)
         finally:
             self._due.put_nowait(None)
-
-
-def _failed(error: Exception) -> asyncio.Future[R]:
-    future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-    future.set_exception(error)
-    return future

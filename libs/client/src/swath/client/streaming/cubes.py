@@ -117,15 +117,20 @@ class CubeCall:
         self._arrived: dict[int, int] = {}
         self._ended = False
 
-    def requests(self) -> Iterator[bytes]:
-        """What to send; each time from the start."""
+    def requests(self, limit: int) -> Iterator[bytes]:
+        """What to send; each time from the start.
+
+        Args:
+            limit: Bytes of a message.
+        """
         self._forget()
+        size = min(CHUNK, limit // 2)
         yield self._header
         try:
             for block in self._cube.blocks():
                 data = as_bytes(wire_array(block)[0])
-                for begin in range(0, len(data), CHUNK):
-                    chunk = data[begin : begin + CHUNK]
+                for begin in range(0, len(data), size):
+                    chunk = data[begin : begin + size]
                     yield b"".join(wire_field(pb.InferCubeRequest.CHUNK_FIELD_NUMBER, chunk))
         except Exception as error:
             # gRPC would say no more than that something failed.

@@ -19,8 +19,8 @@ from swath_inference.dataplane.cubes import Encoded, Header, Piece
 
 CHUNK = 4 * 1024**2
 """Most bytes of a chunk that arrives."""
-_SENT = 1024**2
-"""Bytes of a chunk that is sent: any gRPC client takes it, whose limit is 4 MiB if it says nothing."""
+_SENT = 1024**2 - 1024
+"""Bytes of a chunk that is sent: clients take it whose limit is 1 MiB; that of most is 4 MiB if they say nothing."""
 
 _log = structlog.get_logger("swath.inference")
 

@@ -12,7 +12,7 @@ import grpc
 from swath.errors import InputInvalid, InvalidInput, NotFound
 from swath.inference.v1 import inference_pb2 as pb
 from swath.rpc.server.methods import in_bytes
-from swath_inference.dataplane.cubes import AHEAD, Buffer, Cube, CubeOutputs, Cut, Encoded, Part
+from swath_inference.dataplane.cubes import AT_A_TIME, Buffer, Cube, CubeOutputs, Cut, Encoded, Part
 from swath_inference.dataplane.ordered import Ordered
 from swath_inference.dataplane.sendable import sendable
 from swath_inference.dataplane.streams import SameThroughout, Turn
@@ -118,7 +118,7 @@ class StreamServicer:
             async with (
                 aclosing(rest_of(requests, "chunk", settings.cube_wait_s)) as messages,
                 aclosing(_chunks(messages)) as chunks,
-                aclosing(Ordered(cube.filled(chunks), compute, AHEAD).results()) as results,
+                aclosing(Ordered(cube.filled(chunks), compute, AT_A_TIME).results()) as results,
             ):
                 async for part, values in results:
                     for each in outputs.add(part, values):
