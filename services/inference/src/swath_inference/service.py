@@ -141,10 +141,10 @@ class InferenceService:
         write: Callable[[dict[str, Any]], Any],
         unknown: Callable[[Sequence[str]], None] = lambda there: None,
         *,
+        holder: Holder | None = None,
         size: int | None = None,
         deadline: float | None = None,
         priority: int = 0,
-        holder: Holder | None = None,
     ) -> Any:
         """Run the session's pipeline over one batch.
 
@@ -154,10 +154,10 @@ class InferenceService:
             only: Outputs wanted, as `node.port` or as port name; empty means all.
             write: Makes the answer of outputs by `node.port`; called off the device's thread.
             unknown: Called with all outputs that there are, if one is wanted that there is none of.
+            holder: Chooses the model: that of the session, for a call of its own, if not given.
             size: Bytes that `read` has to do with; small ones are read on the event loop. None where it is not known.
             deadline: Second of `time.monotonic` after which nobody waits for the answer; None means never.
             priority: Calls with a higher one go first.
-            holder: Chooses the model: that of the session, for a call of its own, if not given.
 
         Returns:
             What `write` returned.

@@ -65,7 +65,7 @@ class StreamServicer:
 
                 try:
                     async with Turn(stream) as turn:
-                        return await self._service.infer(session_id, read, wanted, write, unknown, turn)
+                        return await self._service.infer(session_id, read, wanted, write, unknown, holder=turn)
                 except NotFound as error:
                     if error.reason == "SESSION_NOT_FOUND":
                         raise
@@ -109,7 +109,7 @@ class StreamServicer:
             def write(outputs: dict[str, Any]) -> dict[str, float | Encoded]:
                 return encoded(sendable(outputs, wanted))
 
-            return part, await self._service.infer(header.session_id, read, wanted, write, unknown, calls)
+            return part, await self._service.infer(header.session_id, read, wanted, write, unknown, holder=calls)
 
         with self._service.cubes.holding(cube):
             plan = pb.Plan(cut=_CUTS[cube.cut], parts=len(cube.parts))
