@@ -8,10 +8,10 @@ from swath.api import CUVIS, PROFILE_SHARE
 from swath.rpc.server.methods import slice_handler
 from swath.runtime.assembly import Assembly, Deps
 from swath.sessions.model import Sessions
-from swath_inference.profiling.profiler import Profiler
+from swath_inference.profiling.profiler import Profiler, Replicas
 from swath_inference.profiling.replicas import ProfileShareServicer
 from swath_inference.protocols.cuvis.servicer import InferenceServicer
-from swath_inference.service import InferenceService, Replicas
+from swath_inference.service import InferenceService
 from swath_inference.settings import InferenceSettings
 
 if TYPE_CHECKING:
