@@ -141,8 +141,8 @@ async def _compare(
     digests = artifacts.put_sync(canonical(pipeline.document())), artifacts.put_sync(weights.dump(pipeline.state()))
     sessions: Any = _Sessions(*digests)
     services = [
-        InferenceService(InferenceSettings(device="cpu", **limits), sessions, artifacts, workspace)
-        for limits in ({}, {"batch_calls": 1})
+        InferenceService(InferenceSettings(device="cpu", batch_calls=calls), sessions, artifacts, workspace)
+        for calls in (64, 1)
     ]
     rounds: _Rounds = ([], [])
     for service in services:

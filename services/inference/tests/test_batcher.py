@@ -7,8 +7,9 @@ import time
 import pytest
 
 from swath.errors import Exhausted, TimedOut
-from swath_inference.dataplane.batcher import Batcher, Limits
+from swath_inference.dataplane.batcher import Batcher
 from swath_inference.dataplane.executor import DeviceThread
+from swath_inference.dataplane.limits import Limits
 from swath_inference.dataplane.request import InferRequest, Pace
 
 

@@ -9,13 +9,13 @@ from swath.rpc.server.methods import slice_handler
 from swath.runtime.allocator import keep_freed_memory
 from swath.runtime.assembly import Assembly, Deps
 from swath.sessions.model import Sessions
-from swath_inference.profiling.profiler import Profiler
+from swath_inference.profiling.profiler import Profiler, Replicas
 from swath_inference.profiling.replicas import ProfileShareServicer
 from swath_inference.protocols.cuvis.servicer import InferenceServicer
 from swath_inference.protocols.cuvis.shared import SharedMemory
 from swath_inference.protocols.shared_memory.servicer import SharedMemoryServicer
 from swath_inference.protocols.stream.servicer import StreamServicer
-from swath_inference.service import InferenceService, Replicas
+from swath_inference.service import InferenceService
 from swath_inference.settings import InferenceSettings
 from swath_inference.shm.regions import Regions
 from swath_inference.shm.service import RegionService

@@ -7,21 +7,21 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from swath.errors import InvalidInput, Unavailable
 from swath.sessions.model import Profiling, Session, Sessions
 from swath.sessions.preconditions import pipeline_of
 from swath.storage import ArtifactStore, Workspace
-from swath_inference.dataplane.batcher import Counts, Limits
 from swath_inference.dataplane.cubes import CubeMemory
 from swath_inference.dataplane.executor import DeviceThread, first_forward, free_memory, memory_of
+from swath_inference.dataplane.limits import Counts, Limits
 from swath_inference.dataplane.models import Key, Model, ModelCache
 from swath_inference.dataplane.outputs import NodeOutputs
 from swath_inference.dataplane.request import Batch, InferRequest
 from swath_inference.dataplane.streams import Holder, OpenStreams, SameThroughout, Stream, Unary
 from swath_inference.dataplane.transcoding import Transcoder, size_of
-from swath_inference.profiling.profiler import NodeTimes, Profiler, Record, summary
+from swath_inference.profiling.profiler import NodeTimes, NoReplicas, Profiler, Replicas, summary
 from swath_inference.settings import InferenceSettings
 
 if TYPE_CHECKING:
@@ -32,20 +32,6 @@ if TYPE_CHECKING:
 _STAGE = "inference"
 
 
-class Replicas(Protocol):
-    """The other replicas of this service.
-
-    Attributes:
-        name: Of this replica among them.
-    """
-
-    name: str
-
-    async def read(self, session_id: str, generation: int) -> list[Record]:
-        """Return what each has recorded of a session in one generation of its profiling switches."""
-        ...
-
-
 class _Call(NamedTuple):
     read: Callable[[], Batch]
     only: Sequence[str] | None
@@ -53,16 +39,6 @@ class _Call(NamedTuple):
     deadline: float | None
     priority: int
     fresh: bool
-
-
-class NoReplicas:
-    """No other replicas."""
-
-    name = ""
-
-    async def read(self, session_id: str, generation: int) -> list[Record]:
-        """Return nothing."""
-        return []
 
 
 class InferenceService:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from swath_inference.dataplane.batcher import Batcher, Limits
+from swath_inference.dataplane.batcher import Batcher
 from swath_inference.dataplane.executor import DeviceThread
 from swath_inference.dataplane.forward import forward
+from swath_inference.dataplane.limits import Limits
 from swath_inference.dataplane.merging import bytes_of, merge_key
 
 

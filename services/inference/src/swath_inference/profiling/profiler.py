@@ -8,6 +8,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from swath.sessions.model import Profiling
 
@@ -156,3 +157,27 @@ def summary(records: Iterable[Record], stage: str | None) -> list[NodeTimes]:
         for (node, at), series in merged.items()
         if stage in (None, at)
     ]
+
+
+class Replicas(Protocol):
+    """The other replicas of this service.
+
+    Attributes:
+        name: Of this replica among them.
+    """
+
+    name: str
+
+    async def read(self, session_id: str, generation: int) -> list[Record]:
+        """Return what each has recorded of a session in one generation of its profiling switches."""
+        ...
+
+
+class NoReplicas:
+    """No other replicas."""
+
+    name = ""
+
+    async def read(self, session_id: str, generation: int) -> list[Record]:
+        """Return nothing."""
+        return []
