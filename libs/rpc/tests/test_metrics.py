@@ -98,7 +98,7 @@ async def _handled(metrics: Metrics, kind: str, method: str, code: str) -> float
 async def test_a_unary_call(served: tuple[grpc.aio.Channel, Metrics], method: str, code: str) -> None:
     channel, metrics = served
     try:
-        await channel.unary_unary(f"/s.S/{method}")(b"hello", timeout=0.3 if method == "Hang" else 30.0)
+        await channel.unary_unary(f"/s.S/{method}")(b"hello", timeout=3.0 if method == "Hang" else 30.0)
     except grpc.aio.AioRpcError:
         assert code != "OK"
     assert await _handled(metrics, "unary", method, code) == 1
