@@ -112,13 +112,13 @@ def chunked(side: Side, calls: int = 7) -> dict[str, float]:
     pb = _streaming()
     work = _BY_NAME["small-out@1"]
     x = work.array()
-    data, unary = memoryview(x).cast("B"), side.dialect.request(work.model, x)
+    data, unary = x.tobytes(), side.dialect.request(work.model, x)
     header = pb.CubeHeader(session_id=_sessions(side)[work.model], shape=x.shape, dtype=pb.D_TYPE_FLOAT32)
 
     def parts() -> Iterator[Any]:
         yield pb.InferCubeRequest(header=header)
         for start in range(0, len(data), _CHUNK):
-            yield pb.InferCubeRequest(chunk=bytes(data[start : start + _CHUNK]))
+            yield pb.InferCubeRequest(chunk=data[start : start + _CHUNK])
 
     with grpc.insecure_channel(side.target, options=OPTIONS) as channel:
         whole = channel.unary_unary(f"/{side.dialect.method}")

@@ -30,6 +30,7 @@ UNBATCHED = {"SWATH_INFERENCE_BATCH_CALLS": "1"}
 _PACKAGES = {"kserve": "kserve", "mlserver": "mlserver", "ray": "ray", "triton": "nvidia-pytriton"}
 _RAY = {
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_raylet_start_wait_time_s": "240",
     # Its processes stand still while others are measured, and are not to be taken for dead afterwards.
     "RAY_health_check_failure_threshold": "10000",
     "RAY_health_check_timeout_ms": "600000",
