@@ -13,7 +13,7 @@ from swath_standalone.process import ServerProcess
 MIB = 1 << 20
 BANDS, COLUMNS = 100, 100
 WAVELENGTHS = np.arange(400, 900, 5, dtype=np.int32)
-NIR, RED = 80, 50  # 800 and 650 nm
+NIR = 80  # 800 nm
 NDVI = {
     "nodes": [
         {
