@@ -151,13 +151,12 @@ class TestFrames:
         np.testing.assert_allclose(_values(good), _scaled(first), rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(_values(after), _scaled(last), rtol=1e-4, atol=1e-6)
 
-    async def test_a_fault_of_the_server_says_nothing_but_an_id(self, stub, session_of, service, monkeypatch):
+    async def test_a_fault_of_the_server_says_nothing_but_an_id(self, stub, session_of, monkeypatch):
         call, (cube, other) = await _opened(stub, await session_of(SCALE)), _cubes(2)
-        forward = InferenceService._forward
-        monkeypatch.setattr(InferenceService, "_forward", lambda *arguments: 1 / 0)
-        await call.write(_frame(0, cube))
-        failed = (await call.read()).result
-        monkeypatch.setattr(InferenceService, "_forward", forward)
+        with monkeypatch.context() as broken:
+            broken.setattr(forward, "_compute", lambda *arguments: 1 / 0)
+            await call.write(_frame(0, cube))
+            failed = (await call.read()).result
         assert (failed.error.code, failed.error.reason) == (13, "INTERNAL")
         assert failed.error.message.startswith("internal error")
         assert "division" not in failed.error.message
@@ -270,19 +269,13 @@ class TestFrames:
 
     async def test_no_more_frames_are_taken_than_are_announced(self, stub, session_of, service, monkeypatch):
         taken, go_on = [], threading.Event()
-        forward = service._forward
-
-        def slow(pipeline, outputs, read, *others):
-            go_on.wait(20)
-            return forward(pipeline, outputs, read, *others)
-
+        service._threads[0].later(lambda: go_on.wait(20))
         infer = service.infer
 
-        async def counted(*arguments):
+        async def counted(*arguments, **named):
             taken.append(1)
-            return await infer(*arguments)
+            return await infer(*arguments, **named)
 
-        monkeypatch.setattr(service, "_forward", slow)
         monkeypatch.setattr(service, "infer", counted)
         call = await _opened(stub, await session_of(SCALE))
         for number, cube in enumerate(_cubes(6)):
