@@ -38,7 +38,8 @@ class Metric:
 def metrics(sources: Sources) -> tuple[Metric, ...]:
     """Return every metric, those of each service together.
 
-    A metric is made by a class of prometheus_client, or by a method that is called as one, with a name and a help text.
+    A metric is made by a class of prometheus_client (one that counts, or one of samples), or by a method that is called
+    as one, with a name and a help text.
     """
     return tuple(sorted({each for module in sources.modules.values() for each in _made_in(sources, module)}))
 
@@ -67,8 +68,10 @@ def _made_in(sources: Sources, module: Module) -> Iterator[Metric]:
 
 def _kind(sources: Sources, module: Module, function: ast.expr) -> str:
     symbol = sources.resolve(module.name, function)
-    if symbol is not None and symbol.module == _LIBRARY and symbol.name in _CLASSES:
-        return symbol.name.lower()
+    if symbol is not None and symbol.module.partition(".")[0] == _LIBRARY:
+        name = symbol.name.removesuffix("MetricFamily")
+        if name in _CLASSES:
+            return name.lower()
     if isinstance(function, ast.Attribute) and function.attr in _METHODS:
         return function.attr
     return ""

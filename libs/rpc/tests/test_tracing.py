@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -184,6 +185,10 @@ async def test_a_span_has_failed_where_who_answers_has(
 ) -> None:
     with pytest.raises(grpc.RpcError):
         await chain.unary_unary(f"/s.S/{method}")(b"")
+    for _ in range(100):  # the span ends a little after the client has its status
+        if recorded.get_finished_spans():
+            break
+        await asyncio.sleep(0.01)
     (span,) = recorded.get_finished_spans()
     assert (span.attributes or {})["rpc.grpc.status_code"] == code.value[0]
     assert (span.status.status_code is StatusCode.ERROR) == failed
