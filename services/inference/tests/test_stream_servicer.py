@@ -18,6 +18,7 @@ from swath.rpc.server.methods import slice_handler
 from swath.runtime.server import Server
 from swath.runtime.settings import ServerSettings
 from swath_inference import InferenceService, InferenceSettings
+from swath_inference.dataplane import forward
 from swath_inference.protocols.stream.servicer import StreamServicer
 
 pytestmark = pytest.mark.timeout(60)
