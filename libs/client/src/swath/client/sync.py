@@ -174,7 +174,7 @@ class Client:
         return retry.rule(UnavailableError, attempts=retry.attempts).call(lambda: self._infer_cube(cube))
 
     def _infer_cube(self, cube: CubeCall) -> Outputs:
-        call = self._channel.stream_stream(INFER_CUBE)
+        call: Any = self._channel.stream_stream(INFER_CUBE)
         with translated("InferCube", self.config.target):
             answers: Any = call(cube.requests(self.config.max_message_bytes), metadata=self.config.call_metadata())
             try:

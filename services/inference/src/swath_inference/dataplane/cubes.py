@@ -130,7 +130,7 @@ class Cube:
                 if len(taken) == size:
                     data = taken  # The whole part has come in one chunk: it stays where it is.
                 else:
-                    data = memoryview(np.empty(size, np.uint8)) if data is None else data
+                    data = np.empty(size, np.uint8).data if data is None else data
                     data[held : held + len(taken)] = taken
                 held += len(taken)
                 if held == size:

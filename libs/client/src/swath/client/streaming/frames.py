@@ -7,7 +7,7 @@ import queue
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import grpc.aio
@@ -20,6 +20,8 @@ from swath.client.streaming.wire import METHODS, read_outputs, write_inputs
 from swath.inference.v1 import inference_pb2 as pb
 
 STREAM_INFER = METHODS + "StreamInfer"
+
+_EOF = cast(Any, grpc.aio).EOF  # its type stubs lack it
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,7 @@ class InferenceStream:
         self._said = _Conversation(config, session_id, outputs)
         self._requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._requests.put(self._said.opening)
-        call = channel.stream_stream(STREAM_INFER)
+        call: Any = channel.stream_stream(STREAM_INFER)
         self._answers: Any = call(iter(self._requests.get, None), metadata=config.call_metadata())
         self._ended = False
         self.frames_ahead = self._said.opened(self._read())
@@ -268,7 +270,7 @@ class AsyncInferenceStream:
         except grpc.RpcError as error:
             self._ended = True
             raise self._said.broken(error) from None
-        if data is grpc.aio.EOF:
+        if data is _EOF:
             raise LocalError("the server ended the stream before its last result")
         return data
 

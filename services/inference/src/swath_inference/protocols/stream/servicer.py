@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -151,7 +151,7 @@ def _described(header: pb.CubeHeader, name: str) -> tuple[tuple[int, ...], int]:
     return shape, DTYPES[header.dtype].itemsize
 
 
-async def _chunks(messages: AsyncIterator[Message]) -> AsyncIterator[Buffer]:
+async def _chunks(messages: AsyncIterator[Message]) -> AsyncGenerator[Buffer, None]:
     async for message in messages:
         chunk = message.payloads.of(message.request.chunk)
         if len(chunk) > CHUNK:
