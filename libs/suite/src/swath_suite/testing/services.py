@@ -71,6 +71,12 @@ class WhoAmI:
         for number in range(1000):
             yield session_pb2.WatchGoneResponse(ids=[str(number)])
 
+    async def WatchRecalls(self, request, context):
+        yield session_pb2.WatchRecallsResponse()
+
+    async def ReturnLeases(self, request, context):
+        return session_pb2.ReturnLeasesResponse()
+
 
 @pytest.fixture
 def who_am_i() -> WhoAmI:
