@@ -221,7 +221,7 @@ async def test_every_answer_has_the_writes_that_were_acknowledged_before_it(suit
             frozen.signal(signal.SIGCONT)
 
     async with AsyncClient(suite.target) as client:
-        written = [
+        written: list[Written] = [
             kind(client, await client.open_session()) for kind in (PipelineLoaded, WeightsLoaded, Trained, Closed)
         ]
         for each in written:

@@ -66,8 +66,8 @@ def _place_of_session(path: str) -> str | None:
     if "session_id" in kind.fields_by_name:
         return ""
     # The first message of a stream.
-    inner = [each for each in kind.fields if each.message_type is not None]
-    return next((each.name for each in inner if "session_id" in each.message_type.fields_by_name), None)
+    inner = [(each.name, each.message_type) for each in kind.fields if each.message_type is not None]
+    return next((field for field, held in inner if "session_id" in held.fields_by_name), None)
 
 
 BOUND = sorted(path for path in ROUTES if _place_of_session(path) is not None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from array import array
+from typing import Any, cast
 
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -76,7 +77,7 @@ def _inference_messages():
 
 
 INFER = _inference_messages()
-TENSOR = message_factory.GetMessageClass(INFER.DESCRIPTOR.fields_by_name["field_5"].message_type)
+TENSOR: Any = message_factory.GetMessageClass(cast(Any, INFER.DESCRIPTOR.fields_by_name["field_5"].message_type))
 
 
 # Writing: each rule here is one of the encoding of protocol buffers (https://protobuf.dev/programming-guides/encoding).
@@ -110,8 +111,7 @@ def _number(kind):
         size = struct.calcsize("<" + FIXED[kind])
         values = st.binary(min_size=size, max_size=size)
         if kind in (Field.TYPE_FLOAT, Field.TYPE_DOUBLE):
-            width = 8 * size
-            values = st.floats(width=width).map(lambda value: struct.pack("<" + FIXED[kind], value))
+            values = st.floats(width=32 if size == 4 else 64).map(lambda value: struct.pack("<" + FIXED[kind], value))
         return values, 5 if size == 4 else 1
     return st.builds(_varint, numbers, st.integers(0, 1)), 0
 
@@ -215,7 +215,7 @@ def _same(kind, data):
     return payloads
 
 
-many = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+many = settings(max_examples=400, deadline=None, suppress_health_check=cast(list[HealthCheck], list(HealthCheck)))
 
 
 @many

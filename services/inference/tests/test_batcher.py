@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from typing import Any, cast
 
 import pytest
 
@@ -66,9 +67,9 @@ class Device:
             while len(self.batches) < batches:  # noqa: ASYNC110  the thread says so in no other way
                 await asyncio.sleep(0.001)
 
-    def ask(self, model, name, *, key="k", size=1, answer=None, **fields):
+    def ask(self, model, name, *, key: str | None = "k", size=1, answer=None, **fields):
         batch = {"id": name, "key": key, "bytes": size, "answer": name if answer is None else answer}
-        return asyncio.ensure_future(self.queue.run(InferRequest(model, batch, None, **fields)))
+        return asyncio.ensure_future(self.queue.run(InferRequest(model, batch, cast(Any, None), **fields)))
 
 
 @pytest.fixture
@@ -212,6 +213,7 @@ async def test_more_than_may_wait_are_refused_with_a_time_to_come_back(device):
         assert made.queue.waiting == 1
         with pytest.raises(Exhausted, match="1 calls wait") as caught, made.queue.admitted():
             pass
+    assert caught.value.retry_after is not None
     assert caught.value.retry_after >= 1.0
     assert made.queue.waiting == 0
 

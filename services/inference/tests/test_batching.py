@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
@@ -50,7 +51,7 @@ def _fitted(document, batch):
     for wave in pipeline.fit_waves():
         fed = pipeline.inputs_of(wave, batch)
         for name in wave:
-            node = pipeline.nodes[name]
+            node = cast(Any, pipeline.nodes[name])
             node.begin_fit()
             node.fit_batch(fed[name])
             node.end_fit()
@@ -322,7 +323,9 @@ async def test_a_session_that_closes_takes_its_model_from_no_call_under_way(benc
 class TestParting:
     def test_outputs_of_the_whole_batch_are_everybody_s(self):
         outputs = {"a.map": torch.arange(6).reshape(3, 2), "a.weights": torch.ones(4)}
-        one, two = parted(outputs, [1, 2], frozenset({"a.weights"})) or ()
+        shares = parted(outputs, [1, 2], frozenset({"a.weights"}))
+        assert shares is not None
+        one, two = shares
         assert one["a.map"].tolist() == [[0, 1]]
         assert two["a.map"].tolist() == [[2, 3], [4, 5]]
         assert one["a.weights"] is two["a.weights"] is outputs["a.weights"]

@@ -1,5 +1,7 @@
 """What a cube is cut into, and how outputs are put together again."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,9 @@ BATCH, FRAME, PIXEL = Independence
 NOTHING = frozenset()
 
 
-def _cube(shape, independence=PIXEL, tile_bytes=64, *, inputs=NOTHING, outputs=NOTHING):
+def _cube(
+    shape, independence=PIXEL, tile_bytes=64, *, inputs: Iterable[str] = NOTHING, outputs: Iterable[str] = NOTHING
+):
     return Cube.of(shape, 4, Parts(independence, frozenset(inputs), frozenset(outputs)), tile_bytes)
 
 
@@ -107,14 +111,14 @@ def test_items_of_outputs_are_put_together():
 
 
 def test_an_output_of_the_whole_cube_comes_once():
-    cube, same = _cube((1, 7, 4, 1), outputs={"a.b"}), np.float32([[1, np.nan]])
+    cube, same = _cube((1, 7, 4, 1), outputs={"a.b"}), np.array([[1, np.nan]], np.float32)
     np.testing.assert_array_equal(_together(cube, "a.b", lambda part: same), same)
 
 
 @pytest.mark.parametrize(
     "outputs",
     [
-        lambda part: {"a.b": _encoded(np.float32([part.row]))},
+        lambda part: {"a.b": _encoded(np.array([part.row], np.float32))},
         lambda part: {"a.b": float(part.row)},
         lambda part: {"a.b": _encoded(np.zeros((1, part.rows, 4, 1 + part.row), np.float32))},
         lambda part: {"a.b": _encoded(np.zeros((1, part.rows, 4), np.float32))} if part.row == 0 else {},

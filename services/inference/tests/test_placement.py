@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from contextvars import ContextVar
+from typing import Any, cast
 
 import pytest
 import torch
@@ -108,7 +109,7 @@ def test_nodes_with_parameters_are_compiled(monkeypatch):
     ]
     pipeline = Pipeline.from_document(parse("pipeline", {"nodes": nodes, "connections": []}))
     compile_nodes(pipeline)
-    outputs, *how = pipeline.nodes["mlp"].run({"data": torch.rand(1, 1, 1, 3)}, None)
+    outputs, *how = cast(Any, pipeline.nodes["mlp"]).run({"data": torch.rand(1, 1, 1, 3)}, None)
     assert outputs["embeddings"].shape == (1, 1, 1, 32)
     assert how == ["compiled", True]
     assert "run" not in vars(pipeline.nodes["scale"])

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import textwrap
+from typing import Any, cast
 
 import grpc
 import numpy as np
@@ -35,6 +36,7 @@ DATA = np.arange(8, dtype=np.float32).reshape(1, 2, 2, 2)
 # Each channel holds 0, 2, 4, 6 above its least.
 NORMALIZED = [value for third in (0, 1, 2, 3) for value in (third / 3,) * 2]
 PAGE = mmap.PAGESIZE
+EOF = cast(Any, grpc.aio).EOF  # its type stubs lack it
 
 
 @pytest.fixture
@@ -55,7 +57,7 @@ async def connect(service, sessions):
             ServerSettings(port=0, drain_grace_s=1), handlers, (CUVIS, SHARED_MEMORY), HealthBoard(("inference",))
         )
         await server.start()
-        channel = grpc.aio.insecure_channel(f"127.0.0.1:{server.port}")
+        channel = cast(Any, grpc.aio.insecure_channel(f"127.0.0.1:{server.port}"))
         channel.target = f"127.0.0.1:{server.port}"
         started.append((server, channel, regions))
         return channel, regions
@@ -246,7 +248,7 @@ async def test_a_region_that_no_request_names_ends(connect, normalizing):
     channel, regions = await connect(idle_s=0.2)
     call = _acquire(channel, await normalizing())
     assert await call.read()
-    assert await call.read() is grpc.aio.EOF
+    assert await call.read() is EOF
     assert not len(regions)
 
 
@@ -268,7 +270,7 @@ async def test_regions_end_with_their_session(connect, sessions, normalizing):
     call = _acquire(channel, session_id)
     await call.read()
     await sessions.close(session_id)
-    assert await call.read() is grpc.aio.EOF
+    assert await call.read() is EOF
     assert not len(regions)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import threading
 import tracemalloc
+from typing import Any, cast
 
 import grpc
 import numpy as np
@@ -22,6 +23,8 @@ from swath_inference.dataplane import forward
 from swath_inference.protocols.stream.servicer import StreamServicer
 
 pytestmark = pytest.mark.timeout(60)
+
+EOF = cast(Any, grpc.aio).EOF  # its type stubs lack it
 
 SCALE = {"class_name": "cuvis_ai.node.normalization.MinMaxNormalizer", "hparams": {"use_running_stats": False}}
 # Its bounds are the least and the largest of the frames so far.
@@ -95,16 +98,16 @@ async def _opened(stub, session_id, *outputs):
 async def _ended(call):
     """Return how a stream ended."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        while await call.read() is not grpc.aio.EOF:
+        while await call.read() is not EOF:
             pass
         await call
-    return caught.value.code().name, caught.value.details()
+    return caught.value.code().name, caught.value.details() or ""
 
 
 async def _rest(call):
     """Return the results that still come."""
     results = []
-    while (answer := await call.read()) is not grpc.aio.EOF:
+    while (answer := await call.read()) is not EOF:
         results.append(answer.result)
     return results
 
@@ -132,11 +135,27 @@ class TestFrames:
     @pytest.mark.parametrize(
         ("bad", "reason", "words"),
         [
-            (pb.Frame(id=1, inputs={"data": pb.Tensor(shape=[5], dtype=1, data=b"1234")}), "INPUT_INVALID", "reshape"),
-            (pb.Frame(id=1, inputs={"data": pb.Tensor(shape=[1], dtype=1, data=b"1234")}), "INPUT_INVALID", "rank"),
+            (
+                pb.Frame(id=1, inputs={"data": pb.Tensor(shape=[5], dtype=pb.D_TYPE_FLOAT32, data=b"1234")}),
+                "INPUT_INVALID",
+                "reshape",
+            ),
+            (
+                pb.Frame(id=1, inputs={"data": pb.Tensor(shape=[1], dtype=pb.D_TYPE_FLOAT32, data=b"1234")}),
+                "INPUT_INVALID",
+                "rank",
+            ),
             (pb.Frame(id=1, inputs={"data": pb.Tensor(shape=[1, 0, 3])}), "INPUT_INVALID", "Unsupported dtype: 0"),
-            (pb.Frame(id=1, inputs={"data": pb.Tensor(shape=[1, 0, 3, 3], dtype=1)}), "INPUT_INVALID", "no elements"),
-            (pb.Frame(id=1, inputs={"data": pb.Tensor(shape=[1 << 40] * 2, dtype=1)}), "INPUT_INVALID", "too large"),
+            (
+                pb.Frame(id=1, inputs={"data": pb.Tensor(shape=[1, 0, 3, 3], dtype=pb.D_TYPE_FLOAT32)}),
+                "INPUT_INVALID",
+                "no elements",
+            ),
+            (
+                pb.Frame(id=1, inputs={"data": pb.Tensor(shape=[1 << 40] * 2, dtype=pb.D_TYPE_FLOAT32)}),
+                "INPUT_INVALID",
+                "too large",
+            ),
             (pb.Frame(id=1), "INPUT_INVALID", "missing required inputs"),
         ],
     )
@@ -241,6 +260,23 @@ class TestFrames:
         assert f"Session {session_id} not found" in words
         assert len(service.streams) == 0
         assert service._cache.keys == ()
+
+    async def test_a_replica_that_drains_answers_what_it_took_and_ends_its_streams(self, stub, session_of, service):
+        session_id = await session_of(SCALE)
+        idle, busy = await _opened(stub, session_id), await _opened(stub, session_id)
+        go_on = threading.Event()
+        service._threads[0].later(lambda: go_on.wait(20))
+        await busy.write(_frame(5, _cubes(1)[0]))
+        async with asyncio.timeout(20):
+            while not service.waiting:  # noqa: ASYNC110  the queue says so in no other way
+                await asyncio.sleep(0.01)
+        service.streams.drain()
+        code, words = await _ended(idle)
+        assert code == "UNAVAILABLE"
+        assert "open the stream again" in words
+        go_on.set()
+        assert (await busy.read()).result.id == 5
+        assert (await _ended(busy))[0] == "UNAVAILABLE"
 
     @pytest.mark.parametrize(
         ("messages", "code", "words"),
@@ -362,6 +398,7 @@ class TestCubes:
 
         whole = await service.infer(session_id, lambda: {"data": torch.from_numpy(cube)}, [], lambda outputs: outputs)
         plan, found = await self._whole(stub.InferCube(iter([_header(session_id, shape), *_chunks(cube.tobytes())])))
+        assert plan is not None
         assert (plan.cut, plan.parts) == (cut, parts)
         assert found.keys() == whole.keys()
         for name, array in found.items():
@@ -397,8 +434,14 @@ class TestCubes:
             (lambda s: [_header(s, (1, 2, 3, 4), dtype=99)], "data: Unsupported dtype: 99"),
             (lambda s: [_header(s, (4,)), *_chunks(bytes(16))], "rank"),
             (lambda s: [_header(s, (1, 2, 3, 4), "scores")], "no output 'scores'; it has node.normalized"),
-            (lambda s: [_header(s, (1, 1, 1, 1), inputs={"data": pb.Tensor(shape=[0], dtype=1)})], "leave it out"),
-            (lambda s: [_header(s, (1, 1, 1, 1), inputs={"x": pb.Tensor(shape=[3], dtype=1)})], "x: cannot reshape"),
+            (
+                lambda s: [_header(s, (1, 1, 1, 1), inputs={"data": pb.Tensor(shape=[0], dtype=pb.D_TYPE_FLOAT32)})],
+                "leave it out",
+            ),
+            (
+                lambda s: [_header(s, (1, 1, 1, 1), inputs={"x": pb.Tensor(shape=[3], dtype=pb.D_TYPE_FLOAT32)})],
+                "x: cannot reshape",
+            ),
         ],
     )
     async def test_a_cube_that_makes_no_sense_is_refused_in_words(self, stub, service, session_of, messages, words):

@@ -83,6 +83,10 @@ def build(
             "swath_device_memory_bytes", "Memory of the GPU: used, free, allocated.", service.device_memory, label="use"
         )
 
+    async def drain() -> None:
+        await region_service.drain()
+        service.streams.drain()
+
     return Assembly(
         service="inference",
         handlers=(
@@ -92,7 +96,7 @@ def build(
         ),
         private=(slice_handler(PROFILE_SHARE, "inference", ProfileShareServicer(profiler, replicas.name)),),
         names=(CUVIS, INFERENCE, SHARED_MEMORY),
-        drain=region_service.drain,
+        drain=drain,
         warm_up=service.warm_up,
         metrics=register,
     )

@@ -25,24 +25,34 @@ class Ordered(Generic[T, R]):
         self._room = asyncio.Semaphore(ahead)
         self._due: asyncio.Queue[asyncio.Future[R] | None] = asyncio.Queue()
         self._tasks: set[asyncio.Future[R]] = set()
+        self._reader: asyncio.Task[None] | None = None
         self._end: Exception | None = None
+        self._last: Exception | None = None
 
     def end(self, error: Exception) -> None:
         """Have the results end with an error, now."""
         self._end = self._end or error
         self._due.put_nowait(None)
 
+    def stop(self, error: Exception) -> None:
+        """Take no more items, and have the results end with an error after those that are due."""
+        self._last = self._last or error
+        if self._reader is not None:
+            self._reader.cancel()
+
     async def results(self) -> AsyncGenerator[R, None]:
         """Iterate over the results; close it, or iterate to the end."""
-        reader = asyncio.create_task(self._read())
+        reader = self._reader = asyncio.create_task(self._read())
+        if self._last is not None:
+            reader.cancel()
         try:
             while (task := await self._due.get()) is not None and self._end is None:
                 result = await task
                 self._tasks.discard(task)
                 yield result
                 self._room.release()
-            if self._end is not None:
-                raise self._end
+            if (error := self._end or self._last) is not None:
+                raise error
         finally:
             reader.cancel()
             for task in self._tasks:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
-from swath.errors import Conflict, SessionNotFound
+from swath.errors import Conflict, SessionNotFound, Unavailable
 from swath.sessions.preconditions import no_session
 from swath_inference.dataplane.models import Key, Model
 from swath_inference.dataplane.ordered import Ordered
@@ -111,6 +112,11 @@ class Stream:
         if self._results is not None:
             self._results.end(error)
 
+    def stop(self, error: Exception) -> None:
+        """Take no more frames, and end with an error after the answers that are due."""
+        if self._results is not None:
+            self._results.stop(error)
+
     def release(self) -> None:
         """Free what only this stream has."""
         if self._own is not None:
@@ -178,6 +184,11 @@ class OpenStreams:
             if not of_session:
                 del self._streams[session_id]
             stream.release()
+
+    def drain(self) -> None:
+        """End all streams, after the answers that are due."""
+        for stream in itertools.chain.from_iterable(self._streams.values()):
+            stream.stop(Unavailable("this replica goes away; open the stream again, and another one answers"))
 
     def close(self, session_id: str) -> None:
         """End the streams of a session that is gone."""

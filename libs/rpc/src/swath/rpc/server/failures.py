@@ -30,6 +30,25 @@ async def end_call(method: str, error: BaseException, context: grpc.aio.Servicer
     raise asyncio.CancelledError
 
 
+def told_of(error: Exception, **about: str) -> SwathError:
+    """Return what a client is told of an error, and log what it is not.
+
+    Args:
+        error: What was raised.
+        about: What log lines say beside it, such as the method.
+    """
+    if not isinstance(error, SwathError) and (refusal := system_error(error)) is not None:
+        # The disk, the table of files: what the operator has to look at. Where it was met is in the traceback.
+        _log.warning("the system refuses", reason=refusal.reason, exc_info=error, **about)
+        error = refusal
+    if isinstance(error, SwathError):
+        _log.info("call refused", code=error.code, reason=error.reason, error=short(error.message), **about)
+        return error
+    incident = uuid.uuid4().hex[:12]
+    _log.error("call failed", incident=incident, exc_info=error, **about)
+    return SwathError(f"internal error {incident}: the server's log has its cause", metadata={"incident": incident})
+
+
 def forget_frames(error: BaseException) -> None:
     """Drop the tracebacks of an error and of all that led to it.
 
@@ -51,20 +70,8 @@ async def _abort(method: str, error: Exception, context: grpc.aio.ServicerContex
     if isinstance(error, grpc.aio.BaseError) and not isinstance(error, grpc.aio.UsageError):
         # gRPC's own word that the call, or the server, is over.
         return
-    if not isinstance(error, SwathError) and (refusal := system_error(error)) is not None:
-        # The disk, the table of files: what the operator has to look at. Where it was met is in the traceback.
-        _log.warning("the system refuses", method=method, reason=refusal.reason, exc_info=error)
-        error = refusal
-    if isinstance(error, SwathError):
-        _log.info("call refused", method=method, code=error.code, reason=error.reason, error=short(error.message))
-        trailers = (*_trailers(context), (DETAILS_KEY, details_of(error)))
-        await context.abort(code_of(error), short(error.message), trailers)
-    incident = uuid.uuid4().hex[:12]
-    _log.error("call failed", method=method, incident=incident, exc_info=error)
-    unknown = SwathError(f"internal error {incident}: the server's log has its cause", metadata={"incident": incident})
-    await context.abort(
-        grpc.StatusCode.INTERNAL, unknown.message, (*_trailers(context), (DETAILS_KEY, details_of(unknown)))
-    )
+    told = told_of(error, method=method)
+    await context.abort(code_of(told), short(told.message), (*_trailers(context), (DETAILS_KEY, details_of(told))))
 
 
 def _trailers(context: grpc.aio.ServicerContext) -> tuple[tuple[str, str | bytes], ...]:

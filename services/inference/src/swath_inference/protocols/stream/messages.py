@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import structlog
-
 from swath.api.payloads import Buffer, Payloads, field, split
-from swath.errors import InputInvalid, InvalidInput, SwathError, TimedOut
+from swath.errors import InputInvalid, InvalidInput, TimedOut
 from swath.inference.v1 import inference_pb2 as pb
+from swath.rpc.server.failures import told_of
 from swath.rpc.status import code_of, short
 from swath_inference.dataplane.cubes import Encoded, Header, Piece
 
@@ -21,8 +19,6 @@ CHUNK = 4 * 1024**2
 """Most bytes of a chunk that arrives."""
 _SENT = 1024**2 - 1024
 """Bytes of a chunk that is sent: clients take it whose limit is 1 MiB; that of most is 4 MiB if they say nothing."""
-
-_log = structlog.get_logger("swath.inference")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,16 +140,13 @@ def write_result(frame_id: int, values: Mapping[str, float | Encoded]) -> bytes:
 
 
 def write_error(frame_id: int, error: Exception) -> bytes:
-    """Return the answer of a frame that could not be computed. What is our fault goes to the log, under an id."""
-    if not isinstance(error, SwathError):
-        incident = uuid.uuid4().hex[:12]
-        _log.error("frame failed", incident=incident, exc_info=error)
-        error = SwathError(f"internal error {incident}: the server's log has its cause")
+    """Return the answer of a frame that could not be computed."""
+    told = told_of(error, method="/swath.inference.v1.InferenceService/StreamInfer")
     found = pb.Error(
-        code=code_of(error).value[0],
-        reason=error.reason,
-        message=short(error.message),
-        retry_after_s=error.retry_after,
+        code=code_of(told).value[0],
+        reason=told.reason,
+        message=short(told.message),
+        retry_after_s=told.retry_after,
     )
     return pb.StreamInferResponse(result=pb.Result(id=frame_id, error=found)).SerializeToString()
 
