@@ -138,6 +138,10 @@ def field(number: int, *parts: Buffer) -> list[Buffer]:
     return [_varint(number << 3 | _DELIMITED) + _varint(sum(map(len, parts))), *parts]
 
 
+_ENTRY_TAGS = (1 << 3 | _DELIMITED, 2 << 3 | _DELIMITED)
+"""What entries of maps hold that are looked into: a key that is text, and a value that is a message or bytes."""
+
+
 class _Irregular(Exception):
     """Bytes that only the parser can judge."""
 
@@ -149,6 +153,7 @@ def _cut(
     if not depth:
         raise _Irregular
     fields = descriptor.fields_by_number
+    entry = descriptor.has_options and descriptor.GetOptions().map_entry
     parts: list[Buffer] = []
     kept = position = start
     for _ in range(_MAX_FIELDS):
@@ -156,6 +161,9 @@ def _cut(
             break
         begin = position
         tag, position = _read_varint(data, position, end)
+        if entry and tag not in _ENTRY_TAGS:
+            # Protobuf keeps an entry with an unknown field as it came, unread.
+            raise _Irregular
         if tag & 7 == _DELIMITED:
             length, position = _read_varint(data, position, end)
             if length >= large and position + length <= end and (known := fields.get(tag >> 3)) is not None:
