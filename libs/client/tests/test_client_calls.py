@@ -40,6 +40,7 @@ def test_error_carries_code_reason_metadata_and_delay(flaky: tuple) -> None:
     error = caught.value
     assert (error.code, error.reason, error.metadata) == ("NOT_FOUND", "SESSION_NOT_FOUND", {"session": "s1"})
     assert error.retry_after_s == 1.5
+    assert error.answered
     assert str(error) == "CloseSession: Session s1 not found [SESSION_NOT_FOUND]"
 
 
@@ -62,5 +63,6 @@ def test_nobody_there_is_said_in_plain_words() -> None:
         taken.bind(("127.0.0.1", 0))
         target = f"127.0.0.1:{taken.getsockname()[1]}"
         config = ClientConfig(target=target, retry=RetryConfig(attempts=1))
-        with Client(config) as client, pytest.raises(UnavailableError, match=f"no server answers at {target}"):
+        with Client(config) as client, pytest.raises(UnavailableError, match=f"no server answers at {target}") as caught:
             client.attach("s1").status()
+    assert not caught.value.answered

@@ -46,7 +46,8 @@ class Device:
         self.threads.append(threading.get_ident())
         assert self.go_on.wait(10)
         results = [request.batch["answer"] for request in requests]
-        requests[0].model.pace.add(len(requests), requests[0].model.seconds)
+        size = sum(request.batch["bytes"] for request in requests)
+        requests[0].model.pace.add(len(requests), size, requests[0].model.seconds)
         return results
 
     async def busy(self, model):
@@ -246,6 +247,17 @@ async def test_a_batch_of_quick_calls_that_is_not_quick_itself_goes_to_the_threa
     await asyncio.gather(*(made.ask(model, name) for name in range(60)))
     assert made.batches[-2:] == [list("abcde"), list(range(60))]
     assert made.threads[-1] != threading.get_ident()
+
+
+async def test_a_quick_model_is_not_taken_to_be_quick_with_a_larger_input(device, model, monkeypatch):
+    monkeypatch.setattr(batcher, "_QUIET_S", -1.0)
+    made = device()
+    model.inline, model.seconds = True, 20e-6
+    for number in range(4):
+        await made.ask(model, number, size=1000)
+    await made.ask(model, "large", size=20_000)
+    here = threading.get_ident()
+    assert [thread == here for thread in made.threads[3:]] == [True, False]
 
 
 async def test_after_a_batch_of_several_calls_the_next_waits_for_as_many(device, model):

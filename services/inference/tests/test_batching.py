@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -16,7 +17,8 @@ from swath.engine.graph.independence import Independence
 from swath.engine.graph.pipeline import Pipeline
 from swath.errors import InputInvalid, TimedOut
 from swath_inference import InferenceService, InferenceSettings
-from swath_inference.dataplane.merging import parted
+from swath_inference.dataplane.merging import joined, merge_key, parted
+from swath_inference.dataplane.request import InferRequest
 
 CONFIGS = Path(__file__).parents[3] / "configs" / "pipeline"
 BANDS = 61
@@ -368,3 +370,17 @@ def test_the_shipped_pipelines_that_are_computed_together():
         "san_diego/channel_selector",
         "san_diego/rx",
     }
+
+
+async def test_what_calls_share_is_not_a_view_of_memory_that_its_client_may_write():
+    bands = torch.arange(4, dtype=torch.float32)
+    pipeline = SimpleNamespace(common_inputs=frozenset(("wavelengths",)))
+    model = SimpleNamespace(merges=True, pipeline=pipeline)
+
+    def request(shared):
+        return InferRequest(cast(Any, model), {"cube": torch.ones(1, 2), "wavelengths": shared}, cast(Any, None))
+
+    one, other = request(bands), request(bands.clone())
+    assert merge_key(one) == merge_key(other)
+    bands.fill_(99.0)
+    assert joined([one, other])["wavelengths"].tolist() == [0.0, 1.0, 2.0, 3.0]

@@ -177,3 +177,35 @@ def test_a_cube_that_finds_no_room_is_refused_with_what_would(independence, mess
     ):
         pass
     assert caught.value.retry_after is None
+
+
+def test_a_header_of_a_cube_of_too_many_parts_is_refused_before_there_is_any():
+    with pytest.raises(InvalidInput, match=r"computed in 4294967296 parts, expected 100000 at most"):
+        _cube((2**31, 2, 2**20, 1), tile_bytes=2**22)
+    with pytest.raises(InvalidInput, match=r"computed in 2147483648 parts"):
+        _cube((2**31, 2**20), tile_bytes=2**22)
+
+
+def test_an_output_that_items_have_is_put_together_by_item():
+    cube = _cube((3, 2, 4, 4))
+    assert cube.cut is Cut.ROWS
+    outputs = CubeOutputs(cube)
+    numbers = np.array([7, 7, 9], np.int32)
+    found = [
+        each
+        for part in cube.parts
+        for each in outputs.add(part, {"data.number": ((1,), 2, numbers[part.item : part.item + 1].data.cast("B"))})
+    ]
+    outputs.finish()
+    header, *pieces = found
+    assert header == Header(0, "data.number", (3,), 2)
+    assert b"".join(bytes(each.data) for each in pieces if isinstance(each, Piece)) == numbers.tobytes()
+
+
+def test_an_output_of_an_item_that_differs_between_its_rows_has_no_place():
+    cube = _cube((2, 2, 4, 4))
+    outputs = CubeOutputs(cube)
+    first, second, *_ = cube.parts
+    list(outputs.add(first, {"data.number": ((1,), 2, memoryview(bytes(4)))}))
+    with pytest.raises(Precondition, match="cannot be put together"):
+        list(outputs.add(second, {"data.number": ((1,), 2, memoryview(bytes(3) + b"1"))}))

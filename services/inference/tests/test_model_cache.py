@@ -75,7 +75,7 @@ async def test_several_models_make_room_for_one(artifacts, pipeline):
     for name, key in zip("abc", keys, strict=True):
         await cache.get(key, name)
     assert cache.keys == (keys[2],)
-    assert [pipeline.nodes["node"].mu.numel() for pipeline in dropped] == [2, 3]
+    assert [model.pipeline.nodes["node"].mu.numel() for model in dropped] == [2, 3]
 
 
 async def test_clearing_drops_everything_and_calls_nobody(artifacts, pipeline):

@@ -70,7 +70,7 @@ async def test_a_model_goes_with_the_last_session_that_holds_it(cache, pipeline,
     assert cache.release("b")
     assert not cache.release("b")
     assert cache.keys == ()
-    assert dropped == [model.pipeline]
+    assert dropped == [model]
 
 
 async def test_a_session_that_goes_on_to_another_model_lets_go_of_the_first(cache, pipeline):

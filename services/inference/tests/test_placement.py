@@ -95,7 +95,7 @@ class TestHolders:
                 await cache.get((pipeline(3), None), "b")
                 assert len(cache.keys) == 1
             assert dropped == []
-        assert dropped == [model.pipeline]
+        assert dropped == [model]
 
 
 def test_nodes_with_parameters_are_compiled(monkeypatch):

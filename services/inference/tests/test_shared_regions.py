@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import textwrap
+import threading
 from typing import Any, cast
 
 import grpc
@@ -17,7 +18,7 @@ import pytest
 from swath.api import CUVIS, SHARED_MEMORY
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.cuvis_ai.v1 import cuvis_ai_pb2_grpc
-from swath.errors import InputInvalid, QuotaExceeded
+from swath.errors import InputInvalid, QuotaExceeded, Unavailable
 from swath.inference.v1 import shared_memory_pb2, shared_memory_pb2_grpc
 from swath.rpc.server.health import HealthBoard
 from swath.rpc.server.methods import slice_handler
@@ -27,6 +28,7 @@ from swath.runtime.settings import ServerSettings
 from swath_inference import InferenceServicer
 from swath_inference.protocols.cuvis.shared import SharedMemory
 from swath_inference.protocols.shared_memory.servicer import SharedMemoryServicer
+from swath_inference.shm import regions as making
 from swath_inference.shm.regions import OutputPlace, Regions
 from swath_inference.shm.service import RegionService
 
@@ -328,3 +330,36 @@ async def test_outputs_lie_beside_one_another_where_vectors_may_begin():
     with pytest.raises(InputInvalid):
         OutputPlace(region, PAGE, 1)
     regions.end(region)
+
+
+async def test_what_a_call_that_left_had_begun_to_make_is_given_back(monkeypatch):
+    made, go_on, sealed = [], threading.Event(), making._sealed
+
+    def slow(size):
+        go_on.wait(20)
+        made.append(sealed(size))
+        return made[-1]
+
+    monkeypatch.setattr(making, "_sealed", slow)
+    few = Regions(PAGE, PAGE, 60.0)
+    left = asyncio.ensure_future(few.make("session", PAGE))
+    await asyncio.sleep(0)
+    left.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await left
+    # As long as its pages may come to be, they count.
+    with pytest.raises(QuotaExceeded):
+        await few.make("session", PAGE)
+    go_on.set()
+    async with asyncio.timeout(20):
+        while few.size:  # noqa: ASYNC110  the thread says so in no other way
+            await asyncio.sleep(0.01)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(made[0][0])
+
+
+async def test_a_server_that_goes_makes_no_more():
+    few = Regions(PAGE, PAGE, 60.0)
+    few.end_all()
+    with pytest.raises(Unavailable, match="goes away"):
+        await few.make("session", PAGE)

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import threading
 import tracemalloc
+import weakref
 from typing import Any, cast
 
 import grpc
@@ -20,6 +21,7 @@ from swath.runtime.server import Server
 from swath.runtime.settings import ServerSettings
 from swath_inference import InferenceService, InferenceSettings
 from swath_inference.dataplane import forward
+from swath_inference.protocols.stream import servicer
 from swath_inference.protocols.stream.servicer import StreamServicer
 
 pytestmark = pytest.mark.timeout(60)
@@ -183,6 +185,33 @@ class TestFrames:
         await call.write(_frame(1, other))
         _values((await call.read()).result)
         call.cancel()
+
+    async def test_frames_that_fail_leave_nothing(self, stub, session_of, monkeypatch):
+        call = await _opened(stub, await session_of(SCALE))
+        read, frames = servicer.read_inputs, []
+
+        def remembered(*arguments):
+            batch = read(*arguments)
+            frames.append(weakref.ref(batch["data"]))
+            return batch
+
+        monkeypatch.setattr(servicer, "read_inputs", remembered)
+        gc.collect()
+        gc.disable()
+        try:
+            for number in range(4):
+                await call.write(_frame(number, _cubes(1)[0][0]))
+                assert (await call.read()).result.error.reason == "INPUT_INVALID"
+            assert [frame() for frame in frames[:3]] == [None, None, None]
+        finally:
+            gc.enable()
+        call.cancel()
+
+    async def test_a_replica_that_drains_opens_no_more(self, stub, session_of, service):
+        service.streams.drain()
+        code, words = await _ended(stub.StreamInfer(iter([_open(await session_of(SCALE))])))
+        assert code == "UNAVAILABLE"
+        assert "another one answers" in words
 
     async def test_only_outputs_that_there_are_can_be_asked_for(self, stub, session_of):
         call, (cube, _) = await _opened(stub, await session_of(SCALE), "scores"), _cubes(2)

@@ -332,9 +332,9 @@ class InferenceService:
         self.profiler.forget(session_id)
         return self._cache is not None and self._cache.release(session_id)
 
-    def _dropped(self, pipeline: Pipeline) -> None:
-        # On a thread, since files may have to be written; no call uses the pipeline any more.
-        self._threads[0].later(partial(self._release_pipeline, pipeline))
+    def _dropped(self, model: Model) -> None:
+        # On the thread of its device: a forward that was given up comes first, and files may have to be written.
+        self._threads[model.place].later(partial(self._release_pipeline, model.pipeline))
 
     def _release_pipeline(self, pipeline: Pipeline) -> None:
         pipeline.close()

@@ -88,6 +88,8 @@ class CallError(ClientError):
         metadata: Facts from ErrorInfo, such as node and port.
         retry_after_s: Seconds after which the same call may succeed, where the server names them.
         method: Name of the RPC.
+        answered: Whether the server itself said so, in google.rpc details. Otherwise gRPC did, or a proxy, and the
+            server may still be at work on the call.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class CallError(ClientError):
         metadata: Mapping[str, str] | None = None,
         retry_after_s: float | None = None,
         method: str = "",
+        answered: bool = False,
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -107,6 +110,7 @@ class CallError(ClientError):
         self.metadata = dict(metadata or {})
         self.retry_after_s = retry_after_s
         self.method = method
+        self.answered = answered
 
     def __str__(self) -> str:
         where = f"{self.method}: " if self.method else ""
@@ -215,7 +219,13 @@ def call_error(error: Any, *, method: str = "", target: str = "") -> CallError:
     if code in _ON_THE_WAY and not info.reason and target and not is_local(target) and (proxy := proxy_of(target)):
         message += f"; the call went through the proxy {proxy.address}, which the variable {proxy.variable} names"
     return _CLASSES.get(code, CallError)(
-        code, message, reason=info.reason, metadata=info.metadata, retry_after_s=retry_after_s, method=method
+        code,
+        message,
+        reason=info.reason,
+        metadata=info.metadata,
+        retry_after_s=retry_after_s,
+        method=method,
+        answered=bool(info.reason),
     )
 
 
@@ -228,7 +238,7 @@ def frame_error(code: int, reason: str, message: str, retry_after_s: float | Non
     """
     name = next((each.name for each in grpc.StatusCode if each.value[0] == code), "UNKNOWN")
     return _CLASSES.get(name, CallError)(
-        name, message, reason=reason, retry_after_s=retry_after_s, method="StreamInfer"
+        name, message, reason=reason, retry_after_s=retry_after_s, method="StreamInfer", answered=True
     )
 
 

@@ -18,6 +18,7 @@ import grpc
 import numpy as np
 
 from swath.client.config import ClientConfig
+from swath.client.errors import CallError, LocalError
 from swath.client.tensors import DTYPES, as_array, wire_array
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.inference.v1 import shared_memory_pb2
@@ -26,6 +27,8 @@ from swath.rpc.shared_memory import output_metadata
 
 _WORTH_BYTES = 64 * 1024
 _ALIGNMENT = 64
+_WORK_MAY_GO_ON = frozenset({"DEADLINE_EXCEEDED", "UNAVAILABLE", "CANCELLED"})
+"""Codes after which a server may not have let go of a call's tensors, even where it sent them itself."""
 
 
 class Place:
@@ -66,6 +69,9 @@ class Place:
 class SharedRegion:
     """A session's region, made when a call is worth it, and anew where it has become too small.
 
+    It is made anew too after a call that ended without the server's answer, since the server may still read that call's
+    inputs and write its outputs.
+
     Args:
         channel: To the server.
         config: Of the client.
@@ -99,7 +105,8 @@ class SharedRegion:
                     self._open(next(stream, None), stream)
                 except grpc.RpcError as error:
                     self._judge(error)
-            yield from self._used()
+            with self._used() as place:
+                yield place
         finally:
             self._busy.release()
 
@@ -118,7 +125,7 @@ class SharedRegion:
                     self._open(answer if isinstance(answer, shared_memory_pb2.AcquireResponse) else None, stream)
                 except grpc.RpcError as error:
                     self._judge(error)
-            for place in self._used():
+            with self._used() as place:
                 yield place
         finally:
             self._busy.release()
@@ -165,11 +172,26 @@ class SharedRegion:
         self._refused = code not in later
         self._stream = self._memory = None
 
+    @contextmanager
     def _used(self) -> Iterator[Place | None]:
         place = Place(self._name, self._memory) if self._memory is not None else None
-        yield place
+        try:
+            yield place
+        except BaseException as error:
+            if not _is_over(error):
+                # What the server still writes there must not get between the tensors of the next call.
+                self.close()
+            raise
         if place is not None:
             self._output_bytes = place.output_bytes
+
+
+def _is_over(error: BaseException) -> bool:
+    """Whether the server has nothing to do any more for a call that ended so."""
+    if isinstance(error, CallError):
+        return error.answered and error.code not in _WORK_MAY_GO_ON
+    # Raised on this side before the request left, or of an answer that has come.
+    return isinstance(error, LocalError)
 
 
 def _mapped(region: shared_memory_pb2.AcquireResponse) -> mmap.mmap | None:

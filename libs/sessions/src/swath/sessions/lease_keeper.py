@@ -58,6 +58,7 @@ class LeaseKeeper:
         self.recalled = 0
         self._for_s = 1.0
         self._missed: dict[str, float] = {}
+        self._prune_at = _MAX_MISSED
         self._wanted: set[str] = set()
         self._kick = asyncio.Event()
         self._told = False
@@ -72,8 +73,9 @@ class LeaseKeeper:
         now = self._clock()
         before = self._missed.get(session_id)
         if before is None or now - before >= _TWICE_WITHIN_S:
-            if len(self._missed) >= _MAX_MISSED:
+            if len(self._missed) >= self._prune_at:
                 self._missed = {key: at for key, at in self._missed.items() if now - at < _TWICE_WITHIN_S}
+                self._prune_at = 2 * len(self._missed) + _MAX_MISSED
             self._missed[session_id] = now
         elif now >= before and self._told:
             # Without being told of writers, a lease would have each of them wait for its end.
@@ -90,7 +92,9 @@ class LeaseKeeper:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        if self.memory.clear():
+        self.memory.clear()
+        if self._watcher is not None:
+            # Also what was on its way here, or back.
             await self._give_back(())
 
     async def _renew(self) -> None:
@@ -100,7 +104,8 @@ class LeaseKeeper:
                 self._kick.clear()
                 now = self._clock()
                 used = self.memory.used_since(now - self._for_s)
-                ending = {key for key, until in used.items() if until - now <= self._for_s / 2}
+                # As in `missed`: nobody renews who is not told of writers.
+                ending = {key for key, until in used.items() if until - now <= self._for_s / 2 and self._told}
                 due = [*(self._wanted | ending)]
                 self._wanted = set()
                 if due:

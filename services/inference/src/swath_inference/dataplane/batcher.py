@@ -204,7 +204,7 @@ class Batcher:
     def _quick(self, requests: Sequence[InferRequest]) -> bool:
         model = requests[0].model
         limit = _QUICK_S if len(requests) == 1 else _QUICK_BATCH_S
-        return model.inline and model.pace.expected(len(requests)) < limit
+        return model.inline and model.pace.expected(len(requests), sum(map(self._size, requests))) < limit
 
     def _next(self) -> _Key | None:
         """Return the group with the request that is next, and drop those that nobody waits for."""

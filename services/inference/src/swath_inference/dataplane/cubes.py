@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 AT_A_TIME = 3
 """Parts that are in memory: one arrives, one waits, one is computed."""
 
+_MAX_PARTS = 100_000
 _MIB = 1 << 20
 Buffer = bytes | memoryview
 
@@ -84,10 +85,14 @@ class Cube:
         if nodes.independence is Independence.BATCH or batch * of_item <= tile_bytes:
             return cls(shape, item_size, Cut.NONE, (Part(0, batch, 0, height),))
         if nodes.independence is Independence.PIXEL and of_item > tile_bytes and height > 1:
-            rows = _even(height, max(1, tile_bytes // (of_item // height)))
+            most = max(1, tile_bytes // (of_item // height))
+            _check_count(shape, batch * math.ceil(height / most))
+            rows = _even(height, most)
             parts = [Part(item, 1, row, count) for item in range(batch) for row, count in rows]
             return cls(shape, item_size, Cut.ROWS, tuple(parts), nodes.common_inputs, nodes.common_outputs)
-        items = _even(batch, max(1, tile_bytes // of_item))
+        most = max(1, tile_bytes // of_item)
+        _check_count(shape, math.ceil(batch / most))
+        items = _even(batch, most)
         if len(items) == 1:
             return cls(shape, item_size, Cut.NONE, (Part(0, batch, 0, height),))
         parts = [Part(item, count, 0, height) for item, count in items]
@@ -164,6 +169,8 @@ class Cube:
             return shape, 0
         if name in self.common_outputs:
             return None
+        if self.is_of_item(name, part, shape):
+            return (self.shape[0], *shape[1:]), part.item * math.prod(shape[1:])
         if self.cut is Cut.ROWS:
             if shape[:3] != (part.items, part.rows, self.shape[2]):
                 return None
@@ -173,9 +180,23 @@ class Cube:
             return None
         return (self.shape[0], *shape[1:]), part.item * math.prod(shape[1:])
 
+    def is_of_item(self, name: str, part: Part, shape: tuple[int, ...]) -> bool:
+        """Whether an output of rows has a value for each item of the batch, and so the same in all rows of one."""
+        of_rows = shape[:3] == (part.items, part.rows, *self.shape[2:3])
+        return self.cut is Cut.ROWS and name not in self.common_outputs and shape[:1] == (part.items,) and not of_rows
+
     @property
     def _expected(self) -> str:
         return f"{self.nbytes} bytes for shape {list(self.shape)}"
+
+
+def _check_count(shape: tuple[int, ...], parts: int) -> None:
+    # Before there is a list of them: a header of a few bytes must not cost gigabytes.
+    if parts > _MAX_PARTS:
+        raise InvalidInput(
+            f"a cube of shape {list(shape)} would be computed in {parts} parts, expected {_MAX_PARTS} at most: "
+            "send it as several"
+        )
 
 
 def _even(length: int, most: int) -> list[tuple[int, int]]:
@@ -222,6 +243,7 @@ class _Output:
     header: Header
     size: int
     constant: bytes | None  # Of an output that has no place: the same in all parts.
+    of_item: bytes = b""  # Of an output that items have: the same in all parts of one.
     sent: int = 0
 
 
@@ -256,6 +278,9 @@ class CubeOutputs:
                 self._number(name, value, first=first)
                 continue
             shape, code, data = value
+            of_item = self._cube.is_of_item(name, part, shape)
+            if of_item and part.row and (known := self._outputs.get(name)) is not None and known.of_item == data:
+                continue
             place = self._cube.place(name, part, shape)
             whole, begin = place or (shape, 0)
             item_size = len(data) // max(1, math.prod(shape))
@@ -274,6 +299,8 @@ class CubeOutputs:
                 or begin * item_size != output.sent
             ):
                 raise self._out_of_place(name, shape)
+            if of_item:
+                output.of_item = bytes(data)
             yield Piece(output.header.index, output.sent, data)
             output.sent += len(data)
 

@@ -13,7 +13,7 @@ from swath.engine.graph.pipeline import Pipeline
 from swath.engine.graph.ports import Stage
 from swath.rpc.tracing import span
 from swath_inference.dataplane.executor import memory_errors
-from swath_inference.dataplane.merging import items_of, joined, parted
+from swath_inference.dataplane.merging import bytes_of, items_of, joined, parted
 from swath_inference.dataplane.request import Batch, InferRequest
 
 Result = dict[str, Any] | Exception
@@ -30,7 +30,7 @@ def forward(requests: Sequence[InferRequest]) -> list[Result]:
     results = _together(requests) if len(requests) > 1 else None
     if results is None:
         results = [_alone(request) for request in requests]
-    requests[0].model.pace.add(len(requests), time.thread_time() - started)
+    requests[0].model.pace.add(len(requests), sum(map(bytes_of, requests)), time.thread_time() - started)
     return results
 
 
@@ -77,4 +77,8 @@ def _compute(request: InferRequest, batch: Batch, calls: int) -> dict[str, Any]:
             observe=request.observe,
             synchronize=request.synchronize,
         )
-        return pipeline(batch, context, only=request.only)
+        outputs = pipeline(batch, context, only=request.only)
+        if model.device == "cpu":
+            return outputs
+        # Here, where the device may be waited for, and where what went wrong on it is told of.
+        return {key: value.cpu() if isinstance(value, torch.Tensor) else value for key, value in outputs.items()}

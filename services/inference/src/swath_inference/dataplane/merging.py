@@ -38,7 +38,9 @@ def merge_key(request: InferRequest) -> Hashable | None:
         if name in common:
             if value.nbytes > _MOST_COMMON_BYTES:
                 return None
-            key.append((name, value.dtype, value.shape, value.contiguous().view(torch.uint8).numpy().tobytes()))
+            # Of its own: what is a view of shared memory may change before the others of the batch are computed.
+            value = request.batch[name] = value.clone(memory_format=torch.contiguous_format)
+            key.append((name, value.dtype, value.shape, value.view(torch.uint8).numpy().tobytes()))
         elif value.dim() == 0 or (items is not None and value.shape[0] != items):
             return None
         else:

@@ -50,7 +50,7 @@ class Model:
     inline: bool = False
     pace: Pace = field(default_factory=Pace)
     _calls: int = 0
-    _last: Callable[[Pipeline], None] | None = None
+    _last: Callable[[Model], None] | None = None
 
     @contextmanager
     def used(self) -> Iterator[None]:
@@ -62,15 +62,15 @@ class Model:
             self._calls -= 1
             self._end()
 
-    def drop(self, dropped: Callable[[Pipeline], None]) -> None:
-        """Have `dropped` called with the pipeline as soon as no call uses it."""
+    def drop(self, dropped: Callable[[Model], None]) -> None:
+        """Have `dropped` called with the model as soon as no call waits for it."""
         self._last = dropped
         self._end()
 
     def _end(self) -> None:
         if self._last is not None and not self._calls:
             dropped, self._last = self._last, None
-            dropped(self.pipeline)
+            dropped(self)
 
 
 class ModelCache:
@@ -85,7 +85,8 @@ class ModelCache:
         device: Torch devices that models are moved to, separated by commas.
         limit: Bytes of models to keep on each device; the one in use, and those that are pinned, stay whatever their
             size.
-        dropped: Called with each pipeline that has left the cache, once no call uses it any more.
+        dropped: Called with each model that has left the cache, once no call waits for it any more. The forward of one
+            that was given up may still be under way on the thread of the model's device.
         compiled: Whether the nodes of models are compiled.
 
     Attributes:
@@ -97,7 +98,7 @@ class ModelCache:
         artifacts: ArtifactStore,
         device: str,
         limit: int,
-        dropped: Callable[[Pipeline], None] = lambda _: None,
+        dropped: Callable[[Model], None] = lambda _: None,
         *,
         compiled: bool = False,
     ) -> None:

@@ -37,6 +37,7 @@ class Ordered(Generic[T, R]):
     def stop(self, error: Exception) -> None:
         """Take no more items, and have the results end with an error after those that are due."""
         self._last = self._last or error
+        self._due.put_nowait(None)
         if self._reader is not None:
             self._reader.cancel()
 

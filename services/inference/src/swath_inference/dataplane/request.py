@@ -58,15 +58,23 @@ class Pace:
     """
 
     def __init__(self) -> None:
-        self._last: deque[tuple[int, float]] = deque(maxlen=_REMEMBERED)
+        self._last: deque[tuple[int, int, float]] = deque(maxlen=_REMEMBERED)
         self.together = 1.0
 
-    def add(self, calls: int, seconds: float) -> None:
-        """Take a forward of some calls into account."""
-        self._last.append((calls, seconds))
+    def add(self, calls: int, size: int, seconds: float) -> None:
+        """Take a forward of some calls, with inputs of some bytes, into account."""
+        self._last.append((calls, size, seconds))
 
-    def expected(self, calls: int) -> float:
-        """Return the seconds that a forward of so many calls will take at most; infinite as long as nobody knows."""
+    def expected(self, calls: int, size: int) -> float:
+        """Return the seconds that a forward will take at most; infinite as long as nobody knows.
+
+        Args:
+            calls: Calls of the forward.
+            size: Bytes of their inputs.
+        """
         if len(self._last) < _REMEMBERED:
             return float("inf")
-        return max(seconds * max(1.0, calls / before) for before, seconds in self._last)
+        return max(
+            seconds * max(1.0, calls / before, size / max(1, before_size))
+            for before, before_size, seconds in self._last
+        )

@@ -14,7 +14,7 @@ from swath_inference.dataplane.models import Key, Model
 from swath_inference.dataplane.ordered import Ordered
 
 if TYPE_CHECKING:
-    from swath.engine.graph.pipeline import Pipeline
+    pass
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -71,15 +71,17 @@ class Stream:
 
     Args:
         load: Loads a model that nobody else gets.
-        dropped: Called with the pipeline of such a model when it is of no more use.
+        dropped: Called with such a model when it is of no more use.
     """
 
-    def __init__(self, load: Callable[[Key], Awaitable[Model]], dropped: Callable[[Pipeline], None]) -> None:
+    def __init__(self, load: Callable[[Key], Awaitable[Model]], dropped: Callable[[Model], None]) -> None:
         self._load = load
         self._dropped = dropped
         self._key: Key | None = None
         self._own: Model | None = None
         self._results: Ordered | None = None
+        self._closed: SessionNotFound | None = None
+        self._stopped: Exception | None = None
         self.turns = asyncio.Lock()
 
     async def answers(
@@ -96,6 +98,10 @@ class Stream:
             SessionNotFound: The session was closed.
         """
         self._results = Ordered(frames, answer, ahead)
+        if self._closed is not None:
+            self._results.end(self._closed)
+        if self._stopped is not None:
+            self._results.stop(self._stopped)
         async with aclosing(self._results.results()) as results:
             async for each in results:
                 yield each
@@ -109,11 +115,13 @@ class Stream:
 
     def close(self, error: SessionNotFound) -> None:
         """End the answers with an error."""
+        self._closed = error
         if self._results is not None:
             self._results.end(error)
 
     def stop(self, error: Exception) -> None:
         """Take no more frames, and end with an error after the answers that are due."""
+        self._stopped = error
         if self._results is not None:
             self._results.stop(error)
 
@@ -163,6 +171,7 @@ class OpenStreams:
 
     def __init__(self) -> None:
         self._streams: dict[str, set[Stream]] = {}
+        self._draining = False
 
     @property
     def sessions(self) -> set[str]:
@@ -174,7 +183,13 @@ class OpenStreams:
 
     @contextmanager
     def holding(self, session_id: str, stream: Stream) -> Iterator[Stream]:
-        """Count a stream as open within the block."""
+        """Count a stream as open within the block.
+
+        Raises:
+            Unavailable: This replica drains.
+        """
+        if self._draining:
+            raise _goes_away()
         self._streams.setdefault(session_id, set()).add(stream)
         try:
             yield stream
@@ -186,11 +201,16 @@ class OpenStreams:
             stream.release()
 
     def drain(self) -> None:
-        """End all streams, after the answers that are due."""
+        """End all streams, after the answers that are due, and open no more."""
+        self._draining = True
         for stream in itertools.chain.from_iterable(self._streams.values()):
-            stream.stop(Unavailable("this replica goes away; open the stream again, and another one answers"))
+            stream.stop(_goes_away())
 
     def close(self, session_id: str) -> None:
         """End the streams of a session that is gone."""
         for stream in self._streams.get(session_id, ()):
             stream.close(no_session(session_id))
+
+
+def _goes_away() -> Unavailable:
+    return Unavailable("this replica goes away; open the stream again, and another one answers")

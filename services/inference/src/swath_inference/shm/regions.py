@@ -15,8 +15,9 @@ import secrets
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 
-from swath.errors import InputInvalid, Precondition, QuotaExceeded
+from swath.errors import InputInvalid, Precondition, QuotaExceeded, Unavailable
 from swath.errors.system import system_error
 
 _ALIGNMENT = 64
@@ -75,6 +76,7 @@ class Regions:
         self._handles: dict[str, int] = {}
         # Bytes of each session, those of regions that are being made included.
         self._taken: Counter[str] = Counter()
+        self._ended = False
 
     def __len__(self) -> int:
         return len(self._regions)
@@ -97,7 +99,10 @@ class Regions:
             QuotaExceeded: The session, or all of them, would have more than they may.
             Precondition: This machine has no sealed memory.
             Exhausted: It has not as much memory.
+            Unavailable: This replica drains.
         """
+        if self._ended:
+            raise Unavailable("this replica goes away: ask again, and another one answers")
         if size <= 0:
             raise InputInvalid(f"byte_size: a region of shared memory needs bytes, got {size}")
         if not _SEALS or not hasattr(os, "memfd_create"):
@@ -111,9 +116,14 @@ class Regions:
                 remedy = "end a region, or send tensors in the message"
                 raise QuotaExceeded.of("", what, present=present, limit=most, remedy=remedy, wanted=size)
         taken[session_id] += size
+        # Thousands of pages are taken and zeroed.
+        making = asyncio.ensure_future(asyncio.to_thread(_sealed, size))
         try:
-            # Thousands of pages are taken and zeroed.
-            handle, memory = await asyncio.to_thread(_sealed, size)
+            handle, memory = await asyncio.shield(making)
+        except asyncio.CancelledError:
+            # A thread goes on whatever becomes of its call: its pages count until they are given back.
+            making.add_done_callback(partial(self._unwanted, session_id, size))
+            raise
         except BaseException:
             self._give_back(session_id, size)
             raise
@@ -146,6 +156,11 @@ class Regions:
             region.gone.set()
             self._give_back(region.session_id, region.size)
 
+    def _unwanted(self, session_id: str, size: int, made: asyncio.Future[tuple[int, memoryview]]) -> None:
+        if not made.cancelled() and made.exception() is None:
+            os.close(made.result()[0])
+        self._give_back(session_id, size)
+
     def _give_back(self, session_id: str, size: int) -> None:
         self._taken[session_id] -= size
         if not self._taken[session_id]:
@@ -157,7 +172,8 @@ class Regions:
             self.end(region)
 
     def end_all(self) -> None:
-        """Free all regions."""
+        """Free all regions, and make no more."""
+        self._ended = True
         for region in list(self._regions.values()):
             self.end(region)
 

@@ -123,8 +123,9 @@ class SessionAuthority:
         else:
             found = await self._store.read(session_ids)
         readings = found.values()
-        for reading in readings if use else ():
-            await self._count_use(reading)
+        if use:
+            # At once, so that they share a commit: a lease must not be over before it is known of.
+            await asyncio.gather(*map(self._count_use, readings))
         return [reading.session for reading in readings], leases
 
     async def give_back(self, holder: str, recalls: Sequence[tuple[str, str]]) -> None:
@@ -168,6 +169,7 @@ class SessionAuthority:
         removed = 0
         while expired := await self._store.remove_expired(_SWEEP_AT_ONCE):
             for session in expired:
+                self.memory.drop(session.id)
                 await self._notify_listeners(session.id)
             removed += len(expired)
         if removed:

@@ -62,11 +62,15 @@ class Leases:
         )
         self._recall = select(_r.token, (_r.until > clock).label("live")).where(_r.session_id == bindparam("key"))
         seconds = bindparam("given", type_=Float())
+        kept = clock + bindparam("kept", type_=Float())
         self._renew = (
             update(LEASES)
             .where(_l.holder == bindparam("who"), _l.session_id.in_(bindparam("keys", expanding=True)))
-            # Of two that the holder may go by, the longer one.
-            .values(seconds=case((_l.seconds > seconds, _l.seconds), else_=seconds), until=clock + bindparam("kept"))
+            # Of two that the holder may go by, the longer one: replicas may give leases of different lengths.
+            .values(
+                seconds=case((_l.seconds > seconds, _l.seconds), else_=seconds),
+                until=case((_l.until > kept, _l.until), else_=kept),
+            )
             .returning(_l.session_id)
         )
         self._give = insert(LEASES).values(until=clock + bindparam("kept"))

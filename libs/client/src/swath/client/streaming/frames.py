@@ -140,6 +140,8 @@ class InferenceStream:
     def send(self, *, frame_id: int | None = None, **inputs: Any) -> int:
         """Send a frame and return its id: the next number if none is given.
 
+        It does not wait: frames beyond the `frames_ahead` that the server takes before their results are kept here.
+
         Args:
             frame_id: Comes back with the result.
             inputs: Arrays or torch tensors by input name: cube [B, H, W, C], ...; None leaves an input out.
@@ -164,7 +166,7 @@ class InferenceStream:
         return self._said.result(self._read())
 
     def run(self, frames: Iterable[Mapping[str, Any]]) -> Iterator[FrameResult]:
-        """Send frames and give their results, taking no more frames from the iterable than the server takes ahead."""
+        """Send frames and give their results, taking one frame more from the iterable than the server takes ahead."""
         for inputs in frames:
             self.send(**inputs)
             while len(self._said.unanswered) > self.frames_ahead:
@@ -218,7 +220,12 @@ class AsyncInferenceStream:
         await self.close()
 
     async def send(self, *, frame_id: int | None = None, **inputs: Any) -> int:
-        """As `InferenceStream.send`; waits while the server takes no more."""
+        """As `InferenceStream.send`; waits until the frame is on its way.
+
+        At most `frames_ahead` frames may have no result yet, the one that is sent included: `receive` before you send
+        another. The server reads no further until it has written the result that is due. Where frames and results are
+        large neither side can write then before the other one reads, and `send` never returns.
+        """
         if self._ended:
             raise LocalError("the stream takes no frames any more")
         message = self._said.frame(frame_id, inputs)
@@ -237,9 +244,11 @@ class AsyncInferenceStream:
     ) -> AsyncIterator[FrameResult]:
         """As `InferenceStream.run`, for ``async for``."""
         async for inputs in _each(frames):
-            await self.send(**inputs)
-            while len(self._said.unanswered) > self.frames_ahead:
+            # Not after it: a write waits while the server reads no more, and the server reads no more before this side
+            # takes the result that is due.
+            while self._said.unanswered and len(self._said.unanswered) >= self.frames_ahead:
                 yield await self.receive()
+            await self.send(**inputs)
         while self._said.unanswered:
             yield await self.receive()
 

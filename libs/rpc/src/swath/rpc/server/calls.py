@@ -164,6 +164,7 @@ class Calls(grpc.GenericRpcHandler):
                 if data is not None:
                     counts.received += 1
             span = record = pending = response = None
+            given_s = context.time_remaining()
             try:
                 try:
                     metadata = (context.invocation_metadata() or ()) if reads_metadata else ()
@@ -196,7 +197,7 @@ class Calls(grpc.GenericRpcHandler):
                 except BaseException as error:
                     await end_call(path, error, context)
             except BaseException as error:
-                end(status_of(context, error), started, record, span)
+                end(status_of(context, error, given_s), started, record, span)
                 # This frame is in the traceback that gRPC keeps.
                 each = None
                 del requests, context, data, record, pending, response, each

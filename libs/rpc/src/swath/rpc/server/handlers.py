@@ -62,17 +62,25 @@ async def _written(answering: Awaitable[None]) -> AsyncIterator[Any]:
         yield answer
 
 
-def status_of(context: grpc.aio.ServicerContext, error: BaseException | None) -> grpc.StatusCode:
+_ROUNDED = 0.011
+_ROUNDED_S = 0.002
+
+
+def status_of(
+    context: grpc.aio.ServicerContext, error: BaseException | None, given_s: float | None = None
+) -> grpc.StatusCode:
     """Return the status that a call ends with.
 
     Args:
         context: The call's.
         error: What it raised, None if nothing.
+        given_s: Seconds that its client gave it, None for all it wants.
     """
     if isinstance(error, asyncio.CancelledError | GeneratorExit):
         # A client that leaves, also in the middle of a stream; or whose time is over.
         remaining = context.time_remaining()
-        late = remaining is not None and remaining <= 0
+        # On the wire the time is rounded up, by one per cent at most: the client's own clock is there first.
+        late = remaining is not None and remaining <= _ROUNDED_S + (given_s or 0.0) * _ROUNDED
         return grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED
     code = context.code()
     if isinstance(code, int):

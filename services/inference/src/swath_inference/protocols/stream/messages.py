@@ -28,10 +28,12 @@ class Message:
     Attributes:
         request: The rest of it.
         payloads: What its bytes fields stand for.
+        size: Bytes that it came in.
     """
 
     request: Any
     payloads: Payloads
+    size: int
 
     @property
     def session_id(self) -> str:
@@ -42,7 +44,7 @@ class Message:
 
 def reader(kind: Any) -> Callable[[bytes], Message]:
     """Return what reads requests of a class."""
-    return lambda data: Message(*split(kind, data))
+    return lambda data: Message(*split(kind, data), len(data))
 
 
 async def first_of(requests: AsyncIterator[Message], part: str) -> Message:

@@ -11,6 +11,7 @@ import grpc
 
 from swath.errors import InputInvalid, InvalidInput, NotFound
 from swath.inference.v1 import inference_pb2 as pb
+from swath.rpc.server.failures import forget_frames
 from swath.rpc.server.methods import in_bytes
 from swath_inference.dataplane.cubes import AT_A_TIME, Buffer, Cube, CubeOutputs, Cut, Encoded, Part
 from swath_inference.dataplane.ordered import Ordered
@@ -65,13 +66,16 @@ class StreamServicer:
 
                 try:
                     async with Turn(stream) as turn:
-                        return await self._service.infer(session_id, read, wanted, write, unknown, holder=turn)
-                except NotFound as error:
-                    if error.reason == "SESSION_NOT_FOUND":
-                        raise
-                    return write_error(frame.id, error)
+                        return await self._service.infer(
+                            session_id, read, wanted, write, unknown, holder=turn, size=message.size
+                        )
                 except Exception as error:
-                    return write_error(frame.id, error)
+                    if isinstance(error, NotFound) and error.reason == "SESSION_NOT_FOUND":
+                        raise
+                    told = write_error(frame.id, error)
+                    # They hold the frame's tensors, in a circle that only a garbage collection would end.
+                    forget_frames(error)
+                    return told
 
             yield pb.StreamInferResponse(opened=pb.Opened(frames_ahead=ahead)).SerializeToString()
             async with (
@@ -109,7 +113,9 @@ class StreamServicer:
             def write(outputs: dict[str, Any]) -> dict[str, float | Encoded]:
                 return encoded(sendable(outputs, wanted))
 
-            return part, await self._service.infer(header.session_id, read, wanted, write, unknown, holder=calls)
+            return part, await self._service.infer(
+                header.session_id, read, wanted, write, unknown, holder=calls, size=len(data)
+            )
 
         with self._service.cubes.holding(cube):
             plan = pb.Plan(cut=_CUTS[cube.cut], parts=len(cube.parts))

@@ -18,7 +18,9 @@ from swath.engine.nodes.deciders.placed import PlacedDecider
 from swath.engine.ops.calibration import best_threshold, frames
 from swath.engine.ops.ranks import quantile, top_mean
 
-_OF_A_CALL = Port(torch.float32, (1,), optional=True, description="Threshold of this call, in place of the hparam [1]")
+_OF_A_CALL = Port(
+    torch.float32, (1,), optional=True, common=True, description="Threshold of this call, in place of the hparam [1]"
+)
 
 
 def _numbers(description: str, *shape: int) -> Port:
