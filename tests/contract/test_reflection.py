@@ -20,6 +20,8 @@ def test_list_names_every_service(ask):
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",
         "grpc.reflection.v1alpha.ServerReflection",
+        "swath.inference.v1.InferenceService",
+        "swath.inference.v1.SharedMemoryService",
         "swath.pipeline.v1.NodeService",
         "swath.training.v1.RunService",
         "swath.workspace.v1.WorkspaceService",
