@@ -89,7 +89,8 @@ def test_a_cube_in_pieces_gives_what_it_gives_in_one_message(
     assert found.keys() == whole.keys() >= {"data.cube", "data.wavelengths", f"{detector}.scores"}
     for name, array in whole.items():
         assert (found[name].dtype, found[name].shape) == (array.dtype, array.shape)
-        assert found[name].tobytes() == array.tobytes()
+        # As docs/explanation/streaming.md says.
+        np.testing.assert_allclose(found[name], array, rtol=2e-6)
     assert np.isnan(found[f"{detector}.scores"]).sum() == 22 * 100 + 1
     assert computed == sorted(computed)
     assert computed[-1] == (spoilt["cube"].nbytes,) * 2
@@ -168,7 +169,8 @@ def test_frames_go_in_and_results_come_out_in_order(
     with pytest.raises(InvalidArgumentError, match="rank"):
         bad.value()
     for result, scores in zip(results, wanted, strict=True):
-        np.testing.assert_array_equal(result.value()["rx.scores"], scores)
+        # Frames that come close upon one another are computed together.
+        np.testing.assert_allclose(result.value()["rx.scores"], scores, rtol=2e-5)
 
 
 def test_a_stream_ends_with_its_session(deployment: Deployment) -> None:

@@ -63,6 +63,9 @@ def test_nobody_there_is_said_in_plain_words() -> None:
         taken.bind(("127.0.0.1", 0))
         target = f"127.0.0.1:{taken.getsockname()[1]}"
         config = ClientConfig(target=target, retry=RetryConfig(attempts=1))
-        with Client(config) as client, pytest.raises(UnavailableError, match=f"no server answers at {target}") as caught:
+        with (
+            Client(config) as client,
+            pytest.raises(UnavailableError, match=f"no server answers at {target}") as caught,
+        ):
             client.attach("s1").status()
     assert not caught.value.answered

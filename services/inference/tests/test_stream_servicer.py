@@ -21,7 +21,7 @@ from swath.runtime.server import Server
 from swath.runtime.settings import ServerSettings
 from swath_inference import InferenceService, InferenceSettings
 from swath_inference.dataplane import forward
-from swath_inference.protocols.stream import servicer
+from swath_inference.protocols.stream import messages
 from swath_inference.protocols.stream.servicer import StreamServicer
 
 pytestmark = pytest.mark.timeout(60)
@@ -188,14 +188,14 @@ class TestFrames:
 
     async def test_frames_that_fail_leave_nothing(self, stub, session_of, monkeypatch):
         call = await _opened(stub, await session_of(SCALE))
-        read, frames = servicer.read_inputs, []
+        read, frames = messages.read_inputs, []
 
         def remembered(*arguments):
             batch = read(*arguments)
             frames.append(weakref.ref(batch["data"]))
             return batch
 
-        monkeypatch.setattr(servicer, "read_inputs", remembered)
+        monkeypatch.setattr(StreamServicer.__module__ + ".read_inputs", remembered)
         gc.collect()
         gc.disable()
         try:

@@ -7,7 +7,7 @@ import asyncio
 import numpy as np
 import pytest
 
-from swath.client import AsyncClient, Client, Session
+from swath.client import AsyncClient, Session
 
 from .conftest import SCALE
 
@@ -47,23 +47,3 @@ async def test_large_frames_and_results_do_not_wait_for_one_another(aio: AsyncCl
             np.testing.assert_allclose(result.value().only("normalized"), scaled(result.id), atol=1e-5)
             found.append(result.id)
     assert found == list(range(FRAMES))
-
-
-async def test_as_many_frames_as_the_server_takes_ahead_are_sent_before_a_result_is_read(
-    aio: AsyncClient, scaling: Session
-) -> None:
-    async with asyncio.timeout(60), aio, aio.stream(scaling.id) as stream:
-        for number in range(stream.frames_ahead):
-            assert await stream.send(data=frame(number)) == number
-        for number in range(stream.frames_ahead):
-            result = await stream.receive()
-            np.testing.assert_allclose(result.value().only("normalized"), scaled(number), atol=1e-5)
-
-
-def test_the_blocking_stream_keeps_what_the_server_does_not_take_yet(client: Client, scaling: Session) -> None:
-    with client.stream(scaling) as stream:
-        for number in range(FRAMES):
-            stream.send(data=frame(number))
-        for number in range(FRAMES):
-            result = stream.receive()
-            np.testing.assert_allclose(result.value().only("normalized"), scaled(number), atol=1e-5)

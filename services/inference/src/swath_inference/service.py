@@ -38,7 +38,7 @@ class _Call(NamedTuple):
     size: int | None
     deadline: float | None
     priority: int
-    fresh: bool
+    holder: Holder
 
 
 class InferenceService:
@@ -154,7 +154,7 @@ class InferenceService:
             model = await holder.model(key, shared)
             with model.used():
                 known = _known(model, only, unknown)
-                call = _Call(read, known, size, deadline, priority, holder.fresh)
+                call = _Call(read, known, size, deadline, priority, holder)
                 outputs = await self._computed(session, model, call)
                 return await self._transcoder.write(partial(write, outputs), size_of(outputs))
 
@@ -215,7 +215,8 @@ class InferenceService:
                 priority=call.priority,
                 observe=self.profiler.observer(session.id, session.profiling, _STAGE),
                 synchronize=session.profiling.synchronize_device,
-                fresh=call.fresh,
+                alone=call.holder.alone,
+                fresh=call.holder.fresh,
             )
             outputs = await queue.run(request)
             await self._outputs.publish(files)

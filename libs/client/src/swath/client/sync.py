@@ -350,8 +350,9 @@ class Session:
     ) -> Outputs:
         """Run the pipeline once, on a cube that goes in pieces and so may be larger than a message.
 
-        Outputs are those of `infer`, bit for bit. Where the pipeline looks at each pixel by itself the cube passes
-        through the server a few rows at a time; otherwise whole frames, or all of it, must find room there. A
+        Outputs are those of `infer` (docs/explanation/streaming.md says how exactly). Where the pipeline looks at each
+        pixel by itself the cube passes through the server a few rows at a time; otherwise whole frames, or all of it,
+        must find room there. A
         connection that breaks is made again, and the cube sent from its start.
 
         Args:

@@ -27,7 +27,7 @@ def merge_key(request: InferRequest) -> Hashable | None:
     That is the model, the outputs wanted, names, types and shapes of the inputs but for the batch axis, and the values
     that belong to a whole batch, such as wavelengths.
     """
-    if not request.model.merges or request.observe is not None:
+    if not request.model.merges or request.alone or request.observe is not None:
         return None
     common = request.model.pipeline.common_inputs
     key: list[Hashable] = []

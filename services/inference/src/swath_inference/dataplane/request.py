@@ -32,6 +32,7 @@ class InferRequest:
         priority: The higher goes first.
         observe: Called with each node's name and seconds, where the session is profiled.
         synchronize: Whether the device is waited for around each node then.
+        alone: Whether it is never computed with others.
         fresh: Whether nodes with a memory are to have forgotten what was before the call.
         context: The call's context, which its spans and log lines belong to.
         arrived: Second of `time.monotonic` at which it came to the queue.
@@ -45,6 +46,7 @@ class InferRequest:
     priority: int = 0
     observe: Callable[[str, float], None] | None = None
     synchronize: bool = False
+    alone: bool = False
     fresh: bool = True
     context: Context = field(default_factory=copy_context)
     arrived: float = field(default_factory=time.monotonic)

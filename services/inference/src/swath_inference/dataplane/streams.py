@@ -25,9 +25,11 @@ class Holder(Protocol):
 
     Attributes:
         fresh: Whether nodes with a memory are to have forgotten what was before the call.
+        alone: Whether the call is never computed with others.
     """
 
     fresh: bool
+    alone: bool
 
     async def model(self, key: Key, shared: Model) -> Model:
         """Return the model to run, given the one that the session has now, which others use as well."""
@@ -38,6 +40,7 @@ class Unary:
     """A call of its own: it takes what the session has."""
 
     fresh = True
+    alone = False
 
     async def model(self, key: Key, shared: Model) -> Model:
         """Return the shared model."""
@@ -45,9 +48,10 @@ class Unary:
 
 
 class SameThroughout:
-    """Calls that are parts of one, and so must all have the same model."""
+    """Calls that are parts of one, and so must all have the same model. They are large, and gain nothing by company."""
 
     fresh = True
+    alone = True
 
     def __init__(self) -> None:
         self._key: Key | None = None
@@ -139,6 +143,7 @@ class Turn:
     """
 
     fresh = False
+    alone = False
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
