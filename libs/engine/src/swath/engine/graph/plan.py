@@ -55,27 +55,6 @@ class _Step:
     release: tuple[str, ...]
 
 
-class InputMissing(InputInvalid):
-    """A required input of a node got nothing, from an edge or the batch.
-
-    Attributes:
-        node: The node's name.
-        port: The input's name.
-        sources: Where a value of it could have come from: keys ``node.port`` of outputs, or keys of the batch.
-    """
-
-    def __init__(self, node: str, missing: list[_Input]) -> None:
-        names = [port.name for port in missing]
-        expected = ", ".join(f"{port.name}: {port.expected}" for port in missing)
-        advice = "".join(f"; {port.absent}" for port in missing if port.absent)
-        super().__init__(
-            f"Node '{node}' missing required inputs: {names} "
-            f"(expected {expected}; got nothing from an edge or the batch){advice}",
-            metadata={"node": node, "port": names[0]},
-        )
-        self.node, self.port, self.sources = node, names[0], missing[0].keys
-
-
 class Plan:
     """The steps of a forward.
 
@@ -218,8 +197,19 @@ def _gather(name: str, ports: Iterable[_Input], values: Mapping[str, Any], batch
                     raise _fault(name, "input", port.name, fault, port.expected, value)
         inputs[port.name] = found if port.variadic else found[0]
     if missing:
-        raise InputMissing(name, missing)
+        raise _missing(name, missing)
     return inputs
+
+
+def _missing(name: str, missing: list[_Input]) -> InputInvalid:
+    ports = [port.name for port in missing]
+    expected = ", ".join(f"{port.name}: {port.expected}" for port in missing)
+    advice = "".join(f"; {port.absent}" for port in missing if port.absent)
+    return InputInvalid(
+        f"Node '{name}' missing required inputs: {ports} "
+        f"(expected {expected}; got nothing from an edge or the batch){advice}",
+        metadata={"node": name, "port": ports[0], "sources": ", ".join(missing[0].keys)},
+    )
 
 
 def _fault(name: str, side: str, port: str, fault: str, expected: str, value: Any) -> InputInvalid:

@@ -13,7 +13,6 @@ import torch
 from swath.engine.error_text import log_outcome, outcome_text
 from swath.engine.graph.context import Context
 from swath.engine.graph.pipeline import Pipeline
-from swath.engine.graph.plan import InputMissing
 from swath.engine.graph.ports import Stage
 from swath.engine.graph.records import Measurement, defined, flatten
 from swath.engine.graph.roles import Metric
@@ -98,21 +97,24 @@ def evaluate(
         raise
     except Exception as error:
         # An error of the evaluation must not lose the fit.
-        told = _unlabelled(split, error, nodes) if isinstance(error, InputMissing) else error
+        told = (
+            _unlabelled(split, error, nodes)
+            if isinstance(error, InputInvalid) and "sources" in error.metadata
+            else error
+        )
         log_outcome(log, f"evaluation of {split} failed", told)
         outcome = EvaluationOutcome(split, EvaluationStatus.FAILED, error=outcome_text(told))
     stream.send(where, Lifecycle(Hook.EVALUATION_END, split=split, evaluation=outcome))
     return outcome
 
 
-def _unlabelled(split: Stage, error: InputMissing, nodes: Collection[str]) -> InputInvalid:
+def _unlabelled(split: Stage, error: InputInvalid, nodes: Collection[str]) -> InputInvalid:
     """Return what is wrong with the frames of a split that lack what metrics need, and what to do about it."""
-    needed = " or ".join(error.sources) or error.port
-    label = (
-        " (ground truth is a mask beside each cube)" if "mask" in needed or error.port in ("mask", "targets") else ""
-    )
+    node, port = error.metadata["node"], error.metadata["port"]
+    needed = error.metadata["sources"].replace(", ", " or ") or port
+    label = " (ground truth is a mask beside each cube)" if "mask" in needed or port in ("mask", "targets") else ""
     return InputInvalid(
-        f"node '{error.node}' needs '{error.port}', and the frames of the {split} split have no {needed}{label}; "
+        f"node '{node}' needs '{port}', and the frames of the {split} split have no {needed}{label}; "
         f"add it, take data.splits.{split} out, or choose other metric_nodes than {sorted(nodes)}",
         metadata=error.metadata,
     )
