@@ -56,7 +56,8 @@ class Work:
             "SavePipeline": lambda: self.session.save_pipeline(f"refusals/{new}.yaml"),
             "SaveTrainRun": lambda: self.session.save_trainrun(f"refusals/{new}.yaml"),
             "Train": lambda: list(self.session.train("statistical")),
-            "Put": lambda: self.client.workspace.put(os.urandom(100_000), f"refusals/{new}"),
+            # Larger than what a run that has failed before may yet give back.
+            "Put": lambda: self.client.workspace.put(os.urandom(2_000_000), f"refusals/{new}"),
         }
 
     def fit(self) -> None:
