@@ -57,11 +57,19 @@ async def stub() -> AsyncIterator[Any]:
     await server.stop(0)
 
 
+async def _written(lines: list[Any], event: str, count: int) -> None:
+    """Wait for lines that are written once a call has been answered."""
+    async with asyncio.timeout(20):
+        while sum(line["event"] == event for line in lines) < count:  # noqa: ASYNC110  logs say so in no other way
+            await asyncio.sleep(0.01)
+
+
 async def test_a_call_that_changes_something_leaves_an_audit_line(stub: Any) -> None:
     with structlog.testing.capture_logs() as lines:
         await stub("CreateSession", pb.CreateSessionRequest(), pb.CreateSessionResponse)
         with pytest.raises(grpc.aio.AioRpcError):
             await stub("CloseSession", pb.CloseSessionRequest(session_id="gone"), pb.CloseSessionResponse)
+        await _written(lines, "audit", 2)
     made, closed = [line for line in lines if line["event"] == "audit"]
     assert (made["method"], made["code"]) == (f"/{CUVIS}/CreateSession", "OK")
     assert (closed["session"], closed["code"]) == ("gone", "NOT_FOUND")
@@ -78,6 +86,7 @@ async def test_a_slow_call_says_so_while_it_is_under_way_and_when_it_has_ended(s
     with structlog.testing.capture_logs() as lines:
         request = pb.SetSessionSearchPathsRequest(session_id="abc")
         await stub("SetSessionSearchPaths", request, pb.SetSessionSearchPathsResponse)
+        await _written(lines, "slow call", 1)
     meanwhile, ended = [line for line in lines if line["log_level"] == "warning"]
     assert (meanwhile["event"], meanwhile["session"]) == ("call is slow", "abc")
     assert ended["event"] == "slow call"
@@ -93,6 +102,7 @@ async def test_each_slow_call_says_so_for_itself(stub: Any) -> None:
             await stub("SetSessionSearchPaths", request, pb.SetSessionSearchPathsResponse)
 
         await asyncio.gather(call("first", 0.0), call("second", 0.05), call("third", 0.25))
+        await _written(lines, "slow call", 3)
     warnings = [(line["session"], line["event"]) for line in lines if line["log_level"] == "warning"]
     assert sorted(warnings) == sorted(
         (session, event) for session in ("first", "second", "third") for event in ("call is slow", "slow call")

@@ -34,7 +34,11 @@ async def test_a_killed_worker_changes_nothing_but_the_time(world: World) -> Non
     assert [told.message for told in seen if "worker died" in told.message] == [
         "Resuming after the worker died: it was killed by SIGKILL, without a word"
     ]
-    assert [told for told in seen if "worker died" not in told.message] == expected
+    # Whether the device is free at once, after the run before, is not the point.
+    aside = ("Queued at position", "Resuming after the worker died")
+    assert [told for told in seen if not told.message.startswith(aside)] == [
+        told for told in expected if not told.message.startswith(aside)
+    ]
     assert await _weights(world, disturbed.id) == await _weights(world, undisturbed.id)
 
 
