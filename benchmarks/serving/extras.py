@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import queue
 import statistics
@@ -38,24 +37,17 @@ def idle_percent(side: Side, seconds: float = 3.0) -> float:
 
 
 def peak_ratio(side: Side) -> float:
-    """Return how much more memory a server holds at most during a 64 MiB call, over the request's size."""
+    """Return how much memory a server holds at most during a 64 MiB call, beyond what it held when it was ready.
+
+    What it keeps of earlier calls counts. The figure is over the request's size.
+    """
     work = _BY_NAME["small-out@1"]
     request = side.dialect.request(work.model, work.array())
-    before = 0
     for pid in side.pids:
         # Sets the peak back to what is held now.
         Path(f"/proc/{pid}/clear_refs").write_text("5")
-        before += _status_bytes(pid, "VmHWM")
     side.call(request)
-    return (sum(_status_bytes(pid, "VmHWM") for pid in side.pids) - before) / len(request)
-
-
-def _status_bytes(pid: int, field: str) -> int:
-    with contextlib.suppress(OSError):  # it has ended meanwhile
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith(f"{field}:"):
-                return int(line.split()[1]) * (1024 if line.endswith("kB") else 1)
-    return 0
+    return (side.bytes_of("VmHWM") - side.held) / len(request)
 
 
 def idle_streams(side: Side) -> dict[str, float]:
@@ -68,9 +60,7 @@ def idle_streams(side: Side) -> dict[str, float]:
     session = _sessions(side)["affine"]
     opening = pb.StreamInferRequest(open=pb.Open(session_id=session))
 
-    def held(field: str) -> int:
-        return sum(_status_bytes(pid, field) for pid in side.pids)
-
+    held = side.bytes_of
     with grpc.insecure_channel(side.target, options=OPTIONS) as channel:
         method = channel.stream_stream(
             "/swath.inference.v1.InferenceService/StreamInfer",

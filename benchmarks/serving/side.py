@@ -43,6 +43,7 @@ class Side:
     Attributes:
         name: For arguments and tables.
         ready_s: From its start to its first right answer.
+        held: Bytes of memory that it had then.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Side:
         self.note = note
         self.target = target
         self.ready_s = 0.0
+        self.held = 0
         self.process = process
         self._make_dialect = dialect
         self._dialect: Dialect | None = None
@@ -90,6 +92,11 @@ class Side:
         self.process.wait_until(lambda: self._answers(model, x), START_S)
         self.ready_s = time.perf_counter() - began
         self.check(model, self.dialect.request(model, x), right)
+        self.held = self.bytes_of("VmRSS")
+
+    def bytes_of(self, field: str) -> int:
+        """Return the sum over its processes of a field of /proc/PID/status that is in bytes, or another number."""
+        return sum(_status(pid, field) for pid in self.pids)
 
     def _answers(self, model: str, x: np.ndarray) -> bool:
         try:
@@ -158,3 +165,11 @@ def installed(environment: Path, package: str) -> str:
     """Return the version of a package in another environment."""
     (packages,) = environment.glob("lib/python3*/site-packages")
     return next(found.version for found in distributions(path=[str(packages)], name=package))
+
+
+def _status(pid: int, field: str) -> int:
+    with contextlib.suppress(OSError):  # it has ended meanwhile
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith(f"{field}:"):
+                return int(line.split()[1]) * (1024 if line.endswith("kB") else 1)
+    return 0
