@@ -9,6 +9,8 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from swath.errors import InputInvalid
+
 if TYPE_CHECKING:
     from swath.storage.workspace.outputs import Outputs
     from swath_inference.dataplane.models import Model
@@ -17,6 +19,16 @@ Batch = dict[str, Any]
 """Inputs by port name: tensors, lists, text."""
 
 _REMEMBERED = 3
+
+
+def check_frames(name: str, tensor: Any) -> None:
+    """Refuse an input whose frames are empty; a batch may be.
+
+    Raises:
+        InputInvalid: It is one.
+    """
+    if not tensor.numel() and 0 in tensor.shape[1:]:
+        raise InputInvalid(f"{name}: shape {list(tensor.shape)} has no elements in a frame")
 
 
 @dataclass(eq=False, slots=True)

@@ -69,6 +69,8 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     torch.from_numpy(np.frombuffer(b"\0", np.uint8))
 
+_MAX_ELEMENTS = 2**60
+
 
 def decode(shape: Sequence[int], code: int, data: bytes | memoryview, *, name: str = "tensor") -> torch.Tensor:
     """Return a tensor over the given bytes, without a copy unless they are misaligned for that type.
@@ -107,7 +109,7 @@ def _over(
     count = size // kind.itemsize
     if not shape:
         shape = (count,)
-    elif min(shape) < 0 or math.prod(shape) != count:
+    elif not count or min(shape) < 0 or math.prod(shape) != count:
         shape = _fill(shape, count, name)
     if not count:
         return torch.empty(shape, dtype=dtype)
@@ -125,6 +127,11 @@ def _over(
 
 
 def _fill(shape: tuple[int, ...], count: int, name: str) -> tuple[int, ...]:
+    # Torch multiplies the sizes into 64 bits, those of an empty tensor too.
+    if math.prod(size for size in shape if size > 0) >= _MAX_ELEMENTS:
+        raise InputInvalid(f"{name}: cannot reshape array into shape {list(shape)}: it is too large")
+    if min(shape) >= 0 and math.prod(shape) == count:
+        return shape
     unknown = [index for index, size in enumerate(shape) if size == -1]
     known = math.prod(size for size in shape if size != -1)
     if len(unknown) == 1 and known > 0 and count % known == 0:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from swath.api.payloads import LARGE, Buffer, Payloads, field
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import InputInvalid, Precondition
+from swath_inference.dataplane.request import check_frames
 from swath_inference.dataplane.sendable import sendable
 from swath_inference.shm.regions import OutputPlace
 
@@ -70,9 +70,7 @@ def read_batch(inputs: pb.InputBatch, *, shared: ReadShared = refuse, payloads: 
             extra = content
         elif key in _FRAMES:
             tensor = read_tensor(content, name=key, shared=shared, payloads=payloads)
-            # A batch may be empty; its frames may not.
-            if not tensor.numel() and 0 in tensor.shape[1:]:
-                raise InputInvalid(f"{key}: shape {list(tensor.shape)} has no elements in a frame")
+            check_frames(key, tensor)
             batch[key] = tensor
         elif key in _NUMBERS:
             tensor = read_tensor(content, name=key, shared=shared, payloads=payloads)
@@ -114,23 +112,17 @@ def _box(box: pb.BoundingBox) -> dict[str, float | int]:
 
 def read_tensor(tensor: pb.Tensor, *, name: str, shared: ReadShared = refuse, payloads: Payloads = _WHOLE) -> Any:
     """Return a torch tensor over the payload of a message, without a copy of what came in the message itself."""
-    shape = tuple(tensor.shape)
     data = payloads.of(tensor.raw_data)
     # Empty it may be one that is not there: the payload is the other one of the two, or none.
-    if not data:
-        if math.prod(size for size in shape if size > 0) >= 2**60:
-            raise InputInvalid(f"{name}: cannot reshape array into shape {list(shape)}: it is too large")
-        if tensor.HasField("shm_ref"):
-            dtype = _codec().DTYPES.get(tensor.dtype)
-            if dtype is None:
-                raise InputInvalid(f"{name}: Unsupported dtype: {tensor.dtype}")
-            item, reference = dtype.itemsize, tensor.shm_ref
-            if reference.byte_offset % item or reference.byte_size % item:
-                raise InputInvalid(
-                    f"{name}: offset and size of shared memory must be multiples of the item size {item}"
-                )
-            data = shared(reference, name)
-    return _codec().decode(shape, tensor.dtype, data, name=name)
+    if not data and tensor.HasField("shm_ref"):
+        dtype = _codec().DTYPES.get(tensor.dtype)
+        if dtype is None:
+            raise InputInvalid(f"{name}: Unsupported dtype: {tensor.dtype}")
+        item, reference = dtype.itemsize, tensor.shm_ref
+        if reference.byte_offset % item or reference.byte_size % item:
+            raise InputInvalid(f"{name}: offset and size of shared memory must be multiples of the item size {item}")
+        data = shared(reference, name)
+    return _codec().decode(tensor.shape, tensor.dtype, data, name=name)
 
 
 def write_outputs(outputs: dict[str, Any], wanted: frozenset[str], place: OutputPlace | None = None) -> bytes:

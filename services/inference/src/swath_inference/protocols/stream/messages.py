@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from swath.api.payloads import Buffer, Payloads, field, split
-from swath.errors import InputInvalid, InvalidInput, TimedOut
+from swath.errors import InvalidInput, TimedOut
 from swath.inference.v1 import inference_pb2 as pb
 from swath.rpc.server.failures import told_of
 from swath.rpc.status import code_of, short
 from swath_inference.dataplane.cubes import Encoded, Header, Piece
+from swath_inference.dataplane.request import check_frames
 
 CHUNK = 4 * 1024**2
 """Most bytes of a chunk that arrives."""
@@ -97,8 +97,6 @@ def read_tensor(name: str, tensor: pb.Tensor, payloads: Payloads) -> Any:
     """
     from swath.engine.graph.codec import decode
 
-    if math.prod(size for size in tensor.shape if size > 0) >= 2**60:
-        raise InputInvalid(f"{name}: cannot reshape array into shape {list(tensor.shape)}: it is too large")
     return decode(tensor.shape, tensor.dtype, payloads.of(tensor.data), name=name)
 
 
@@ -111,9 +109,7 @@ def read_inputs(inputs: Mapping[str, pb.Tensor], text_prompt: str, payloads: Pay
     batch: dict[str, Any] = {}
     for name, message in inputs.items():
         batch[name] = tensor = read_tensor(name, message, payloads)
-        # A batch may be empty; its frames may not.
-        if 0 in tensor.shape[1:]:
-            raise InputInvalid(f"{name}: shape {list(tensor.shape)} has no elements in a frame")
+        check_frames(name, tensor)
     if text_prompt:
         batch["text_prompt"] = text_prompt
     return batch
