@@ -499,7 +499,7 @@ class TensorSpec(_message.Message):
     shape: _containers.RepeatedScalarFieldContainer[int]
     dtype: DType
     required: bool
-    def __init__(self, name: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., dtype: _Optional[_Union[DType, str]] = ..., required: _Optional[bool] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., dtype: _Optional[_Union[DType, str]] = ..., required: bool = ...) -> None: ...
 
 class TrainResponse(_message.Message):
     __slots__ = ("context", "losses", "metrics", "status", "message", "event")
@@ -551,7 +551,7 @@ class TrainEvent(_message.Message):
     calibration_pending: bool
     epochs: EpochProgress
     node: str
-    def __init__(self, hook: _Optional[_Union[TrainHook, str]] = ..., split: _Optional[_Union[ExecutionStage, str]] = ..., progress: _Optional[_Union[FrameProgress, _Mapping]] = ..., checkpoint: _Optional[_Union[CheckpointRestored, _Mapping]] = ..., calibration: _Optional[_Union[CalibrationOutcome, _Mapping]] = ..., evaluation: _Optional[_Union[EvaluationOutcome, _Mapping]] = ..., calibration_pending: _Optional[bool] = ..., epochs: _Optional[_Union[EpochProgress, _Mapping]] = ..., node: _Optional[str] = ...) -> None: ...
+    def __init__(self, hook: _Optional[_Union[TrainHook, str]] = ..., split: _Optional[_Union[ExecutionStage, str]] = ..., progress: _Optional[_Union[FrameProgress, _Mapping]] = ..., checkpoint: _Optional[_Union[CheckpointRestored, _Mapping]] = ..., calibration: _Optional[_Union[CalibrationOutcome, _Mapping]] = ..., evaluation: _Optional[_Union[EvaluationOutcome, _Mapping]] = ..., calibration_pending: bool = ..., epochs: _Optional[_Union[EpochProgress, _Mapping]] = ..., node: _Optional[str] = ...) -> None: ...
 
 class FrameProgress(_message.Message):
     __slots__ = ("done", "total")
@@ -583,7 +583,7 @@ class CheckpointRestored(_message.Message):
     monitor: str
     score: float
     reason: str
-    def __init__(self, restored: _Optional[bool] = ..., path: _Optional[str] = ..., epoch: _Optional[int] = ..., monitor: _Optional[str] = ..., score: _Optional[float] = ..., reason: _Optional[str] = ...) -> None: ...
+    def __init__(self, restored: bool = ..., path: _Optional[str] = ..., epoch: _Optional[int] = ..., monitor: _Optional[str] = ..., score: _Optional[float] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class ThresholdChange(_message.Message):
     __slots__ = ("before", "after")
@@ -625,7 +625,7 @@ class DeciderCalibration(_message.Message):
     thresholds: _containers.MessageMap[str, ThresholdChange]
     metrics: _containers.ScalarMap[str, float]
     thresholds_present: bool
-    def __init__(self, name: _Optional[str] = ..., class_name: _Optional[str] = ..., status: _Optional[_Union[DeciderCalibrationStatus, str]] = ..., skip: _Optional[_Union[DeciderSkip, str]] = ..., skip_detail: _Optional[str] = ..., thresholds: _Optional[_Mapping[str, ThresholdChange]] = ..., metrics: _Optional[_Mapping[str, float]] = ..., thresholds_present: _Optional[bool] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., class_name: _Optional[str] = ..., status: _Optional[_Union[DeciderCalibrationStatus, str]] = ..., skip: _Optional[_Union[DeciderSkip, str]] = ..., skip_detail: _Optional[str] = ..., thresholds: _Optional[_Mapping[str, ThresholdChange]] = ..., metrics: _Optional[_Mapping[str, float]] = ..., thresholds_present: bool = ...) -> None: ...
 
 class CalibrationOutcome(_message.Message):
     __slots__ = ("split", "applicable", "phase_skip", "phase_detail", "frames", "anomalous_frames", "deciders")
@@ -643,7 +643,7 @@ class CalibrationOutcome(_message.Message):
     frames: int
     anomalous_frames: int
     deciders: _containers.RepeatedCompositeFieldContainer[DeciderCalibration]
-    def __init__(self, split: _Optional[_Union[ExecutionStage, str]] = ..., applicable: _Optional[bool] = ..., phase_skip: _Optional[_Union[CalibrationPhaseSkip, str]] = ..., phase_detail: _Optional[str] = ..., frames: _Optional[int] = ..., anomalous_frames: _Optional[int] = ..., deciders: _Optional[_Iterable[_Union[DeciderCalibration, _Mapping]]] = ...) -> None: ...
+    def __init__(self, split: _Optional[_Union[ExecutionStage, str]] = ..., applicable: bool = ..., phase_skip: _Optional[_Union[CalibrationPhaseSkip, str]] = ..., phase_detail: _Optional[str] = ..., frames: _Optional[int] = ..., anomalous_frames: _Optional[int] = ..., deciders: _Optional[_Iterable[_Union[DeciderCalibration, _Mapping]]] = ...) -> None: ...
 
 class EvaluationOutcome(_message.Message):
     __slots__ = ("split", "status", "frames", "metrics", "error")
@@ -680,7 +680,7 @@ class ParamSpec(_message.Message):
     default_value: str
     description: str
     validation: str
-    def __init__(self, name: _Optional[str] = ..., type: _Optional[str] = ..., required: _Optional[bool] = ..., default_value: _Optional[str] = ..., description: _Optional[str] = ..., validation: _Optional[str] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., type: _Optional[str] = ..., required: bool = ..., default_value: _Optional[str] = ..., description: _Optional[str] = ..., validation: _Optional[str] = ...) -> None: ...
 
 class CallbackTypeInfo(_message.Message):
     __slots__ = ("type", "description", "parameters")
@@ -746,7 +746,7 @@ class SetSessionSearchPathsRequest(_message.Message):
     session_id: str
     search_paths: _containers.RepeatedScalarFieldContainer[str]
     append: bool
-    def __init__(self, session_id: _Optional[str] = ..., search_paths: _Optional[_Iterable[str]] = ..., append: _Optional[bool] = ...) -> None: ...
+    def __init__(self, session_id: _Optional[str] = ..., search_paths: _Optional[_Iterable[str]] = ..., append: bool = ...) -> None: ...
 
 class SetSessionSearchPathsResponse(_message.Message):
     __slots__ = ("success", "current_paths", "rejected_paths")
@@ -756,7 +756,7 @@ class SetSessionSearchPathsResponse(_message.Message):
     success: bool
     current_paths: _containers.RepeatedScalarFieldContainer[str]
     rejected_paths: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, success: _Optional[bool] = ..., current_paths: _Optional[_Iterable[str]] = ..., rejected_paths: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, success: bool = ..., current_paths: _Optional[_Iterable[str]] = ..., rejected_paths: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CloseSessionRequest(_message.Message):
     __slots__ = ("session_id",)
@@ -768,7 +768,7 @@ class CloseSessionResponse(_message.Message):
     __slots__ = ("success",)
     SUCCESS_FIELD_NUMBER: _ClassVar[int]
     success: bool
-    def __init__(self, success: _Optional[bool] = ...) -> None: ...
+    def __init__(self, success: bool = ...) -> None: ...
 
 class ResolveConfigRequest(_message.Message):
     __slots__ = ("session_id", "config_type", "path", "overrides")
@@ -816,7 +816,7 @@ class ValidateConfigResponse(_message.Message):
     valid: bool
     errors: _containers.RepeatedScalarFieldContainer[str]
     warnings: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, valid: _Optional[bool] = ..., errors: _Optional[_Iterable[str]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, valid: bool = ..., errors: _Optional[_Iterable[str]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class LoadPipelineWeightsRequest(_message.Message):
     __slots__ = ("session_id", "weights_path", "weights_bytes", "strict")
@@ -828,7 +828,7 @@ class LoadPipelineWeightsRequest(_message.Message):
     weights_path: str
     weights_bytes: bytes
     strict: bool
-    def __init__(self, session_id: _Optional[str] = ..., weights_path: _Optional[str] = ..., weights_bytes: _Optional[bytes] = ..., strict: _Optional[bool] = ...) -> None: ...
+    def __init__(self, session_id: _Optional[str] = ..., weights_path: _Optional[str] = ..., weights_bytes: _Optional[bytes] = ..., strict: bool = ...) -> None: ...
 
 class LoadPipelineWeightsResponse(_message.Message):
     __slots__ = ("success", "resolved_path")
@@ -836,7 +836,7 @@ class LoadPipelineWeightsResponse(_message.Message):
     RESOLVED_PATH_FIELD_NUMBER: _ClassVar[int]
     success: bool
     resolved_path: str
-    def __init__(self, success: _Optional[bool] = ..., resolved_path: _Optional[str] = ...) -> None: ...
+    def __init__(self, success: bool = ..., resolved_path: _Optional[str] = ...) -> None: ...
 
 class SetTrainRunConfigRequest(_message.Message):
     __slots__ = ("session_id", "config")
@@ -852,7 +852,7 @@ class SetTrainRunConfigResponse(_message.Message):
     PIPELINE_FROM_CONFIG_FIELD_NUMBER: _ClassVar[int]
     success: bool
     pipeline_from_config: bool
-    def __init__(self, success: _Optional[bool] = ..., pipeline_from_config: _Optional[bool] = ...) -> None: ...
+    def __init__(self, success: bool = ..., pipeline_from_config: bool = ...) -> None: ...
 
 class TrainRequest(_message.Message):
     __slots__ = ("session_id", "trainer_type", "data", "training")
@@ -890,7 +890,7 @@ class StopTrainResponse(_message.Message):
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     accepted: bool
     message: str
-    def __init__(self, accepted: _Optional[bool] = ..., message: _Optional[str] = ...) -> None: ...
+    def __init__(self, accepted: bool = ..., message: _Optional[str] = ...) -> None: ...
 
 class GetTrainingCapabilitiesRequest(_message.Message):
     __slots__ = ()
@@ -928,7 +928,7 @@ class SavePipelineResponse(_message.Message):
     success: bool
     pipeline_path: str
     weights_path: str
-    def __init__(self, success: _Optional[bool] = ..., pipeline_path: _Optional[str] = ..., weights_path: _Optional[str] = ...) -> None: ...
+    def __init__(self, success: bool = ..., pipeline_path: _Optional[str] = ..., weights_path: _Optional[str] = ...) -> None: ...
 
 class LoadPipelineRequest(_message.Message):
     __slots__ = ("session_id", "pipeline", "data_module")
@@ -946,7 +946,7 @@ class LoadPipelineResponse(_message.Message):
     METADATA_FIELD_NUMBER: _ClassVar[int]
     success: bool
     metadata: PipelineMetadata
-    def __init__(self, success: _Optional[bool] = ..., metadata: _Optional[_Union[PipelineMetadata, _Mapping]] = ...) -> None: ...
+    def __init__(self, success: bool = ..., metadata: _Optional[_Union[PipelineMetadata, _Mapping]] = ...) -> None: ...
 
 class SaveTrainRunRequest(_message.Message):
     __slots__ = ("session_id", "trainrun_path", "save_weights")
@@ -956,7 +956,7 @@ class SaveTrainRunRequest(_message.Message):
     session_id: str
     trainrun_path: str
     save_weights: bool
-    def __init__(self, session_id: _Optional[str] = ..., trainrun_path: _Optional[str] = ..., save_weights: _Optional[bool] = ...) -> None: ...
+    def __init__(self, session_id: _Optional[str] = ..., trainrun_path: _Optional[str] = ..., save_weights: bool = ...) -> None: ...
 
 class SaveTrainRunResponse(_message.Message):
     __slots__ = ("success", "trainrun_path", "pipeline_path", "weights_path")
@@ -968,7 +968,7 @@ class SaveTrainRunResponse(_message.Message):
     trainrun_path: str
     pipeline_path: str
     weights_path: str
-    def __init__(self, success: _Optional[bool] = ..., trainrun_path: _Optional[str] = ..., pipeline_path: _Optional[str] = ..., weights_path: _Optional[str] = ...) -> None: ...
+    def __init__(self, success: bool = ..., trainrun_path: _Optional[str] = ..., pipeline_path: _Optional[str] = ..., weights_path: _Optional[str] = ...) -> None: ...
 
 class RestoreTrainRunRequest(_message.Message):
     __slots__ = ("trainrun_path", "weights_path", "strict", "session_id")
@@ -980,7 +980,7 @@ class RestoreTrainRunRequest(_message.Message):
     weights_path: str
     strict: bool
     session_id: str
-    def __init__(self, trainrun_path: _Optional[str] = ..., weights_path: _Optional[str] = ..., strict: _Optional[bool] = ..., session_id: _Optional[str] = ...) -> None: ...
+    def __init__(self, trainrun_path: _Optional[str] = ..., weights_path: _Optional[str] = ..., strict: bool = ..., session_id: _Optional[str] = ...) -> None: ...
 
 class RestoreTrainRunResponse(_message.Message):
     __slots__ = ("session_id", "trainrun")
@@ -1116,7 +1116,7 @@ class PortSpec(_message.Message):
     optional: bool
     description: str
     variadic: bool
-    def __init__(self, name: _Optional[str] = ..., dtype: _Optional[_Union[DType, str]] = ..., shape: _Optional[_Iterable[int]] = ..., optional: _Optional[bool] = ..., description: _Optional[str] = ..., variadic: _Optional[bool] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., dtype: _Optional[_Union[DType, str]] = ..., shape: _Optional[_Iterable[int]] = ..., optional: bool = ..., description: _Optional[str] = ..., variadic: bool = ...) -> None: ...
 
 class NodeInfo(_message.Message):
     __slots__ = ("class_name", "full_path", "source", "plugin_name", "input_specs", "output_specs", "icon_svg", "category", "tags")
@@ -1232,13 +1232,13 @@ class SetProfilingRequest(_message.Message):
     synchronize_cuda: bool
     reset: bool
     skip_first_n: int
-    def __init__(self, session_id: _Optional[str] = ..., enabled: _Optional[bool] = ..., synchronize_cuda: _Optional[bool] = ..., reset: _Optional[bool] = ..., skip_first_n: _Optional[int] = ...) -> None: ...
+    def __init__(self, session_id: _Optional[str] = ..., enabled: bool = ..., synchronize_cuda: bool = ..., reset: bool = ..., skip_first_n: _Optional[int] = ...) -> None: ...
 
 class SetProfilingResponse(_message.Message):
     __slots__ = ("profiling_enabled",)
     PROFILING_ENABLED_FIELD_NUMBER: _ClassVar[int]
     profiling_enabled: bool
-    def __init__(self, profiling_enabled: _Optional[bool] = ...) -> None: ...
+    def __init__(self, profiling_enabled: bool = ...) -> None: ...
 
 class GetProfilingSummaryRequest(_message.Message):
     __slots__ = ("session_id", "stage")
@@ -1296,7 +1296,7 @@ class InitializeSessionResponse(_message.Message):
     __slots__ = ("ok",)
     OK_FIELD_NUMBER: _ClassVar[int]
     ok: bool
-    def __init__(self, ok: _Optional[bool] = ...) -> None: ...
+    def __init__(self, ok: bool = ...) -> None: ...
 
 class StopRunRequest(_message.Message):
     __slots__ = ("session_id", "grace_seconds")
@@ -1310,7 +1310,7 @@ class StopRunResponse(_message.Message):
     __slots__ = ("ok",)
     OK_FIELD_NUMBER: _ClassVar[int]
     ok: bool
-    def __init__(self, ok: _Optional[bool] = ...) -> None: ...
+    def __init__(self, ok: bool = ...) -> None: ...
 
 class HealthCheckRequest(_message.Message):
     __slots__ = ()

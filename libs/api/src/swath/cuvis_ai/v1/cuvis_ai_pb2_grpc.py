@@ -5,7 +5,7 @@ import warnings
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as cuvis__ai__schemas_dot_grpc_dot_v1_dot_cuvis__ai__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -25,7 +25,7 @@ if _version_not_supported:
     )
 
 
-class CuvisAIServiceStub:
+class CuvisAIServiceStub(object):
     """Sessions, configuration, training and inference of pipelines. Each method has one owner among the Swath services; the
     owner is named behind it.
     """
@@ -178,7 +178,7 @@ class CuvisAIServiceStub:
                 _registered_method=True)
 
 
-class CuvisAIServiceServicer:
+class CuvisAIServiceServicer(object):
     """Sessions, configuration, training and inference of pipelines. Each method has one owner among the Swath services; the
     owner is named behind it.
     """
@@ -531,7 +531,7 @@ def add_CuvisAIServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class CuvisAIService:
+class CuvisAIService(object):
     """Sessions, configuration, training and inference of pipelines. Each method has one owner among the Swath services; the
     owner is named behind it.
     """
@@ -1293,7 +1293,7 @@ class CuvisAIService:
             _registered_method=True)
 
 
-class RunRuntimeStub:
+class RunRuntimeStub(object):
     """The private surface between a reference server and its child processes. Swath has no such processes and does not serve
     it; it is here because one descriptor of this file must serve both where both are imported.
     """
@@ -1401,7 +1401,7 @@ class RunRuntimeStub:
                 _registered_method=True)
 
 
-class RunRuntimeServicer:
+class RunRuntimeServicer(object):
     """The private surface between a reference server and its child processes. Swath has no such processes and does not serve
     it; it is here because one descriptor of this file must serve both where both are imported.
     """
@@ -1626,7 +1626,7 @@ def add_RunRuntimeServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class RunRuntime:
+class RunRuntime(object):
     """The private surface between a reference server and its child processes. Swath has no such processes and does not serve
     it; it is here because one descriptor of this file must serve both where both are imported.
     """

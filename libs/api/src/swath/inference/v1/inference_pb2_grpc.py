@@ -5,7 +5,7 @@ import warnings
 
 from swath.inference.v1 import inference_pb2 as swath_dot_inference_dot_v1_dot_inference__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -25,7 +25,7 @@ if _version_not_supported:
     )
 
 
-class InferenceServiceStub:
+class InferenceServiceStub(object):
     """Both methods run the pipeline of a session, as `cuvis_ai.v1.CuvisAIService/Inference` does, and refuse what that
     refuses with the same codes and reasons. A session that is not the caller's is NOT_FOUND.
     """
@@ -48,7 +48,7 @@ class InferenceServiceStub:
                 _registered_method=True)
 
 
-class InferenceServiceServicer:
+class InferenceServiceServicer(object):
     """Both methods run the pipeline of a session, as `cuvis_ai.v1.CuvisAIService/Inference` does, and refuse what that
     refuses with the same codes and reasons. A session that is not the caller's is NOT_FOUND.
     """
@@ -109,7 +109,7 @@ def add_InferenceServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class InferenceService:
+class InferenceService(object):
     """Both methods run the pipeline of a session, as `cuvis_ai.v1.CuvisAIService/Inference` does, and refuse what that
     refuses with the same codes and reasons. A session that is not the caller's is NOT_FOUND.
     """

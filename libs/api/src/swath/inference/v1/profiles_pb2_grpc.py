@@ -5,7 +5,7 @@ import warnings
 
 from swath.inference.v1 import profiles_pb2 as swath_dot_inference_dot_v1_dot_profiles__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -25,7 +25,7 @@ if _version_not_supported:
     )
 
 
-class ProfileShareStub:
+class ProfileShareStub(object):
     """Served by every replica of the inference service. Each one has timed the forwards that it ran; a summary merges all.
     """
 
@@ -42,7 +42,7 @@ class ProfileShareStub:
                 _registered_method=True)
 
 
-class ProfileShareServicer:
+class ProfileShareServicer(object):
     """Served by every replica of the inference service. Each one has timed the forwards that it ran; a summary merges all.
     """
 
@@ -69,7 +69,7 @@ def add_ProfileShareServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class ProfileShare:
+class ProfileShare(object):
     """Served by every replica of the inference service. Each one has timed the forwards that it ran; a summary merges all.
     """
 

@@ -5,7 +5,7 @@ import warnings
 
 from swath.inference.v1 import shared_memory_pb2 as swath_dot_inference_dot_v1_dot_shared__memory__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -25,7 +25,7 @@ if _version_not_supported:
     )
 
 
-class SharedMemoryServiceStub:
+class SharedMemoryServiceStub(object):
     """Regions of memory that the server makes and clients map. A request refers to tensors in a region by ShmRef, as to any
     segment; the call metadata swath-shm-output-bin, a serialized ShmRef, names the place that outputs are written to, and
     the answer's tensors then refer to it.
@@ -44,7 +44,7 @@ class SharedMemoryServiceStub:
                 _registered_method=True)
 
 
-class SharedMemoryServiceServicer:
+class SharedMemoryServiceServicer(object):
     """Regions of memory that the server makes and clients map. A request refers to tensors in a region by ShmRef, as to any
     segment; the call metadata swath-shm-output-bin, a serialized ShmRef, names the place that outputs are written to, and
     the answer's tensors then refer to it.
@@ -75,7 +75,7 @@ def add_SharedMemoryServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class SharedMemoryService:
+class SharedMemoryService(object):
     """Regions of memory that the server makes and clients map. A request refers to tensors in a region by ShmRef, as to any
     segment; the call metadata swath-shm-output-bin, a serialized ShmRef, names the place that outputs are written to, and
     the answer's tensors then refer to it.

@@ -42,7 +42,7 @@ class NodeDescription(_message.Message):
     stateful: bool
     effect: bool
     trainable_buffers: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, full_path: _Optional[str] = ..., summary: _Optional[str] = ..., documentation: _Optional[str] = ..., hparams: _Optional[_Iterable[_Union[Hparam, _Mapping]]] = ..., stages: _Optional[_Iterable[str]] = ..., fittable: _Optional[bool] = ..., calibratable: _Optional[bool] = ..., stateful: _Optional[bool] = ..., effect: _Optional[bool] = ..., trainable_buffers: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, full_path: _Optional[str] = ..., summary: _Optional[str] = ..., documentation: _Optional[str] = ..., hparams: _Optional[_Iterable[_Union[Hparam, _Mapping]]] = ..., stages: _Optional[_Iterable[str]] = ..., fittable: bool = ..., calibratable: bool = ..., stateful: bool = ..., effect: bool = ..., trainable_buffers: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Hparam(_message.Message):
     __slots__ = ("name", "type", "required", "default_json", "description", "choices")
@@ -58,4 +58,4 @@ class Hparam(_message.Message):
     default_json: str
     description: str
     choices: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., type: _Optional[str] = ..., required: _Optional[bool] = ..., default_json: _Optional[str] = ..., description: _Optional[str] = ..., choices: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., type: _Optional[str] = ..., required: bool = ..., default_json: _Optional[str] = ..., description: _Optional[str] = ..., choices: _Optional[_Iterable[str]] = ...) -> None: ...

@@ -5,7 +5,7 @@ import warnings
 
 from swath.pipeline.v1 import nodes_pb2 as swath_dot_pipeline_dot_v1_dot_nodes__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -25,7 +25,7 @@ if _version_not_supported:
     )
 
 
-class NodeServiceStub:
+class NodeServiceStub(object):
     """Describes node classes.
     """
 
@@ -42,7 +42,7 @@ class NodeServiceStub:
                 _registered_method=True)
 
 
-class NodeServiceServicer:
+class NodeServiceServicer(object):
     """Describes node classes.
     """
 
@@ -69,7 +69,7 @@ def add_NodeServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class NodeService:
+class NodeService(object):
     """Describes node classes.
     """
 

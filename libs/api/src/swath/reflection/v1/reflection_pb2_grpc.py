@@ -5,7 +5,7 @@ import warnings
 
 from swath.reflection.v1 import reflection_pb2 as grpc_dot_reflection_dot_v1_dot_reflection__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -25,7 +25,7 @@ if _version_not_supported:
     )
 
 
-class ServerReflectionStub:
+class ServerReflectionStub(object):
     """Tells clients such as grpcurl what a server offers.
     """
 
@@ -42,7 +42,7 @@ class ServerReflectionStub:
                 _registered_method=True)
 
 
-class ServerReflectionServicer:
+class ServerReflectionServicer(object):
     """Tells clients such as grpcurl what a server offers.
     """
 
@@ -69,7 +69,7 @@ def add_ServerReflectionServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class ServerReflection:
+class ServerReflection(object):
     """Tells clients such as grpcurl what a server offers.
     """
 

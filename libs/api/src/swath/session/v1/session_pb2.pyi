@@ -47,7 +47,7 @@ class Profiling(_message.Message):
     synchronize_device: bool
     skip_first: int
     generation: int
-    def __init__(self, enabled: _Optional[bool] = ..., synchronize_device: _Optional[bool] = ..., skip_first: _Optional[int] = ..., generation: _Optional[int] = ...) -> None: ...
+    def __init__(self, enabled: bool = ..., synchronize_device: bool = ..., skip_first: _Optional[int] = ..., generation: _Optional[int] = ...) -> None: ...
 
 class ReadSessionsRequest(_message.Message):
     __slots__ = ("ids", "use", "holder")
@@ -57,7 +57,7 @@ class ReadSessionsRequest(_message.Message):
     ids: _containers.RepeatedScalarFieldContainer[str]
     use: bool
     holder: str
-    def __init__(self, ids: _Optional[_Iterable[str]] = ..., use: _Optional[bool] = ..., holder: _Optional[str] = ...) -> None: ...
+    def __init__(self, ids: _Optional[_Iterable[str]] = ..., use: bool = ..., holder: _Optional[str] = ...) -> None: ...
 
 class ReadSessionsResponse(_message.Message):
     __slots__ = ("sessions", "leases")

@@ -5,7 +5,7 @@ import warnings
 
 from swath.session.v1 import session_pb2 as swath_dot_session_dot_v1_dot_session__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -25,7 +25,7 @@ if _version_not_supported:
     )
 
 
-class SessionAuthorityStub:
+class SessionAuthorityStub(object):
     """Served by every replica of the session service, over one database.
     """
 
@@ -72,7 +72,7 @@ class SessionAuthorityStub:
                 _registered_method=True)
 
 
-class SessionAuthorityServicer:
+class SessionAuthorityServicer(object):
     """Served by every replica of the session service, over one database.
     """
 
@@ -176,7 +176,7 @@ def add_SessionAuthorityServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class SessionAuthority:
+class SessionAuthority(object):
     """Served by every replica of the session service, over one database.
     """
 

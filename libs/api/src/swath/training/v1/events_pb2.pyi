@@ -130,7 +130,7 @@ class RunMoment(_message.Message):
     checkpoint: RestoredCheckpoint
     calibration: Calibration
     evaluation: Evaluation
-    def __init__(self, hook: _Optional[_Union[RunMoment.Hook, str]] = ..., split: _Optional[_Union[Split, str]] = ..., progress: _Optional[_Union[FrameProgress, _Mapping]] = ..., epochs: _Optional[_Union[EpochProgress, _Mapping]] = ..., node: _Optional[str] = ..., calibration_pending: _Optional[bool] = ..., checkpoint: _Optional[_Union[RestoredCheckpoint, _Mapping]] = ..., calibration: _Optional[_Union[Calibration, _Mapping]] = ..., evaluation: _Optional[_Union[Evaluation, _Mapping]] = ...) -> None: ...
+    def __init__(self, hook: _Optional[_Union[RunMoment.Hook, str]] = ..., split: _Optional[_Union[Split, str]] = ..., progress: _Optional[_Union[FrameProgress, _Mapping]] = ..., epochs: _Optional[_Union[EpochProgress, _Mapping]] = ..., node: _Optional[str] = ..., calibration_pending: bool = ..., checkpoint: _Optional[_Union[RestoredCheckpoint, _Mapping]] = ..., calibration: _Optional[_Union[Calibration, _Mapping]] = ..., evaluation: _Optional[_Union[Evaluation, _Mapping]] = ...) -> None: ...
 
 class FrameProgress(_message.Message):
     __slots__ = ("done", "total")
@@ -162,7 +162,7 @@ class RestoredCheckpoint(_message.Message):
     monitor: str
     score: float
     reason: str
-    def __init__(self, restored: _Optional[bool] = ..., path: _Optional[str] = ..., epoch: _Optional[int] = ..., monitor: _Optional[str] = ..., score: _Optional[float] = ..., reason: _Optional[str] = ...) -> None: ...
+    def __init__(self, restored: bool = ..., path: _Optional[str] = ..., epoch: _Optional[int] = ..., monitor: _Optional[str] = ..., score: _Optional[float] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class Calibration(_message.Message):
     __slots__ = ("split", "applicable", "skip", "detail", "frames", "anomalous_frames", "deciders")
@@ -194,7 +194,7 @@ class Calibration(_message.Message):
     frames: int
     anomalous_frames: int
     deciders: _containers.RepeatedCompositeFieldContainer[CalibratedDecider]
-    def __init__(self, split: _Optional[_Union[Split, str]] = ..., applicable: _Optional[bool] = ..., skip: _Optional[_Union[Calibration.Skip, str]] = ..., detail: _Optional[str] = ..., frames: _Optional[int] = ..., anomalous_frames: _Optional[int] = ..., deciders: _Optional[_Iterable[_Union[CalibratedDecider, _Mapping]]] = ...) -> None: ...
+    def __init__(self, split: _Optional[_Union[Split, str]] = ..., applicable: bool = ..., skip: _Optional[_Union[Calibration.Skip, str]] = ..., detail: _Optional[str] = ..., frames: _Optional[int] = ..., anomalous_frames: _Optional[int] = ..., deciders: _Optional[_Iterable[_Union[CalibratedDecider, _Mapping]]] = ...) -> None: ...
 
 class CalibratedDecider(_message.Message):
     __slots__ = ("name", "class_name", "status", "skip", "detail", "thresholds", "metrics", "has_threshold")
@@ -257,7 +257,7 @@ class CalibratedDecider(_message.Message):
     thresholds: _containers.MessageMap[str, CalibratedDecider.Threshold]
     metrics: _containers.ScalarMap[str, float]
     has_threshold: bool
-    def __init__(self, name: _Optional[str] = ..., class_name: _Optional[str] = ..., status: _Optional[_Union[CalibratedDecider.Status, str]] = ..., skip: _Optional[_Union[CalibratedDecider.Skip, str]] = ..., detail: _Optional[str] = ..., thresholds: _Optional[_Mapping[str, CalibratedDecider.Threshold]] = ..., metrics: _Optional[_Mapping[str, float]] = ..., has_threshold: _Optional[bool] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., class_name: _Optional[str] = ..., status: _Optional[_Union[CalibratedDecider.Status, str]] = ..., skip: _Optional[_Union[CalibratedDecider.Skip, str]] = ..., detail: _Optional[str] = ..., thresholds: _Optional[_Mapping[str, CalibratedDecider.Threshold]] = ..., metrics: _Optional[_Mapping[str, float]] = ..., has_threshold: bool = ...) -> None: ...
 
 class Evaluation(_message.Message):
     __slots__ = ("split", "status", "frames", "metrics", "error")

@@ -5,7 +5,7 @@ import warnings
 
 from swath.training.v1 import references_pb2 as swath_dot_training_dot_v1_dot_references__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -25,7 +25,7 @@ if _version_not_supported:
     )
 
 
-class ArtifactReferencesStub:
+class ArtifactReferencesStub(object):
     """Served by every replica of the training service, over one database.
     """
 
@@ -42,7 +42,7 @@ class ArtifactReferencesStub:
                 _registered_method=True)
 
 
-class ArtifactReferencesServicer:
+class ArtifactReferencesServicer(object):
     """Served by every replica of the training service, over one database.
     """
 
@@ -70,7 +70,7 @@ def add_ArtifactReferencesServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class ArtifactReferences:
+class ArtifactReferences(object):
     """Served by every replica of the training service, over one database.
     """
 

@@ -17,7 +17,7 @@ class ReadLogsRequest(_message.Message):
     run_id: str
     follow: bool
     after: int
-    def __init__(self, run_id: _Optional[str] = ..., follow: _Optional[bool] = ..., after: _Optional[int] = ...) -> None: ...
+    def __init__(self, run_id: _Optional[str] = ..., follow: bool = ..., after: _Optional[int] = ...) -> None: ...
 
 class ReadLogsResponse(_message.Message):
     __slots__ = ("lines",)

@@ -5,7 +5,7 @@ import warnings
 
 from swath.training.v1 import runs_pb2 as swath_dot_training_dot_v1_dot_runs__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -25,7 +25,7 @@ if _version_not_supported:
     )
 
 
-class RunServiceStub:
+class RunServiceStub(object):
     """Runs belong to whom their sessions belong to; those of others are NOT_FOUND, as if they never were.
     """
 
@@ -47,7 +47,7 @@ class RunServiceStub:
                 _registered_method=True)
 
 
-class RunServiceServicer:
+class RunServiceServicer(object):
     """Runs belong to whom their sessions belong to; those of others are NOT_FOUND, as if they never were.
     """
 
@@ -93,7 +93,7 @@ def add_RunServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class RunService:
+class RunService(object):
     """Runs belong to whom their sessions belong to; those of others are NOT_FOUND, as if they never were.
     """
 

@@ -175,7 +175,7 @@ class Welcome(_message.Message):
     stop: StopCause
     logged: int
     run_events: bool
-    def __init__(self, spec: _Optional[_Union[Spec, _Mapping]] = ..., acked_seq: _Optional[int] = ..., heartbeat_s: _Optional[float] = ..., lost_after_s: _Optional[float] = ..., stop: _Optional[_Union[StopCause, str]] = ..., logged: _Optional[int] = ..., run_events: _Optional[bool] = ...) -> None: ...
+    def __init__(self, spec: _Optional[_Union[Spec, _Mapping]] = ..., acked_seq: _Optional[int] = ..., heartbeat_s: _Optional[float] = ..., lost_after_s: _Optional[float] = ..., stop: _Optional[_Union[StopCause, str]] = ..., logged: _Optional[int] = ..., run_events: bool = ...) -> None: ...
 
 class Spec(_message.Message):
     __slots__ = ("trainer", "trainrun", "pipeline_digest", "weights_digest", "checkpoint_digest", "device", "artifacts", "workspace")

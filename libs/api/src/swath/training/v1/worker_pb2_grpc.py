@@ -5,7 +5,7 @@ import warnings
 
 from swath.training.v1 import worker_pb2 as swath_dot_training_dot_v1_dot_worker__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -25,7 +25,7 @@ if _version_not_supported:
     )
 
 
-class WorkerLinkStub:
+class WorkerLinkStub(object):
     """Served by the training service; workers connect to it.
     """
 
@@ -42,7 +42,7 @@ class WorkerLinkStub:
                 _registered_method=True)
 
 
-class WorkerLinkServicer:
+class WorkerLinkServicer(object):
     """Served by the training service; workers connect to it.
     """
 
@@ -72,7 +72,7 @@ def add_WorkerLinkServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class WorkerLink:
+class WorkerLink(object):
     """Served by the training service; workers connect to it.
     """
 

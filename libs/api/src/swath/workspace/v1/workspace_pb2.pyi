@@ -27,7 +27,7 @@ class PutRequest(_message.Message):
     header: PutHeader
     chunk: bytes
     end: bool
-    def __init__(self, header: _Optional[_Union[PutHeader, _Mapping]] = ..., chunk: _Optional[bytes] = ..., end: _Optional[bool] = ...) -> None: ...
+    def __init__(self, header: _Optional[_Union[PutHeader, _Mapping]] = ..., chunk: _Optional[bytes] = ..., end: bool = ...) -> None: ...
 
 class PutHeader(_message.Message):
     __slots__ = ("path", "size", "sha256", "offset")
@@ -61,7 +61,7 @@ class ResumePutResponse(_message.Message):
     COMPLETE_FIELD_NUMBER: _ClassVar[int]
     offset: int
     complete: bool
-    def __init__(self, offset: _Optional[int] = ..., complete: _Optional[bool] = ...) -> None: ...
+    def __init__(self, offset: _Optional[int] = ..., complete: bool = ...) -> None: ...
 
 class GetRequest(_message.Message):
     __slots__ = ("path", "offset", "length")
@@ -95,7 +95,7 @@ class StatRequest(_message.Message):
     WITH_SHA256_FIELD_NUMBER: _ClassVar[int]
     path: str
     with_sha256: bool
-    def __init__(self, path: _Optional[str] = ..., with_sha256: _Optional[bool] = ...) -> None: ...
+    def __init__(self, path: _Optional[str] = ..., with_sha256: bool = ...) -> None: ...
 
 class StatResponse(_message.Message):
     __slots__ = ("entry",)
@@ -115,7 +115,7 @@ class ListRequest(_message.Message):
     with_sha256: bool
     page_size: int
     page_token: str
-    def __init__(self, path: _Optional[str] = ..., recursive: _Optional[bool] = ..., with_sha256: _Optional[bool] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    def __init__(self, path: _Optional[str] = ..., recursive: bool = ..., with_sha256: bool = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListResponse(_message.Message):
     __slots__ = ("entries", "next_page_token")
@@ -131,7 +131,7 @@ class DeleteRequest(_message.Message):
     RECURSIVE_FIELD_NUMBER: _ClassVar[int]
     path: str
     recursive: bool
-    def __init__(self, path: _Optional[str] = ..., recursive: _Optional[bool] = ...) -> None: ...
+    def __init__(self, path: _Optional[str] = ..., recursive: bool = ...) -> None: ...
 
 class DeleteResponse(_message.Message):
     __slots__ = ("removed",)
@@ -153,4 +153,4 @@ class Entry(_message.Message):
     sha256: str
     modified: _timestamp_pb2.Timestamp
     shipped: bool
-    def __init__(self, path: _Optional[str] = ..., kind: _Optional[_Union[Kind, str]] = ..., size: _Optional[int] = ..., sha256: _Optional[str] = ..., modified: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., shipped: _Optional[bool] = ...) -> None: ...
+    def __init__(self, path: _Optional[str] = ..., kind: _Optional[_Union[Kind, str]] = ..., size: _Optional[int] = ..., sha256: _Optional[str] = ..., modified: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., shipped: bool = ...) -> None: ...

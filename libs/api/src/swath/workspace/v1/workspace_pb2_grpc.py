@@ -5,7 +5,7 @@ import warnings
 
 from swath.workspace.v1 import workspace_pb2 as swath_dot_workspace_dot_v1_dot_workspace__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -25,7 +25,7 @@ if _version_not_supported:
     )
 
 
-class WorkspaceServiceStub:
+class WorkspaceServiceStub(object):
     """Paths are relative to the workspace's root, with forward slashes: `data/scene.npz`. `configs/...` is the workspace's
     own layer over the configs that ship with the server: reading looks in the own layer first, writing always goes
     there. A path that leaves the workspace is PERMISSION_DENIED.
@@ -69,7 +69,7 @@ class WorkspaceServiceStub:
                 _registered_method=True)
 
 
-class WorkspaceServiceServicer:
+class WorkspaceServiceServicer(object):
     """Paths are relative to the workspace's root, with forward slashes: `data/scene.npz`. `configs/...` is the workspace's
     own layer over the configs that ship with the server: reading looks in the own layer first, writing always goes
     there. A path that leaves the workspace is PERMISSION_DENIED.
@@ -171,7 +171,7 @@ def add_WorkspaceServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class WorkspaceService:
+class WorkspaceService(object):
     """Paths are relative to the workspace's root, with forward slashes: `data/scene.npz`. `configs/...` is the workspace's
     own layer over the configs that ship with the server: reading looks in the own layer first, writing always goes
     there. A path that leaves the workspace is PERMISSION_DENIED.
