@@ -13,10 +13,10 @@ from swath.errors import InputInvalid, InvalidInput, NotFound
 from swath.inference.v1 import inference_pb2 as pb
 from swath.rpc.server.failures import forget_frames
 from swath.rpc.server.methods import in_bytes
-from swath_inference.dataplane.cubes import AT_A_TIME, Buffer, Cube, CubeOutputs, Cut, Encoded, Part
-from swath_inference.dataplane.ordered import Ordered
 from swath_inference.dataplane.sendable import sendable
-from swath_inference.dataplane.streams import SameThroughout, Turn
+from swath_inference.dataplane.streaming.cut import AT_A_TIME, Buffer, Cube, CubeOutputs, Cut, Encoded, Part
+from swath_inference.dataplane.streaming.ordered import Ordered
+from swath_inference.dataplane.streaming.streams import SameThroughout, Turn
 from swath_inference.protocols.stream.messages import (
     CHUNK,
     Message,

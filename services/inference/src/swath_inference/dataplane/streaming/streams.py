@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 from swath.errors import Conflict, SessionNotFound, Unavailable
 from swath.sessions.preconditions import no_session
 from swath_inference.dataplane.models import Key, Model
-from swath_inference.dataplane.ordered import Ordered
+from swath_inference.dataplane.streaming.ordered import Ordered
 
 if TYPE_CHECKING:
     pass
