@@ -8,7 +8,9 @@ import pytest
 from swath.engine.graph.independence import Independence
 from swath.engine.graph.parts import Parts
 from swath.errors import Exhausted, InvalidInput, Precondition
-from swath_inference.dataplane.streaming.cut import Cube, CubeMemory, CubeOutputs, Cut, Header, Part, Piece
+from swath_inference.dataplane.streaming.assemble import CubeOutputs, Header, Piece
+from swath_inference.dataplane.streaming.cut import Cube, Cut, Part
+from swath_inference.dataplane.streaming.memory import CubeMemory
 
 BATCH, FRAME, PIXEL = Independence
 NOTHING = frozenset()

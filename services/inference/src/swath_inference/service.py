@@ -18,7 +18,7 @@ from swath_inference.dataplane.limits import Counts, Limits
 from swath_inference.dataplane.models import Key, Model, ModelCache
 from swath_inference.dataplane.outputs import NodeOutputs
 from swath_inference.dataplane.request import Batch, InferRequest
-from swath_inference.dataplane.streaming.cut import CubeMemory
+from swath_inference.dataplane.streaming.memory import CubeMemory
 from swath_inference.dataplane.streaming.streams import Holder, OpenStreams, SameThroughout, Stream, Unary
 from swath_inference.dataplane.transcoding import Transcoder, size_of
 from swath_inference.profiling.profiler import NodeTimes, NoReplicas, Profiler, Replicas, summary

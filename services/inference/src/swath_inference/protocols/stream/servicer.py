@@ -14,7 +14,8 @@ from swath.inference.v1 import inference_pb2 as pb
 from swath.rpc.server.failures import forget_frames
 from swath.rpc.server.methods import in_bytes
 from swath_inference.dataplane.sendable import sendable
-from swath_inference.dataplane.streaming.cut import AT_A_TIME, Buffer, Cube, CubeOutputs, Cut, Encoded, Part
+from swath_inference.dataplane.streaming.assemble import CubeOutputs, Encoded
+from swath_inference.dataplane.streaming.cut import AT_A_TIME, Buffer, Cube, Cut, Part
 from swath_inference.dataplane.streaming.ordered import Ordered
 from swath_inference.dataplane.streaming.streams import SameThroughout, Turn
 from swath_inference.protocols.stream.messages import (
