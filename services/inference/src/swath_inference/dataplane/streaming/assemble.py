@@ -55,6 +55,11 @@ Encoded = tuple[tuple[int, ...], int, memoryview]
 """Shape, type code and bytes of a tensor."""
 
 
+def bytes_in(values: Mapping[str, float | Encoded]) -> int:
+    """Return the bytes of the tensors among the outputs of a part."""
+    return sum(len(value[2]) for value in values.values() if not isinstance(value, int | float))
+
+
 class CubeOutputs:
     """Puts the outputs of parts in their places in the whole outputs.
 
