@@ -11,8 +11,8 @@ import pytest
 from swath.documents import canonical, parse
 from swath.storage import ArtifactStore, FolderObjects, Workspace
 from swath.storage.sql.engine import open_engine
-from swath_inference.profiling.service import ProfilingService
 from swath_inference import InferenceService, InferenceSettings
+from swath_inference.profiling.service import ProfilingService
 from swath_session import SessionAuthority, SessionSettings, SessionStore
 
 BANDS = 4

@@ -16,10 +16,10 @@ from swath.engine.graph import weights
 from swath.engine.graph.independence import Independence
 from swath.engine.graph.pipeline import Pipeline
 from swath.errors import InputInvalid, TimedOut
-from swath_inference.profiling.service import ProfilingService
 from swath_inference import InferenceService, InferenceSettings
 from swath_inference.dataplane.merging import joined, merge_key, parted
 from swath_inference.dataplane.request import InferRequest
+from swath_inference.profiling.service import ProfilingService
 
 CONFIGS = Path(__file__).parents[3] / "configs" / "pipeline"
 BANDS = 61
