@@ -5,6 +5,7 @@ import gc
 import threading
 import tracemalloc
 import weakref
+from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import grpc
@@ -26,6 +27,7 @@ from swath_inference.protocols.stream.servicer import StreamServicer
 
 pytestmark = pytest.mark.timeout(60)
 
+MIB = 1 << 20
 EOF = cast(Any, grpc.aio).EOF  # its type stubs lack it
 
 SCALE = {"class_name": "cuvis_ai.node.normalization.MinMaxNormalizer", "hparams": {"use_running_stats": False}}
@@ -47,14 +49,26 @@ async def service(sessions, artifacts, workspace):
     service.close()
 
 
-@pytest.fixture
-async def stub(service):
+@asynccontextmanager
+async def serving(service):
+    """Serve a service and give the server."""
     handlers = [slice_handler(INFERENCE, "inference", StreamServicer(service))]
     server = Server(ServerSettings(port=0, drain_grace_s=1), handlers, (INFERENCE,), HealthBoard(("inference",)))
     await server.start()
+    yield server
+    await server.drain()
+
+
+@asynccontextmanager
+async def _stub_of(server):
     async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         yield inference_pb2_grpc.InferenceServiceStub(channel)
-    await server.drain()
+
+
+@pytest.fixture
+async def stub(service):
+    async with serving(service) as server, _stub_of(server) as stub:
+        yield stub
 
 
 @pytest.fixture
@@ -261,7 +275,7 @@ class TestFrames:
         call = await _opened(stub, await session_of(REMEMBERING))
         await call.write(_frame(0, _cubes(1)[0]))
         await call.read()
-        assert (len(service.streams), service.model_loads) == (1, 2)
+        assert (len(service.streams), service.runner.model_loads) == (1, 2)
         call.cancel()
         await closed.wait()
         assert len(service.streams) == 0
@@ -288,16 +302,16 @@ class TestFrames:
         assert code == "NOT_FOUND"
         assert f"Session {session_id} not found" in words
         assert len(service.streams) == 0
-        assert service._cache.keys == ()
+        assert service.runner.keys == ()
 
     async def test_a_replica_that_drains_answers_what_it_took_and_ends_its_streams(self, stub, session_of, service):
         session_id = await session_of(SCALE)
         idle, busy = await _opened(stub, session_id), await _opened(stub, session_id)
         go_on = threading.Event()
-        service._threads[0].later(lambda: go_on.wait(20))
+        service.runner.threads[0].later(lambda: go_on.wait(20))
         await busy.write(_frame(5, _cubes(1)[0]))
         async with asyncio.timeout(20):
-            while not service.waiting:  # noqa: ASYNC110  the queue says so in no other way
+            while not service.runner.waiting:  # noqa: ASYNC110  the queue says so in no other way
                 await asyncio.sleep(0.01)
         service.streams.drain()
         code, words = await _ended(idle)
@@ -335,7 +349,7 @@ class TestFrames:
 
     async def test_no_more_frames_are_taken_than_are_announced(self, stub, session_of, service, monkeypatch):
         taken, go_on = [], threading.Event()
-        service._threads[0].later(lambda: go_on.wait(20))
+        service.runner.threads[0].later(lambda: go_on.wait(20))
         infer = service.infer
 
         async def counted(*arguments, **named):
@@ -507,6 +521,54 @@ class TestCubes:
         assert "SWATH_INFERENCE_CUBE_WAIT_S" in words
         assert service.cubes.held == 0
 
+    async def test_a_client_that_does_not_read_is_not_waited_for(self, sessions, artifacts, workspace, session_of):
+        settings = InferenceSettings(device="cpu", tile_bytes=MIB, cube_bytes=16 * MIB, unread_s=0.5, cube_wait_s=20)
+        service = InferenceService(settings, sessions, artifacts, workspace)
+        await service.warm_up()
+        most, read_on = 0, threading.Event()
+        shape = (1, 2048, 1024, 3)  # 24 MiB, far above what is on the way when nobody reads.
+        messages = [_header(await session_of(IDENTITY), shape), *_chunks(bytes(24 * MIB), MIB)]
+
+        def client():
+            # Blocking: an asyncio one that writes has its own word, INTERNAL, for a call that ends meanwhile.
+            with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+                call: Any = inference_pb2_grpc.InferenceServiceStub(channel).InferCube(iter(messages))
+                assert next(call).plan.cut == pb.CUT_ROWS
+                assert read_on.wait(30)
+                with pytest.raises(grpc.RpcError) as caught:
+                    list(call)
+                return cast(Any, caught.value)
+
+        async with serving(service) as server:
+            calling = asyncio.create_task(asyncio.to_thread(client))
+            async with asyncio.timeout(30):
+                while not most or service.cubes.held:
+                    most = max(most, service.cubes.held)
+                    await asyncio.sleep(0.01)
+            # All of it is free, although the client has read nothing yet.
+            assert (dict(service._calls), service.runner.waiting) == ({}, 0)
+            # Three parts that came in, and no more of their outputs.
+            assert 3 * MIB < most <= 6 * MIB
+            read_on.set()
+            error = await calling
+        assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert error.details() == "the client has left an answer unread for 0.5 s (SWATH_INFERENCE_UNREAD_S)"
+        service.close()
+
+    async def test_a_client_that_reads_slowly_gets_everything(self, sessions, artifacts, workspace, session_of):
+        settings = InferenceSettings(device="cpu", tile_bytes=MIB, cube_bytes=6 * MIB, unread_s=20)
+        service = InferenceService(settings, sessions, artifacts, workspace)
+        await service.warm_up()
+        async with serving(service) as server, _stub_of(server) as stub:
+            shape = (1, 2048, 512, 3)
+            cube = np.random.default_rng(1).random(shape, dtype=np.float32)
+            call = stub.InferCube(iter([_header(await session_of(IDENTITY), shape), *_chunks(cube.tobytes(), MIB)]))
+            await asyncio.sleep(0.5)
+            _, found = await self._whole(call)
+            assert found["node.normalized"].tobytes() == cube.tobytes()
+        assert service.cubes.held == 0
+        service.close()
+
     async def test_a_client_that_leaves_in_the_middle_frees_everything(self, stub, service, session_of):
         shape = (1, 30, 20, 3)
         call = stub.InferCube()
@@ -517,7 +579,7 @@ class TestCubes:
         assert service.cubes.held > 0
         call.cancel()
         for _ in range(1000):
-            if not (service.cubes.held or service._calls or service.waiting):
+            if not (service.cubes.held or service._calls or service.runner.waiting):
                 break
             await asyncio.sleep(0.01)
-        assert (service.cubes.held, dict(service._calls), service.waiting) == (0, {}, 0)
+        assert (service.cubes.held, dict(service._calls), service.runner.waiting) == (0, {}, 0)
