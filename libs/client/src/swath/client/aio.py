@@ -29,6 +29,7 @@ from swath.client.errors import (
     translated,
 )
 from swath.client.logs import LogLine
+from swath.client.models import AsyncModels
 from swath.client.runs import Position
 from swath.client.shared import SharedRegion
 from swath.client.streaming.cubes import INFER_CUBE, CubeCall, Place, Progress, in_threads
@@ -36,8 +37,10 @@ from swath.client.streaming.frames import AsyncInferenceStream
 from swath.client.workspace import AsyncWorkspace
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.cuvis_ai.v1.cuvis_ai_pb2_grpc import CuvisAIServiceStub
+from swath.models.v1.models_pb2_grpc import ModelServiceStub
 from swath.pipeline.v1 import nodes_pb2
 from swath.pipeline.v1.nodes_pb2_grpc import NodeServiceStub
+from swath.rpc.metadata import by_name
 from swath.training.v1.runs_pb2_grpc import RunServiceStub
 from swath.workspace.v1.workspace_pb2_grpc import WorkspaceServiceStub
 
@@ -51,7 +54,9 @@ class AsyncClient:
         config: As given.
         stub: The generated stub, for what has no method here; its calls are to be awaited.
         node_stub: The generated stub of NodeService, likewise.
+        model_stub: That of ModelService.
         workspace: The server's files.
+        models: The server's published models.
     """
 
     def __init__(self, config: ClientConfig | str | None = None) -> None:
@@ -62,6 +67,8 @@ class AsyncClient:
         self.stub: Any = CuvisAIServiceStub(any_channel)
         self.workspace = AsyncWorkspace(self.config, WorkspaceServiceStub(any_channel))
         self.node_stub: Any = NodeServiceStub(any_channel)
+        self.model_stub: Any = ModelServiceStub(any_channel)
+        self.models = AsyncModels(self.call)
         self._runs: Any = RunServiceStub(any_channel)
 
     async def __aenter__(self) -> AsyncClient:
@@ -95,7 +102,7 @@ class AsyncClient:
             reply = await answer
             if call.check is None:
                 return call.read(reply)
-            trailers = dict(await answer.trailing_metadata() or ())
+            trailers = by_name(await answer.trailing_metadata())
         found = call.read(reply)
         call.check(found, trailers)
         return found
