@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from swath_inference.dataplane.request import Batch
 from swath_inference.dataplane.runner import Runner, Target, known_of, let_pass
 from swath_inference.dataplane.streaming.streams import Holder, OpenStreams, Stream
-from swath_inference.published.counts import ModelCounts
+from swath_inference.published.counts import OK, ModelCounts, code_of
 from swath_inference.published.loading import Loader
 from swath_inference.published.model import Published
 from swath_inference.published.models import PublishedModels
@@ -63,10 +64,17 @@ class ModelCalls:
             Precondition: The version cannot be loaded, ever.
             Unavailable: It cannot be loaded at the moment.
         """
-        with self.counts.of(published).call():
+        # Flat, as the runner is, and for the same reason.
+        counts, began, code = self.counts.of(published), time.monotonic(), OK
+        try:
             return await self.infer_part(
                 published, read, only, write, unknown, holder=holder, size=size, deadline=deadline, priority=priority
             )
+        except BaseException as error:
+            code = code_of(error)
+            raise
+        finally:
+            counts.end(code, time.monotonic() - began)
 
     async def infer_part(
         self,
@@ -78,9 +86,13 @@ class ModelCalls:
         **how: Any,
     ) -> Any:
         """Run a version over a part of what is counted as a call elsewhere; arguments and errors as of `infer`."""
-        with self.using(published):
-            await self._loader.ready(published)
+        self._enter(published)
+        try:
+            if not self._loader.is_ready(published):
+                await self._loader.ready(published)
             return await self._runner.infer(self._target(published), read, only, write, unknown, **how)
+        finally:
+            self._leave(published)
 
     async def parts_of(
         self, published: Published, only: Sequence[str], unknown: Callable[[Sequence[str]], None]
@@ -116,22 +128,41 @@ class ModelCalls:
     @contextmanager
     def using(self, published: Published) -> Iterator[None]:
         """Keep what is loaded for a version until the end of the block, if it is unpublished meanwhile."""
-        holder = published.holder
-        self._calls[holder] += 1
+        self._enter(published)
         try:
             yield
         finally:
-            self._calls[holder] -= 1
-            if not self._calls[holder]:
-                del self._calls[holder]
-                if not self.models.has(published):
-                    self._runner.release(holder)
+            self._leave(published)
+
+    @contextmanager
+    def counted(self, published: Published) -> Iterator[None]:
+        """Count the block as a call of a version, however it ends."""
+        began, code = time.monotonic(), OK
+        try:
+            yield
+        except BaseException as error:
+            code = code_of(error)
+            raise
+        finally:
+            self.counts.of(published).end(code, time.monotonic() - began)
 
     async def gone(self, published: Published) -> None:
         """End the streams of a version that was unpublished, and free what it had; calls that run are answered."""
         self.streams.stop(published.holder, self.models.no_version(published.name, str(published.version)))
         if published.holder not in self._calls and self._runner.release(published.holder):
             await self._runner.free_memory()
+
+    def _enter(self, published: Published) -> None:
+        self._calls[published.holder] += 1
+
+    def _leave(self, published: Published) -> None:
+        calls, holder = self._calls, published.holder
+        calls[holder] -= 1
+        if not calls[holder]:
+            del calls[holder]
+            # What this call has kept, or brought back, after the version was unpublished goes.
+            if not self.models.has(published):
+                self._runner.release(holder)
 
     def _target(self, published: Published) -> Target:
         started = self.counts.of(published).started

@@ -77,7 +77,7 @@ class Loader:
             statuses = {
                 number: Status()
                 for number, each in versions.items()
-                if each.state is State.READY and not self._runner.loaded(each.key)
+                if each.state is State.READY and not self.is_ready(each)
             }
             if statuses:
                 self._tell(model.name, statuses)
@@ -92,6 +92,10 @@ class Loader:
                 self._begin(each)
         self._changed()
 
+    def is_ready(self, published: Published) -> bool:
+        """Whether a version is loaded."""
+        return published.state is State.READY and self._runner.loaded(published.key)
+
     async def ready(self, published: Published) -> None:
         """Return once a version is loaded; it is loaded if need be.
 
@@ -99,10 +103,8 @@ class Loader:
             Precondition: It cannot be loaded, ever.
             Unavailable: It cannot be loaded at the moment.
         """
-        if published.state is State.READY and self._runner.loaded(published.key):
-            return
-        if not self._models.has(published):
-            # It is a call that began before, and brings back what it needs.
+        if self.is_ready(published) or not self._models.has(published):
+            # A call that began before its version was unpublished brings back what it needs.
             return
         if (failure := self._failure(published)) is None:
             # One waiting call that is cancelled must not take the load away from the others.
