@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -146,6 +147,7 @@ class Batcher:
 
     def _enqueue(self, request: InferRequest) -> _Waiting:
         loop = asyncio.get_running_loop()
+        request.context = copy_context()
         key = (request.model, self._key(request) if self._limits.calls > 1 else None)
         rank = (-request.priority, next(self._order))
         waiting = _Waiting(rank, request, loop.create_future(), self._size(request))

@@ -44,7 +44,7 @@ def compile_nodes(pipeline: Pipeline) -> None:
 def _together(requests: Sequence[InferRequest]) -> list[Result] | None:
     model = requests[0].model
     try:
-        outputs = requests[0].context.run(_compute, requests[0], joined(requests), len(requests))
+        outputs = _run(requests[0], joined(requests), len(requests))
     except Exception:
         return None
     parts = parted(outputs, [items_of(request) for request in requests], model.pipeline.common_outputs)
@@ -55,9 +55,15 @@ def _together(requests: Sequence[InferRequest]) -> list[Result] | None:
 
 def _alone(request: InferRequest) -> Result:
     try:
-        return request.context.run(_compute, request, request.batch, 1)
+        return _run(request, request.batch, 1)
     except Exception as error:
         return error
+
+
+def _run(request: InferRequest, batch: Batch, calls: int) -> dict[str, Any]:
+    if request.context is None:
+        return _compute(request, batch, calls)
+    return request.context.run(_compute, request, batch, calls)
 
 
 def _compute(request: InferRequest, batch: Batch, calls: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
-from contextvars import Context, copy_context
+from contextvars import Context
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +55,7 @@ class InferRequest:
         synchronize: Whether the device is waited for around each node then.
         alone: Whether it is never computed with others.
         fresh: Whether nodes with a memory are to have forgotten what was before the call.
-        context: The call's context, which its spans and log lines belong to.
+        context: The call's context, which its spans and log lines belong to, where it is computed outside of that.
         arrived: Second of `time.monotonic` at which it came to the queue.
         size: Bytes of its tensors.
         started: Called with the seconds for which it has waited and the calls that are computed with it, itself among
@@ -72,7 +72,7 @@ class InferRequest:
     synchronize: bool = False
     alone: bool = False
     fresh: bool = True
-    context: Context = field(default_factory=copy_context)
+    context: Context | None = None
     arrived: float = field(default_factory=time.monotonic)
     size: int = field(init=False)
     started: Callable[[float, int], None] | None = None
