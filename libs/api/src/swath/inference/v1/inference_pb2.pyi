@@ -180,12 +180,14 @@ class InferCubeResponse(_message.Message):
     def __init__(self, plan: _Optional[_Union[Plan, _Mapping]] = ..., output: _Optional[_Union[OutputHeader, _Mapping]] = ..., chunk: _Optional[_Union[OutputChunk, _Mapping]] = ..., end: _Optional[_Union[End, _Mapping]] = ...) -> None: ...
 
 class Plan(_message.Message):
-    __slots__ = ("cut", "parts")
+    __slots__ = ("cut", "parts", "rows_apart")
     CUT_FIELD_NUMBER: _ClassVar[int]
     PARTS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_APART_FIELD_NUMBER: _ClassVar[int]
     cut: Cut
     parts: int
-    def __init__(self, cut: _Optional[_Union[Cut, str]] = ..., parts: _Optional[int] = ...) -> None: ...
+    rows_apart: bool
+    def __init__(self, cut: _Optional[_Union[Cut, str]] = ..., parts: _Optional[int] = ..., rows_apart: bool = ...) -> None: ...
 
 class OutputHeader(_message.Message):
     __slots__ = ("index", "name", "shape", "dtype")

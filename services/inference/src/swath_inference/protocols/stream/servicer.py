@@ -35,6 +35,7 @@ from swath_inference.protocols.stream.messages import (
 )
 
 if TYPE_CHECKING:
+    from swath.engine.graph.parts import Parts
     from swath_inference.service import InferenceService
 
 _CUTS = {Cut.NONE: pb.CUT_NONE, Cut.ITEMS: pb.CUT_ITEMS, Cut.ROWS: pb.CUT_ROWS}
@@ -127,7 +128,7 @@ class StreamServicer:
             return part, values
 
         with self._service.cubes.holding(cube) as held:
-            plan = pb.Plan(cut=_CUTS[cube.cut], parts=len(cube.parts))
+            plan = pb.Plan(cut=_CUTS[cube.cut], parts=len(cube.parts), rows_apart=_rows_apart(parts))
             yield pb.InferCubeResponse(plan=plan).SerializeToString()
             outputs = CubeOutputs(cube)
             async with (
@@ -143,6 +144,12 @@ class StreamServicer:
                     held.sent(size)
             outputs.finish()
         yield pb.InferCubeResponse(end=pb.End(metrics=outputs.metrics)).SerializeToString()
+
+
+def _rows_apart(parts: Parts) -> bool:
+    from swath.engine.graph.independence import Independence
+
+    return parts.independence is Independence.PIXEL
 
 
 def _refusing(wanted: Sequence[str]) -> Callable[[Sequence[str]], None]:
