@@ -96,7 +96,7 @@ class AsyncClient:
             reply = await answer
             if call.check is None:
                 return call.read(reply)
-            trailers = dict(await answer.trailing_metadata() or ())
+            trailers = dict(tuple(await answer.trailing_metadata() or ()))
         found = call.read(reply)
         call.check(found, trailers)
         return found

@@ -59,7 +59,9 @@ class GrowingScene:
 
     def lines(self) -> int:
         """Return how many lines are whole in the file by now."""
-        return max(0, self._image.stat().st_size - self._layout.offset) // self._layout.line_bytes
+        with parsing(self._shown, "ENVI file"):
+            size = self._image.stat().st_size
+        return max(0, size - self._layout.offset) // self._layout.line_bytes
 
     def scene(self, first: int, end: int) -> Scene:
         """Return some lines as a scene, by the rules of the finished file; they must be there.

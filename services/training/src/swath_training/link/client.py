@@ -167,7 +167,9 @@ class WorkerLink:
         first = await _read(call, self._lost_after_s)
         if first is None:
             raise await _ended(call)
-        self._take_welcome(welcome_of(first.welcome, dict(await call.initial_metadata())), first.welcome.lost_after_s)
+        self._take_welcome(
+            welcome_of(first.welcome, dict(tuple(await call.initial_metadata()))), first.welcome.lost_after_s
+        )
         self._outgoing = asyncio.Event()
         sender = asyncio.create_task(self._send(call, first.welcome, self._outgoing))
         try:

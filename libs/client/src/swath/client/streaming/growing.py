@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from enum import Enum
 from typing import IO, TYPE_CHECKING, Any, Protocol
@@ -20,6 +21,8 @@ from swath.scenes import GrowingScene, Scene
 
 if TYPE_CHECKING:
     from swath.inference.v1 import inference_pb2
+
+Array = NDArray[Any]
 
 POLL_S = 0.2
 """Seconds between two looks at a file whose lines are all sent."""
@@ -91,42 +94,41 @@ def follow(
     """
     wanted = tuple(outputs)
     block_lines = max(1, _BLOCK // growing.line_bytes)
-    found = _Lines()
     done = there = 0
     apart: bool | None = None
     end, failure, last = End.LINES, None, time.monotonic()
-    try:
-        while lines is None or done < lines:
-            before, there = there, _written(growing, lines)
-            if there > before:
-                last = time.monotonic()
-            if there and apart is None:
-                row = _scene(growing, 0, 1)
-                apart = session.plan_cube(row, outputs=wanted, **row.other_inputs()).rows_apart
-            progress(done, there)
-            if apart and there > done:
-                done = _sent(session, growing, wanted, found, done, min(there, done + block_lines))
-                pause = 0.0
-            elif there == lines:
-                break
-            else:
+    with closing(_Lines()) as found:
+        try:
+            while lines is None or done < lines:
+                before, there = there, _written(growing, lines)
+                if there > before:
+                    last = time.monotonic()
+                if there and apart is None:
+                    line = _scene(growing, 0, 1)
+                    apart = session.plan_cube(line, outputs=wanted, **line.other_inputs()).rows_apart
+                progress(done, there)
                 pause = POLL_S
-            if wait(pause):
-                end = End.STOPPED
-                break
-            if pause and time.monotonic() - last >= idle_s:
-                end = End.IDLE
-                break
-        if not there:
-            raise LocalError(f"{growing.path}: no line came for {time.monotonic() - last:.1f} s")
-        if not apart:
-            done = _sent(session, growing, wanted, found, 0, there)
-    except ClientError as error:
-        if not done:
-            raise
-        end, failure = End.FAILED, error
-    progress(done, there)
-    return Followed(found.whole(), done, end, failure)
+                if apart and there > done:
+                    done = _sent(session, growing, wanted, found, done, min(there, done + block_lines))
+                    pause = 0.0
+                elif there == lines:
+                    break
+                if wait(pause):
+                    end = End.STOPPED
+                    break
+                if pause and time.monotonic() - last >= idle_s:
+                    end = End.IDLE
+                    break
+            if not there:
+                raise LocalError(f"{growing.path}: no line came for {time.monotonic() - last:.1f} s")
+            if not apart:
+                done = _sent(session, growing, wanted, found, 0, there)
+        except ClientError as error:
+            if not done:
+                raise
+            end, failure = End.FAILED, error
+        progress(done, there)
+        return Followed(found.whole(), done, end, failure)
 
 
 def _written(growing: GrowingScene, lines: int | None) -> int:
@@ -162,26 +164,30 @@ class _Lines:
             found: The outputs.
             size: Lines and columns of the block.
         """
-        first = not self._lines
-        for name, array in found.items():
-            if array.shape[:3] == (1, *size) and name not in self._rest:
-                if first:
-                    self._blocks[name] = _Stored(array)
-                elif (stored := self._blocks.get(name)) is not None and stored.tail == array.shape[2:]:
-                    stored.append(array)
-                else:
-                    raise self._odd(name, array.shape)
-            elif first:
-                self._rest[name] = array
-            elif name not in self._rest or not _same(self._rest[name], array):
-                raise self._odd(name, array.shape)
-        for name, value in found.metrics.items():
-            if not _same(self._rest.metrics.setdefault(name, value), value):
-                raise self._odd(name, ())
+        of_lines = {name: array for name, array in found.items() if array.shape[:3] == (1, *size)}
+        rest = {name: array for name, array in found.items() if name not in of_lines}
+        if not self._lines:
+            self._blocks = {name: _Stored(array) for name, array in of_lines.items()}
+            self._rest.update(rest)
+            self._rest.metrics = found.metrics
+        else:
+            # Checked before any is taken: what was put together so far is to stay whole.
+            self._check(of_lines, rest, found.metrics)
+            for name, array in of_lines.items():
+                self._blocks[name].append(array)
         self._lines += size[0]
-        short = [name for name, stored in self._blocks.items() if stored.lines != self._lines]
-        if short:
-            raise self._odd(short[0], ())
+
+    def _check(self, of_lines: Mapping[str, Array], rest: Mapping[str, Array], metrics: Mapping[str, float]) -> None:
+        tails = {name: stored.tail for name, stored in self._blocks.items()}
+        for name in {*of_lines, *tails}:
+            if name not in of_lines or of_lines[name].shape[2:] != tails.get(name):
+                raise self._odd(name)
+        for name in {*rest, *self._rest}:
+            if name not in rest or name not in self._rest or not _same(rest[name], self._rest[name]):
+                raise self._odd(name)
+        for name in {*metrics, *self._rest.metrics}:
+            if not _same(metrics.get(name), self._rest.metrics.get(name)):
+                raise self._odd(name)
 
     def whole(self) -> Outputs:
         """The outputs of all lines."""
@@ -189,37 +195,48 @@ class _Lines:
         found.metrics = self._rest.metrics
         return found
 
-    def _odd(self, name: str, shape: tuple[int, ...]) -> LocalError:
+    def close(self) -> None:
+        """Drop the files; what `whole` gave keeps its own."""
+        for stored in self._blocks.values():
+            stored.close()
+
+    def _odd(self, name: str) -> LocalError:
         return LocalError(
-            f"output '{name}', {list(shape)} of the lines from {self._lines} on, cannot be put together: expected a value "
-            "for each pixel, or the same in all lines; ask for other outputs, or send the finished file"
+            f"output '{name}' of the lines from {self._lines} on cannot be put together with that of the lines before: "
+            "expected a value for each pixel, or the same in all lines; ask for other outputs, or send the finished one"
         )
 
 
 class _Stored:
     """An output of lines, [1, lines, ...], in a file without a name."""
 
-    def __init__(self, array: NDArray[Any]) -> None:
+    def __init__(self, array: Array) -> None:
         self.tail = array.shape[2:]
-        self.lines = 0
+        self._lines = 0
         self._dtype = array.dtype
         self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as the output
         self.append(array)
 
-    def append(self, array: NDArray[Any]) -> None:
+    def append(self, array: Array) -> None:
         """Add lines. They may have another type, where the first ones held no invalid pixel."""
         if (dtype := np.result_type(self._dtype, array.dtype)) != self._dtype:
             before = self.whole()
-            self._dtype, self.lines, self._file = dtype, 0, tempfile.TemporaryFile()  # noqa: SIM115
+            self.close()
+            self._dtype, self._lines, self._file = dtype, 0, tempfile.TemporaryFile()  # noqa: SIM115
             self.append(before)
         self._file.write(np.ascontiguousarray(array, self._dtype).data)
-        self.lines += array.shape[1]
+        self._lines += array.shape[1]
 
-    def whole(self) -> NDArray[Any]:
+    def whole(self) -> Array:
         """All lines, mapped from the file."""
         self._file.flush()
-        return np.memmap(self._file, self._dtype, mode="r+", shape=(1, self.lines, *self.tail))
+        return np.memmap(self._file, self._dtype, mode="r+", shape=(1, self._lines, *self.tail))
+
+    def close(self) -> None:
+        """Drop the file."""
+        self._file.close()
 
 
 def _same(one: Any, other: Any) -> bool:
-    return np.array_equal(np.asarray(one), np.asarray(other), equal_nan=np.asarray(one).dtype.kind in "fc")
+    floats = all(np.asarray(each).dtype.kind in "fc" for each in (one, other))
+    return np.array_equal(one, other, equal_nan=floats)
