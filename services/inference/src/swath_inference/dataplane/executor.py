@@ -144,8 +144,15 @@ def memory_errors() -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
-        torch.cuda.empty_cache()
-        raise OutOfMemory(
-            "the device has not enough memory for this call: send a smaller batch or tiles of the cube, "
-            "or ask for fewer outputs with output_specs"
-        ) from error
+        raise out_of_memory() from error
+
+
+def out_of_memory() -> OutOfMemory:
+    """Free what can be freed of a device that has run out of memory, and return the error with what to do about it."""
+    import torch
+
+    torch.cuda.empty_cache()
+    return OutOfMemory(
+        "the device has not enough memory for this call: send a smaller batch or tiles of the cube, "
+        "or ask for fewer outputs with output_specs"
+    )

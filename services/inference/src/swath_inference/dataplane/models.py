@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -52,14 +51,14 @@ class Model:
     _calls: int = 0
     _last: Callable[[Model], None] | None = None
 
-    @contextmanager
-    def used(self) -> Iterator[None]:
-        """Keep the pipeline open during a call, even if the cache drops it meanwhile."""
+    def enter(self) -> None:
+        """Keep the pipeline open during a call, which then has to `leave`, even if the cache drops it meanwhile."""
         self._calls += 1
-        try:
-            yield
-        finally:
-            self._calls -= 1
+
+    def leave(self) -> None:
+        """Count a call no longer."""
+        self._calls -= 1
+        if self._last is not None:
             self._end()
 
     def drop(self, dropped: Callable[[Model], None]) -> None:
@@ -131,6 +130,14 @@ class ModelCache:
     def sessions(self) -> set[str]:
         """Ids of the sessions that use a model."""
         return self._keys.keys() - self._others
+
+    def find(self, key: Key, holder: str) -> Model | None:
+        """Return the model of a key if it is loaded and the holder's already; None where `get` has to be asked."""
+        model = self._models.get(key)
+        if model is None or self._keys.get(holder) != key:
+            return None
+        self._models.move_to_end(key)
+        return model
 
     async def get(self, key: Key, holder: str, *, session: bool = True, pinned: bool = False) -> Model:
         """Return the model of a key, loaded if need be; the holder uses that one from now on.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable
-from contextvars import Context, copy_context
+from contextvars import Context
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,14 @@ def check_frames(name: str, tensor: Any) -> None:
         raise InputInvalid(f"{name}: shape {list(tensor.shape)} has no elements in a frame")
 
 
+def size_of(values: Batch) -> int:
+    """Return the bytes of the tensors among inputs or outputs."""
+    size = 0
+    for value in values.values():
+        size += getattr(value, "nbytes", 0)
+    return size
+
+
 @dataclass(eq=False, slots=True)
 class InferRequest:
     """One call's work for a device.
@@ -46,8 +55,9 @@ class InferRequest:
         synchronize: Whether the device is waited for around each node then.
         alone: Whether it is never computed with others.
         fresh: Whether nodes with a memory are to have forgotten what was before the call.
-        context: The call's context, which its spans and log lines belong to.
+        context: The call's context, which its spans and log lines belong to, where it is computed outside of that.
         arrived: Second of `time.monotonic` at which it came to the queue.
+        size: Bytes of its tensors.
     """
 
     model: Model
@@ -60,8 +70,12 @@ class InferRequest:
     synchronize: bool = False
     alone: bool = False
     fresh: bool = True
-    context: Context = field(default_factory=copy_context)
+    context: Context | None = None
     arrived: float = field(default_factory=time.monotonic)
+    size: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.size = size_of(self.batch)
 
 
 class Pace:
@@ -87,8 +101,10 @@ class Pace:
             size: Bytes of their inputs.
         """
         if len(self._last) < _REMEMBERED:
-            return float("inf")
-        return max(
-            seconds * max(1.0, calls / before, size / max(1, before_size))
-            for before, before_size, seconds in self._last
-        )
+            return math.inf
+        most = 0.0
+        for before, before_size, seconds in self._last:
+            expected = seconds * max(1.0, calls / before, size / (before_size or 1))
+            if expected > most:
+                most = expected
+        return most
