@@ -36,6 +36,7 @@ from swath.client.streaming.frames import AsyncInferenceStream
 from swath.client.workspace import AsyncWorkspace
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.cuvis_ai.v1.cuvis_ai_pb2_grpc import CuvisAIServiceStub
+from swath.inference.v1 import inference_pb2
 from swath.pipeline.v1 import nodes_pb2
 from swath.pipeline.v1.nodes_pb2_grpc import NodeServiceStub
 from swath.rpc.metadata import by_name
@@ -166,6 +167,16 @@ class AsyncClient:
                 answers.cancel()
         return cube.finish()
 
+    async def plan_cube(self, cube: CubeCall) -> inference_pb2.Plan:
+        """As `Client.plan_cube`."""
+        call: Any = self._channel.stream_stream(INFER_CUBE)
+        with translated("InferCube", self.config.target):
+            answers = call(cube.question(), timeout=self.config.timeout_s, metadata=self.config.call_metadata())
+            try:
+                return cube.plan(await anext(aiter(answers)))
+            finally:
+                answers.cancel()
+
     async def logs(self, run_id: str, *, follow: bool = False) -> AsyncIterator[LogLine]:
         """As `Client.logs`, for ``async for``."""
         position = Position(self.config.retry, run_id=run_id)
@@ -286,6 +297,12 @@ class AsyncSession:
     ) -> Outputs:
         """As `Session.infer_cube`."""
         return await self._client.infer_cube(CubeCall(self.id, cube, outputs, inputs, text_prompt, progress, place))
+
+    async def plan_cube(
+        self, cube: Any, *, outputs: Iterable[str] = (), text_prompt: str = "", **inputs: Any
+    ) -> inference_pb2.Plan:
+        """As `Session.plan_cube`."""
+        return await self._client.plan_cube(CubeCall(self.id, cube, outputs, inputs, text_prompt))
 
     def stream(self, outputs: Iterable[str] = ()) -> AsyncInferenceStream:
         """As `Session.stream`, for ``async with``."""

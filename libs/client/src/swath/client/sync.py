@@ -35,6 +35,7 @@ from swath.client.streaming.frames import InferenceStream
 from swath.client.workspace import Workspace
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.cuvis_ai.v1.cuvis_ai_pb2_grpc import CuvisAIServiceStub
+from swath.inference.v1 import inference_pb2
 from swath.pipeline.v1 import nodes_pb2
 from swath.pipeline.v1.nodes_pb2_grpc import NodeServiceStub
 from swath.training.v1.runs_pb2_grpc import RunServiceStub
@@ -186,6 +187,16 @@ class Client:
             finally:
                 answers.cancel()
         return cube.finish()
+
+    def plan_cube(self, cube: CubeCall) -> inference_pb2.Plan:
+        """Ask for the plan of a cube; see `Session.plan_cube`."""
+        call: Any = self._channel.stream_stream(INFER_CUBE)
+        with translated("InferCube", self.config.target):
+            answers: Any = call(cube.question(), timeout=self.config.timeout_s, metadata=self.config.call_metadata())
+            try:
+                return cube.plan(next(answers))
+            finally:
+                answers.cancel()
 
     def logs(self, run_id: str, *, follow: bool = False) -> Iterator[LogLine]:
         """What the workers of a run have logged, oldest line first; a connection that breaks is made again.
@@ -367,6 +378,15 @@ class Session:
             ConflictError: The session got another pipeline or other weights meanwhile.
         """
         return self._client.infer_cube(CubeCall(self.id, cube, outputs, inputs, text_prompt, progress, place))
+
+    def plan_cube(
+        self, cube: Any, *, outputs: Iterable[str] = (), text_prompt: str = "", **inputs: Any
+    ) -> inference_pb2.Plan:
+        """How `infer_cube` would compute a cube: in which parts, and whether its rows may go as cubes of their own.
+
+        Nothing of the cube is sent. Arguments and errors are those of `infer_cube`.
+        """
+        return self._client.plan_cube(CubeCall(self.id, cube, outputs, inputs, text_prompt))
 
     def stream(self, outputs: Iterable[str] = ()) -> InferenceStream:
         """As `Client.stream`."""

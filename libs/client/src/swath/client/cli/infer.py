@@ -93,21 +93,32 @@ def infer(
             help="Send all frames over one stream: nodes with a memory keep it, and one that fails does not end it.",
         ),
     ] = False,
+    follow: Annotated[
+        bool,
+        typer.Option(
+            "--follow",
+            help="The scene is an ENVI image that is still being written: send its lines as they come. Ctrl-C ends it.",
+        ),
+    ] = False,
+    lines: Annotated[int | None, typer.Option(min=1, help="With --follow: end after so many lines.")] = None,
+    idle: Annotated[
+        float, typer.Option(min=0.0, help="With --follow: end after so many seconds without a line.")
+    ] = 10.0,
 ) -> None:
     """Run a pipeline on a scene, or on the scenes of a folder.
 
-    A scene that is larger than a message goes in pieces.
+    A scene that is larger than a message goes in pieces; one that an instrument is still writing, as it comes.
     """
     from functools import partial
     from itertools import chain
 
-    from swath.client.cli.frames import Report, each_alone, over_a_stream, scenes_in
+    from swath.client.cli.frames import Report, as_they_come, each_alone, over_a_stream, scenes_in
     from swath.client.cli.output import console as make_console
-    from swath.client.data.scenes import read_scenes
+    from swath.client.data.scenes import growing_scene, scenes_of
+    from swath.scenes import Options
 
     console = make_console()
-    read = partial(
-        read_scenes,
+    options = Options(
         processing_mode=processing_mode.value,
         cube_key=cube_key,
         mask_key=mask_key,
@@ -118,14 +129,25 @@ def infer(
         scale=scale,
         drop_bad_bands=drop_bad_bands,
     )
-    files = scenes_in(scene) if stream else [scene]
-    frames = chain.from_iterable(map(read, files))
-    first = next(frames)
+    wanted, limit = port or (), client.config.max_message_bytes
+    if follow:
+        run = partial(
+            as_they_come,
+            growing=growing_scene(scene, options),
+            outputs=wanted,
+            lines=lines,
+            idle_s=idle,
+            console=console,
+        )
+    else:
+        frames = chain.from_iterable(scenes_of(file, options) for file in (scenes_in(scene) if stream else [scene]))
+        send = over_a_stream if stream else each_alone
+        # The first is read before there is a session: what is wrong with a file is said at once.
+        run = partial(send, frames=chain([next(frames)], frames), outputs=wanted, limit=limit, console=console)
     session = _open(client, pipeline, trainrun, session_id, weights, quoted(override or ()))
     try:
-        report = Report(console, output, by_name=stream)
-        run = over_a_stream if stream else each_alone
-        for frame, found in run(session, chain([first], frames), port or (), client.config.max_message_bytes, console):
+        report = Report(console, output, by_name=stream and not follow)
+        for frame, found in run(session):
             report.add(frame, found)
         report.finish()
     finally:

@@ -137,6 +137,14 @@ class CubeCall:
             self._failure = error
             raise
 
+    def question(self) -> Iterator[bytes]:
+        """What to send to be told the plan alone."""
+        yield self._header
+
+    def plan(self, data: bytes) -> pb.Plan:
+        """The plan, as the first answer says it."""
+        return pb.InferCubeResponse.FromString(data).plan
+
     def raise_failure(self) -> None:
         """Raise what reading the cube has raised, if it has."""
         if self._failure is not None:
