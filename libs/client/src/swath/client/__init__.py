@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         call_error,
     )
     from swath.client.logs import LogLine
+    from swath.client.published import AsyncPublishedModel, PublishedModel
     from swath.client.runs import RunSummary
     from swath.client.streaming import AsyncInferenceStream, CubeRows, FrameResult, InferenceStream
     from swath.client.sync import Client, Session
@@ -88,6 +89,7 @@ _HOMES = {
         "call_error",
     ),
     "logs": ("LogLine",),
+    "published": ("AsyncPublishedModel", "PublishedModel"),
     "runs": ("RunSummary",),
     "streaming": ("AsyncInferenceStream", "CubeRows", "FrameResult", "InferenceStream"),
     "sync": ("Client", "Session"),

@@ -29,10 +29,12 @@ from swath.client.errors import (
     translated,
 )
 from swath.client.logs import LogLine
+from swath.client.published import AsyncPublishedModel
 from swath.client.runs import Position
 from swath.client.shared import SharedRegion
 from swath.client.streaming.cubes import INFER_CUBE, CubeCall, Place, Progress, in_threads
 from swath.client.streaming.frames import AsyncInferenceStream
+from swath.client.streaming.wire import what_of
 from swath.client.workspace import AsyncWorkspace
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.cuvis_ai.v1.cuvis_ai_pb2_grpc import CuvisAIServiceStub
@@ -141,10 +143,21 @@ class AsyncClient:
         """As `Client.draw`."""
         return await self.call(calls.visualization("", kind, content))
 
-    def stream(self, session: AsyncSession | str, outputs: Iterable[str] = ()) -> AsyncInferenceStream:
+    def model(self, name: str, version: str | int = "") -> AsyncPublishedModel:
+        """As `Client.model`; the methods of what it returns are to be awaited."""
+        return AsyncPublishedModel(self, name, version)
+
+    def stream(
+        self,
+        session: AsyncSession | str | None = None,
+        outputs: Iterable[str] = (),
+        *,
+        model: str = "",
+        version: str | int = "",
+    ) -> AsyncInferenceStream:
         """As `Client.stream`, for ``async with``."""
-        session_id = session if isinstance(session, str) else session.id
-        return AsyncInferenceStream(self._channel, self.config, session_id, outputs)
+        session_id = session if isinstance(session, str) or session is None else session.id
+        return AsyncInferenceStream(self._channel, self.config, what_of(session_id, model, version), outputs)
 
     async def infer_cube(self, cube: CubeCall) -> Outputs:
         """As `Client.infer_cube`."""

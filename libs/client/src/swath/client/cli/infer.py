@@ -49,6 +49,13 @@ def infer(
     ] = "",
     trainrun: Annotated[str, typer.Option("--trainrun", help="Saved trainrun on the server.")] = "",
     session_id: Annotated[str, typer.Option("--session", help="A session that is open already.")] = "",
+    model: Annotated[str, typer.Option("--model", "-m", help="A published model.")] = "",
+    model_version: Annotated[
+        str,
+        typer.Option(
+            "--model-version", help='Its version, or an alias; "stable", or the newest one without it, if none.'
+        ),
+    ] = "",
     weights: Annotated[
         str,
         typer.Option("--weights", "-w", help="Weights, here or on the server; those beside the pipeline if none."),
@@ -144,15 +151,16 @@ def infer(
         send = over_a_stream if stream else each_alone
         # The first is read before there is a session: what is wrong with a file is said at once.
         run = partial(send, frames=chain([next(frames)], frames), outputs=wanted, limit=limit, console=console)
-    session = _open(client, pipeline, trainrun, session_id, weights, quoted(override or ()))
+    found_by = {"--pipeline": pipeline, "--trainrun": trainrun, "--session": session_id, "--model": model}
+    runs = _open(client, found_by, weights, quoted(override or ()), model_version)
     try:
         report = Report(console, output, by_name=stream and not follow)
-        for frame, found in run(session):
+        for frame, found in run(runs):
             report.add(frame, found)
         report.finish()
     finally:
-        if not session_id:
-            session.close()
+        if pipeline or trainrun:
+            runs.close()
 
 
 def _wavelengths(text: str) -> list[float]:
@@ -170,13 +178,22 @@ def _wavelengths(text: str) -> list[float]:
         return parse_wavelengths(numbers)
 
 
-def _open(client: Client, pipeline: str, trainrun: str, session_id: str, weights: str, overrides: list[str]) -> Session:
+def _open(client: Client, found_by: dict[str, str], weights: str, overrides: list[str], version: str) -> Any:
+    """Return what runs: a session, or a published model."""
     from swath.client.errors import LocalError
 
-    if sum(map(bool, (pipeline, trainrun, session_id))) != 1:
-        raise LocalError("say what to run with one of --pipeline, --trainrun and --session")
+    pipeline, trainrun, session_id, model = found_by.values()
+    if sum(map(bool, found_by.values())) != 1:
+        *most, last = found_by
+        raise LocalError(f"say what to run with one of {', '.join(most)} and {last}")
     if overrides and not pipeline:
         raise LocalError("--override changes a pipeline that is loaded with --pipeline")
+    if version and not model:
+        raise LocalError("--model-version is of a --model")
+    if model:
+        if weights:
+            raise LocalError("--weights are of a pipeline; a published model has its own")
+        return client.model(model, version)
     if trainrun:
         return open_trainrun(client, remote_path(trainrun), weights)
     if session_id:
