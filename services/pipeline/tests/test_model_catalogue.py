@@ -318,7 +318,8 @@ class TestWire:
             session_id=await holding(),
             aliases=["stable"],
             labels={"site": "x"},
-            access=pb.Access(callers=["bob"], editors=["eve"]),
+            callers=pb.Identities(names=["bob"]),
+            editors=pb.Identities(names=["eve"]),
             pinned=True,
         )
         first = await stub.Publish(request)

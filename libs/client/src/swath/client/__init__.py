@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         call_error,
     )
     from swath.client.logs import LogLine
+    from swath.client.models import AsyncModels, Models, ModelStates, Publication
     from swath.client.published import AsyncPublishedModel, PublishedModel
     from swath.client.runs import RunSummary
     from swath.client.streaming import AsyncInferenceStream, CubeRows, FrameResult, InferenceStream
@@ -89,6 +90,7 @@ _HOMES = {
         "call_error",
     ),
     "logs": ("LogLine",),
+    "models": ("AsyncModels", "ModelStates", "Models", "Publication"),
     "published": ("AsyncPublishedModel", "PublishedModel"),
     "runs": ("RunSummary",),
     "streaming": ("AsyncInferenceStream", "CubeRows", "FrameResult", "InferenceStream"),

@@ -29,6 +29,7 @@ from swath.client.errors import (
     translated,
 )
 from swath.client.logs import LogLine
+from swath.client.models import AsyncModels
 from swath.client.published import AsyncPublishedModel
 from swath.client.runs import Position
 from swath.client.shared import SharedRegion
@@ -39,6 +40,7 @@ from swath.client.workspace import AsyncWorkspace
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.cuvis_ai.v1.cuvis_ai_pb2_grpc import CuvisAIServiceStub
 from swath.inference.v1 import inference_pb2
+from swath.models.v1.models_pb2_grpc import ModelServiceStub
 from swath.pipeline.v1 import nodes_pb2
 from swath.pipeline.v1.nodes_pb2_grpc import NodeServiceStub
 from swath.rpc.metadata import by_name
@@ -55,7 +57,9 @@ class AsyncClient:
         config: As given.
         stub: The generated stub, for what has no method here; its calls are to be awaited.
         node_stub: The generated stub of NodeService, likewise.
+        model_stub: That of ModelService.
         workspace: The server's files.
+        models: The server's published models.
     """
 
     def __init__(self, config: ClientConfig | str | None = None) -> None:
@@ -66,6 +70,8 @@ class AsyncClient:
         self.stub: Any = CuvisAIServiceStub(any_channel)
         self.workspace = AsyncWorkspace(self.config, WorkspaceServiceStub(any_channel))
         self.node_stub: Any = NodeServiceStub(any_channel)
+        self.model_stub: Any = ModelServiceStub(any_channel)
+        self.models = AsyncModels(self.call)
         self._runs: Any = RunServiceStub(any_channel)
 
     async def __aenter__(self) -> AsyncClient:

@@ -28,6 +28,7 @@ from swath.client.errors import (
     translated,
 )
 from swath.client.logs import LogLine
+from swath.client.models import Models
 from swath.client.published import PublishedModel
 from swath.client.runs import Position
 from swath.client.shared import SharedRegion
@@ -38,6 +39,7 @@ from swath.client.workspace import Workspace
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.cuvis_ai.v1.cuvis_ai_pb2_grpc import CuvisAIServiceStub
 from swath.inference.v1 import inference_pb2
+from swath.models.v1.models_pb2_grpc import ModelServiceStub
 from swath.pipeline.v1 import nodes_pb2
 from swath.pipeline.v1.nodes_pb2_grpc import NodeServiceStub
 from swath.training.v1.runs_pb2_grpc import RunServiceStub
@@ -56,7 +58,9 @@ class Client:
         config: As given.
         stub: The generated stub, for what has no method here.
         node_stub: The generated stub of NodeService, likewise.
+        model_stub: That of ModelService.
         workspace: The server's files.
+        models: The server's published models.
     """
 
     def __init__(self, config: ClientConfig | str | None = None) -> None:
@@ -65,6 +69,8 @@ class Client:
         self.stub = CuvisAIServiceStub(self._channel)
         self.workspace = Workspace(self.config, WorkspaceServiceStub(self._channel))
         self.node_stub = NodeServiceStub(self._channel)
+        self.model_stub = ModelServiceStub(self._channel)
+        self.models = Models(self.call)
         self._runs = RunServiceStub(self._channel)
 
     def __enter__(self) -> Client:

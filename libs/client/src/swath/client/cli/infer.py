@@ -10,11 +10,12 @@ import typer
 
 from swath.client.cli.connection import connects
 from swath.client.cli.files import remote_path
+from swath.client.cli.loading import load_session, weights_of
 from swath.client.cli.overrides import quoted
 from swath.client.cli.restore import open_trainrun
 
 if TYPE_CHECKING:
-    from swath.client.sync import Client, Session
+    from swath.client.sync import Client
 
 
 class Mode(StrEnum):
@@ -199,52 +200,6 @@ def _open(client: Client, found_by: dict[str, str], weights: str, overrides: lis
     if session_id:
         session = client.attach(session_id)
         if weights:
-            session.load_weights(_weights(weights))
+            session.load_weights(weights_of(weights))
         return session
-    return _load(client, pipeline, weights, overrides)
-
-
-def _load(client: Client, pipeline: str, weights: str, overrides: list[str]) -> Session:
-    from swath.client.errors import NotFoundError
-
-    session = client.open_session()
-    try:
-        local = Path(pipeline)
-        is_local = local.suffix in (".yaml", ".yml") and local.is_file()
-        config = (
-            _resolve_local(client, session, local, overrides)
-            if is_local
-            else session.resolve("pipeline", remote_path(pipeline), overrides)
-        )
-        session.load_pipeline(config)
-        if weights:
-            session.load_weights(_weights(weights))
-        elif is_local and local.with_suffix(".pt").is_file():
-            session.load_weights(local.with_suffix(".pt").read_bytes())
-        elif not is_local:
-            beside = remote_path(pipeline).removesuffix(".yaml").removesuffix(".yml") + ".pt"
-            try:
-                session.load_weights(beside)
-            except NotFoundError:
-                typer.echo(f"no weights at {beside}: running the pipeline as it is", err=True)
-    except BaseException:
-        session.close()
-        raise
-    return session
-
-
-def _resolve_local(client: Client, session: Session, file: Path, overrides: list[str]) -> dict[str, Any]:
-    """Have the server compose a pipeline file of this machine: it gets the file for as long as that takes."""
-    from uuid import uuid4
-
-    folder = f"configs/pipeline/from-client-{uuid4().hex[:12]}"
-    client.workspace.put(file, f"{folder}/{file.name}")
-    try:
-        return session.resolve("pipeline", f"{folder.removeprefix('configs/')}/{file.stem}", overrides)
-    finally:
-        client.workspace.delete(folder, recursive=True)
-
-
-def _weights(weights: str) -> str | bytes:
-    local = Path(weights)
-    return local.read_bytes() if local.is_file() else remote_path(weights)
+    return load_session(client, pipeline, weights, overrides, "running")
