@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     )
     from swath.client.logs import LogLine
     from swath.client.models import AsyncModels, Models, ModelStates, Publication
+    from swath.client.published import AsyncPublishedModel, PublishedModel
     from swath.client.runs import RunSummary
     from swath.client.streaming import AsyncInferenceStream, CubeRows, FrameResult, InferenceStream
     from swath.client.sync import Client, Session
@@ -90,6 +91,7 @@ _HOMES = {
     ),
     "logs": ("LogLine",),
     "models": ("AsyncModels", "ModelStates", "Models", "Publication"),
+    "published": ("AsyncPublishedModel", "PublishedModel"),
     "runs": ("RunSummary",),
     "streaming": ("AsyncInferenceStream", "CubeRows", "FrameResult", "InferenceStream"),
     "sync": ("Client", "Session"),

@@ -295,7 +295,10 @@ class Batcher:
         if calls > 1:
             counts.merged += calls
         for request in requests:
-            counts.seconds += now - request.arrived
+            waited = now - request.arrived
+            counts.seconds += waited
+            if request.started is not None:
+                request.started(waited, calls)
         pace = requests[0].model.pace
         pace.together = max(calls, pace.together / 2)
 
