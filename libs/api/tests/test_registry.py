@@ -12,6 +12,8 @@ from swath.api import (
     CUVIS,
     IDEMPOTENT,
     INFERENCE,
+    MODEL_CATALOGUE,
+    MODELS,
     MUTATING,
     NODES,
     OPEN_INFERENCE,
@@ -83,6 +85,7 @@ def test_services_that_own_part_of_the_api():
     assert owners(WORKSPACE) == ("session",)
     assert owners(RUN_SERVICE) == ("training",)
     assert owners(NODES) == ("pipeline",)
+    assert owners(MODELS) == ("pipeline",)
     assert owners(INFERENCE) == owners(OPEN_INFERENCE) == ("inference",)
 
 
@@ -96,7 +99,9 @@ def test_a_method_that_nobody_owns():
 
 
 def test_what_is_private():
-    assert {SESSION_AUTHORITY, PROFILE_SHARE, ARTIFACT_REFERENCES, WORKER_LINK} <= set(REGISTRY.private)
+    assert {SESSION_AUTHORITY, PROFILE_SHARE, ARTIFACT_REFERENCES, MODEL_CATALOGUE, WORKER_LINK} <= set(
+        REGISTRY.private
+    )
     assert not {*REGISTRY.private} & {*PUBLIC}
 
 
@@ -111,6 +116,7 @@ def test_calls_that_are_made_once_and_calls_that_are_audited():
         f"/{SHARED_MEMORY}/Acquire",
         *(f"/{INFERENCE}/{name}" for name in ("StreamInfer", "InferCube")),
         *(f"/{OPEN_INFERENCE}/{name}" for name in OPEN_ONCE),
+        *(f"/{MODELS}/{name}" for name in ("SetAlias", "RollBackAlias", "RemoveAlias", "Unpublish")),
     }
     assert (IDEMPOTENT[WORKER_LINK], IDEMPOTENT[ARTIFACT_REFERENCES]) == ((), ("ReadReferences",))
     unaudited = {
@@ -130,7 +136,7 @@ def test_calls_that_are_made_once_and_calls_that_are_audited():
         ("config", {"session"}),
         ("pipeline", {"session"}),
         ("training", {"session"}),
-        ("inference", {"session", "inference"}),
+        ("inference", {"session", "inference", "pipeline"}),
         ("gateway", {*SERVICE_NAMES}),
         ("worker", {"training"}),
         ("standalone", set()),

@@ -10,9 +10,9 @@ from typing import Any
 from swath.inference import open_inference_pb2 as pb
 
 BYTES = "BYTES"
-TEXT, LIST, DICT = "str", "list", "dict"
+TEXT, LIST, DICT = "text", "list", "dict"
 """Types of ports that are no tensors; they travel as one element of BYTES: text, or JSON."""
-_ANY = ("tensor", "")
+_ANY = "tensor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ _BY_PORT = MappingProxyType(
 
 def takes_any(dtype: str) -> bool:
     """Whether a port takes tensors of every number type."""
-    return dtype in _ANY
+    return dtype == _ANY
 
 
 def datatype_of(dtype: str) -> Datatype:

@@ -30,7 +30,7 @@ from swath_inference.protocols.oip.tensors.datatypes import (
     takes_any,
     torch_types,
 )
-from swath_inference.published.catalogue import TensorSpec
+from swath.published.model import TensorSpec
 
 ReadMemory = Callable[[MemoryReference, str], Callable[[], memoryview]]
 """Returns what reads the shared memory that a tensor of a name lies in."""
