@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 
 from swath.errors import FileMissing, InputInvalid, Precondition, Unsupported
 from swath_inference.protocols.oip.messages import MemoryReference
@@ -119,8 +118,3 @@ class SystemSharedMemory:
         if owner not in self._regions:
             self._regions[owner] = RegisteredRegions(prefix=None if self._free else f"swath-{owner}")
         return self._regions[owner]
-
-
-def bound(memory: SystemSharedMemory, client: Client) -> tuple[Callable[..., Callable[[], memoryview]], Callable]:
-    """Return what finds the places of a client's inputs and outputs."""
-    return partial(memory.reader, client), partial(memory.writer, client)

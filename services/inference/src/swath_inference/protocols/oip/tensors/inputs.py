@@ -17,6 +17,8 @@ import numpy as np
 from swath.api.payloads import Buffer, Payloads
 from swath.errors import InputInvalid
 from swath.inference import open_inference_pb2 as pb
+from swath.published.model import TensorSpec
+from swath.published.names import shown
 from swath_inference.dataplane.request import check_frames
 from swath_inference.protocols.oip.messages import InferMessage, MemoryReference, memory_reference
 from swath_inference.protocols.oip.tensors.datatypes import (
@@ -30,7 +32,6 @@ from swath_inference.protocols.oip.tensors.datatypes import (
     takes_any,
     torch_types,
 )
-from swath.published.model import TensorSpec
 
 ReadMemory = Callable[[MemoryReference, str], Callable[[], memoryview]]
 """Returns what reads the shared memory that a tensor of a name lies in."""
@@ -51,6 +52,7 @@ class Input:
         shape: Sizes.
         raw: Reads its elements as raw bytes; None where they came in another form.
         values: Its elements then.
+        memory_bytes: Those of shared memory that it takes; 0 where it came with the request.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Input:
     shape: tuple[int, ...]
     raw: Callable[[], Buffer] | None
     values: Any = None
+    memory_bytes: int = 0
 
     def read(self, payloads: Payloads) -> Any:
         """Return what the pipeline takes.
@@ -152,7 +155,7 @@ def checked_inputs(
         spec = declared.get(each.name)
         if spec is None:
             raise InputInvalid(
-                f"unexpected inference input {_shown(each.name)} for model {model!r}; its inputs are "
+                f"unexpected inference input {shown(each.name)} for model {model!r}; its inputs are "
                 f"{', '.join(declared) or 'none'}"
             )
         if each.name in found:
@@ -174,14 +177,14 @@ def _raw_of(message: InferMessage, model: str) -> Callable[[_Input], Buffer | No
     for each in request.inputs:
         if each.HasField("contents") and each.contents.ListFields():
             raise InputInvalid(
-                f"contents field must not be specified when using raw_input_contents for {_shown(each.name)} for model "
+                f"contents field must not be specified when using raw_input_contents for {shown(each.name)} for model "
                 f"{model!r}"
             )
     awaited = [each.name for each in request.inputs if "shared_memory_region" not in each.parameters]
     if len(entries) > len(awaited):
         raise InputInvalid(
-            f"expected {len(awaited)} entries of raw_input_contents for model {model!r}, one for each input that is not "
-            f"in shared memory, got {len(entries)}"
+            f"expected {len(awaited)} entries of raw_input_contents for model {model!r}, one for each input that is "
+            f"not in shared memory, got {len(entries)}"
         )
     left = iter(entries)
 
@@ -200,9 +203,9 @@ def _datatype(each: _Input, spec: TensorSpec, model: str) -> Datatype:
         return given
     expected = datatype_of(spec.dtype)
     if given is not expected:
+        wanted = "a number type" if takes_any(spec.dtype) else repr(expected.name)
         raise InputInvalid(
-            f"inference input {each.name!r} data-type is {_shown(each.datatype) if given is None else repr(given.name)}, "
-            f"but model {model!r} expects {'a number type' if takes_any(spec.dtype) else repr(expected.name)}"
+            f"inference input {each.name!r} data-type is {shown(each.datatype)}, but model {model!r} expects {wanted}"
         )
     return given
 
@@ -254,7 +257,7 @@ def _placed(
             raise InputInvalid(f"input {each.name!r} for model {model!r} has contents, and shared memory beside it")
         if datatype.size and reference.size != expected:
             raise _mismatch(each, model, expected, reference.size)
-        return Input(each.name, spec.dtype, datatype, shape, memory(reference, each.name))
+        return Input(each.name, spec.dtype, datatype, shape, memory(reference, each.name), memory_bytes=reference.size)
     data = raw(each)
     if data is not None:
         if datatype.size and len(data) != expected:
@@ -281,10 +284,10 @@ def _typed(each: _Input, datatype: Datatype, model: str, *, empty: bool) -> Any:
     """Return the typed elements of an input."""
     filled = [described.name for described, _ in each.contents.ListFields()] if each.HasField("contents") else []
     if wrong := [name for name in filled if name != datatype.field]:
+        place = f"in {datatype.field}" if datatype.field else "in raw_input_contents alone"
         raise InputInvalid(
             f"unexpected explicit tensor data for input tensor {each.name!r} for model {model!r}: {', '.join(wrong)}, "
-            f"expected datatype {datatype.name!r}"
-            + (f" in {datatype.field}" if datatype.field else ", which is raw only")
+            f"expected datatype {datatype.name!r} {place}"
         )
     if not filled and not empty:
         raise InputInvalid(f"unable to find data for input tensor {each.name!r} for model {model!r} in request.")
@@ -307,8 +310,3 @@ def _sizes(shape: Sequence[int]) -> str:
     """Return sizes as the protocol's clients know them; of many axes the first ones."""
     shown = ",".join(map(str, shape[:16]))
     return f"[{shown},... {len(shape)} dimensions]" if len(shape) > 16 else f"[{shown}]"
-
-
-def _shown(text: str) -> str:
-    """Return a client's text as it may stand in a message."""
-    return ascii(text if len(text) <= 128 else f"{text[:128]}…")

@@ -12,9 +12,9 @@ import numpy as np
 from swath.api.payloads import Buffer, field
 from swath.errors import InputInvalid
 from swath.inference import open_inference_pb2 as pb
+from swath.published.model import TensorSpec
 from swath_inference.protocols.oip.messages import MemoryReference, classes_wanted, memory_reference
 from swath_inference.protocols.oip.tensors.datatypes import BYTES, torch_types
-from swath.published.model import TensorSpec
 
 WriteMemory = Callable[[memoryview], None]
 """Writes shared memory, and nothing beside the place that it is for."""
