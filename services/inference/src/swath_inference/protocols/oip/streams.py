@@ -10,7 +10,7 @@ from swath.errors import Unavailable
 from swath.inference import open_inference_pb2 as pb
 from swath.rpc.server.failures import forget_frames, told_of
 from swath.rpc.status import short
-from swath_inference.dataplane.ordered import Ordered
+from swath_inference.dataplane.streaming.ordered import Ordered
 from swath_inference.protocols.oip.infer import Inference
 from swath_inference.protocols.oip.messages import InferMessage
 from swath_inference.protocols.oip.shared_memory import Client
