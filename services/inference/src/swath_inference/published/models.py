@@ -104,14 +104,24 @@ class PublishedModels:
         entries = sorted(self._known().items())
         return [each for _, entry in entries if entry.model.callable_by(caller) for each in entry.versions.values()]
 
+    def versions(self, name: str) -> Mapping[int, Published]:
+        """Return the versions of a model by their numbers; none where it is not published."""
+        entry = (self._entries or {}).get(name)
+        return entry.versions if entry is not None else {}
+
+    def has(self, published: Published) -> bool:
+        """Whether a version is still published."""
+        found = self.versions(published.name).get(published.version)
+        return found is not None and found.key == published.key
+
     def routes(self, name: str) -> Mapping[str, Route]:
         """Return how calls of a model go at the moment, by alias; by `UNNAMED` those that name no version."""
         entry = (self._entries or {}).get(name)
         return entry.routes if entry is not None else {}
 
-    def status(self, holder: str, key: Key) -> Status:
-        """Return how far this replica is with a version, by the name and key under which the model cache has it."""
-        return self._statuses.get((holder, key), Status())
+    def status(self, published: Published) -> Status:
+        """Return how far this replica is with a version."""
+        return self._statuses.get((published.holder, published.key), Status())
 
     def apply(self, change: Change) -> None:
         """Take over what the catalogue tells."""
@@ -147,7 +157,7 @@ class PublishedModels:
         versions = {}
         for version in model.versions:
             holder = holder_of(model.name, version.number)
-            status = self.status(holder, version.digests)
+            status = self._statuses.get((holder, version.digests), Status())
             versions[version.number] = Published(
                 name=model.name,
                 version=version.number,
