@@ -35,8 +35,8 @@ class Loads(Protocol):
         """
         ...
 
-    async def let_go(self, holder: str) -> None:
-        """Free what only the version of a holder has."""
+    def let_go(self, published: Published) -> None:
+        """Free what only a version has."""
         ...
 
 
@@ -163,7 +163,7 @@ class Repository:
                     ) from error
 
     async def unload(self, name: str, caller: str | None, parameters: Parameters) -> None:
-        """Have no version of a model answer calls any more, and return when none runs and its memory is free.
+        """Have no version of a model answer calls any more, and return when none runs; its memory is given back then.
 
         Raises:
             InputInvalid: A parameter is none.
@@ -184,7 +184,7 @@ class Repository:
             await self._ended.wait()
         for each in versions:
             if _id(each) in self._unloaded:
-                await self._loads.let_go(each.holder)
+                self._loads.let_go(each)
 
     def _changeable(self, name: str, caller: str | None) -> list[Published]:
         """Return the versions of a model that the caller may change."""
