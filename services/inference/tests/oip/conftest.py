@@ -13,17 +13,18 @@ from swath.api import OPEN_INFERENCE
 from swath.documents import canonical, parse
 from swath.engine.graph.ports import Kind, dtype_name
 from swath.engine.stored import open_pipeline
-from swath.errors import SwathError
 from swath.inference import open_inference_pb2 as pb
 from swath.inference import open_inference_pb2_grpc
-from swath.published.model import Change, Model, ModelVersion, State, TensorSpec
+from swath.published.model import Change, Model, ModelVersion, TensorSpec
 from swath.rpc.server.health import HealthBoard
 from swath.rpc.server.methods import slice_handler
 from swath.runtime.server import Server
 from swath.runtime.settings import ServerSettings
 from swath.storage import ArtifactStore
 from swath_inference.protocols.oip.assembly import OpenInference, open_inference
-from swath_inference.published.models import PublishedModels, Status
+from swath_inference.published.calls import ModelCalls
+from swath_inference.published.loading import Loader
+from swath_inference.published.models import PublishedModels
 
 NODES = "cuvis_ai.node"
 SCALE = {"class_name": f"{NODES}.normalization.MinMaxNormalizer", "hparams": {"use_running_stats": False}}
@@ -86,69 +87,6 @@ def shop(artifacts: ArtifactStore) -> Shop:
     return made
 
 
-class _Calls:
-    """ModelCalls over today's service."""
-
-    def __init__(self, shop, service):
-        from swath_inference.published.counts import ModelCounts
-
-        self.models, self.service = shop.models, service
-        self.counts = ModelCounts(shop.models)
-
-    async def infer_part(
-        self,
-        published,
-        read,
-        only,
-        write,
-        unknown=lambda there: None,
-        *,
-        size=None,
-        deadline=None,
-        priority=0,
-        started=None,
-        holder=None,
-    ):
-        from types import SimpleNamespace
-
-        from swath.sessions.model import Profiling
-        from swath_inference.dataplane.streaming.streams import Unary
-        from swath_inference.service import _Call, _known
-
-        service = self.service
-        model = await self.load(published)
-        with model.used():
-            known = _known(model, only, unknown)
-            call = _Call(read, known, size, deadline, priority, holder or Unary())
-            outputs = await service._computed(SimpleNamespace(id="x", profiling=Profiling()), model, call)
-            return await service._transcoder.write(lambda: write(outputs), None)
-
-    async def load(self, published):
-        await self.service._warm.wait()
-        return await self.service._cache.get(published.key, published.holder, session=False)
-
-
-class Loads:
-    """Loads versions, or fails to."""
-
-    def __init__(self, calls: Any, models: PublishedModels) -> None:
-        self._calls = calls
-        self._models = models
-        self.gone: list[str] = []
-
-    async def ready(self, published: Any) -> None:
-        try:
-            await self._calls.load(published)
-        except SwathError as error:
-            self._models.tell(published.name, {published.version: Status(State.FAILED, error.message)})
-            raise
-        self._models.tell(published.name, {published.version: Status(State.READY)})
-
-    def let_go(self, published: Any) -> None:
-        self.gone.append(published.holder)
-        self._models.tell(published.name, {published.version: Status()})
-
-
 @dataclass
 class Door:
     """The protocol at a real server."""
@@ -158,7 +96,7 @@ class Door:
     channel: grpc.aio.Channel
     protocol: OpenInference
     server: Server
-    loads: Loads
+    calls: ModelCalls
     ready: bool = True
 
     async def infer(self, name: str = "scale", **more: Any) -> pb.ModelInferResponse:
@@ -173,13 +111,10 @@ async def opened(shop: Shop, service: Any) -> AsyncIterator[Callable[..., Any]]:
     async def open_door(
         *, max_batch_size: int = 16, shared_memory: bool = True, free: bool = True, **settings: Any
     ) -> Door:
-        calls = _Calls(shop, service)
-        loads = Loads(calls, shop.models)
+        calls = ModelCalls(shop.models, Loader(shop.models, service.runner), service.runner)
         door: Door
         protocol = open_inference(
-            calls,  # type: ignore[arg-type]
-            loads,
-            calls.load,
+            calls,
             ready=lambda: door.ready,
             max_batch_size=max_batch_size,
             shared_memory=shared_memory,
@@ -193,7 +128,7 @@ async def opened(shop: Shop, service: Any) -> AsyncIterator[Callable[..., Any]]:
         target = f"127.0.0.1:{server.port}"
         channel = grpc.aio.insecure_channel(target, options=[("grpc.max_receive_message_length", -1)])
         stub = open_inference_pb2_grpc.GRPCInferenceServiceStub(channel)
-        door = Door(target, stub, channel, protocol, server, loads)
+        door = Door(target, stub, channel, protocol, server, calls)
         made.append(door)
         return door
 

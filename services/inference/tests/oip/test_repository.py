@@ -59,9 +59,11 @@ class TestLoads:
             assert (unloaded.model_name, unloaded.is_unloaded) == ("scale", True)
             assert (loaded.model_name, loaded.is_loaded) == ("scale", True)
 
-    async def test_what_is_unloaded_is_not_found_until_it_is_loaded(self, door):
+    async def test_what_is_unloaded_is_not_found_until_it_is_loaded(self, door, service):
+        await door.infer(**raw_input(CUBE))
+        assert len(service.runner.keys) == 1
         await _unload(door, model_name="scale")
-        assert door.loads.gone == ["model/scale/1"]
+        assert service.runner.keys == ()
         assert not (await door.stub.ModelReady(pb.ModelReadyRequest(name="scale"))).ready
         code, text = await refusal(door.infer(**raw_input(CUBE)))
         assert (code, "unloaded" in text) == ("NOT_FOUND", True)
@@ -93,7 +95,7 @@ class TestLoads:
         async def fail(published):
             raise WeightsInvalid("the weights do not fit")
 
-        monkeypatch.setattr(door.loads, "ready", fail)
+        monkeypatch.setattr(door.calls, "model", fail)
         code, text = await refusal(_load(door, model_name="scale"))
         assert code == "INVALID_ARGUMENT"
         assert text == "load failed for model 'scale': version 1 is at UNAVAILABLE state: the weights do not fit"
@@ -137,7 +139,7 @@ class TestLoads:
 
     async def test_its_owner_and_editors_load_it_and_who_may_only_call_it_does_not(self, door, shop):
         shop.publish("hers", {"name": "node", **SCALE}, owner="alice", callers=("bob",), editors=("eve",))
-        repository = Repository(shop.models, door.loads, lambda _: None)
+        repository = Repository(door.calls, lambda _: None)
         for who in ("alice", "eve"):
             await repository.load("hers", who, {})
             await repository.unload("hers", who, {})

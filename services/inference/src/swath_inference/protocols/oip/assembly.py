@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from swath_inference.protocols.oip.batching import Batching, Load
+from swath_inference.protocols.oip.batching import Batching
 from swath_inference.protocols.oip.infer import Inference
-from swath_inference.protocols.oip.repository import Loads, Repository
+from swath_inference.protocols.oip.repository import Repository
 from swath_inference.protocols.oip.servicer import OpenInferenceServicer
 from swath_inference.protocols.oip.settings import LogSwitches
 from swath_inference.protocols.oip.shared_memory import SystemSharedMemory
 from swath_inference.protocols.oip.statistics import Statistics
 from swath_inference.protocols.oip.streams import Streams
-
-if TYPE_CHECKING:
-    from swath_inference.published.calls import ModelCalls
+from swath_inference.published.calls import ModelCalls
 
 
 @dataclass(frozen=True)
@@ -34,8 +31,6 @@ class OpenInference:
 
 def open_inference(
     calls: ModelCalls,
-    loads: Loads,
-    load: Load,
     *,
     ready: Callable[[], bool],
     max_batch_size: int,
@@ -47,8 +42,6 @@ def open_inference(
 
     Args:
         calls: Computes published models.
-        loads: Loads versions, and lets them go.
-        load: Returns the model of a version.
         ready: Whether this replica takes calls of models.
         max_batch_size: Most items of a batch.
         shared_memory: Whether clients on this machine may register segments.
@@ -56,10 +49,9 @@ def open_inference(
             all clients are on this machine.
         traced: Whether spans are sent to a collector.
     """
-    models = calls.models
-    statistics = Statistics(models.all)
-    repository = Repository(models, loads, statistics.restart)
-    batching = Batching(load, max_batch_size)
+    statistics = Statistics(calls.models.all)
+    repository = Repository(calls, statistics.restart)
+    batching = Batching(calls, max_batch_size)
     memory = SystemSharedMemory(offered=shared_memory, free=free)
     inference = Inference(calls, repository, statistics, batching, memory)
     streams = Streams(inference)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from swath.published.model import TensorSpec
 from swath_inference.dataplane.models import Key
 from swath_inference.protocols.oip.tensors.datatypes import datatype_of
+from swath_inference.published.calls import ModelCalls
 from swath_inference.published.model import Published
 
 if TYPE_CHECKING:
     from swath_inference.dataplane.models import Model
-
-Load = Callable[[Published], Awaitable["Model"]]
-"""Returns a version's model, loaded if need be."""
 
 _KEPT = 1024
 
@@ -23,12 +20,12 @@ class Batching:
     """The largest batch of each version, worked out once it is loaded.
 
     Args:
-        load: Loads versions.
+        calls: Loads versions.
         limit: Most items of a batch.
     """
 
-    def __init__(self, load: Load, limit: int) -> None:
-        self._load = load
+    def __init__(self, calls: ModelCalls, limit: int) -> None:
+        self._calls = calls
         self._limit = limit
         self._known: dict[Key, int] = {}
 
@@ -40,7 +37,7 @@ class Batching:
         """
         known = self._known.get(published.key)
         if known is None:
-            model = await self._load(published)
+            model = await self._calls.model(published)
             known = self._limit if _batches(model, published) else 0
             if len(self._known) >= _KEPT:
                 self._known.clear()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from swath.errors import InputInvalid
 from swath_inference.protocols.oip.batching import Batching
@@ -15,10 +15,8 @@ from swath_inference.protocols.oip.shared_memory import Client, SystemSharedMemo
 from swath_inference.protocols.oip.statistics import Request, Statistics
 from swath_inference.protocols.oip.tensors.inputs import Input, checked_inputs
 from swath_inference.protocols.oip.tensors.outputs import answer, wanted_outputs
+from swath_inference.published.calls import ModelCalls
 from swath_inference.published.model import Published
-
-if TYPE_CHECKING:
-    from swath_inference.published.calls import ModelCalls
 
 
 class Inference:
@@ -65,7 +63,7 @@ class Inference:
         published = self._repository.find(message.request.model_name, message.request.model_version, client.caller)
         with (
             self._repository.using(published),
-            self._calls.counts.of(published).call(),
+            self._calls.counted(published),
             self._statistics.of(published).request() as request,
         ):
             return await self._computed(message, published, client, request, remaining, on_stream)

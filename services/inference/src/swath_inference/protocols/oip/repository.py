@@ -7,37 +7,20 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
 
 from swath.errors import Denied, InputInvalid, ModelNotFound, Precondition, SwathError, Unsupported
 from swath.inference import open_inference_pb2 as pb
 from swath.published.model import Model, State
 from swath.published.names import no_model, shown
 from swath_inference.dataplane.models import Key
+from swath_inference.published.calls import ModelCalls
 from swath_inference.published.model import Published
-from swath_inference.published.models import PublishedModels
 
 Parameters = Mapping[str, pb.ModelRepositoryParameter]
 
 READY = "READY"
 _STATES = {State.KNOWN: READY, State.READY: READY, State.LOADING: "LOADING", State.FAILED: "UNAVAILABLE"}
 _UNLOADED = "unloaded"
-
-
-class Loads(Protocol):
-    """Loads versions at this replica, and lets them go."""
-
-    async def ready(self, published: Published) -> None:
-        """Return once a version is loaded; it is loaded if need be.
-
-        Raises:
-            SwathError: It cannot be loaded.
-        """
-        ...
-
-    def let_go(self, published: Published) -> None:
-        """Free what only a version has."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +45,13 @@ class Repository:
     everywhere unpublishes it.
 
     Args:
-        models: What is published.
-        loads: Loads versions.
+        calls: Knows what is published, and loads it.
         loaded: Called with each version that was loaded anew.
     """
 
-    def __init__(self, models: PublishedModels, loads: Loads, loaded: Callable[[Published], None]) -> None:
-        self._models = models
-        self._loads = loads
+    def __init__(self, calls: ModelCalls, loaded: Callable[[Published], None]) -> None:
+        self._models = calls.models
+        self._calls = calls
         self._loaded = loaded
         self._running: Counter[tuple[str, Key]] = Counter()
         self._unloaded: set[tuple[str, Key]] = set()
@@ -155,7 +137,7 @@ class Repository:
         for each in versions:
             if each.version in targets:
                 try:
-                    await self._loads.ready(each)
+                    await self._calls.model(each)
                 except SwathError as error:
                     raise InputInvalid(
                         f"load failed for model {shown(name)}: version {each.version} is at UNAVAILABLE state: "
@@ -184,7 +166,7 @@ class Repository:
             await self._ended.wait()
         for each in versions:
             if _id(each) in self._unloaded:
-                self._loads.let_go(each)
+                await self._calls.release(each)
 
     def _changeable(self, name: str, caller: str | None) -> list[Published]:
         """Return the versions of a model that the caller may change."""
