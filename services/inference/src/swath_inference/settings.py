@@ -57,3 +57,5 @@ class InferenceSettings(BaseSettings):
     unread_s: float = Field(default=120.0, gt=0)
     """Seconds that a client of InferCube may leave a chunk of outputs, 1 MiB at most, unread; then the call ends with
     DEADLINE_EXCEEDED."""
+    models_wait_s: float = Field(default=10.0, ge=0)
+    """Seconds that a start waits to hear what is published before it serves sessions without it."""

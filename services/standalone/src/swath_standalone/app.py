@@ -67,6 +67,7 @@ def compose(settings: StandaloneSettings, launcher: Launcher, stack: AsyncExitSt
         # Where nobody is asked who calls, clients may be those of the reference, which name their segments freely.
         any_segment=settings.address.loopback and not settings.auth_required,
         replicas=NoReplicas(),
+        catalogue=pipeline.catalogue,
     )
     training = build_training(
         deps,
