@@ -226,7 +226,7 @@ class Pipeline:
         }
 
     def stage_outputs(self, stage: Stage = Stage.INFERENCE) -> dict[str, Port]:
-        """Return all output ports of the nodes that run in a stage, by ``node.port``, likewise: what a call may return."""
+        """Return all output ports of the nodes that run in a stage, by ``node.port``: what a call may return."""
         return {
             f"{name}.{port_name}": replace(port, shape=port.sizes(self.nodes[name]))
             for name in self.order
