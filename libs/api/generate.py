@@ -55,6 +55,7 @@ ADOPTED = (
         "swath.reflection.v1",
         json_names=False,
     ),
+    Adopted("redhare/stream.proto", "redhare/stream.proto", "swath.redhare", json_names=False),
 )
 
 _SERIALIZED = re.compile(r"""AddSerializedFile\(b(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\)""")

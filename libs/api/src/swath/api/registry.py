@@ -16,6 +16,8 @@ RUN_SERVICE = "swath.training.v1.RunService"
 NODES = "swath.pipeline.v1.NodeService"
 SHARED_MEMORY = "swath.inference.v1.SharedMemoryService"
 INFERENCE = "swath.inference.v1.InferenceService"
+REDHARE = "redhare.Inference"
+"""IBM's elastic distributed inference."""
 SESSION_AUTHORITY = "swath.session.v1.SessionAuthority"
 """Private: what the other services ask of the session service."""
 PROFILE_SHARE = "swath.inference.v1.ProfileShare"
@@ -183,6 +185,11 @@ SERVICES = (
                 GrpcService(INFERENCE, "swath/inference/v1/inference.proto", public=True),
                 # What has been answered of a stream cannot be taken back: whoever sends again decides what.
                 (Method("StreamInfer"), Method("InferCube")),
+            ),
+            Slice(
+                GrpcService(REDHARE, "redhare/stream.proto", public=True),
+                # Users and passwords come in the messages, as do the tokens that are made of them.
+                (Method("auth", idempotent=True, open=True), Method("stream_infer", open=True)),
             ),
             Slice(
                 GrpcService(PROFILE_SHARE, "swath/inference/v1/profiles.proto"),
