@@ -14,6 +14,8 @@ from swath.api import (
     CUVIS,
     IDEMPOTENT,
     INFERENCE,
+    MODEL_CATALOGUE,
+    MODELS,
     MUTATING,
     NODES,
     PROFILE_SHARE,
@@ -84,6 +86,7 @@ def test_services_that_own_part_of_the_api():
     assert owners(WORKSPACE) == ("session",)
     assert owners(RUN_SERVICE) == ("training",)
     assert owners(NODES) == ("pipeline",)
+    assert owners(MODELS) == ("pipeline",)
     assert owners(INFERENCE) == ("inference",)
 
 
@@ -97,7 +100,9 @@ def test_a_method_that_nobody_owns():
 
 
 def test_what_is_private():
-    assert {SESSION_AUTHORITY, PROFILE_SHARE, ARTIFACT_REFERENCES, WORKER_LINK} <= set(REGISTRY.private)
+    assert {SESSION_AUTHORITY, PROFILE_SHARE, ARTIFACT_REFERENCES, MODEL_CATALOGUE, WORKER_LINK} <= set(
+        REGISTRY.private
+    )
     assert not {*REGISTRY.private} & {*PUBLIC}
 
 
@@ -108,6 +113,7 @@ def test_calls_that_are_made_once_and_calls_that_are_audited():
         *(f"/{WORKSPACE}/{name}" for name in ("Put", "Get", "Delete")),
         f"/{SHARED_MEMORY}/Acquire",
         *(f"/{INFERENCE}/{name}" for name in ("StreamInfer", "InferCube")),
+        *(f"/{MODELS}/{name}" for name in ("SetAlias", "RollBackAlias", "RemoveAlias", "Unpublish")),
     }
     assert (IDEMPOTENT[WORKER_LINK], IDEMPOTENT[ARTIFACT_REFERENCES]) == ((), ("ReadReferences",))
     unaudited = {
@@ -126,7 +132,7 @@ def test_calls_that_are_made_once_and_calls_that_are_audited():
         ("config", {"session"}),
         ("pipeline", {"session"}),
         ("training", {"session"}),
-        ("inference", {"session", "inference"}),
+        ("inference", {"session", "inference", "pipeline"}),
         ("gateway", {*SERVICE_NAMES}),
         ("worker", {"training"}),
         ("standalone", set()),

@@ -14,6 +14,7 @@ CUVIS = "cuvis_ai.v1.CuvisAIService"
 WORKSPACE = "swath.workspace.v1.WorkspaceService"
 RUN_SERVICE = "swath.training.v1.RunService"
 NODES = "swath.pipeline.v1.NodeService"
+MODELS = "swath.models.v1.ModelService"
 SHARED_MEMORY = "swath.inference.v1.SharedMemoryService"
 INFERENCE = "swath.inference.v1.InferenceService"
 REDHARE = "redhare.Inference"
@@ -24,6 +25,8 @@ PROFILE_SHARE = "swath.inference.v1.ProfileShare"
 """Private: what replicas of the inference service ask one another."""
 ARTIFACT_REFERENCES = "swath.training.v1.ArtifactReferences"
 """Private: what the session service asks of the training service."""
+MODEL_CATALOGUE = "swath.models.v1.ModelCatalogue"
+"""Private: what the inference and session services ask of the pipeline service."""
 WORKER_LINK = "swath.training.v1.WorkerLink"
 """Private: what workers in pods of their own report to the training service."""
 GATEWAY = "gateway"
@@ -36,7 +39,8 @@ _CUVIS = GrpcService(CUVIS, "cuvis_ai/v1/cuvis_ai.proto", public=True)
 _READS_SESSIONS = ("ReadSessions", "WatchRecalls", "ReturnLeases")
 
 # Not idempotent are CreateSession, CloseSession, Train, StopTrain and RestoreTrainRun: a repeated one would leave a
-# session behind, answer NOT_FOUND or touch another run.
+# session behind, answer NOT_FOUND or touch another run. Nor are changes of aliases: a repeated one would swap back what
+# it has swapped, make what it has set the one before, or answer NOT_FOUND.
 SERVICES = (
     Service(
         "session",
@@ -45,7 +49,7 @@ SERVICES = (
         essential=True,
         front=True,
         # It removes artifacts that nothing refers to.
-        calls={ARTIFACT_REFERENCES: ("ReadReferences",)},
+        calls={ARTIFACT_REFERENCES: ("ReadReferences",), MODEL_CATALOGUE: ("ReadReferences",)},
         owns=(
             Slice(
                 _CUVIS,
@@ -100,6 +104,7 @@ SERVICES = (
     Service(
         "pipeline",
         image="torch",
+        database=True,
         # RestoreTrainRun makes a session, and takes it back if it fails.
         calls={SESSION_AUTHORITY: (*_READS_SESSIONS, "UpdateSession", "AddSession", "RemoveSession")},
         owns=(
@@ -125,6 +130,28 @@ SERVICES = (
             Slice(
                 GrpcService(NODES, "swath/pipeline/v1/nodes.proto", public=True),
                 (Method("DescribeNodes", idempotent=True),),
+            ),
+            Slice(
+                GrpcService(MODELS, "swath/models/v1/models.proto", public=True),
+                (
+                    # What is published twice is one version.
+                    Method("Publish", mutating=True, idempotent=True),
+                    Method("ListModels", idempotent=True),
+                    Method("GetModel", idempotent=True),
+                    Method("SetAlias", mutating=True),
+                    Method("RollBackAlias", mutating=True),
+                    Method("RemoveAlias", mutating=True),
+                    Method("UpdateModel", mutating=True, idempotent=True),
+                    Method("Unpublish", mutating=True),
+                ),
+            ),
+            Slice(
+                GrpcService(MODEL_CATALOGUE, "swath/models/v1/catalogue.proto"),
+                (
+                    Method("WatchModels"),
+                    Method("ReportStates", mutating=True, idempotent=True),
+                    Method("ReadReferences", idempotent=True),
+                ),
             ),
         ),
     ),
@@ -166,7 +193,11 @@ SERVICES = (
         balancing="least_request",
         queue=True,
         local_replicas=2,
-        calls={SESSION_AUTHORITY: (*_READS_SESSIONS, "UpdateSession", "WatchGone"), PROFILE_SHARE: ("ReadProfiles",)},
+        calls={
+            SESSION_AUTHORITY: (*_READS_SESSIONS, "UpdateSession", "WatchGone"),
+            PROFILE_SHARE: ("ReadProfiles",),
+            MODEL_CATALOGUE: ("WatchModels", "ReportStates"),
+        },
         owns=(
             Slice(
                 _CUVIS,

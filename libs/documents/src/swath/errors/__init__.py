@@ -15,7 +15,8 @@ SwathError                          INTERNAL
 │   ├── ConfigNotFound
 │   ├── FileMissing
 │   ├── ArtifactMissing
-│   └── RunNotFound
+│   ├── RunNotFound
+│   └── ModelNotFound                 no such published model or version, or not for this caller
 ├── Precondition                    FAILED_PRECONDITION
 │   ├── PipelineMissing               the session has no pipeline yet
 │   ├── NotFitted                     a node has no statistics or weights yet
@@ -71,6 +72,7 @@ from swath.errors.request import (
     GraphInvalid,
     InputInvalid,
     InvalidInput,
+    ModelNotFound,
     NotFinite,
     NotFitted,
     NotFound,
@@ -133,6 +135,7 @@ __all__ = [
     "GraphInvalid",
     "InputInvalid",
     "InvalidInput",
+    "ModelNotFound",
     "NotFinite",
     "NotFitted",
     "NotFound",
