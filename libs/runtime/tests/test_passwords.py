@@ -79,7 +79,10 @@ class TestTable:
         assert not table.check("mallory", "correct horse")
 
     def test_a_wrong_name_costs_what_a_wrong_password_costs(self, monkeypatch):
-        users = {"alice": str(PasswordHash.of("correct horse", CHEAP)), "bob": str(PasswordHash.of("battery staple", Cost(5)))}
+        users = {
+            "alice": str(PasswordHash.of("correct horse", CHEAP)),
+            "bob": str(PasswordHash.of("battery staple", Cost(5))),
+        }
         table, done = PasswordTable(users), []
         real = hashlib.scrypt
 

@@ -127,8 +127,8 @@ class ServerSettings(ConnectionSettings):
     users_file: Path | None = None
     """File with more of them, JSON of the same form; read again when it changes."""
     signing_keys_file: Path | None = None
-    """File with the keys that tokens of redhare.Inference are signed with, the same for every replica; read again when it
-    changes. `swath signing-keys FILE` makes one. Standalone keeps its own in the state folder if not given."""
+    """File with the keys that tokens of redhare.Inference are signed with, the same for every replica; read again when
+    it changes. `swath signing-keys FILE` makes one. Standalone keeps its own in the state folder if not given."""
     jwt_issuers: tuple[JwtIssuer, ...] = ()
     """Issuers whose JWTs are taken; as a variable, a JSON list of `issuer`, `audience`, `jwks`, `algorithms`,
     `leeway_s`, `prefix`, `allow_http`."""

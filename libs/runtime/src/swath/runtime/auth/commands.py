@@ -121,7 +121,9 @@ def user(
 
 def signing_keys(
     file: Annotated[Path, typer.Argument(help="File of the keys.")],
-    rotate: Annotated[bool, typer.Option("--rotate", help="Have the next key sign, and make the one after it.")] = False,
+    rotate: Annotated[
+        bool, typer.Option("--rotate", help="Have the next key sign, and make the one after it.")
+    ] = False,
 ) -> None:
     """Make the keys that replicas sign the tokens of redhare.Inference with, or rotate them.
 

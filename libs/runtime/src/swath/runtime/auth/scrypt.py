@@ -60,15 +60,15 @@ class PasswordHash(NamedTuple):
     digest: bytes
 
     @classmethod
-    def of(cls, password: str, cost: Cost = Cost()) -> Self:
-        """Hash a password.
+    def of(cls, password: str, cost: Cost | None = None) -> Self:
+        """Hash a password, at the usual cost if none is given.
 
         Raises:
             ValueError: It is too short or too long.
         """
         if len(password) < MIN_CHARACTERS or len(password.encode(errors="replace")) > MAX_BYTES:
             raise ValueError(f"a password has {MIN_CHARACTERS} characters or more, and {MAX_BYTES} bytes at most")
-        salt = secrets.token_bytes(16)
+        salt, cost = secrets.token_bytes(16), cost or Cost()
         return cls(cost, salt, cost.hash(password, salt))
 
     @classmethod

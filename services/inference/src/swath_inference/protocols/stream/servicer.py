@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from swath.rpc.server.failures import forget_frames
 from swath.rpc.server.methods import in_bytes
 from swath_inference.dataplane.cubes import AT_A_TIME, Buffer, Cube, CubeOutputs, Cut, Encoded, Part
 from swath_inference.dataplane.ordered import Ordered
-from swath_inference.dataplane.sendable import sendable
+from swath_inference.dataplane.sendable import refusing, sendable
 from swath_inference.dataplane.streams import SameThroughout, Turn
 from swath_inference.protocols.stream.messages import (
     CHUNK,
@@ -52,7 +52,7 @@ class StreamServicer:
     ) -> AsyncIterator[bytes]:
         opening = (await first_of(requests, "open")).request.open
         session_id, wanted, ahead = opening.session_id, tuple(opening.outputs), self._service.settings.frames_ahead
-        unknown = _refusing(wanted)
+        unknown = refusing(wanted)
         async with self._service.stream(session_id) as stream:
 
             async def answer(message: Message) -> bytes:
@@ -94,7 +94,7 @@ class StreamServicer:
         header = first.request.header
         name, wanted = header.input or "cube", tuple(header.outputs)
         shape, item_size = _described(header, name)
-        unknown, calls = _refusing(wanted), SameThroughout()
+        unknown, calls = refusing(wanted), SameThroughout()
         parts = await self._service.parts_of(header.session_id, wanted, unknown, calls)
         others = read_inputs(header.inputs, header.text_prompt, first.payloads)
         cube = Cube.of(shape, item_size, parts, settings.tile_bytes)
@@ -132,17 +132,6 @@ class StreamServicer:
                             yield message
             outputs.finish()
         yield pb.InferCubeResponse(end=pb.End(metrics=outputs.metrics)).SerializeToString()
-
-
-def _refusing(wanted: Sequence[str]) -> Callable[[Sequence[str]], None]:
-    """Return what refuses outputs that there are none of."""
-
-    def refuse(there: Sequence[str]) -> None:
-        known = {*there, *(each.rpartition(".")[2] for each in there)}
-        missing = ", ".join(repr(each) for each in wanted if each not in known)
-        raise InvalidInput(f"the pipeline has no output {missing}; it has {', '.join(there)}")
-
-    return refuse
 
 
 def _described(header: pb.CubeHeader, name: str) -> tuple[tuple[int, ...], int]:
