@@ -15,6 +15,7 @@ from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import SessionNotFound
 from swath.rpc.server.calls import Calls
 from swath.rpc.server.methods import slice_handler
+from swath.rpc.tracing import call_facts
 
 
 class _Session:
@@ -31,7 +32,7 @@ class _Session:
 
 class _Config:
     async def ResolveConfig(self, request: pb.ResolveConfigRequest, context: Any) -> pb.ResolveConfigResponse:
-        return pb.ResolveConfigResponse(config_bytes=structlog.contextvars.get_contextvars()["session"].encode())
+        return pb.ResolveConfigResponse(config_bytes=call_facts()["session"].encode())
 
     GetParameterSchema = ValidateConfig = ResolveConfig
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import grpc
 import pytest
-import structlog
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -18,7 +17,7 @@ from opentelemetry.trace import StatusCode
 from swath.errors import NotFound
 from swath.rpc.server.calls import Calls
 from swath.rpc.server.methods import Methods
-from swath.rpc.tracing import INTERCEPTORS, CallTraces, part_of, span, trace_of, traceparent
+from swath.rpc.tracing import INTERCEPTORS, CallTraces, call_facts, part_of, span, trace_of, traceparent
 
 _BYTES = {"request_deserializer": bytes, "response_serializer": bytes}
 _CLIENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -60,7 +59,7 @@ async def chain() -> AsyncIterator[grpc.aio.Channel]:
         return await second.unary_unary("/s.S/Ask")(request)
 
     async def log(request: bytes, context: Any) -> bytes:
-        return structlog.contextvars.get_contextvars()["trace"].encode()
+        return call_facts()["trace"].encode()
 
     async def refuse(request: bytes, context: Any) -> bytes:
         raise NotFound("nothing")
@@ -149,16 +148,16 @@ def test_a_block_is_part_of_what_another_process_began() -> None:
 def test_what_goes_on_after_a_call_is_part_of_it_in_spans_and_log_lines() -> None:
     with part_of(_CLIENT, session="s"):
         assert traceparent() == _CLIENT
-        assert structlog.contextvars.get_contextvars() == {"trace": trace_of(_CLIENT), "session": "s"}
+        assert call_facts() == {"trace": trace_of(_CLIENT), "session": "s"}
     assert traceparent() == ""
-    assert structlog.contextvars.get_contextvars() == {}
+    assert call_facts() == {}
 
 
 @pytest.mark.parametrize("parent", ["", "00-zz-zz-01"])
 def test_what_belongs_to_no_known_call_has_no_trace(parent: str) -> None:
     with span("call", parent=_CLIENT), part_of(parent, session="s"):
         assert traceparent() == ""
-        assert structlog.contextvars.get_contextvars() == {"session": "s"}
+        assert call_facts() == {"session": "s"}
 
 
 async def test_services_of_one_call_are_one_tree(recorded: InMemorySpanExporter, chain: grpc.aio.Channel) -> None:

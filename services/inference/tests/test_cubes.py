@@ -1,5 +1,6 @@
 """What a cube is cut into, and how outputs are put together again."""
 
+import asyncio
 from collections.abc import Iterable
 
 import numpy as np
@@ -8,7 +9,9 @@ import pytest
 from swath.engine.graph.independence import Independence
 from swath.engine.graph.parts import Parts
 from swath.errors import Exhausted, InvalidInput, Precondition
-from swath_inference.dataplane.cubes import Cube, CubeMemory, CubeOutputs, Cut, Header, Part, Piece
+from swath_inference.dataplane.streaming.assemble import CubeOutputs, Header, Piece
+from swath_inference.dataplane.streaming.cut import Cube, Cut, Part
+from swath_inference.dataplane.streaming.memory import CubeMemory
 
 BATCH, FRAME, PIXEL = Independence
 NOTHING = frozenset()
@@ -177,6 +180,47 @@ def test_a_cube_that_finds_no_room_is_refused_with_what_would(independence, mess
     ):
         pass
     assert caught.value.retry_after is None
+
+
+async def _not_yet(task):
+    for _ in range(5):
+        await asyncio.sleep(0)
+    return not task.done()
+
+
+async def test_outputs_are_counted_until_they_are_sent_and_slow_the_next_parts_down():
+    memory = CubeMemory(500)
+    with memory.holding(_cube((1, 100, 4, 1))) as held:
+        of_parts = memory.held
+        first = await held.reserve()
+        # How large outputs are is known from the first part on.
+        second = asyncio.create_task(held.reserve())
+        assert await _not_yet(second)
+        held.computed(first, 150)
+        assert memory.held == of_parts + 150
+        assert await second == 150
+        assert memory.held == of_parts + 150 + 150
+        held.computed(150, 120)
+        third = asyncio.create_task(held.reserve())
+        assert memory.held == of_parts + 150 + 120
+        assert await _not_yet(third)
+        held.sent(150)
+        assert await third == 150
+    assert memory.held == 0
+
+
+async def test_the_part_that_is_due_has_room_whatever_others_hold():
+    memory = CubeMemory(400)
+    with memory.holding(_cube((1, 100, 4, 1))) as mine, memory.holding(_cube((1, 100, 4, 1))) as theirs:
+        theirs.computed(await theirs.reserve(), 1000)
+        mine.computed(await asyncio.wait_for(mine.reserve(), 5), 100)
+        waiting = asyncio.create_task(mine.reserve())
+        assert await _not_yet(waiting)
+        mine.sent(100)
+        assert await asyncio.wait_for(waiting, 5) == 100
+        with pytest.raises(Exhausted, match="the cubes of other calls hold"), memory.holding(_cube((1, 100, 4, 1))):
+            pass
+    assert memory.held == 0
 
 
 def test_a_header_of_a_cube_of_too_many_parts_is_refused_before_there_is_any():

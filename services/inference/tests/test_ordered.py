@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from swath.errors import Unavailable
-from swath_inference.dataplane.ordered import Ordered
+from swath_inference.dataplane.streaming.ordered import Ordered
 
 GOES = Unavailable("this replica goes away")
 

@@ -5,6 +5,7 @@ import gc
 import threading
 import tracemalloc
 import weakref
+from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import grpc
@@ -26,6 +27,7 @@ from swath_inference.protocols.stream.servicer import StreamServicer
 
 pytestmark = pytest.mark.timeout(60)
 
+MIB = 1 << 20
 EOF = cast(Any, grpc.aio).EOF  # its type stubs lack it
 
 SCALE = {"class_name": "cuvis_ai.node.normalization.MinMaxNormalizer", "hparams": {"use_running_stats": False}}
@@ -47,14 +49,26 @@ async def service(sessions, artifacts, workspace):
     service.close()
 
 
-@pytest.fixture
-async def stub(service):
+@asynccontextmanager
+async def serving(service):
+    """Serve a service and give the server."""
     handlers = [slice_handler(INFERENCE, "inference", StreamServicer(service))]
     server = Server(ServerSettings(port=0, drain_grace_s=1), handlers, (INFERENCE,), HealthBoard(("inference",)))
     await server.start()
+    yield server
+    await server.drain()
+
+
+@asynccontextmanager
+async def _stub_of(server):
     async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         yield inference_pb2_grpc.InferenceServiceStub(channel)
-    await server.drain()
+
+
+@pytest.fixture
+async def stub(service):
+    async with serving(service) as server, _stub_of(server) as stub:
+        yield stub
 
 
 @pytest.fixture
@@ -506,6 +520,54 @@ class TestCubes:
         assert code == "DEADLINE_EXCEEDED"
         assert "SWATH_INFERENCE_CUBE_WAIT_S" in words
         assert service.cubes.held == 0
+
+    async def test_a_client_that_does_not_read_is_not_waited_for(self, sessions, artifacts, workspace, session_of):
+        settings = InferenceSettings(device="cpu", tile_bytes=MIB, cube_bytes=16 * MIB, unread_s=0.5, cube_wait_s=20)
+        service = InferenceService(settings, sessions, artifacts, workspace)
+        await service.warm_up()
+        most, read_on = 0, threading.Event()
+        shape = (1, 2048, 1024, 3)  # 24 MiB, far above what is on the way when nobody reads.
+        messages = [_header(await session_of(IDENTITY), shape), *_chunks(bytes(24 * MIB), MIB)]
+
+        def client():
+            # Blocking: an asyncio one that writes has its own word, INTERNAL, for a call that ends meanwhile.
+            with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+                call: Any = inference_pb2_grpc.InferenceServiceStub(channel).InferCube(iter(messages))
+                assert next(call).plan.cut == pb.CUT_ROWS
+                assert read_on.wait(30)
+                with pytest.raises(grpc.RpcError) as caught:
+                    list(call)
+                return cast(Any, caught.value)
+
+        async with serving(service) as server:
+            calling = asyncio.create_task(asyncio.to_thread(client))
+            async with asyncio.timeout(30):
+                while not most or service.cubes.held:
+                    most = max(most, service.cubes.held)
+                    await asyncio.sleep(0.01)
+            # All of it is free, although the client has read nothing yet.
+            assert (dict(service._calls), service.waiting) == ({}, 0)
+            # Three parts that came in, and no more of their outputs.
+            assert 3 * MIB < most <= 6 * MIB
+            read_on.set()
+            error = await calling
+        assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert error.details() == "the client has left an answer unread for 0.5 s (SWATH_INFERENCE_UNREAD_S)"
+        service.close()
+
+    async def test_a_client_that_reads_slowly_gets_everything(self, sessions, artifacts, workspace, session_of):
+        settings = InferenceSettings(device="cpu", tile_bytes=MIB, cube_bytes=6 * MIB, unread_s=20)
+        service = InferenceService(settings, sessions, artifacts, workspace)
+        await service.warm_up()
+        async with serving(service) as server, _stub_of(server) as stub:
+            shape = (1, 2048, 512, 3)
+            cube = np.random.default_rng(1).random(shape, dtype=np.float32)
+            call = stub.InferCube(iter([_header(await session_of(IDENTITY), shape), *_chunks(cube.tobytes(), MIB)]))
+            await asyncio.sleep(0.5)
+            _, found = await self._whole(call)
+            assert found["node.normalized"].tobytes() == cube.tobytes()
+        assert service.cubes.held == 0
+        service.close()
 
     async def test_a_client_that_leaves_in_the_middle_frees_everything(self, stub, service, session_of):
         shape = (1, 30, 20, 3)

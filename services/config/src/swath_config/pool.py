@@ -17,7 +17,8 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from swath.errors import Exhausted, SwathError, TimedOut, TooLarge, Unavailable, system_error
-from swath.runtime.logs import Telemetry, call_facts, configure_logs, flush_logs
+from swath.rpc.tracing import call_facts
+from swath.runtime.logs import Telemetry, configure_logs, flush_logs
 
 Result = TypeVar("Result")
 

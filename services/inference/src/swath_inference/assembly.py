@@ -77,7 +77,9 @@ def build(
         metrics.counter("swath_inference_model_loads", "Models that were loaded.", lambda: service.model_loads)
         metrics.gauge("swath_inference_streams", "Streams of frames that are open.", lambda: len(service.streams))
         metrics.gauge(
-            "swath_inference_cube_bytes", "Memory of cubes that arrive in chunks.", lambda: service.cubes.held
+            "swath_inference_cube_bytes",
+            "Memory of cubes that arrive in chunks, and of their outputs.",
+            lambda: service.cubes.held,
         )
         metrics.gauge(
             "swath_device_memory_bytes", "Memory of the GPU: used, free, allocated.", service.device_memory, label="use"

@@ -13,13 +13,13 @@ from swath.errors import InvalidInput, Unavailable
 from swath.sessions.model import Profiling, Session, Sessions
 from swath.sessions.preconditions import pipeline_of
 from swath.storage import ArtifactStore, Workspace
-from swath_inference.dataplane.cubes import CubeMemory
 from swath_inference.dataplane.executor import DeviceThread, first_forward, free_memory, memory_of
 from swath_inference.dataplane.limits import Counts, Limits
 from swath_inference.dataplane.models import Key, Model, ModelCache
 from swath_inference.dataplane.outputs import NodeOutputs
 from swath_inference.dataplane.request import Batch, InferRequest
-from swath_inference.dataplane.streams import Holder, OpenStreams, SameThroughout, Stream, Unary
+from swath_inference.dataplane.streaming.memory import CubeMemory
+from swath_inference.dataplane.streaming.streams import Holder, OpenStreams, SameThroughout, Stream, Unary
 from swath_inference.dataplane.transcoding import Transcoder, size_of
 from swath_inference.profiling.profiler import NodeTimes, NoReplicas, Profiler, Replicas, summary
 from swath_inference.settings import InferenceSettings

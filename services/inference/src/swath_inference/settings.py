@@ -50,10 +50,13 @@ class InferenceSettings(BaseSettings):
     tile_bytes: int = Field(default=4 * 1024**2, ge=1)
     """Parts that InferCube computes a cube in, in bytes of the cube; one row of one item is the least."""
     cube_bytes: int = Field(default=1024**3, ge=1)
-    """Parts of cubes in memory at a time, all InferCube calls together, in bytes of the cubes. A pipeline whose pixels
-    depend on one another needs whole frames, or the whole cube, in there."""
+    """Parts of cubes in memory at a time, and their outputs that are not sent yet, all InferCube calls together, in
+    bytes. A pipeline whose pixels depend on one another needs whole frames, or the whole cube, in there."""
     cube_wait_s: float = Field(default=60.0, gt=0)
     """Seconds that InferCube waits for the next chunk."""
+    unread_s: float = Field(default=120.0, gt=0)
+    """Seconds that a client of InferCube may leave a chunk of outputs, 1 MiB at most, unread; then the call ends with
+    DEADLINE_EXCEEDED."""
     redhare_url: str = ""
     """HOST:PORT that clients of redhare.Inference are told to open a stream at. Empty tells each client an address that
     it can reach: the name by which it has called the gateway; without a gateway that of this server."""

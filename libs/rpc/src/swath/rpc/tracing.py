@@ -7,11 +7,10 @@ where the process has set a tracer provider (`swath.runtime.tracing`).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from random import Random
-from types import MappingProxyType
 from typing import Any
 
 import grpc
@@ -27,8 +26,11 @@ from swath.rpc.metadata import Metadata
 _PROPAGATOR = TraceContextTextMapPropagator()
 _KEYS = ("traceparent", "tracestate")
 _PARENT = re.compile("00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
-_unrecorded: ContextVar[Mapping[str, str]] = ContextVar("unrecorded", default=MappingProxyType({}))
-"""Context of a call without a span, as metadata."""
+_unrecorded: ContextVar[_Unrecorded | None] = ContextVar("unrecorded", default=None)
+"""Context of a call without a span."""
+_session: ContextVar[str] = ContextVar("session", default="")
+"""Session that the present call is about, empty where none is known."""
+_NO_SPAN: AbstractContextManager[trace.Span] = nullcontext(trace.INVALID_SPAN)
 _FAILURES = frozenset(
     (
         grpc.StatusCode.UNKNOWN,
@@ -53,18 +55,29 @@ def trace_of(parent: str) -> str:
     return _trace_id(_context(parent))
 
 
-@contextmanager
-def span(name: str, parent: str = "", **attributes: str | int | float) -> Iterator[trace.Span]:
-    """Record a span around a block; what the block raises is its status.
+def call_facts() -> dict[str, str]:
+    """Return what log lines of the present call carry: its trace and its session, as far as they are known."""
+    facts = {"trace": trace_of(traceparent()), "session": _session.get()}
+    return {key: value for key, value in facts.items() if value} | structlog.contextvars.get_contextvars()
+
+
+def about_session(session: str) -> None:
+    """Have log lines of the present call carry a session from now on."""
+    _session.set(session)
+
+
+def span(name: str, parent: str = "", **attributes: str | int | float) -> AbstractContextManager[trace.Span]:
+    """Record a span around a block; what the block raises is its status. Nothing is made where none is recorded.
 
     Args:
         name: What is done.
         parent: `traceparent` of what it is part of, where that is not the present call.
         attributes: Facts about it.
     """
+    if not parent and isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+        return _NO_SPAN
     above = _context(parent) if parent else None
-    with trace.get_tracer("swath").start_as_current_span(name, context=above, attributes=attributes) as current:
-        yield current
+    return trace.get_tracer("swath").start_as_current_span(name, context=above, attributes=attributes)
 
 
 @contextmanager
@@ -78,11 +91,12 @@ def part_of(parent: str, **facts: str) -> Iterator[None]:
     above = _context(parent)
     if found := _trace_id(above):
         facts["trace"] = found
-    token, call = context_api.attach(above), _unrecorded.set({})
+    token, call, session = context_api.attach(above), _unrecorded.set(None), _session.set("")
     try:
         with structlog.contextvars.bound_contextvars(**facts):
             yield
     finally:
+        _session.reset(session)
         _unrecorded.reset(call)
         context_api.detach(token)
 
@@ -128,17 +142,12 @@ class MethodTraces:
         Returns:
             The span that is recorded of it, None if none is.
         """
-        carrier = {key: str(value) for key, value in metadata if key in _KEYS}
         if self._tracer is None:
-            carrier = _unrecorded_context(carrier, self._random)
-            _unrecorded.set(carrier)
-            structlog.contextvars.bind_contextvars(trace=carrier["traceparent"][3:35])
+            _unrecorded.set(_Unrecorded(metadata, self._random))
             return None
-        current = self._tracer.start_span(
-            self._name, context=_PROPAGATOR.extract(carrier), kind=SpanKind.SERVER, attributes=self._attributes
-        )
+        above = _PROPAGATOR.extract(_given(metadata))
+        current = self._tracer.start_span(self._name, context=above, kind=SpanKind.SERVER, attributes=self._attributes)
         context_api.attach(trace.set_span_in_context(current))
-        structlog.contextvars.bind_contextvars(trace=trace.format_trace_id(current.get_span_context().trace_id))
         return CallSpan(current)
 
 
@@ -184,14 +193,33 @@ def _carrier() -> dict[str, str]:
     """Return the present context as metadata."""
     carrier: dict[str, str] = {}
     _PROPAGATOR.inject(carrier)
-    return carrier or dict(_unrecorded.get())
+    if not carrier and (call := _unrecorded.get()) is not None:
+        return dict(call.carrier())
+    return carrier
 
 
-def _unrecorded_context(given: dict[str, str], random: Random) -> dict[str, str]:
-    """Return the context of a call of which nothing is recorded: its client's, or a new one.
+def _given(metadata: Metadata) -> dict[str, str]:
+    return {key: str(value) for key, value in metadata if key in _KEYS}
 
-    OpenTelemetry's objects for it take longer to make than most calls have around them.
-    """
+
+class _Unrecorded:
+    """The context of a call of which nothing is recorded, made when somebody asks for it: few calls are."""
+
+    __slots__ = ("_carrier", "_metadata", "_random")
+
+    def __init__(self, metadata: Metadata, random: Random) -> None:
+        self._metadata = metadata
+        self._random = random
+        self._carrier: dict[str, str] | None = None
+
+    def carrier(self) -> dict[str, str]:
+        """Return it as metadata."""
+        if self._carrier is None:
+            self._carrier = _client_s_or_new(_given(self._metadata), self._random)
+        return self._carrier
+
+
+def _client_s_or_new(given: dict[str, str], random: Random) -> dict[str, str]:
     parent = given.get("traceparent")
     if parent is not None:
         if _PARENT.fullmatch(parent):

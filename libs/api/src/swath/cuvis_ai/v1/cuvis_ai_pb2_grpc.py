@@ -5,7 +5,7 @@ import warnings
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as cuvis__ai__schemas_dot_grpc_dot_v1_dot_cuvis__ai__pb2
 
-GRPC_GENERATED_VERSION = '1.76.0'
+GRPC_GENERATED_VERSION = '1.78.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 

@@ -5,7 +5,7 @@ import warnings
 
 from swath.reflection.v1 import reflection_pb2 as grpc_dot_reflection_dot_v1_dot_reflection__pb2
 
-GRPC_GENERATED_VERSION = '1.76.0'
+GRPC_GENERATED_VERSION = '1.78.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 

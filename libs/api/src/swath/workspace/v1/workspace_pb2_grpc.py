@@ -5,7 +5,7 @@ import warnings
 
 from swath.workspace.v1 import workspace_pb2 as swath_dot_workspace_dot_v1_dot_workspace__pb2
 
-GRPC_GENERATED_VERSION = '1.76.0'
+GRPC_GENERATED_VERSION = '1.78.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 

@@ -6,6 +6,7 @@ which takes a sixth less than its sum does where the tensor is in no cache.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -42,8 +43,8 @@ def valid_pixels(values: Tensor) -> Tensor | None:
 def _norm_is_finite(values: Tensor) -> bool:
     """Whether a sum of squares is finite: never where a value is not. It may overflow where all are, so then look."""
     if values.dtype == torch.float64:  # has no norm in float32
-        return bool(values.sum(dtype=torch.float32).isfinite())
-    return bool(torch.linalg.vector_norm(values, dtype=torch.float32).isfinite())
+        return math.isfinite(values.sum(dtype=torch.float32).item())
+    return math.isfinite(torch.linalg.vector_norm(values, dtype=torch.float32).item())
 
 
 def valid_rows(rows: Tensor) -> tuple[Tensor, int]:

@@ -13,7 +13,7 @@ import structlog
 
 from swath.api import MUTATING
 from swath.rpc.caller import caller
-from swath.rpc.tracing import CallSpan
+from swath.rpc.tracing import CallSpan, about_session
 
 _log = structlog.get_logger("swath.calls")
 _audit = structlog.get_logger("swath.audit")
@@ -111,7 +111,7 @@ class CallRecord:
         """Note the session that a request names or a response has created; log lines carry it from now on."""
         if _names_session(type(message)) and isinstance(session := message.session_id, str) and session:
             self._session = session[:64]
-            structlog.contextvars.bind_contextvars(session=self._session)
+            about_session(self._session)
             if self._span is not None:
                 self._span.note("session.id", self._session)
 

@@ -19,7 +19,7 @@ from swath.errors import InvalidInput, TooLarge, Unsupported
 from swath.rpc.metadata import Metadata, all_bytes, client_bytes
 from swath.rpc.server.call_log import CallLog, CallRecord
 from swath.rpc.server.failures import end_call, forget_frames
-from swath.rpc.server.handlers import KINDS, MAKERS, answers_of, behaviour, shape, status_of
+from swath.rpc.server.handlers import KINDS, MAKERS, answers_of, behaviour, shape, status_of, writer_of
 from swath.rpc.server.in_flight import InFlight
 from swath.rpc.server.methods import Methods
 from swath.rpc.tracing import CallSpan, CallTraces
@@ -120,6 +120,7 @@ class Calls(grpc.GenericRpcHandler):
     ) -> grpc.RpcMethodHandler:
         requests_stream, answers_stream = shape(handler)
         inner = behaviour(handler)
+        send = writer_of(inner)
         # Requests are parsed and single answers written here: gRPC answers UNKNOWN to bytes that are no message, and
         # with an exception's text to what is no answer.
         parse, write = handler.request_deserializer or _as_it_is, handler.response_serializer or _as_it_is
@@ -182,7 +183,7 @@ class Calls(grpc.GenericRpcHandler):
                         if answers_stream:
                             async with answers_of(pending) as answers:
                                 async for each in answers:
-                                    await context.write(each)
+                                    await send(context, each)
                                     if counts is not None:
                                         counts.sent += 1
                         else:

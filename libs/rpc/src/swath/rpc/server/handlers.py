@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
+
+from swath.errors import TimedOut
 
 MAKERS: dict[tuple[bool, bool], Callable[..., grpc.RpcMethodHandler]] = {
     (False, False): grpc.unary_unary_rpc_method_handler,
@@ -60,6 +62,54 @@ async def _written(answering: Awaitable[None]) -> AsyncIterator[Any]:
     await answering
     for answer in ():
         yield answer
+
+
+_UNREAD = "_swath_unread"
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def ends_unread(limit: Callable[[Any], float], setting: str) -> Callable[[Method], Method]:
+    """Mark a servicer's method whose call ends, with DEADLINE_EXCEEDED, when its client leaves an answer unread.
+
+    For answers that hold much of the server while they wait. They are to be small, since the time is for one of them.
+
+    Args:
+        limit: Returns, of the servicer, after how many seconds.
+        setting: Name of the variable that says so.
+    """
+
+    def mark(method: Method) -> Method:
+        setattr(method, _UNREAD, (limit, setting))
+        return method
+
+    return mark
+
+
+def writer_of(method: Callable[..., Any]) -> Callable[[grpc.aio.ServicerContext, Any], Awaitable[None]]:
+    """Return what writes one of the answers of a method that answers with a stream.
+
+    Raises, when it is called:
+        TimedOut: The client left the answer unread; see `ends_unread`. The status waits behind it on its way.
+    """
+    found = getattr(method, _UNREAD, None)
+    if found is None:
+        return _write
+    limit, setting = found
+    seconds = limit(getattr(method, "__self__", None))
+
+    async def write(context: grpc.aio.ServicerContext, answer: Any) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await context.write(answer)
+        except TimeoutError:
+            raise TimedOut(f"the client has left an answer unread for {seconds:g} s ({setting})") from None
+
+    return write
+
+
+async def _write(context: grpc.aio.ServicerContext, answer: Any) -> None:
+    await context.write(answer)
 
 
 _ROUNDED = 0.011

@@ -9,7 +9,6 @@ from swath.runtime.logs.line_writer import LineWriter, tell
 from swath.runtime.logs.setup import (
     LogHandler,
     Telemetry,
-    call_facts,
     configure_logs,
     dropped_lines,
     flush_logs,
@@ -19,7 +18,6 @@ __all__ = [
     "LineWriter",
     "LogHandler",
     "Telemetry",
-    "call_facts",
     "configure_logs",
     "dropped_lines",
     "flush_logs",

@@ -10,11 +10,11 @@ from typing import Any, Self, TextIO
 
 import structlog
 
+from swath.rpc.tracing import call_facts
 from swath.runtime.logs.folding import Folding
 from swath.runtime.logs.line_writer import LineWriter
 from swath.runtime.settings import ServerSettings
 
-_CALL = ("trace", "session")
 _EXTRA = ("error", "files", "count")
 """Fields that modules which know nothing of structlog, such as those that clients use too, give their log lines."""
 _FLUSH_S = 2.0
@@ -113,10 +113,9 @@ def configure_logs(
     output: TextIO = sys.stderr if stream is None else stream
 
     def carry(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        return {**facts, **event} if facts else event
+        return {**call_facts(), **(facts or {}), **event}
 
     shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
         carry,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -148,9 +147,3 @@ def configure_logs(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level.upper())
-
-
-def call_facts() -> dict[str, str]:
-    """Return what ties a log line to the present call, its trace and session, for work done in another process."""
-    bound = structlog.contextvars.get_contextvars()
-    return {name: bound[name] for name in _CALL if name in bound}

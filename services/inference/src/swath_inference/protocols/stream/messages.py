@@ -12,8 +12,8 @@ from swath.errors import InvalidInput, TimedOut
 from swath.inference.v1 import inference_pb2 as pb
 from swath.rpc.server.failures import told_of
 from swath.rpc.status import code_of, short
-from swath_inference.dataplane.cubes import Encoded, Header, Piece
 from swath_inference.dataplane.request import check_frames
+from swath_inference.dataplane.streaming.assemble import Encoded, Header, Piece
 
 CHUNK = 4 * 1024**2
 """Most bytes of a chunk that arrives."""

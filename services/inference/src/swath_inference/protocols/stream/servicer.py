@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -12,11 +13,14 @@ import grpc
 from swath.errors import InputInvalid, InvalidInput, NotFound
 from swath.inference.v1 import inference_pb2 as pb
 from swath.rpc.server.failures import forget_frames
+from swath.rpc.server.handlers import ends_unread
 from swath.rpc.server.methods import in_bytes
-from swath_inference.dataplane.cubes import AT_A_TIME, Buffer, Cube, CubeOutputs, Cut, Encoded, Part
-from swath_inference.dataplane.ordered import Ordered
 from swath_inference.dataplane.sendable import refusing, sendable
-from swath_inference.dataplane.streams import SameThroughout, Turn
+from swath_inference.dataplane.streaming.assemble import CubeOutputs, Encoded, Header, Piece, bytes_in
+from swath_inference.dataplane.streaming.cut import AT_A_TIME, Buffer, Cube, Cut, Part
+from swath_inference.dataplane.streaming.memory import Held
+from swath_inference.dataplane.streaming.ordered import Ordered
+from swath_inference.dataplane.streaming.streams import SameThroughout, Turn
 from swath_inference.protocols.stream.messages import (
     CHUNK,
     Message,
@@ -45,6 +49,7 @@ class StreamServicer:
 
     def __init__(self, service: InferenceService) -> None:
         self._service = service
+        self.unread_s = service.settings.unread_s
 
     @in_bytes(reader(pb.StreamInferRequest))
     async def StreamInfer(
@@ -85,6 +90,7 @@ class StreamServicer:
                 async for each in answers:
                     yield each
 
+    @ends_unread(lambda servicer: servicer.unread_s, "SWATH_INFERENCE_UNREAD_S")
     @in_bytes(reader(pb.InferCubeRequest))
     async def InferCube(
         self, requests: AsyncIterator[Message], context: grpc.aio.ServicerContext
@@ -101,8 +107,9 @@ class StreamServicer:
         if name in others:
             raise InvalidInput(f"input '{name}' comes in chunks and in the header: leave it out of one of them")
 
-        async def compute(filled: tuple[Part, Buffer]) -> tuple[Part, dict[str, float | Encoded]]:
+        async def compute(held: Held, filled: tuple[Part, Buffer]) -> tuple[Part, dict[str, float | Encoded]]:
             part, data = filled
+            reserved = await held.reserve()
 
             def read() -> dict[str, Any]:
                 from swath.engine.graph.codec import decode
@@ -113,23 +120,27 @@ class StreamServicer:
             def write(outputs: dict[str, Any]) -> dict[str, float | Encoded]:
                 return encoded(sendable(outputs, wanted))
 
-            return part, await self._service.infer(
+            values = await self._service.infer(
                 header.session_id, read, wanted, write, unknown, holder=calls, size=len(data)
             )
+            held.computed(reserved, bytes_in(values))
+            return part, values
 
-        with self._service.cubes.holding(cube):
+        with self._service.cubes.holding(cube) as held:
             plan = pb.Plan(cut=_CUTS[cube.cut], parts=len(cube.parts))
             yield pb.InferCubeResponse(plan=plan).SerializeToString()
             outputs = CubeOutputs(cube)
             async with (
                 aclosing(rest_of(requests, "chunk", settings.cube_wait_s)) as messages,
                 aclosing(_chunks(messages)) as chunks,
-                aclosing(Ordered(cube.filled(chunks), compute, AT_A_TIME).results()) as results,
+                aclosing(Ordered(cube.filled(chunks), partial(compute, held), AT_A_TIME).results()) as results,
             ):
                 async for part, values in results:
-                    for each in outputs.add(part, values):
-                        for message in write_part(each):
-                            yield message
+                    for message in _messages(outputs.add(part, values)):
+                        yield message
+                    size = bytes_in(values)
+                    values.clear()  # Not to be held while the next part arrives.
+                    held.sent(size)
             outputs.finish()
         yield pb.InferCubeResponse(end=pb.End(metrics=outputs.metrics)).SerializeToString()
 
@@ -144,6 +155,11 @@ def _described(header: pb.CubeHeader, name: str) -> tuple[tuple[int, ...], int]:
     if not shape or any(size < 1 for size in shape) or math.prod(shape) >= 2**60:
         raise InputInvalid(f"{name}: expected a shape of sizes above 0, [B, H, W, ...], got {list(shape)}")
     return shape, DTYPES[header.dtype].itemsize
+
+
+def _messages(new: Iterator[Header | Piece]) -> Iterator[bytes]:
+    for each in new:
+        yield from write_part(each)
 
 
 async def _chunks(messages: AsyncIterator[Message]) -> AsyncGenerator[Buffer, None]:

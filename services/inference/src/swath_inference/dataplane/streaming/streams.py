@@ -6,15 +6,12 @@ import asyncio
 import itertools
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
-from typing import TYPE_CHECKING, Protocol, Self, TypeVar
+from typing import Protocol, Self, TypeVar
 
 from swath.errors import Conflict, SessionNotFound, Unavailable
 from swath.sessions.preconditions import no_session
 from swath_inference.dataplane.models import Key, Model
-from swath_inference.dataplane.ordered import Ordered
-
-if TYPE_CHECKING:
-    pass
+from swath_inference.dataplane.streaming.ordered import Ordered
 
 T = TypeVar("T")
 R = TypeVar("R")

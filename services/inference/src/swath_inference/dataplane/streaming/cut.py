@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from swath.errors import Exhausted, InvalidInput, Precondition
+from swath.errors import InvalidInput
 
 if TYPE_CHECKING:
     from swath.engine.graph.parts import Parts
@@ -21,7 +20,6 @@ AT_A_TIME = 3
 """Parts that are in memory: one arrives, one waits, one is computed."""
 
 _MAX_PARTS = 100_000
-_MIB = 1 << 20
 Buffer = bytes | memoryview
 
 
@@ -204,176 +202,3 @@ def _even(length: int, most: int) -> list[tuple[int, int]]:
     count = math.ceil(length / most)
     ends = [length * index // count for index in range(count + 1)]
     return [(begin, end - begin) for begin, end in pairwise(ends)]
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """An output, before its first chunk.
-
-    Attributes:
-        index: What its chunks name it by.
-        name: `node.port`.
-        shape: Of all of it.
-        code: Type code of its elements.
-    """
-
-    index: int
-    name: str
-    shape: tuple[int, ...]
-    code: int
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """Bytes of an output.
-
-    Attributes:
-        index: Of the output.
-        offset: Place of the first byte in all of it.
-        data: The bytes.
-    """
-
-    index: int
-    offset: int
-    data: memoryview
-
-
-@dataclass
-class _Output:
-    header: Header
-    size: int
-    constant: bytes | None  # Of an output that has no place: the same in all parts.
-    of_item: bytes = b""  # Of an output that items have: the same in all parts of one.
-    sent: int = 0
-
-
-Encoded = tuple[tuple[int, ...], int, memoryview]
-"""Shape, type code and bytes of a tensor."""
-
-
-class CubeOutputs:
-    """Puts the outputs of parts in their places in the whole outputs.
-
-    Args:
-        cube: The cube.
-
-    Attributes:
-        metrics: Outputs that are numbers, by `node.port`.
-    """
-
-    def __init__(self, cube: Cube) -> None:
-        self._cube = cube
-        self._outputs: dict[str, _Output] = {}
-        self.metrics: dict[str, float] = {}
-
-    def add(self, part: Part, values: Mapping[str, float | Encoded]) -> Iterator[Header | Piece]:
-        """Take the outputs of the next part; give what is new of the whole ones.
-
-        Raises:
-            Precondition: An output has no place, and is not the same in all parts.
-        """
-        first = part == self._cube.parts[0]
-        for name, value in values.items():
-            if isinstance(value, int | float):
-                self._number(name, value, first=first)
-                continue
-            shape, code, data = value
-            of_item = self._cube.is_of_item(name, part, shape)
-            if of_item and part.row and (known := self._outputs.get(name)) is not None and known.of_item == data:
-                continue
-            place = self._cube.place(name, part, shape)
-            whole, begin = place or (shape, 0)
-            item_size = len(data) // max(1, math.prod(shape))
-            output = self._outputs.get(name)
-            if output is None and first:
-                header = Header(len(self._outputs), name, whole, code)
-                constant = None if place else bytes(data)
-                output = self._outputs[name] = _Output(header, math.prod(whole) * item_size, constant)
-                yield header
-            elif output is not None and output.constant == data:
-                continue
-            if (
-                output is None
-                or (output.header.shape, output.header.code) != (whole, code)
-                or (output.constant is not None and not first)
-                or begin * item_size != output.sent
-            ):
-                raise self._out_of_place(name, shape)
-            if of_item:
-                output.of_item = bytes(data)
-            yield Piece(output.header.index, output.sent, data)
-            output.sent += len(data)
-
-    def finish(self) -> None:
-        """Check that all outputs are whole.
-
-        Raises:
-            Precondition: One of them is not.
-        """
-        for name, output in self._outputs.items():
-            if output.sent != output.size:
-                raise self._out_of_place(name, ())
-
-    def _number(self, name: str, value: float, *, first: bool) -> None:
-        known = self.metrics.get(name)
-        if not first and known != value and not (known is not None and math.isnan(known) and math.isnan(value)):
-            raise self._out_of_place(name, ())
-        self.metrics[name] = value
-
-    def _out_of_place(self, name: str, shape: tuple[int, ...]) -> Precondition:
-        return Precondition(
-            f"output '{name}', {list(shape)} in a part, cannot be put together: the cube is computed in "
-            f"{self._cube.cut.value}, which takes outputs that have a value for each pixel, or are the same in all "
-            "parts; ask for other outputs, or send the cube by Inference",
-            metadata={"output": name},
-        )
-
-
-class CubeMemory:
-    """How much of cubes may be in memory at a time.
-
-    Args:
-        limit: Bytes.
-
-    Attributes:
-        held: Bytes that are spoken for.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self.held = 0
-
-    @contextmanager
-    def holding(self, cube: Cube) -> Iterator[None]:
-        """Speak for the memory that a cube takes, within the block.
-
-        Raises:
-            Exhausted: There is not as much, or not now.
-        """
-        size = cube.in_memory
-        limit = f"{self._limit / _MIB:.1f} MiB (SWATH_INFERENCE_CUBE_BYTES)"
-        if size > self._limit:
-            raise Exhausted(
-                f"a cube of shape {list(cube.shape)} takes {size / _MIB:.1f} MiB in memory, more than {limit}: "
-                f"this pipeline computes {cube.cut.value} at a time{_WAYS[cube.cut]}"
-            )
-        if self.held + size > self._limit:
-            raise Exhausted(
-                f"the cubes of other calls hold {self.held / _MIB:.1f} MiB, and this one takes {size / _MIB:.1f} MiB "
-                f"of {limit}; try again later",
-                retry_after=1.0,
-            )
-        self.held += size
-        try:
-            yield
-        finally:
-            self.held -= size
-
-
-_WAYS = {
-    Cut.NONE: ", since its nodes look at all pixels at once; ask only for outputs of nodes that look at each pixel by "
-    "itself, send a smaller cube, or raise the setting",
-    Cut.ITEMS: ", since its nodes look at all pixels of a frame at once; ask only for outputs of nodes that look at "
-    "each pixel by itself, send smaller frames, or raise the setting",
-    Cut.ROWS: "; send narrower rows, or raise the setting",
-}
