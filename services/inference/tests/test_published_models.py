@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import pytest
 
 from swath.errors import InvalidInput, ModelNotFound, Unavailable
-from swath_inference.published.catalogue import Alias, CatalogueModel, ModelVersion, Share, State
+from swath.published.model import Alias, Change, Model, ModelVersion, Share, State
+from swath.published.names import no_model
 from swath_inference.published.models import PublishedModels, Status
 
 
@@ -20,9 +21,9 @@ def model(
     pinned: bool = False,
     callers: Sequence[str] = (),
     **at: int,
-) -> CatalogueModel:
+) -> Model:
     """Return a model with aliases, each of which points at one version."""
-    return CatalogueModel(
+    return Model(
         name,
         owner="olga",
         versions=tuple(ModelVersion(number, f"sha256:{number:064x}") for number in versions),
@@ -33,9 +34,9 @@ def model(
     )
 
 
-def knowing(*models: CatalogueModel) -> PublishedModels:
+def knowing(*models: Model) -> PublishedModels:
     known = PublishedModels()
-    known.apply(models, complete=True)
+    known.apply(Change(models, complete=True))
     return known
 
 
@@ -51,9 +52,9 @@ def test_without_a_stable_alias_the_newest_version_answers() -> None:
     assert knowing(model(next=1)).find("scene").version == 3
 
 
-@pytest.mark.parametrize("version", ["0", "-1", "../1", "1 ", "a/b", "x" * 129, "\n", "²"])
+@pytest.mark.parametrize("version", ["0", "-1", "../1", "1 ", "a/b", "x" * 129, "9" * 10_000, "\n", "²"])
 def test_what_is_neither_a_number_nor_a_name_is_no_version(version: str) -> None:
-    with pytest.raises(InvalidInput, match="expected a version from 1 on"):
+    with pytest.raises(InvalidInput, match="expected"):
         knowing(model()).find("scene", version)
 
 
@@ -80,7 +81,7 @@ def test_whoever_may_not_call_gets_the_answer_of_a_model_that_is_not_there() -> 
     for name in ("scene", "gone"):
         with pytest.raises(ModelNotFound) as told:
             models.find(name, "7", caller="victor")
-        assert told.value.message == f"Model '{name}' not found: it was never published, or not for this caller"
+        assert told.value.message == no_model(name).message
     assert [(each.name, each.version) for each in models.all("victor")] == [
         (name, number) for name in ("all", "open") for number in (1, 2, 3)
     ]
@@ -93,13 +94,13 @@ def test_before_the_catalogue_was_heard_of_nothing_is_said_to_be_missing() -> No
         with pytest.raises(Unavailable) as told:
             ask()
         assert told.value.retry_after == 1.0
-    models.apply((), complete=True)
+    models.apply(Change(complete=True))
     assert models.all() == []
 
 
 def test_shares_of_calls_are_those_of_the_alias_within_four_deviations() -> None:
     shares = (Share(1, 90.0), Share(2, 9.5), Share(3, 0.5))
-    models = knowing(CatalogueModel("scene", versions=model().versions, aliases=(Alias("stable", shares),)))
+    models = knowing(Model("scene", versions=model().versions, aliases=(Alias("stable", shares),)))
     calls = 100_000
     drawn = Counter(models.find("scene").version for _ in range(calls))
     for share in shares:
@@ -110,9 +111,9 @@ def test_shares_of_calls_are_those_of_the_alias_within_four_deviations() -> None
 
 def test_a_complete_answer_replaces_all_and_others_what_they_name() -> None:
     models = knowing(model(), model("other"))
-    models.apply([model(versions=(3, 4))], ["other"])
+    models.apply(Change((model(versions=(3, 4)),), ("other",)))
     assert [(each.name, each.version) for each in models.all()] == [("scene", 3), ("scene", 4)]
-    models.apply([model("third", versions=(1,))], complete=True)
+    models.apply(Change((model("third", versions=(1,)),), complete=True))
     assert [each.name for each in models.all()] == ["third"]
 
 
@@ -123,7 +124,7 @@ FAILED = Status(State.FAILED, "its weights do not fit")
 def test_an_alias_of_a_pinned_model_goes_over_once_its_version_is_loaded_here() -> None:
     models = knowing(model(pinned=True, stable=1))
     models.tell("scene", {1: READY})
-    models.apply([model(pinned=True, stable=2)])
+    models.apply(Change((model(pinned=True, stable=2),)))
     assert models.find("scene").version == 1
     assert models.find("scene", "2").version == 2
     models.tell("scene", {2: READY})
@@ -133,7 +134,7 @@ def test_an_alias_of_a_pinned_model_goes_over_once_its_version_is_loaded_here() 
 def test_an_alias_stays_where_it_was_while_its_version_cannot_be_loaded_and_says_why() -> None:
     models = knowing(model(pinned=True, stable=1))
     models.tell("scene", {1: READY})
-    models.apply([model(pinned=True, stable=2)])
+    models.apply(Change((model(pinned=True, stable=2),)))
     models.tell("scene", {2: FAILED})
     assert models.find("scene").version == 1
     failed = models.find("scene", "2")
@@ -142,7 +143,7 @@ def test_an_alias_stays_where_it_was_while_its_version_cannot_be_loaded_and_says
 
 def test_a_replica_that_starts_with_a_version_that_fails_takes_the_one_before() -> None:
     alias = Alias("stable", (Share(2, 100.0),), (Share(1, 100.0),))
-    models = knowing(CatalogueModel("scene", versions=model().versions, aliases=(alias,), pinned=True))
+    models = knowing(Model("scene", versions=model().versions, aliases=(alias,), pinned=True))
     models.tell("scene", {2: FAILED, 1: READY})
     assert models.find("scene").version == 1
 
@@ -150,19 +151,19 @@ def test_a_replica_that_starts_with_a_version_that_fails_takes_the_one_before() 
 def test_what_was_unpublished_takes_no_calls_even_if_its_successor_is_not_loaded_yet() -> None:
     models = knowing(model(pinned=True, stable=1))
     models.tell("scene", {1: READY})
-    models.apply([model(versions=(2, 3), pinned=True, stable=2)])
+    models.apply(Change((model(versions=(2, 3), pinned=True, stable=2),)))
     assert models.find("scene").version == 2
 
 
 def test_an_alias_of_a_model_that_is_not_pinned_goes_over_at_once() -> None:
     models = knowing(model(stable=1))
     models.tell("scene", {1: READY})
-    models.apply([model(stable=2)])
+    models.apply(Change((model(stable=2),)))
     assert models.find("scene").version == 2
 
 
 def test_a_version_of_the_same_name_made_of_something_else_is_not_taken_for_loaded() -> None:
     models = knowing(model(versions=(1,)))
     models.tell("scene", {1: READY})
-    models.apply([CatalogueModel("scene", versions=(ModelVersion(1, f"sha256:{7:064x}"),))])
+    models.apply(Change((Model("scene", versions=(ModelVersion(1, f"sha256:{7:064x}"),)),)))
     assert models.find("scene").state is State.KNOWN

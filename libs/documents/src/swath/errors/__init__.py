@@ -37,7 +37,8 @@ SwathError                          INTERNAL
 │   └── QuotaExceeded                 an identity has reached a quota
 │       ├── SessionQuota
 │       ├── RunQuota
-│       └── WorkspaceQuota
+│       ├── WorkspaceQuota
+│       └── ModelQuota
 ├── Conflict                        ABORTED
 │   ├── RevisionConflict
 │   ├── AttemptFenced                a worker whose attempt at a run was replaced by a newer one
@@ -96,6 +97,7 @@ from swath.errors.serving import (
     Exhausted,
     Exists,
     FileChanged,
+    ModelQuota,
     OutcomeUnknown,
     OutOfMemory,
     QuotaExceeded,
@@ -136,6 +138,7 @@ __all__ = [
     "InputInvalid",
     "InvalidInput",
     "ModelNotFound",
+    "ModelQuota",
     "NotFinite",
     "NotFitted",
     "NotFound",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,9 @@ from swath.storage import ArtifactStore, Workspace
 
 if TYPE_CHECKING:  # a process without a port for them needs no Prometheus
     from swath.rpc.server.metrics import Metrics
+
+SetModels = Callable[[Mapping[str, bool]], Awaitable[None]]
+"""Replaces the names that health has of a service's models, and whether it can compute each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +70,7 @@ class Assembly:
             and the process listens.
         drain: Ends what would outlast a drain, such as streams; called when health has long been NOT_SERVING.
         metrics: Registers its metrics.
+        health: Is given what publishes health of its models; called before `start`.
     """
 
     service: str
@@ -77,3 +81,4 @@ class Assembly:
     warm_up: Callable[[], Awaitable[None]] | None = None
     drain: Callable[[], Awaitable[None]] | None = None
     metrics: Callable[[Metrics], None] | None = None
+    health: Callable[[SetModels], None] | None = None

@@ -87,6 +87,8 @@ async def serve(
         health = HealthBoard([each.service for each in assemblies], program.others)
         server = _server(settings, program, assemblies, health)
         for each in assemblies:
+            if each.health is not None:
+                each.health(partial(health.set_models, each.service))
             if each.start is not None:
                 await each.start()
         if program.others:

@@ -136,8 +136,14 @@ def _logged(work: Callable[[], None]) -> None:
         _log.exception("the device could not be tidied up")
 
 
+_OF_CALLS = (
+    "the device has not enough memory for this call: send a smaller batch or tiles of the cube, "
+    "or ask for fewer outputs with output_specs"
+)
+
+
 @contextlib.contextmanager
-def memory_errors() -> Iterator[None]:
+def memory_errors(advice: str = _OF_CALLS) -> Iterator[None]:
     """Turn the device's out-of-memory errors into `OutOfMemory` with what to do about it."""
     import torch
 
@@ -145,7 +151,4 @@ def memory_errors() -> Iterator[None]:
         yield
     except torch.OutOfMemoryError as error:
         torch.cuda.empty_cache()
-        raise OutOfMemory(
-            "the device has not enough memory for this call: send a smaller batch or tiles of the cube, "
-            "or ask for fewer outputs with output_specs"
-        ) from error
+        raise OutOfMemory(advice) from error

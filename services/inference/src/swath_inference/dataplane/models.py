@@ -163,6 +163,14 @@ class ModelCache:
         # One waiting call that is cancelled must not take the load away from the others.
         return await asyncio.shield(task)
 
+    def find(self, key: Key) -> Model | None:
+        """Return the model of a key if it is loaded; that is no use of it."""
+        return self._models.get(key)
+
+    def unpin(self, holder: str) -> None:
+        """Let the model that a holder has pinned go as any other one does."""
+        self._pinned.discard(holder)
+
     def release(self, holder: str) -> bool:
         """End a holder's use of its model; return whether that dropped the model."""
         key = self._keys.pop(holder, None)
@@ -258,7 +266,7 @@ def _build(document: bytes, weights: bytes | None, device: str, place: int, *, c
     from swath_inference.dataplane.forward import compile_nodes
     from swath_inference.dataplane.merging import mergeable
 
-    with memory_errors():
+    with memory_errors("the device has not enough memory for this model: free some, or serve it on a larger device"):
         pipeline = open_pipeline(document, weights)
         pipeline.to(device)
     ports = [

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from swath.published.model import State, TensorSpec
 from swath_inference.dataplane.models import Key
-from swath_inference.published.catalogue import State, TensorSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from swath.errors import InvalidInput, ModelNotFound, Unavailable
+from swath.published.model import Change, Model, State
+from swath.published.names import check_alias, no_model, shown
 from swath_inference.dataplane.models import Key
-from swath_inference.published.catalogue import CatalogueModel, State
 from swath_inference.published.model import Published, holder_of
 from swath_inference.published.routes import UNNAMED, Route, in_force
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
-_EVERYBODY = "*"
-_SHOWN = 128
+_LONG = 129
+"""Digits from which on they are no number that anybody wrote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +33,9 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    model: CatalogueModel
+    model: Model
     versions: Mapping[int, Published]
     routes: Mapping[str, Route]
-    named: frozenset[str] = field(default_factory=frozenset)
-
-    def takes(self, caller: str | None) -> bool:
-        """Whether somebody may call the model; None where nobody is asked who calls."""
-        return caller is None or not self.model.callers or caller in self.named or _EVERYBODY in self.named
 
 
 class PublishedModels:
@@ -61,7 +55,7 @@ class PublishedModels:
         return self._entries is not None
 
     @property
-    def catalogue(self) -> tuple[CatalogueModel, ...]:
+    def catalogue(self) -> tuple[Model, ...]:
         """All models as the catalogue has told of them last."""
         return tuple(entry.model for entry in (self._entries or {}).values())
 
@@ -79,16 +73,16 @@ class PublishedModels:
             ModelNotFound: There is no such model or version, or not for this caller.
             Unavailable: The catalogue was not heard of yet.
         """
-        if version and not _NAME.fullmatch(version):
-            raise InvalidInput(
-                f"model {_shown(name)}: expected a version from 1 on, or the name of an alias, got {_shown(version)}"
-            )
-        number = int(version) if version.isdecimal() else None
+        number = int(version) if version.isascii() and version.isdecimal() and len(version) < _LONG else None
         if number == 0:
-            raise InvalidInput(f"model {_shown(name)}: expected a version from 1 on, got {version}")
+            raise InvalidInput(
+                f"version of model {shown(name)}: expected a number from 1 on, or an alias, got {version}"
+            )
+        if version and number is None:
+            check_alias(version)
         entry = self._known().get(name)
-        if entry is None or not entry.takes(caller):
-            raise ModelNotFound(f"Model {_shown(name)} not found: it was never published, or not for this caller")
+        if entry is None or not entry.model.callable_by(caller):
+            raise no_model(name)
         if number is None:
             route = entry.routes.get(version or UNNAMED)
             number = None if route is None else route.pick()
@@ -97,7 +91,7 @@ class PublishedModels:
             there = ", ".join(map(str, entry.versions)) or "none"
             named = ", ".join(sorted(each for each in entry.routes if each)) or "none"
             raise ModelNotFound(
-                f"Model {_shown(name)} has no version {_shown(version)}: versions are {there}; aliases are {named}"
+                f"Model {shown(name)} has no version {shown(version)}: versions are {there}; aliases are {named}"
             )
         return found
 
@@ -108,29 +102,33 @@ class PublishedModels:
             Unavailable: The catalogue was not heard of yet.
         """
         entries = sorted(self._known().items())
-        return [each for _, entry in entries if entry.takes(caller) for each in entry.versions.values()]
+        return [each for _, entry in entries if entry.model.callable_by(caller) for each in entry.versions.values()]
+
+    def versions(self, name: str) -> Mapping[int, Published]:
+        """Return the versions of a model by their numbers; none where it is not published."""
+        entry = (self._entries or {}).get(name)
+        return entry.versions if entry is not None else {}
+
+    def has(self, published: Published) -> bool:
+        """Whether a version is still published."""
+        found = self.versions(published.name).get(published.version)
+        return found is not None and found.key == published.key
 
     def routes(self, name: str) -> Mapping[str, Route]:
         """Return how calls of a model go at the moment, by alias; by `UNNAMED` those that name no version."""
         entry = (self._entries or {}).get(name)
         return entry.routes if entry is not None else {}
 
-    def status(self, holder: str, key: Key) -> Status:
-        """Return how far this replica is with a version, by the name and key under which the model cache has it."""
-        return self._statuses.get((holder, key), Status())
+    def status(self, published: Published) -> Status:
+        """Return how far this replica is with a version."""
+        return self._statuses.get((published.holder, published.key), Status())
 
-    def apply(self, models: Iterable[CatalogueModel], removed: Iterable[str] = (), *, complete: bool = False) -> None:
-        """Take over what the catalogue tells.
-
-        Args:
-            models: As they are now.
-            removed: Names of those that are gone.
-            complete: Whether there are no others.
-        """
-        entries = {} if complete or self._entries is None else dict(self._entries)
-        for model in models:
+    def apply(self, change: Change) -> None:
+        """Take over what the catalogue tells."""
+        entries = {} if change.complete or self._entries is None else dict(self._entries)
+        for model in change.models:
             entries[model.name] = self._entry(model)
-        for name in removed:
+        for name in change.removed:
             entries.pop(name, None)
         self._entries = entries
         there = {(each.holder, each.key) for entry in entries.values() for each in entry.versions.values()}
@@ -154,18 +152,17 @@ class PublishedModels:
             )
         return self._entries
 
-    def _entry(self, model: CatalogueModel) -> _Entry:
+    def _entry(self, model: Model) -> _Entry:
         numbers = tuple(version.number for version in model.versions)
         versions = {}
         for version in model.versions:
             holder = holder_of(model.name, version.number)
-            key = (version.pipeline_digest, version.weights_digest)
-            status = self.status(holder, key)
+            status = self._statuses.get((holder, version.digests), Status())
             versions[version.number] = Published(
                 name=model.name,
                 version=version.number,
                 versions=numbers,
-                key=key,
+                key=version.digests,
                 holder=holder,
                 inputs=version.inputs,
                 outputs=version.outputs,
@@ -177,9 +174,4 @@ class PublishedModels:
         routes = in_force(
             model, lambda number: versions[number].state is State.READY, {} if known is None else known.routes
         )
-        return _Entry(model, versions, dict(routes), frozenset((model.owner, *model.callers, *model.editors)))
-
-
-def _shown(text: str) -> str:
-    """Return a client's text as it may stand in a message."""
-    return ascii(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
+        return _Entry(model, versions, dict(routes))

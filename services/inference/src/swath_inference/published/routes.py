@@ -7,10 +7,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import accumulate
 
-from swath_inference.published.catalogue import CatalogueModel, Share
+from swath.published.model import STABLE, Model, Share
 
-STABLE = "stable"
-"""The alias of calls that name no version."""
 UNNAMED = ""
 """Stands for the versions of calls that name none."""
 
@@ -40,7 +38,7 @@ class Route:
         return self._versions[bisect_right(self._ends, random.random() * self._total)]
 
 
-def wanted(model: CatalogueModel) -> dict[str, Shares]:
+def wanted(model: Model) -> dict[str, Shares]:
     """Return where calls of a model should go, by what they may name: an alias, or `UNNAMED`."""
     routes = {alias.name: alias.targets for alias in model.aliases}
     newest = (Share(model.versions[-1].number, 100.0),) if model.versions else ()
@@ -48,16 +46,14 @@ def wanted(model: CatalogueModel) -> dict[str, Shares]:
     return routes
 
 
-def before(model: CatalogueModel) -> dict[str, Shares]:
+def before(model: Model) -> dict[str, Shares]:
     """Return where aliases pointed before, likewise."""
     routes = {alias.name: alias.previous for alias in model.aliases}
     routes[UNNAMED] = routes.get(STABLE, ())
     return routes
 
 
-def in_force(
-    model: CatalogueModel, ready: Callable[[int], bool], now: Mapping[str, Route]
-) -> Iterator[tuple[str, Route]]:
+def in_force(model: Model, ready: Callable[[int], bool], now: Mapping[str, Route]) -> Iterator[tuple[str, Route]]:
     """Iterate over the routes by which calls of a model go.
 
     Where a model is pinned, a version that is not loaded here takes no calls as long as others can: those which an
