@@ -7,6 +7,7 @@ import jwt
 import pytest
 
 from swath.errors import Exhausted, InvalidInput, ModelNotFound, Precondition, Unauthenticated
+from swath.published.model import Change, Model, ModelVersion
 from swath.rpc.addresses import Address
 from swath.runtime.auth.passwords import PasswordTable
 from swath.runtime.auth.scrypt import Cost, PasswordHash
@@ -15,7 +16,6 @@ from swath_inference.protocols.redhare.addresses import Reachable, host_of
 from swath_inference.protocols.redhare.attempts import Attempts
 from swath_inference.protocols.redhare.logins import Logins
 from swath_inference.protocols.redhare.tokens import Grant, Tokens
-from swath_inference.published.catalogue import CatalogueModel, ModelVersion
 from swath_inference.published.models import PublishedModels
 
 PEER = "192.0.2.7"
@@ -31,8 +31,8 @@ def models():
     """Everybody may call "open", alice alone "hers"."""
     models = PublishedModels()
     version = ModelVersion(1, "sha256:0")
-    hers = CatalogueModel("hers", owner="alice", callers=("alice",), versions=(version,))
-    models.apply([CatalogueModel("open", versions=(version,)), hers], complete=True)
+    hers = Model("hers", owner="alice", callers=("alice",), versions=(version,))
+    models.apply(Change((Model("open", versions=(version,)), hers), complete=True))
     return models
 
 

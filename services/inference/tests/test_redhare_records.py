@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from swath.errors import InputInvalid, InvalidInput, Precondition, TooLarge
+from swath.published.model import TensorSpec
 from swath_inference.protocols.redhare.records import Record
-from swath_inference.published.catalogue import TensorSpec
 from swath_inference.published.model import Published
 
 CUBE = TensorSpec("cube", "float32", (-1, -1, -1, 3))

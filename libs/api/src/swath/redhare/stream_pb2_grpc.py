@@ -5,7 +5,7 @@ import warnings
 
 from swath.redhare import stream_pb2 as redhare_dot_stream__pb2
 
-GRPC_GENERATED_VERSION = '1.76.0'
+GRPC_GENERATED_VERSION = '1.78.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 

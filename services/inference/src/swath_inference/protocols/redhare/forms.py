@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from swath.errors import InputInvalid, Precondition
 
 if TYPE_CHECKING:
-    from swath_inference.published.catalogue import TensorSpec
+    from swath.published.model import TensorSpec
     from swath_inference.published.model import Published
 
 INPUT, DTYPE, SHAPE, LAYOUT = "redhare.input", "redhare.dtype", "redhare.shape", "redhare.layout"
