@@ -12,6 +12,7 @@ from swath.documents import canonical, parse
 from swath.storage import ArtifactStore, FolderObjects, Workspace
 from swath.storage.sql.engine import open_engine
 from swath_inference import InferenceService, InferenceSettings
+from swath_inference.profiling.service import ProfilingService
 from swath_session import SessionAuthority, SessionSettings, SessionStore
 
 BANDS = 4
@@ -59,6 +60,11 @@ async def service(
     await service.warm_up()
     yield service
     service.close()
+
+
+@pytest.fixture
+def profiling(sessions: SessionAuthority, service: InferenceService) -> ProfilingService:
+    return ProfilingService(sessions, service.profiler)
 
 
 @pytest.fixture

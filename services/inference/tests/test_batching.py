@@ -19,6 +19,7 @@ from swath.errors import InputInvalid, TimedOut
 from swath_inference import InferenceService, InferenceSettings
 from swath_inference.dataplane.merging import joined, merge_key, parted
 from swath_inference.dataplane.request import InferRequest
+from swath_inference.profiling.service import ProfilingService
 
 CONFIGS = Path(__file__).parents[3] / "configs" / "pipeline"
 BANDS = 61
@@ -90,8 +91,8 @@ class Bench:
         """Make calls (a session, a batch, outputs) while the device is busy, and return what comes of each."""
         go_on = threading.Event()
         for session_id in {call[0] for call in calls}:
-            await service._cache.get(await self._key(session_id), session_id)
-        service._threads[0].later(lambda: go_on.wait(30))
+            await service.runner._cache.get(await self._key(session_id), session_id)
+        service.runner.threads[0].later(lambda: go_on.wait(30))
         asked = [
             asyncio.ensure_future(service.infer(session_id, lambda batch=batch: batch, only, _same, size=0))
             for session_id, batch, only in calls
@@ -102,7 +103,7 @@ class Bench:
 
     async def waiting(self, service, calls):
         async with asyncio.timeout(30):
-            while service.waiting < calls:  # noqa: ASYNC110  no event for a call that has come to the queue
+            while service.runner.waiting < calls:  # noqa: ASYNC110  no event for a call that has come to the queue
                 await asyncio.sleep(0.001)
 
     async def _key(self, session_id):
@@ -158,8 +159,8 @@ async def test_calls_of_sessions_that_share_a_model_are_as_computed_alone(bench,
         assert not isinstance(result, BaseException), result
         _assert_same(result, await alone.infer(session_id, lambda batch=batch: batch, only, _same))
     assert SHIPPED[name] in found[0]
-    assert service.batching().merged >= 3
-    assert alone.batching().merged == 0
+    assert service.runner.batching().merged >= 3
+    assert alone.runner.batching().merged == 0
 
 
 async def test_pipelines_whose_values_are_exact_are_so_bit_for_bit(bench):
@@ -183,7 +184,7 @@ async def test_pipelines_whose_values_are_exact_are_so_bit_for_bit(bench):
     for result, data in zip(found, batches, strict=True):
         low, high = data.amin(dim=(1, 2), keepdim=True), data.amax(dim=(1, 2), keepdim=True)
         assert torch.equal(result["scale.normalized"], (data - low) / (high - low).clamp_min(1e-6))
-    assert service.batching().merged >= 7
+    assert service.runner.batching().merged >= 7
 
 
 @pytest.fixture
@@ -257,15 +258,15 @@ async def test_shapes_outputs_and_wavelengths_keep_calls_apart(bench, shipped):
     service = await bench.start()
     found = await bench.together(service, calls)
     assert all(isinstance(result, dict) for result in found)
-    assert service.batching().merged == 0
+    assert service.runner.batching().merged == 0
 
 
 async def test_calls_that_leave_or_run_out_of_time_harm_nobody(bench, scaling):
     service, ids = scaling
     go_on = threading.Event()
     await service.infer(ids[0], lambda: _ramp(1.0), [], _same)
-    before = service.batching().calls
-    service._threads[0].later(lambda: go_on.wait(30))
+    before = service.runner.batching().calls
+    service.runner.threads[0].later(lambda: go_on.wait(30))
 
     def ask(number, **fields):
         return asyncio.ensure_future(
@@ -286,17 +287,18 @@ async def test_calls_that_leave_or_run_out_of_time_harm_nobody(bench, scaling):
         await late
     with pytest.raises(asyncio.CancelledError):
         await leaving
-    assert service.batching().calls == before + 2
-    assert service.waiting == 0
+    assert service.runner.batching().calls == before + 2
+    assert service.runner.waiting == 0
 
 
 async def test_a_session_that_is_profiled_is_computed_alone(bench, scaling, sessions):
     service, ids = scaling
-    await service.set_profiling(ids[0], enabled=True, synchronize=None, reset=None, skip_first=None)
+    profiling = ProfilingService(sessions, service.profiler)
+    await profiling.set_profiling(ids[0], enabled=True, synchronize=None, reset=None, skip_first=None)
     found = await bench.together(service, [(ids[0], _ramp(number + 1.0), []) for number in range(3)])
     assert all(isinstance(result, dict) for result in found)
-    assert service.batching().merged == 0
-    assert [times.count for times in await service.profiling_summary(ids[0], None)] == [3]
+    assert service.runner.batching().merged == 0
+    assert [times.count for times in await profiling.profiling_summary(ids[0], None)] == [3]
 
 
 async def test_a_session_that_closes_takes_its_model_from_no_call_under_way(bench, scaling, sessions, monkeypatch):
@@ -306,7 +308,7 @@ async def test_a_session_that_closes_takes_its_model_from_no_call_under_way(benc
     sessions.on_close(service.forget, service.sessions_in_use)
     await service.infer(ids[0], lambda: _ramp(1.0), [], _same)
     go_on = threading.Event()
-    service._threads[0].later(lambda: go_on.wait(30))
+    service.runner.threads[0].later(lambda: go_on.wait(30))
     calls = [
         asyncio.ensure_future(service.infer(ids[0], lambda: _ramp(2.0), [], lambda outputs: len(closed), size=0))
         for _ in range(3)
@@ -318,7 +320,7 @@ async def test_a_session_that_closes_takes_its_model_from_no_call_under_way(benc
     go_on.set()
     assert await asyncio.gather(*calls) == [0, 0, 0]
     await closing
-    await asyncio.wrap_future(service._threads[0].later(lambda: None))
+    await asyncio.wrap_future(service.runner.threads[0].later(lambda: None))
     assert len(closed) == 1
 
 
@@ -349,11 +351,11 @@ async def test_a_pipeline_whose_outputs_cannot_be_parted_is_computed_alone_from_
     calls = [(ids[number % 3], _ramp(number + 1.0), []) for number in range(4)]
     found = await bench.together(service, calls)
     assert [result["scale.normalized"].ravel().tolist() for result in found] == [[0.0, 0.5, 1.0]] * 4
-    (model,) = service._cache._models.values()
+    (model,) = service.runner._cache._models.values()
     assert not model.merges
-    merged = service.batching().merged
+    merged = service.runner.batching().merged
     await bench.together(service, calls)
-    assert service.batching().merged == merged
+    assert service.runner.batching().merged == merged
 
 
 def test_the_shipped_pipelines_that_are_computed_together():

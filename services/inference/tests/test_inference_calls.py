@@ -56,24 +56,34 @@ def started(sessions, artifacts, workspace):
 
 class TestFigures:
     async def test_before_the_first_call_there_are_no_models(self, service):
-        assert (service.models, service.model_bytes, service.model_loads, service.waiting) == (0, 0, 0, 0)
+        assert (
+            len(service.runner.keys),
+            service.runner.model_bytes,
+            service.runner.model_loads,
+            service.runner.waiting,
+        ) == (0, 0, 0, 0)
         assert service.sessions_in_use() == set()
 
     async def test_models_and_sessions_in_use_are_counted(self, service, normalizing):
         first, second = await normalizing(), await normalizing()
         for session_id in (first, second, first):
             await service.infer(session_id, _batch, [], _same)
-        assert (service.models, service.model_loads) == (1, 1)
-        assert service.model_bytes > 0
+        assert (len(service.runner.keys), service.runner.model_loads) == (1, 1)
+        assert service.runner.model_bytes > 0
         assert service.sessions_in_use() == {first, second}
 
     async def test_before_it_is_warm_there_is_nothing_to_count(self, sessions, artifacts, workspace):
         service = InferenceService(InferenceSettings(device="cpu"), sessions, artifacts, workspace)
-        assert (service.models, service.model_bytes, service.model_loads, service.sessions_in_use()) == (0, 0, 0, set())
+        assert (
+            len(service.runner.keys),
+            service.runner.model_bytes,
+            service.runner.model_loads,
+            service.sessions_in_use(),
+        ) == (0, 0, 0, set())
         service.close()
 
     async def test_a_cpu_has_no_memory_of_its_own(self, service):
-        assert service.device_memory() == {}
+        assert service.runner.device_memory() == {}
 
 
 class TestRefusals:
@@ -88,7 +98,7 @@ class TestRefusals:
 
         first = asyncio.create_task(service.infer(session_id, read, [], _same))
         await asyncio.to_thread(begun.wait, 10)
-        assert service.waiting == 1
+        assert service.runner.waiting == 1
         with pytest.raises(Exhausted, match="1 calls wait for the device already"):
             await service.infer(session_id, _batch, [], _same)
         go_on.set()
@@ -106,7 +116,7 @@ class TestRefusals:
 
         with pytest.raises(InputInvalid, match="no batch"):
             await service.infer(await normalizing(), read, [], _same)
-        assert service.waiting == 0
+        assert service.runner.waiting == 0
 
     async def test_a_node_that_was_not_fitted_is_named(self, service, opened):
         rx = {
@@ -126,7 +136,7 @@ class TestRefusals:
         )
         await asyncio.to_thread(begun.wait, 10)
         leaving = asyncio.create_task(service.infer(session_id, lambda: read.append(True), [], _same))
-        while service.waiting < 2:  # noqa: ASYNC110  no event for a call that has come to the queue
+        while service.runner.waiting < 2:  # noqa: ASYNC110  no event for a call that has come to the queue
             await asyncio.sleep(0)
         leaving.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -153,7 +163,7 @@ class TestPipelines:
             outputs = await service.infer(session_id, _batch, [], _same)
             highest.append(outputs["node.normalized"].max().item())
         assert highest == pytest.approx([1.0, 0.5])
-        assert service.models == 1
+        assert len(service.runner.keys) == 1
 
     async def test_a_new_pipeline_is_seen_by_the_next_call(self, service, sessions, artifacts, normalizing, pipeline):
         session_id = await normalizing()
@@ -255,7 +265,7 @@ async def test_a_service_that_is_closed_frees_its_models(started, normalizing):
     await service.infer(await normalizing(), _batch, [], _same)
     with capture_logs() as logs:
         service.close()
-    assert service.models == 0
+    assert len(service.runner.keys) == 0
     assert logs == []
 
 
@@ -269,6 +279,6 @@ class TestForgetting:
         for session_id in (first, second):
             await service.infer(session_id, _batch, [], _same)
         await sessions.close(first)
-        assert (service.models, service.sessions_in_use()) == (1, {second})
+        assert (len(service.runner.keys), service.sessions_in_use()) == (1, {second})
         await sessions.close(second)
-        assert (service.models, service.sessions_in_use()) == (0, set())
+        assert (len(service.runner.keys), service.sessions_in_use()) == (0, set())

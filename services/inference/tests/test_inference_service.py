@@ -34,7 +34,7 @@ async def test_unknown_names_leave_no_plan_behind(service, normalizing):
     session_id = await normalizing()
     for number in range(5):
         await service.infer(session_id, _batch, ["normalized", f"nothing{number}"], _same)
-    (model,) = service._cache._models.values()
+    (model,) = service.runner._cache._models.values()
     assert len(model.pipeline._plans) == 1
 
 
@@ -46,13 +46,13 @@ async def test_unknown_sessions_and_sessions_without_a_pipeline_are_refused(serv
     assert not service._calls
 
 
-async def test_closing_a_session_frees_its_model_and_times(service, sessions, normalizing):
+async def test_closing_a_session_frees_its_model_and_times(service, profiling, sessions, normalizing):
     session_id = await normalizing()
-    await service.set_profiling(session_id, enabled=True, synchronize=None, reset=None, skip_first=None)
+    await profiling.set_profiling(session_id, enabled=True, synchronize=None, reset=None, skip_first=None)
     await service.infer(session_id, _batch, [], _same)
-    assert [times.count for times in await service.profiling_summary(session_id, None)] == [1]
+    assert [times.count for times in await profiling.profiling_summary(session_id, None)] == [1]
     await sessions.close(session_id)
-    assert service._cache.keys == ()
+    assert service.runner.keys == ()
     assert not service.profiler._records
 
 
@@ -71,7 +71,7 @@ async def test_a_forward_that_outlasts_its_session_leaves_nothing(service, sessi
     await asyncio.sleep(0.01)
     go_on.set()
     await asyncio.gather(call, closing)
-    assert service._cache.keys == ()
+    assert service.runner.keys == ()
     assert not service._calls
     assert not service._closed
 
@@ -91,7 +91,7 @@ async def test_a_load_that_outlasts_its_session_leaves_nothing(service, sessions
     await sessions.close(session_id)
     go_on.set()
     await call
-    assert service._cache.keys == ()
+    assert service.runner.keys == ()
     assert not service._closed
 
 
@@ -102,15 +102,15 @@ async def test_closing_a_session_closes_what_its_nodes_hold_open(service, sessio
     monkeypatch.setattr(Pipeline, "close", lambda pipeline: closed.append(pipeline))
     session_id = await normalizing()
     await service.infer(session_id, _batch, [], _same)
-    (model,) = service._cache._models.values()
+    (model,) = service.runner._cache._models.values()
     await sessions.close(session_id)
     assert closed == [model.pipeline]
 
 
-async def test_profiling_switches_are_checked(service, normalizing):
+async def test_profiling_switches_are_checked(profiling, normalizing):
     session_id = await normalizing()
     with pytest.raises(InvalidInput, match="skip_first_n"):
-        await service.set_profiling(session_id, enabled=True, synchronize=None, reset=None, skip_first=-1)
+        await profiling.set_profiling(session_id, enabled=True, synchronize=None, reset=None, skip_first=-1)
 
 
 async def test_calls_are_refused_when_the_device_did_not_come_up(sessions, artifacts, workspace, normalizing):

@@ -21,12 +21,12 @@ DATA = np.arange(8, dtype=np.float32).reshape(1, 2, 2, 2)
 
 
 @pytest.fixture
-async def connect(service):
+async def connect(service, profiling):
     """Starts a server of the service, and gives a channel to it."""
     started = []
 
     async def start(**options):
-        handlers = [slice_handler(CUVIS, "inference", InferenceServicer(service, **options))]
+        handlers = [slice_handler(CUVIS, "inference", InferenceServicer(service, profiling, **options))]
         settings = ServerSettings(port=0, drain_grace_s=1)
         server = Server(settings, handlers, (CUVIS,), HealthBoard(("inference",)))
         await server.start()

@@ -3,35 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import threading
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+import torch
 
-from swath.errors import Precondition, Unavailable
+from swath.errors import ModelNotFound, NotFitted, Precondition, Unavailable
 from swath.published.model import Alias, Change, Model, ModelVersion, Share, State
-from swath.storage import ArtifactStore
+from swath.storage import ArtifactStore, Workspace
+from swath_inference import InferenceSettings
 from swath_inference.dataplane.models import ModelCache
+from swath_inference.dataplane.runner import Runner
+from swath_inference.published.calls import ModelCalls
 from swath_inference.published.loading import Loader
+from swath_inference.published.model import Published
 from swath_inference.published.models import PublishedModels
-from swath_inference.published.shelf import Shelf
 
 WEIGHTS = b"these are no weights"
 
 
 class Replica:
-    """The cache, what is published, and who loads it."""
+    """A runner, what is published, and who loads it."""
 
-    def __init__(self, artifacts: ArtifactStore, limit: int = 2**30) -> None:
-        self.cache = ModelCache(artifacts, "cpu", limit)
-        self.exercised: list[str] = []
+    def __init__(self, artifacts: ArtifactStore, workspace: Workspace, limit: int = 2**30) -> None:
+        self.runner = Runner(InferenceSettings(device="cpu", cache_bytes=limit), artifacts, workspace)
         self.models = PublishedModels()
-        shelf = Shelf(self._open, self._exercise, self._tidy)
-        self.loader = Loader(self.models, shelf, self._note)
+        self.loader = Loader(self.models, self.runner, self._note)
+        self.calls = ModelCalls(self.models, self.loader, self.runner)
         self._changed = asyncio.Event()
 
+    @property
+    def cache(self) -> ModelCache:
+        cache = self.runner._cache
+        assert cache is not None
+        return cache
+
     async def tell(self, *models: Model, removed: tuple[str, ...] = ()) -> None:
-        await self.loader.apply(Change(models, removed))
+        for each in self.loader.apply(Change(models, removed)):
+            await self.calls.gone(each)
+        self.loader.arrange()
 
     async def until(self, state: State, version: int, name: str = "scene") -> None:
         async with asyncio.timeout(10):
@@ -43,21 +55,35 @@ class Replica:
         """Return the version of calls that name none."""
         return self.models.find("scene").version
 
-    async def _open(self) -> ModelCache:
-        return self.cache
-
-    async def _exercise(self, published: Any, _: Any) -> None:
-        self.exercised.append(published.holder)
-
-    async def _tidy(self) -> None: ...
+    async def infer(self, published: Published | None = None) -> Any:
+        data = torch.arange(32, dtype=torch.float32).reshape(1, 4, 4, 2)
+        found = published or self.models.find("scene")
+        return await self.calls.infer(found, lambda: {"data": data}, (), lambda outputs: outputs)
 
     def _note(self) -> None:
         self._changed.set()
 
 
 @pytest.fixture
-def replica(artifacts: ArtifactStore) -> Replica:
-    return Replica(artifacts)
+async def start(artifacts: ArtifactStore, workspace: Workspace) -> AsyncIterator[Callable[..., Any]]:
+    """Starts replicas."""
+    replicas = []
+
+    async def go(**limit: int) -> Replica:
+        replica = Replica(artifacts, workspace, **limit)
+        replicas.append(replica)
+        await replica.runner.warm_up()
+        return replica
+
+    yield go
+    for replica in replicas:
+        await replica.loader.stop()
+        replica.runner.close()
+
+
+@pytest.fixture
+async def replica(start: Callable[..., Any]) -> Replica:
+    return await start()
 
 
 @pytest.fixture
@@ -81,23 +107,22 @@ def scene(artifacts: ArtifactStore, pipeline: Callable[..., str]) -> Callable[..
     return make
 
 
-async def test_what_is_pinned_is_loaded_run_once_and_never_evicted(artifacts, pipeline, scene) -> None:
-    replica = Replica(artifacts, limit=0)
+async def test_what_is_pinned_is_loaded_run_once_and_never_evicted(start, pipeline, scene) -> None:
+    replica = await start(limit=0)
     await replica.tell(scene(1))
     await replica.loader.pinned_tried()
     published = replica.models.find("scene")
-    assert (published.state, replica.exercised) == (State.READY, ["model/scene/1"])
+    assert published.state is State.READY
     for bands in (7, 8):
         await replica.cache.get((pipeline(bands), None), "session")
     assert published.key in replica.cache.keys
-    kept = replica.cache.find(published.key)
-    assert kept is not None
+    kept = replica.cache._models[published.key]
     assert replica.models.status(published).memory == kept.size
     assert replica.cache.sessions == {"session"}
 
 
-async def test_others_are_loaded_once_by_the_first_calls_and_make_room(artifacts, pipeline, scene) -> None:
-    replica = Replica(artifacts, limit=0)
+async def test_others_are_loaded_once_by_the_first_calls_and_make_room(start, pipeline, scene) -> None:
+    replica = await start(limit=0)
     await replica.tell(scene(1, pinned=False))
     assert replica.models.find("scene").state is State.KNOWN
     assert replica.cache.keys == ()
@@ -169,18 +194,27 @@ async def test_what_failed_for_a_while_is_tried_again_and_calls_are_told_when(re
     await replica.until(State.READY, 1)
 
 
-async def test_what_is_unpublished_is_let_go_and_running_calls_keep_it(replica, scene) -> None:
+async def test_calls_that_run_when_their_version_is_unpublished_are_answered(replica, scene) -> None:
     await replica.tell(scene(1, 2, stable=1))
     await replica.loader.pinned_tried()
-    model = replica.cache.find(replica.models.find("scene", "1").key)
-    dropped = []
-    replica.cache._dropped = dropped.append
-    with model.used():
-        await replica.tell(scene(2))
-        assert replica.cache.find(("gone", None)) is None
-        assert dropped == []
-    assert dropped == [model]
-    await replica.until(State.READY, 2)
+    published = replica.models.find("scene", "2")
+    begun, go_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def read() -> Any:
+        loop.call_soon_threadsafe(begun.set)
+        go_on.wait(10)
+        return {"data": torch.ones(1, 4, 4, 3)}
+
+    call = asyncio.create_task(replica.calls.infer(published, read, (), list))
+    await begun.wait()
+    await replica.tell(scene(1, stable=1))
+    with pytest.raises(ModelNotFound, match="has no version '2'"):
+        replica.models.find("scene", "2")
+    go_on.set()
+    with pytest.raises(NotFitted):  # the detector's answer, and not one about the model
+        await call
+    assert replica.cache.keys == (replica.models.find("scene").key,)
     await replica.tell(removed=("scene",))
     assert replica.cache.keys == ()
 
@@ -205,8 +239,8 @@ async def test_a_load_that_outlasts_its_version_leaves_nothing(replica, scene, a
     assert replica.cache.keys == ()
 
 
-async def test_a_model_is_pinned_while_it_is_loaded_for_a_call_and_unpinned_later(artifacts, pipeline, scene) -> None:
-    replica = Replica(artifacts, limit=0)
+async def test_a_model_is_pinned_while_it_is_loaded_for_a_call_and_unpinned_later(start, pipeline, scene) -> None:
+    replica = await start(limit=0)
     await replica.tell(scene(1, pinned=False))
     call = asyncio.create_task(replica.loader.ready(replica.models.find("scene")))
     await asyncio.sleep(0)

@@ -42,7 +42,7 @@ EOF = cast(Any, grpc.aio).EOF  # its type stubs lack it
 
 
 @pytest.fixture
-async def connect(service, sessions):
+async def connect(service, profiling, sessions):
     """Starts a server with some regions, and gives a channel to it and the regions."""
     started = []
 
@@ -50,7 +50,7 @@ async def connect(service, sessions):
         regions = Regions(limit, session_limit, idle_s)
         memory = SharedMemory(regions, local=local)
         handlers = [
-            slice_handler(CUVIS, "inference", InferenceServicer(service, memory=memory)),
+            slice_handler(CUVIS, "inference", InferenceServicer(service, profiling, memory=memory)),
             slice_handler(
                 SHARED_MEMORY, "inference", SharedMemoryServicer(RegionService(sessions, regions), local=local)
             ),

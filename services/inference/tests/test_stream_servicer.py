@@ -275,7 +275,7 @@ class TestFrames:
         call = await _opened(stub, await session_of(REMEMBERING))
         await call.write(_frame(0, _cubes(1)[0]))
         await call.read()
-        assert (len(service.streams), service.model_loads) == (1, 2)
+        assert (len(service.streams), service.runner.model_loads) == (1, 2)
         call.cancel()
         await closed.wait()
         assert len(service.streams) == 0
@@ -302,16 +302,16 @@ class TestFrames:
         assert code == "NOT_FOUND"
         assert f"Session {session_id} not found" in words
         assert len(service.streams) == 0
-        assert service._cache.keys == ()
+        assert service.runner.keys == ()
 
     async def test_a_replica_that_drains_answers_what_it_took_and_ends_its_streams(self, stub, session_of, service):
         session_id = await session_of(SCALE)
         idle, busy = await _opened(stub, session_id), await _opened(stub, session_id)
         go_on = threading.Event()
-        service._threads[0].later(lambda: go_on.wait(20))
+        service.runner.threads[0].later(lambda: go_on.wait(20))
         await busy.write(_frame(5, _cubes(1)[0]))
         async with asyncio.timeout(20):
-            while not service.waiting:  # noqa: ASYNC110  the queue says so in no other way
+            while not service.runner.waiting:  # noqa: ASYNC110  the queue says so in no other way
                 await asyncio.sleep(0.01)
         service.streams.drain()
         code, words = await _ended(idle)
@@ -349,7 +349,7 @@ class TestFrames:
 
     async def test_no_more_frames_are_taken_than_are_announced(self, stub, session_of, service, monkeypatch):
         taken, go_on = [], threading.Event()
-        service._threads[0].later(lambda: go_on.wait(20))
+        service.runner.threads[0].later(lambda: go_on.wait(20))
         infer = service.infer
 
         async def counted(*arguments, **named):
@@ -546,7 +546,7 @@ class TestCubes:
                     most = max(most, service.cubes.held)
                     await asyncio.sleep(0.01)
             # All of it is free, although the client has read nothing yet.
-            assert (dict(service._calls), service.waiting) == ({}, 0)
+            assert (dict(service._calls), service.runner.waiting) == ({}, 0)
             # Three parts that came in, and no more of their outputs.
             assert 3 * MIB < most <= 6 * MIB
             read_on.set()
@@ -579,7 +579,7 @@ class TestCubes:
         assert service.cubes.held > 0
         call.cancel()
         for _ in range(1000):
-            if not (service.cubes.held or service._calls or service.waiting):
+            if not (service.cubes.held or service._calls or service.runner.waiting):
                 break
             await asyncio.sleep(0.01)
-        assert (service.cubes.held, dict(service._calls), service.waiting) == (0, {}, 0)
+        assert (service.cubes.held, dict(service._calls), service.runner.waiting) == (0, {}, 0)

@@ -11,6 +11,7 @@ from swath.runtime.assembly import Assembly, Deps
 from swath.sessions.model import Sessions
 from swath_inference.profiling.profiler import Profiler, Replicas
 from swath_inference.profiling.replicas import ProfileShareServicer
+from swath_inference.profiling.service import ProfilingService
 from swath_inference.protocols.cuvis.servicer import InferenceServicer
 from swath_inference.protocols.cuvis.shared import SharedMemory
 from swath_inference.protocols.shared_memory.servicer import SharedMemoryServicer
@@ -46,7 +47,9 @@ def build(
     # Before there are other threads: each may get a heap of its own.
     keep_freed_memory(settings.keep_freed_bytes)
     profiler = Profiler()
-    service = InferenceService(settings, sessions, deps.artifacts, deps.workspace, profiler, replicas)
+    service = InferenceService(settings, sessions, deps.artifacts, deps.workspace, profiler)
+    profiling = ProfilingService(sessions, profiler, replicas)
+    runner = service.runner
     deps.stack.callback(service.close)
     sessions.on_close(service.forget, service.sessions_in_use)
     regions = Regions(settings.shared_memory_bytes, settings.shared_memory_session_bytes, settings.shared_memory_idle_s)
@@ -57,24 +60,24 @@ def build(
     sessions.on_close(region_service.forget, lambda: regions.sessions)
 
     def register(metrics: Metrics) -> None:
-        metrics.gauge("swath_inference_queue_length", "Calls that wait for the device.", lambda: service.waiting)
+        metrics.gauge("swath_inference_queue_length", "Calls that wait for the device.", lambda: runner.waiting)
         metrics.counter(
-            "swath_inference_queue_seconds", "Sum of the seconds that calls waited.", lambda: service.batching().seconds
+            "swath_inference_queue_seconds", "Sum of the seconds that calls waited.", lambda: runner.batching().seconds
         )
-        metrics.counter("swath_inference_forwards", "Forwards.", lambda: service.batching().forwards)
-        metrics.counter("swath_inference_calls", "Calls that were computed.", lambda: service.batching().calls)
+        metrics.counter("swath_inference_forwards", "Forwards.", lambda: runner.batching().forwards)
+        metrics.counter("swath_inference_calls", "Calls that were computed.", lambda: runner.batching().calls)
         metrics.counter(
-            "swath_inference_merged_calls", "Calls that were computed with others.", lambda: service.batching().merged
+            "swath_inference_merged_calls", "Calls that were computed with others.", lambda: runner.batching().merged
         )
         metrics.counter(
             "swath_inference_dropped_calls",
             "Calls that were never started, since nobody waited for them any more.",
-            lambda: service.batching().dropped,
+            lambda: runner.batching().dropped,
         )
-        metrics.gauge("swath_inference_models", "Models that are loaded.", lambda: service.models)
-        metrics.gauge("swath_inference_model_bytes", "Bytes of models that are loaded.", lambda: service.model_bytes)
+        metrics.gauge("swath_inference_models", "Models that are loaded.", lambda: len(runner.keys))
+        metrics.gauge("swath_inference_model_bytes", "Bytes of models that are loaded.", lambda: runner.model_bytes)
         metrics.gauge("swath_inference_shared_memory_bytes", "Bytes of regions of shared memory.", lambda: regions.size)
-        metrics.counter("swath_inference_model_loads", "Models that were loaded.", lambda: service.model_loads)
+        metrics.counter("swath_inference_model_loads", "Models that were loaded.", lambda: runner.model_loads)
         metrics.gauge("swath_inference_streams", "Streams of frames that are open.", lambda: len(service.streams))
         metrics.gauge(
             "swath_inference_cube_bytes",
@@ -82,7 +85,7 @@ def build(
             lambda: service.cubes.held,
         )
         metrics.gauge(
-            "swath_device_memory_bytes", "Memory of the GPU: used, free, allocated.", service.device_memory, label="use"
+            "swath_device_memory_bytes", "Memory of the GPU: used, free, allocated.", runner.device_memory, label="use"
         )
 
     async def drain() -> None:
@@ -92,7 +95,7 @@ def build(
     return Assembly(
         service="inference",
         handlers=(
-            slice_handler(CUVIS, "inference", InferenceServicer(service, memory=memory)),
+            slice_handler(CUVIS, "inference", InferenceServicer(service, profiling, memory=memory)),
             slice_handler(SHARED_MEMORY, "inference", SharedMemoryServicer(region_service, local=shared_memory)),
             slice_handler(INFERENCE, "inference", StreamServicer(service)),
         ),

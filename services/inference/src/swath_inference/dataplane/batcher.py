@@ -6,9 +6,9 @@ import asyncio
 import heapq
 import itertools
 import time
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -26,9 +26,6 @@ _QUICK_S = 200e-6
 
 _QUICK_BATCH_S = 1e-3
 """Likewise of several calls together, each of which would have waited for the thread."""
-
-_QUIET_S = 50e-6
-"""Time since the last forward on the loop from which on nobody else is taken to be about to call."""
 
 _SHARE_OF_FORWARD = 0.25
 """Part of the last forward's time that a batch may wait for more calls."""
@@ -91,7 +88,9 @@ class Batcher:
         self._busy = False
         self._wake: asyncio.Handle | None = None
         self._held = False
-        self._ended = 0.0
+        # Requests of this turn of the event loop, and of the last one that had some.
+        self._turn = 0
+        self._company = 0
         self._lasted = 0.0
         self.counts = Counts()
 
@@ -100,9 +99,8 @@ class Batcher:
         """Calls that wait or run."""
         return self._count
 
-    @contextmanager
-    def admitted(self) -> Iterator[None]:
-        """Count a call among those that wait, from before its batch is decoded.
+    def enter(self) -> None:
+        """Count a call, which then has to `leave`, among those that wait: from before its batch is decoded.
 
         Raises:
             Exhausted: Too many wait already.
@@ -111,22 +109,25 @@ class Batcher:
             wait = min(max(self._lasted * self._count, _LEAST_RETRY_S), _MOST_RETRY_S)
             raise Exhausted(f"{self._count} calls wait for the device already; try again later", retry_after=wait)
         self._count += 1
-        try:
-            yield
-        finally:
-            self._count -= 1
+
+    def leave(self) -> None:
+        """Count a call no longer."""
+        self._count -= 1
 
     async def run(self, request: InferRequest) -> dict[str, Any]:
-        """Compute a request that was admitted, and return its outputs.
+        """Compute a request of a call that has entered, and return its outputs.
 
         Raises:
             TimedOut: Its deadline passed before it was started.
             Exception: What the forward raised.
         """
+        if not self._turn:
+            asyncio.get_running_loop().call_soon(self._end_turn)
+        self._turn += 1
         if self._free_for(request):
-            self._count_up([request])
-            [result] = self._compute_here([request])
-            return _outcome(result)
+            alone = (request,)
+            self._count_up(alone)
+            return _outcome(self._compute_here(alone)[0])
         waiting = self._enqueue(request)
         try:
             return await waiting.answer
@@ -135,9 +136,13 @@ class Batcher:
             waiting.request = None
 
     def _free_for(self, request: InferRequest) -> bool:
-        """Whether a request may be computed at once, here: callers that come close upon one another are gathered."""
-        idle = not self._busy and not self._groups and request.arrived - self._ended > _QUIET_S
-        return idle and self._quick([request]) and not _late(request)
+        """Whether a request may be computed at once, here: callers that come with one turn of the loop are gathered."""
+        lonely = self._turn == 1 and self._company < 2
+        idle = lonely and not self._busy and not self._groups
+        return idle and self._quick((request,)) and not _late(request)
+
+    def _end_turn(self) -> None:
+        self._company, self._turn = self._turn, 0
 
     def _enqueue(self, request: InferRequest) -> _Waiting:
         loop = asyncio.get_running_loop()
@@ -198,13 +203,15 @@ class Batcher:
         return results
 
     def _note(self, started: float) -> None:
-        self._ended = time.monotonic()
-        self._lasted = self._ended - started
+        self._lasted = time.monotonic() - started
 
     def _quick(self, requests: Sequence[InferRequest]) -> bool:
         model = requests[0].model
-        limit = _QUICK_S if len(requests) == 1 else _QUICK_BATCH_S
-        return model.inline and model.pace.expected(len(requests), sum(map(self._size, requests))) < limit
+        if not model.inline:
+            return False
+        if len(requests) == 1:
+            return model.pace.expected(1, self._size(requests[0])) < _QUICK_S
+        return model.pace.expected(len(requests), sum(map(self._size, requests))) < _QUICK_BATCH_S
 
     def _next(self) -> _Key | None:
         """Return the group with the request that is next, and drop those that nobody waits for."""
@@ -263,13 +270,18 @@ class Batcher:
         return members
 
     def _count_up(self, requests: Sequence[InferRequest]) -> None:
-        now = time.monotonic()
-        self.counts.forwards += 1
-        self.counts.calls += len(requests)
-        self.counts.merged += len(requests) if len(requests) > 1 else 0
-        self.counts.seconds += sum(now - request.arrived for request in requests)
+        now, calls, counts = time.monotonic(), len(requests), self.counts
+        counts.forwards += 1
+        counts.calls += calls
+        if calls > 1:
+            counts.merged += calls
+        for request in requests:
+            waited = now - request.arrived
+            counts.seconds += waited
+            if request.started is not None:
+                request.started(waited, calls)
         pace = requests[0].model.pace
-        pace.together = max(len(requests), pace.together / 2)
+        pace.together = max(calls, pace.together / 2)
 
 
 def _late(request: InferRequest) -> bool:

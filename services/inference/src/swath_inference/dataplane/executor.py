@@ -150,5 +150,12 @@ def memory_errors(advice: str = _OF_CALLS) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
-        torch.cuda.empty_cache()
-        raise OutOfMemory(advice) from error
+        raise out_of_memory(advice) from error
+
+
+def out_of_memory(advice: str = _OF_CALLS) -> OutOfMemory:
+    """Free what can be freed of a device that has run out of memory, and return the error with what to do about it."""
+    import torch
+
+    torch.cuda.empty_cache()
+    return OutOfMemory(advice)

@@ -10,10 +10,9 @@ import torch
 
 from swath.engine.graph.context import Context
 from swath.engine.graph.pipeline import Pipeline
-from swath.engine.graph.ports import Stage
 from swath.rpc.tracing import span
-from swath_inference.dataplane.executor import memory_errors
-from swath_inference.dataplane.merging import bytes_of, items_of, joined, parted
+from swath_inference.dataplane.executor import out_of_memory
+from swath_inference.dataplane.merging import items_of, joined, parted
 from swath_inference.dataplane.request import Batch, InferRequest
 
 Result = dict[str, Any] | Exception
@@ -30,7 +29,8 @@ def forward(requests: Sequence[InferRequest]) -> list[Result]:
     results = _together(requests) if len(requests) > 1 else None
     if results is None:
         results = [_alone(request) for request in requests]
-    requests[0].model.pace.add(len(requests), sum(map(bytes_of, requests)), time.thread_time() - started)
+    size = sum([request.size for request in requests])
+    requests[0].model.pace.add(len(requests), size, time.thread_time() - started)
     return results
 
 
@@ -61,24 +61,25 @@ def _alone(request: InferRequest) -> Result:
 
 
 def _compute(request: InferRequest, batch: Batch, calls: int) -> dict[str, Any]:
+    try:
+        with torch.inference_mode(), span("forward", calls=calls):
+            return _outputs(request, batch)
+    except torch.OutOfMemoryError as error:
+        raise out_of_memory() from error
+
+
+def _outputs(request: InferRequest, batch: Batch) -> dict[str, Any]:
     model = request.model
     pipeline = model.pipeline
-    with memory_errors(), torch.inference_mode(), span("forward", calls=calls):
-        if model.device != "cpu":
-            batch = {
-                key: value.to(model.device, non_blocking=True) if isinstance(value, torch.Tensor) else value
-                for key, value in batch.items()
-            }
-        if request.fresh and pipeline.stateful:
-            pipeline.forget()
-        context = Context(
-            stage=Stage.INFERENCE,
-            resolve=request.files.resolve,
-            observe=request.observe,
-            synchronize=request.synchronize,
-        )
-        outputs = pipeline(batch, context, only=request.only)
-        if model.device == "cpu":
-            return outputs
-        # Here, where the device may be waited for, and where what went wrong on it is told of.
-        return {key: value.cpu() if isinstance(value, torch.Tensor) else value for key, value in outputs.items()}
+    if request.fresh and pipeline.stateful:
+        pipeline.forget()
+    context = Context(resolve=request.files.resolve, observe=request.observe, synchronize=request.synchronize)
+    if model.device == "cpu":
+        return pipeline(batch, context, only=request.only)
+    batch = {
+        key: value.to(model.device, non_blocking=True) if isinstance(value, torch.Tensor) else value
+        for key, value in batch.items()
+    }
+    outputs = pipeline(batch, context, only=request.only)
+    # Here, where the device may be waited for, and where what went wrong on it is told of.
+    return {key: value.cpu() if isinstance(value, torch.Tensor) else value for key, value in outputs.items()}

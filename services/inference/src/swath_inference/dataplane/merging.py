@@ -55,11 +55,6 @@ def items_of(request: InferRequest) -> int:
     return next(value.shape[0] for name, value in request.batch.items() if name not in common)
 
 
-def bytes_of(request: InferRequest) -> int:
-    """Return the bytes of a request's tensors."""
-    return sum(value.nbytes for value in request.batch.values() if isinstance(value, Tensor))
-
-
 def joined(requests: Sequence[InferRequest]) -> Batch:
     """Return the batch of several requests with one `merge_key`, in their order."""
     first = requests[0]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -52,14 +51,14 @@ class Model:
     _calls: int = 0
     _last: Callable[[Model], None] | None = None
 
-    @contextmanager
-    def used(self) -> Iterator[None]:
-        """Keep the pipeline open during a call, even if the cache drops it meanwhile."""
+    def enter(self) -> None:
+        """Keep the pipeline open during a call, which then has to `leave`, even if the cache drops it meanwhile."""
         self._calls += 1
-        try:
-            yield
-        finally:
-            self._calls -= 1
+
+    def leave(self) -> None:
+        """Count a call no longer."""
+        self._calls -= 1
+        if self._last is not None:
             self._end()
 
     def drop(self, dropped: Callable[[Model], None]) -> None:
@@ -132,6 +131,14 @@ class ModelCache:
         """Ids of the sessions that use a model."""
         return self._keys.keys() - self._others
 
+    def find(self, key: Key, holder: str) -> Model | None:
+        """Return the model of a key if it is loaded and the holder's already; None where `get` has to be asked."""
+        model = self._models.get(key)
+        if model is None or self._keys.get(holder) != key:
+            return None
+        self._models.move_to_end(key)
+        return model
+
     async def get(self, key: Key, holder: str, *, session: bool = True, pinned: bool = False) -> Model:
         """Return the model of a key, loaded if need be; the holder uses that one from now on.
 
@@ -163,9 +170,9 @@ class ModelCache:
         # One waiting call that is cancelled must not take the load away from the others.
         return await asyncio.shield(task)
 
-    def find(self, key: Key) -> Model | None:
-        """Return the model of a key if it is loaded; that is no use of it."""
-        return self._models.get(key)
+    def has(self, key: Key) -> bool:
+        """Whether the model of a key is loaded; to ask is no use of it."""
+        return key in self._models
 
     def unpin(self, holder: str) -> None:
         """Let the model that a holder has pinned go as any other one does."""

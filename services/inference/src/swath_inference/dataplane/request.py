@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -31,6 +32,14 @@ def check_frames(name: str, tensor: Any) -> None:
         raise InputInvalid(f"{name}: shape {list(tensor.shape)} has no elements in a frame")
 
 
+def size_of(values: Batch) -> int:
+    """Return the bytes of the tensors among inputs or outputs."""
+    size = 0
+    for value in values.values():
+        size += getattr(value, "nbytes", 0)
+    return size
+
+
 @dataclass(eq=False, slots=True)
 class InferRequest:
     """One call's work for a device.
@@ -48,6 +57,9 @@ class InferRequest:
         fresh: Whether nodes with a memory are to have forgotten what was before the call.
         context: The call's context, which its spans and log lines belong to.
         arrived: Second of `time.monotonic` at which it came to the queue.
+        size: Bytes of its tensors.
+        started: Called with the seconds for which it has waited and the calls that are computed with it, itself among
+            them, when it is taken from the queue.
     """
 
     model: Model
@@ -62,6 +74,11 @@ class InferRequest:
     fresh: bool = True
     context: Context = field(default_factory=copy_context)
     arrived: float = field(default_factory=time.monotonic)
+    size: int = field(init=False)
+    started: Callable[[float, int], None] | None = None
+
+    def __post_init__(self) -> None:
+        self.size = size_of(self.batch)
 
 
 class Pace:
@@ -87,8 +104,10 @@ class Pace:
             size: Bytes of their inputs.
         """
         if len(self._last) < _REMEMBERED:
-            return float("inf")
-        return max(
-            seconds * max(1.0, calls / before, size / max(1, before_size))
-            for before, before_size, seconds in self._last
-        )
+            return math.inf
+        most = 0.0
+        for before, before_size, seconds in self._last:
+            expected = seconds * max(1.0, calls / before, size / (before_size or 1))
+            if expected > most:
+                most = expected
+        return most

@@ -1,4 +1,4 @@
-"""Decoding and encoding off the device's thread: what is small on the event loop, what is large on threads."""
+"""Decoding and encoding off the device's thread. What is small is done on the event loop, and does not come here."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 T = TypeVar("T")
 
@@ -27,13 +27,13 @@ class Transcoder:
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="decode")
         self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="encode")
 
-    async def read(self, work: Callable[[], T], size: int | None) -> T:
-        """Decode; `size` is in bytes, None where it is not known."""
-        return await _run(self._readers, work, size)
+    async def read(self, work: Callable[[], T]) -> T:
+        """Decode on a thread."""
+        return await _run(self._readers, work)
 
-    async def write(self, work: Callable[[], T], size: int | None) -> T:
-        """Encode, likewise."""
-        return await _run(self._writers, work, size)
+    async def write(self, work: Callable[[], T]) -> T:
+        """Encode on a thread."""
+        return await _run(self._writers, work)
 
     def close(self) -> None:
         """End the threads; what waits is dropped."""
@@ -41,14 +41,7 @@ class Transcoder:
         self._writers.shutdown(wait=True, cancel_futures=True)
 
 
-def size_of(outputs: dict[str, Any]) -> int:
-    """Return the bytes of the tensors among outputs."""
-    return sum(getattr(value, "nbytes", 0) for value in outputs.values())
-
-
-async def _run(threads: ThreadPoolExecutor, work: Callable[[], T], size: int | None) -> T:
-    if size is not None and size <= INLINE_BYTES:
-        return work()
+async def _run(threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
     # What a call that has left would have worked on must not stay in the queue of the threads.
     piece = [partial(copy_context().run, work)]
     try:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from bisect import bisect_left
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from swath.errors import SwathError
 from swath_inference.published.model import Published
@@ -61,18 +58,10 @@ class VersionCounts:
         self.waited = Histogram(SECONDS)
         self.batches = Histogram(CALLS)
 
-    @contextmanager
-    def call(self) -> Iterator[None]:
-        """Count what happens within the block as a call, however it ends."""
-        began, code = time.monotonic(), "OK"
-        try:
-            yield
-        except BaseException as error:
-            code = _code(error)
-            raise
-        finally:
-            self.ended[code] = self.ended.get(code, 0) + 1
-            self.seconds.add(time.monotonic() - began)
+    def end(self, code: str, seconds: float) -> None:
+        """Count a call that has ended, however it has."""
+        self.ended[code] = self.ended.get(code, 0) + 1
+        self.seconds.add(seconds)
 
     def started(self, waited: float, together: int) -> None:
         """Count a call that the device begins with.
@@ -120,7 +109,12 @@ class ModelCounts:
         return self._counts.copy()
 
 
-def _code(error: BaseException) -> str:
+OK = "OK"
+"""Status of a call that went well."""
+
+
+def code_of(error: BaseException) -> str:
+    """Return the status of a call that ended with an error, spelled as in the metrics of gRPC."""
     if isinstance(error, SwathError):
         code = error.code
     else:

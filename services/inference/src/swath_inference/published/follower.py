@@ -11,8 +11,8 @@ import structlog
 from swath.errors import SwathError
 from swath.published.model import Change, PublishedCatalogue, ReplicaState, State
 from swath.rpc.server.health import MODEL
+from swath_inference.published.calls import ModelCalls
 from swath_inference.published.loading import Loader
-from swath_inference.published.models import PublishedModels
 from swath_inference.published.routes import UNNAMED
 
 REPORT_INTERVAL_S = 10.0
@@ -32,17 +32,18 @@ class Follower:
 
     Args:
         catalogue: What is published.
-        models: Is kept up to date.
-        loader: Loads them.
+        calls: Of what is published.
+        loader: Keeps that up to date, and loads it.
         replica: A name of this process that no other has.
         wait_s: Seconds that a start waits for the catalogue.
     """
 
     def __init__(
-        self, catalogue: PublishedCatalogue, models: PublishedModels, loader: Loader, replica: str, wait_s: float
+        self, catalogue: PublishedCatalogue, calls: ModelCalls, loader: Loader, replica: str, wait_s: float
     ) -> None:
         self._catalogue = catalogue
-        self._models = models
+        self._calls = calls
+        self._models = calls.models
         self._loader = loader
         self._replica = replica
         self._wait_s = wait_s
@@ -94,7 +95,10 @@ class Follower:
                     await self._catalogue.report(self._replica, (), REPORT_INTERVAL_S)
 
     async def _told(self, change: Change) -> None:
-        await self._loader.apply(change)
+        for each in self._loader.apply(change):
+            await self._calls.gone(each)
+        self._loader.arrange()
+        self._calls.counts.forget()
         self._heard.set()
 
     async def _report(self) -> None:

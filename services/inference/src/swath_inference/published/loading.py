@@ -14,10 +14,11 @@ from swath.errors import InvalidInput, Precondition, SwathError, Unavailable
 from swath.published.model import Change, Model, State
 from swath_inference.dataplane.models import Key
 from swath_inference.dataplane.models import Model as LoadedModel
+from swath_inference.dataplane.runner import Runner, Target
+from swath_inference.published.exercise import exercise
 from swath_inference.published.model import Published
 from swath_inference.published.models import PublishedModels, Status
 from swath_inference.published.routes import before, wanted
-from swath_inference.published.shelf import Shelf
 
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 60.0
@@ -44,13 +45,13 @@ class Loader:
 
     Args:
         models: What is published.
-        shelf: Where models are loaded to.
+        runner: Loads and keeps them.
         changed: Called when a version is further than before.
     """
 
-    def __init__(self, models: PublishedModels, shelf: Shelf, changed: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, models: PublishedModels, runner: Runner, changed: Callable[[], None] = lambda: None) -> None:
         self._models = models
-        self._shelf = shelf
+        self._runner = runner
         self._changed = changed
         self._loads: dict[tuple[str, Key], asyncio.Task[None]] = {}
         self._failures: dict[tuple[str, Key], _Failure] = {}
@@ -59,20 +60,14 @@ class Loader:
         self._retries: dict[tuple[str, Key], asyncio.TimerHandle] = {}
         self._progress = asyncio.Event()
 
-    async def apply(self, change: Change) -> None:
-        """Take over what the catalogue tells: what is gone is let go, what is pinned is loaded."""
-        old = {(each.holder, each.key) for each in self._every()}
+    def apply(self, change: Change) -> list[Published]:
+        """Take over what the catalogue tells, and return the versions that are gone; `arrange` is to follow."""
+        old = self._every()
         self._models.apply(change)
-        gone = old - {(each.holder, each.key) for each in self._every()}
+        gone = [each for each in old if not self._models.has(each)]
         for each in gone:
-            self._forget(each)
-        for holder, _ in gone:
-            await self._shelf.release(holder)
-        self.arrange()
-
-    def let_go(self, published: Published) -> None:
-        """Drop what a call has brought back of a version that is no longer published."""
-        self._shelf.drop(published.holder)
+            self._forget((each.holder, each.key))
+        return gone
 
     def arrange(self) -> None:
         """Begin to load what is pinned and not here, and see which versions are no longer loaded."""
@@ -82,20 +77,24 @@ class Loader:
             statuses = {
                 number: Status()
                 for number, each in versions.items()
-                if each.state is State.READY and not self._shelf.loaded(each.key)
+                if each.state is State.READY and not self.is_ready(each)
             }
             if statuses:
                 self._tell(model.name, statuses)
                 versions = self._models.versions(model.name)
             pinned.update((versions[number].holder, versions[number]) for number in self._kept(model, versions))
         for holder in self._pinned - pinned.keys():
-            self._shelf.unpin(holder)
+            self._runner.unpin(holder)
         fresh = pinned.keys() - self._pinned
         self._pinned = set(pinned)
         for holder, each in pinned.items():
             if (each.state is not State.READY or holder in fresh) and self._failure(each) is None:
                 self._begin(each)
         self._changed()
+
+    def is_ready(self, published: Published) -> bool:
+        """Whether a version is loaded."""
+        return published.state is State.READY and self._runner.loaded(published.key)
 
     async def ready(self, published: Published) -> None:
         """Return once a version is loaded; it is loaded if need be.
@@ -104,7 +103,8 @@ class Loader:
             Precondition: It cannot be loaded, ever.
             Unavailable: It cannot be loaded at the moment.
         """
-        if published.state is State.READY and self._shelf.loaded(published.key):
+        if self.is_ready(published) or not self._models.has(published):
+            # A call that began before its version was unpublished brings back what it needs.
             return
         if (failure := self._failure(published)) is None:
             # One waiting call that is cancelled must not take the load away from the others.
@@ -177,7 +177,7 @@ class Loader:
         try:
             model = await self._kept_model(published)
         except Exception as error:
-            await self._shelf.release(published.holder)
+            self._runner.release(published.holder)
             self._failed(published, error)
         else:
             self._failures.pop(what, None)
@@ -185,15 +185,18 @@ class Loader:
                 self._tell(name, {number: Status(State.READY, memory=model.size)})
                 _log.info("a published model is loaded", model=name, version=number)
             else:
-                await self._shelf.release(published.holder)
+                self._runner.release(published.holder)
 
     async def _kept_model(self, published: Published) -> LoadedModel:
+        target = Target(published.key, published.holder, session=False)
         if published.holder in self._pinned:
             async with self._room:
-                return await self._shelf.keep(published, pinned=True)
-        model = await self._shelf.keep(published, pinned=False)
+                model = await self._runner.model(target, pinned=True)
+                await exercise(self._runner, target, model, published.inputs)
+                return model
+        model = await self._runner.model(target)
         # It may have been pinned meanwhile.
-        return await self._shelf.keep(published, pinned=True) if published.holder in self._pinned else model
+        return await self._runner.model(target, pinned=True) if published.holder in self._pinned else model
 
     def _failed(self, published: Published, error: Exception) -> None:
         what = (published.holder, published.key)

@@ -88,12 +88,16 @@ class PublishedModels:
             number = None if route is None else route.pick()
         found = None if number is None else entry.versions.get(number)
         if found is None:
-            there = ", ".join(map(str, entry.versions)) or "none"
-            named = ", ".join(sorted(each for each in entry.routes if each)) or "none"
-            raise ModelNotFound(
-                f"Model {shown(name)} has no version {shown(version)}: versions are {there}; aliases are {named}"
-            )
+            raise self.no_version(name, version)
         return found
+
+    def no_version(self, name: str, version: str) -> ModelNotFound:
+        """Return the error for a version that a model does not have."""
+        there = ", ".join(map(str, self.versions(name))) or "none"
+        named = ", ".join(sorted(filter(None, self.routes(name)))) or "none"
+        return ModelNotFound(
+            f"Model {shown(name)} has no version {shown(version)}: versions are {there}; aliases are {named}"
+        )
 
     def all(self, caller: str | None = None) -> list[Published]:
         """Return all versions of all models that somebody may call, by name and number.

@@ -266,10 +266,14 @@ class Workspace:
         try:
             yield
         except SwathError as error:
-            error.message = self.shown_in(error.message)
-            error.args = (error.message,)
-            error.metadata = {key: self.shown_in(value) for key, value in error.metadata.items()}
+            self.show(error)
             raise
+
+    def show(self, error: SwathError) -> None:
+        """Make an error name paths as clients and other services know them."""
+        error.message = self.shown_in(error.message)
+        error.args = (error.message,)
+        error.metadata = {key: self.shown_in(value) for key, value in error.metadata.items()}
 
     def steadily(self, look: Callable[[], T]) -> T:
         """Return what a look-up returns, which is repeated if a root was pointed somewhere else meanwhile."""
