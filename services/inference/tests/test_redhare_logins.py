@@ -257,7 +257,7 @@ class TestTokens:
             signed({**claims, "sub": 7}),
             signed({**claims, "exp": "soon"}),
             signed({name: value for name, value in claims.items() if name != "model"}),
-            signed(claims, "", "none"),
+            signed(claims, b"", "none"),
             signed(claims, key.secret * 2, "HS512"),
             f"{header}..{signature}",
             "",

@@ -25,11 +25,14 @@ from swath.runtime.auth.signing import SigningKeys
 from swath.runtime.auth.tokens import hash_of
 from swath.runtime.server import Server
 from swath.runtime.settings import ServerSettings
-from swath_inference import InferenceService, InferenceSettings
+from swath_inference import InferenceSettings
+from swath_inference.dataplane.runner import Runner
 from swath_inference.protocols.redhare.addresses import Reachable
 from swath_inference.protocols.redhare.logins import Logins
 from swath_inference.protocols.redhare.servicer import RedhareServicer
 from swath_inference.protocols.redhare.tokens import Tokens
+from swath_inference.published.calls import ModelCalls
+from swath_inference.published.loading import Loader
 from swath_inference.published.models import PublishedModels
 
 pytestmark = pytest.mark.timeout(60)
@@ -64,33 +67,26 @@ def models(version):
 
 
 @pytest.fixture
-async def runs(sessions, artifacts, workspace):
-    """The data plane, and what it was given: sizes of batches, and who called."""
+async def runs(models, artifacts, workspace):
+    """Calls of the models, and what they were: sizes, and who called; `held` holds them up."""
 
     class Runs(list[tuple[int, str | None]]):
         held: asyncio.Event | None = None
 
-        async def __call__(self, published, read, only, write, unknown, *, size):
+        async def __call__(self, *arguments, size):
             who = caller()
             self.append((size, None if who is None else f"{who.name} by {who.way}"))
             if self.held is not None:
                 await self.held.wait()
-            return await service.infer(session_ids[published.key], read, only, write, unknown, size=size)
+            return await calls.infer(*arguments, size=size)
 
-    service = InferenceService(InferenceSettings(device="cpu"), sessions, artifacts, workspace)
-    await service.warm_up()
-    session_ids: dict[Any, str] = {}
-
-    class BySession(Runs):
-        async def __call__(self, published, *arguments, **named):
-            if published.key not in session_ids:
-                session = await sessions.create()
-                await sessions.update(session.id, session.revision, pipeline_digest=published.key[0])
-                session_ids[published.key] = session.id
-            return await super().__call__(published, *arguments, **named)
-
-    yield BySession()
-    service.close()
+    runner = Runner(InferenceSettings(device="cpu"), artifacts, workspace)
+    loader = Loader(models, runner)
+    calls = ModelCalls(models, loader, runner)
+    await runner.warm_up()
+    yield Runs()
+    await loader.stop()
+    runner.close()
 
 
 @pytest.fixture
