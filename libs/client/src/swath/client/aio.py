@@ -38,6 +38,7 @@ from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.cuvis_ai.v1.cuvis_ai_pb2_grpc import CuvisAIServiceStub
 from swath.pipeline.v1 import nodes_pb2
 from swath.pipeline.v1.nodes_pb2_grpc import NodeServiceStub
+from swath.rpc.metadata import by_name
 from swath.training.v1.runs_pb2_grpc import RunServiceStub
 from swath.workspace.v1.workspace_pb2_grpc import WorkspaceServiceStub
 
@@ -95,7 +96,7 @@ class AsyncClient:
             reply = await answer
             if call.check is None:
                 return call.read(reply)
-            trailers = dict(await answer.trailing_metadata() or ())
+            trailers = by_name(await answer.trailing_metadata())
         found = call.read(reply)
         call.check(found, trailers)
         return found
