@@ -20,6 +20,7 @@ from swath.api import (
     NODES,
     PROFILE_SHARE,
     PUBLIC,
+    REDHARE,
     REGISTRY,
     ROUTES,
     RUN_SERVICE,
@@ -88,6 +89,7 @@ def test_services_that_own_part_of_the_api():
     assert owners(NODES) == ("pipeline",)
     assert owners(MODELS) == ("pipeline",)
     assert owners(INFERENCE) == ("inference",)
+    assert owners(REDHARE) == ("inference",)
 
 
 def test_a_method_that_nobody_owns():
@@ -97,6 +99,10 @@ def test_a_method_that_nobody_owns():
         REGISTRY.service("nothing")
     with pytest.raises(LookupError, match="no process is called 'session'"):
         REGISTRY.process("session")
+
+
+def test_methods_that_find_out_by_themselves_who_calls():
+    assert REGISTRY.open == {f"/{REDHARE}/auth", f"/{REDHARE}/stream_infer"}
 
 
 def test_what_is_private():
@@ -113,6 +119,7 @@ def test_calls_that_are_made_once_and_calls_that_are_audited():
         *(f"/{WORKSPACE}/{name}" for name in ("Put", "Get", "Delete")),
         f"/{SHARED_MEMORY}/Acquire",
         *(f"/{INFERENCE}/{name}" for name in ("StreamInfer", "InferCube")),
+        f"/{REDHARE}/stream_infer",
         *(f"/{MODELS}/{name}" for name in ("SetAlias", "RollBackAlias", "RemoveAlias", "Unpublish")),
     }
     assert (IDEMPOTENT[WORKER_LINK], IDEMPOTENT[ARTIFACT_REFERENCES]) == ((), ("ReadReferences",))
@@ -120,6 +127,7 @@ def test_calls_that_are_made_once_and_calls_that_are_audited():
         f"/{WORKSPACE}/Get",
         f"/{SHARED_MEMORY}/Acquire",
         *(f"/{INFERENCE}/{name}" for name in ("StreamInfer", "InferCube")),
+        f"/{REDHARE}/stream_infer",
     }
     assert once - unaudited <= MUTATING <= ROUTES.keys()
 

@@ -246,7 +246,7 @@ class TestTokens:
         claims = jwt.decode(good, options={"verify_signature": False})
         header, _, signature = good.split(".")
 
-        def signed(claims, secret=key.secret, algorithm="HS256", kid=key.id):
+        def signed(claims, secret: bytes | None = key.secret, algorithm="HS256", kid=key.id):
             return jwt.encode(claims, secret, algorithm, headers={"kid": kid})
 
         forged = [
@@ -257,7 +257,7 @@ class TestTokens:
             signed({**claims, "sub": 7}),
             signed({**claims, "exp": "soon"}),
             signed({name: value for name, value in claims.items() if name != "model"}),
-            signed(claims, b"", "none"),
+            signed(claims, None, "none"),
             signed(claims, key.secret * 2, "HS512"),
             f"{header}..{signature}",
             "",
