@@ -7,17 +7,17 @@ from typing import Any
 
 import grpc
 import pytest
-from google.protobuf import descriptor_pool
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 from pydantic import ValidationError
 
-import swath.api.descriptors
 import swath.inference.v1.profiles_pb2
+import swath.models.v1.catalogue_pb2
 import swath.training.v1.references_pb2
 import swath.training.v1.worker_pb2  # noqa: F401
 from swath.api import REDHARE, ROUTES
+from swath.api.descriptors import find_service
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.cuvis_ai.v1.cuvis_ai_pb2_grpc import CuvisAIServiceStub
 from swath.errors import InvalidInput
@@ -95,10 +95,9 @@ async def test_an_unknown_method_is_unknown_to_everybody(session_service, connec
 
 
 def test_the_table_names_methods_that_there_are():
-    pool = descriptor_pool.Default()
     for method in {each for methods in GRANTS.values() for each in methods}:
         service, name = method[1:].split("/")
-        assert name in pool.FindServiceByName(service).methods_by_name
+        assert name in find_service(service).methods_by_name
 
 
 def test_the_table_opens_public_methods_to_the_gateway_alone():

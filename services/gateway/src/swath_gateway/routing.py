@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from google.protobuf import descriptor_pool
-
-import swath.api.descriptors  # noqa: F401 - registers the services whose methods are asked below
 from swath.api import REGISTRY, Registry
+from swath.api.descriptors import find_service
 from swath_gateway.settings import GatewaySettings
 
 _UNTRACED = {each: {"numerator": 0} for each in ("client_sampling", "random_sampling", "overall_sampling")}
@@ -72,7 +70,7 @@ def _tag(name: str, value: str) -> dict[str, Any]:
 
 
 def _is_stream(service: str, name: str) -> bool:
-    method = descriptor_pool.Default().FindServiceByName(service).methods_by_name[name]
+    method = find_service(service).methods_by_name[name]
     return method.client_streaming or method.server_streaming
 
 

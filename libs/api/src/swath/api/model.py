@@ -23,11 +23,13 @@ class GrpcService:
         name: Full name, such as "cuvis_ai.v1.CuvisAIService".
         proto: Its file below protos/.
         public: Whether clients may call it. A private one is for the processes that declare that they do.
+        own_pool: Whether its messages are in a descriptor pool of their own, as other packages register the same names.
     """
 
     name: str
     proto: str
     public: bool = False
+    own_pool: bool = False
 
     @property
     def module(self) -> str:

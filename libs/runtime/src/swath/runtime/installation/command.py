@@ -1,9 +1,9 @@
 """`python -m swath.runtime.installation`: the Secrets of an installation on Kubernetes.
 
 What `swath certs`, `swath token` and `swath signing-keys` make on one machine, kept as Secrets and made once:
-certificates, the administrator's token, signing keys, passwords of the quick-start storage. Run before pods start and before each upgrade, it makes
-what is missing and leaves alone what is there; `rotate` issues all certificates anew, replaces their CA where that is
-due, step by step, and has the next signing key sign.
+certificates, the administrator's token, signing keys, passwords of the quick-start storage. Run before pods start and
+before each upgrade, it makes what is missing and leaves alone what is there; `rotate` issues all certificates anew,
+replaces their CA where that is due, step by step, and has the next signing key sign.
 
     PREFIX-ca              Secret with the CA and its key; a ConfigMap of that name with the CAs to trust
     PREFIX-<service>-tls   tls.crt, tls.key, ca.crt
