@@ -57,6 +57,8 @@ class InferenceSettings(BaseSettings):
     unread_s: float = Field(default=120.0, gt=0)
     """Seconds that a client of InferCube may leave a chunk of outputs, 1 MiB at most, unread; then the call ends with
     DEADLINE_EXCEEDED."""
+    models_wait_s: float = Field(default=10.0, ge=0)
+    """Seconds that a start waits to hear what is published before it serves sessions without it."""
     redhare_url: str = ""
     """HOST:PORT that clients of redhare.Inference are told to open a stream at. Empty tells each client an address that
     it can reach: the name by which it has called the gateway; without a gateway that of this server."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from swath.errors import InputInvalid, InvalidInput, NotFound
+from swath.errors import InputInvalid, InvalidInput
 from swath.inference.v1 import inference_pb2 as pb
 from swath.rpc.server.failures import forget_frames
 from swath.rpc.server.handlers import ends_unread
@@ -33,8 +33,10 @@ from swath_inference.protocols.stream.messages import (
     write_part,
     write_result,
 )
+from swath_inference.protocols.stream.subjects import ends_stream, subject_of
 
 if TYPE_CHECKING:
+    from swath_inference.published.calls import ModelCalls
     from swath_inference.service import InferenceService
 
 _CUTS = {Cut.NONE: pb.CUT_NONE, Cut.ITEMS: pb.CUT_ITEMS, Cut.ROWS: pb.CUT_ROWS}
@@ -44,11 +46,13 @@ class StreamServicer:
     """Frames and cubes over streams.
 
     Args:
-        service: Decides.
+        service: Decides about sessions.
+        calls: Decides about published models.
     """
 
-    def __init__(self, service: InferenceService) -> None:
+    def __init__(self, service: InferenceService, calls: ModelCalls) -> None:
         self._service = service
+        self._calls = calls
         self.unread_s = service.settings.unread_s
 
     @in_bytes(reader(pb.StreamInferRequest))
@@ -56,9 +60,9 @@ class StreamServicer:
         self, requests: AsyncIterator[Message], context: grpc.aio.ServicerContext
     ) -> AsyncIterator[bytes]:
         opening = (await first_of(requests, "open")).request.open
-        session_id, wanted, ahead = opening.session_id, tuple(opening.outputs), self._service.settings.frames_ahead
-        unknown = refusing(wanted)
-        async with self._service.stream(session_id) as stream:
+        wanted, ahead = tuple(opening.outputs), self._service.settings.frames_ahead
+        unknown, subject = refusing(wanted), subject_of(opening, self._service, self._calls)
+        async with subject.stream() as stream:
 
             async def answer(message: Message) -> bytes:
                 frame = message.request.frame
@@ -71,18 +75,17 @@ class StreamServicer:
 
                 try:
                     async with Turn(stream) as turn:
-                        return await self._service.infer(
-                            session_id, read, wanted, write, unknown, holder=turn, size=message.size
-                        )
+                        return await subject.frame(read, wanted, write, unknown, holder=turn, size=message.size)
                 except Exception as error:
-                    if isinstance(error, NotFound) and error.reason == "SESSION_NOT_FOUND":
+                    if ends_stream(error):
                         raise
                     told = write_error(frame.id, error)
                     # They hold the frame's tensors, in a circle that only a garbage collection would end.
                     forget_frames(error)
                     return told
 
-            yield pb.StreamInferResponse(opened=pb.Opened(frames_ahead=ahead)).SerializeToString()
+            opened = pb.Opened(frames_ahead=ahead, model_version=subject.version)
+            yield pb.StreamInferResponse(opened=opened).SerializeToString()
             async with (
                 aclosing(rest_of(requests, "frame")) as frames,
                 aclosing(stream.answers(frames, answer, ahead)) as answers,
@@ -101,7 +104,8 @@ class StreamServicer:
         name, wanted = header.input or "cube", tuple(header.outputs)
         shape, item_size = _described(header, name)
         unknown, calls = refusing(wanted), SameThroughout()
-        parts = await self._service.parts_of(header.session_id, wanted, unknown, calls)
+        subject = subject_of(header, self._service, self._calls)
+        parts = await subject.parts_of(wanted, unknown, calls)
         others = read_inputs(header.inputs, header.text_prompt, first.payloads)
         cube = Cube.of(shape, item_size, parts, settings.tile_bytes)
         if name in others:
@@ -120,14 +124,12 @@ class StreamServicer:
             def write(outputs: dict[str, Any]) -> dict[str, float | Encoded]:
                 return encoded(sendable(outputs, wanted))
 
-            values = await self._service.infer(
-                header.session_id, read, wanted, write, unknown, holder=calls, size=len(data)
-            )
+            values = await subject.part(read, wanted, write, unknown, holder=calls, size=len(data))
             held.computed(reserved, bytes_in(values))
             return part, values
 
-        with self._service.cubes.holding(cube) as held:
-            plan = pb.Plan(cut=_CUTS[cube.cut], parts=len(cube.parts))
+        with subject.whole(), self._service.cubes.holding(cube) as held:
+            plan = pb.Plan(cut=_CUTS[cube.cut], parts=len(cube.parts), model_version=subject.version)
             yield pb.InferCubeResponse(plan=plan).SerializeToString()
             outputs = CubeOutputs(cube)
             async with (
