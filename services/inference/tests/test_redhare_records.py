@@ -16,6 +16,7 @@ from swath_inference.protocols.redhare.records import Record
 from swath_inference.published.model import Published
 
 CUBE = TensorSpec("cube", "float32", (-1, -1, -1, 3))
+LEFT, RIGHT = (TensorSpec(name, "float32", (-1, 3)) for name in ("left", "right"))
 WAVELENGTHS = TensorSpec("wavelengths", "int32", (-1, 3), optional=True)
 PIXELS = np.random.default_rng(5).integers(0, 256, (4, 5, 3), np.uint8)
 
@@ -114,7 +115,7 @@ class TestRaw:
             ({"data": "AAA", "shape": [-1]}, None, "not base64"),
             ({"data": "ü", "shape": [-1]}, None, "not base64"),
             ({"data": _text(bytes(12)), "input": "mask"}, None, "no input 'mask'; it has cube, wavelengths"),
-            ({"data": _text(bytes(12))}, _model(CUBE, CUBE), "several inputs"),
+            ({"data": _text(bytes(12))}, _model(LEFT, RIGHT), "several inputs, left, right"),
             ({"data": _text(bytes(12))}, _model(input="mask"), "label redhare.input: the model has no input 'mask'"),
             ({"data": _text(bytes(60))}, _model(dtype="uint9", shape="4,5,3"), "no element type 'uint9'"),
         ],
@@ -139,6 +140,12 @@ class TestRaw:
 
 
 class TestInputs:
+    @pytest.mark.parametrize("optional", [False, True])
+    def test_data_is_for_the_cube_where_there_are_several(self, optional):
+        mask = TensorSpec("mask", "float32", (-1, 3), optional=optional)
+        cube = TensorSpec("cube", "float32", (-1, 2, 2, 3), optional=optional)
+        assert list(_batch({"data": _text(bytes(48))}, _model(mask, cube))) == ["cube"]
+
     def test_several_inputs_come_by_their_names(self):
         cube = {"data": _text(PIXELS.tobytes()), "shape": [1, 4, 5, 3], "dtype": "uint8"}
         found = _batch({"inputs": {"cube": cube, "wavelengths": [[500, 600, 700]]}})

@@ -64,6 +64,7 @@ class AsyncClient:
         self.workspace = AsyncWorkspace(self.config, WorkspaceServiceStub(any_channel))
         self.node_stub: Any = NodeServiceStub(any_channel)
         self._runs: Any = RunServiceStub(any_channel)
+        self._bare: dict[str, Any] = {}
 
     async def __aenter__(self) -> AsyncClient:
         return self
@@ -100,6 +101,22 @@ class AsyncClient:
         found = call.read(reply)
         call.check(found, trailers)
         return found
+
+    async def send(self, path: str, request: bytes) -> bytes:
+        """Make a unary call of any method; messages are what is on the wire.
+
+        Args:
+            path: Full path, such as "/cuvis_ai.v1.CuvisAIService/Inference".
+            request: The request, serialized.
+
+        Raises:
+            CallError: It failed.
+        """
+        method = self._bare.get(path)
+        if method is None:
+            method = self._bare[path] = self._channel.unary_unary(path)
+        with translated(path.rpartition("/")[2], self.config.target):
+            return await method(request, timeout=self.config.timeout_s, metadata=self.config.call_metadata())
 
     def shared_region(self, session_id: str) -> SharedRegion | None:
         """As `Client.shared_region`."""

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from swath.client.cli.bench import bench
 from swath.client.cli.files import cp, ls, rm
 from swath.client.cli.infer import infer
 from swath.client.cli.logs import logs
@@ -28,7 +29,7 @@ def version() -> None:
     typer.echo(f"swath {installed('swath')}")
 
 
-_OWN: tuple[Callable[..., Any], ...] = (train, logs, infer, restore, nodes, pipeline, ls, cp, rm, version)
+_OWN: tuple[Callable[..., Any], ...] = (train, logs, infer, restore, nodes, pipeline, bench, ls, cp, rm, version)
 
 
 class Commands(TyperGroup):

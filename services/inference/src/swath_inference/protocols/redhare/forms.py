@@ -17,6 +17,8 @@ INPUT, DTYPE, SHAPE, LAYOUT = "redhare.input", "redhare.dtype", "redhare.shape",
 axes (letters of BHWC) of raw bytes."""
 
 _AXES = "BHWC"
+_CUBE = "cube"
+"""What pipelines call the image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ def form_of(published: Published, name: str = "") -> Form:
 
     Args:
         published: The model.
-        name: The input; empty is the one that its label names, or else the only one that a call must give.
+        name: The input; empty is the one that its label names, or else the only one that a call must give, or the cube.
 
     Raises:
         InputInvalid: It has no such input, or several, none of which is labelled.
@@ -86,8 +88,11 @@ def _labelled(form: Form, labels: Mapping[str, str]) -> Form:
 
 def _main(published: Published) -> str:
     """Return the input that `data` is for unless something else is said; empty where nobody can tell."""
-    needed = [each.name for each in published.inputs if not each.optional] or [each.name for each in published.inputs]
-    return published.labels.get(INPUT, "") or (needed[0] if len(needed) == 1 else "")
+    if INPUT in published.labels:
+        return published.labels[INPUT]
+    every = [each.name for each in published.inputs]
+    needed = [each.name for each in published.inputs if not each.optional] or every
+    return needed[0] if len(needed) == 1 else _CUBE if _CUBE in every else ""
 
 
 def _names(published: Published) -> str:
