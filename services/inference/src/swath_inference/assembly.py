@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import TYPE_CHECKING
 
-from swath.api import CUVIS, INFERENCE, PROFILE_SHARE, REDHARE, SHARED_MEMORY
+from swath.api import CUVIS, INFERENCE, OPEN_INFERENCE, PROFILE_SHARE, REDHARE, SHARED_MEMORY
 from swath.published.model import PublishedCatalogue
 from swath.rpc.server.methods import slice_handler
 from swath.runtime.allocator import keep_freed_memory
@@ -16,6 +17,7 @@ from swath_inference.profiling.replicas import ProfileShareServicer
 from swath_inference.profiling.service import ProfilingService
 from swath_inference.protocols.cuvis.servicer import InferenceServicer
 from swath_inference.protocols.cuvis.shared import SharedMemory
+from swath_inference.protocols.oip.assembly import open_inference
 from swath_inference.protocols.redhare.door import RedhareDoor
 from swath_inference.protocols.redhare.identities import Identities
 from swath_inference.protocols.shared_memory.servicer import SharedMemoryServicer
@@ -79,6 +81,16 @@ def build(
     region_service = RegionService(sessions, regions)
     sessions.on_close(region_service.forget, lambda: regions.sessions)
 
+    serving = asyncio.Event()
+    door = open_inference(
+        calls,
+        ready=serving.is_set,
+        max_batch_size=settings.max_batch_size,
+        shared_memory=shared_memory,
+        free=any_segment,
+        traced=bool(deps.telemetry.otlp_address),
+    )
+
     def register(metrics: Metrics) -> None:
         metrics.gauge("swath_inference_queue_length", "Calls that wait for the device.", lambda: runner.waiting)
         metrics.counter(
@@ -101,7 +113,7 @@ def build(
         metrics.gauge(
             "swath_inference_streams",
             "Streams of frames that are open.",
-            lambda: len(service.streams) + len(calls.streams),
+            lambda: len(service.streams) + len(calls.streams) + len(door.streams),
         )
         metrics.gauge(
             "swath_inference_cube_bytes",
@@ -119,8 +131,11 @@ def build(
     async def warm_up() -> None:
         await service.warm_up()
         await follower.first()
+        serving.set()
 
     async def drain() -> None:
+        serving.clear()
+        door.streams.drain()
         await region_service.drain()
         service.streams.drain()
         calls.streams.drain()
@@ -132,10 +147,11 @@ def build(
             slice_handler(CUVIS, "inference", InferenceServicer(service, profiling, memory=memory)),
             slice_handler(SHARED_MEMORY, "inference", SharedMemoryServicer(region_service, local=shared_memory)),
             slice_handler(INFERENCE, "inference", StreamServicer(service, calls)),
+            slice_handler(OPEN_INFERENCE, "inference", door.servicer),
             redhare.methods,
         ),
         private=(slice_handler(PROFILE_SHARE, "inference", ProfileShareServicer(profiler, replicas.name)),),
-        names=(CUVIS, INFERENCE, SHARED_MEMORY, REDHARE),
+        names=(CUVIS, INFERENCE, OPEN_INFERENCE, SHARED_MEMORY, REDHARE),
         drain=drain,
         start=follower.start,
         listening=redhare.listening,

@@ -30,6 +30,9 @@ class InferenceSettings(BaseSettings):
     batch_delay_ms: float = Field(default=2.0, ge=0)
     """Longest wait of a batch for more calls, in ms; only where the last ones came together, and never more than a
     quarter of the time that the last forward took."""
+    max_batch_size: int = Field(default=1024, ge=1)
+    """Most items of a call by the Open Inference Protocol, of models whose items have nothing to do with one another. It is
+    what their configuration announces."""
     compile: bool = False
     """Whether nodes with parameters are compiled by torch.compile when they first run; needs a C++ compiler."""
     keep_freed_bytes: int = Field(default=1024**3, ge=0)

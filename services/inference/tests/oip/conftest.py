@@ -11,7 +11,7 @@ import pytest
 
 from swath.api import OPEN_INFERENCE
 from swath.documents import canonical, parse
-from swath.engine.graph.ports import Kind, dtype_name
+from swath.engine.graph.ports import Stage, dtype_name
 from swath.engine.stored import open_pipeline
 from swath.inference import open_inference_pb2 as pb
 from swath.inference import open_inference_pb2_grpc
@@ -34,11 +34,8 @@ SCALE = {"class_name": f"{NODES}.normalization.MinMaxNormalizer", "hparams": {"u
 def specs_of(ports: dict[str, Any]) -> tuple[TensorSpec, ...]:
     """Return ports as they are published."""
 
-    def name_of(dtype: Any) -> str:
-        return {Kind.TEXT: "text"}.get(dtype, dtype_name(dtype))
-
     return tuple(
-        TensorSpec(name, name_of(port.dtype), tuple(int(size) for size in port.shape), port.optional)
+        TensorSpec(name, dtype_name(port.dtype), tuple(int(size) for size in port.shape), port.optional)
         for name, port in ports.items()
     )
 
@@ -62,8 +59,8 @@ class Shop:
             number=len(before.versions) + 1,
             pipeline_digest=self.artifacts.put_sync(document),
             weights_digest=self.artifacts.put_sync(weights) if weights else None,
-            inputs=specs_of(pipeline.input_specs()),
-            outputs=specs_of(pipeline.output_specs()),
+            inputs=specs_of(pipeline.input_specs(Stage.INFERENCE)),
+            outputs=specs_of(pipeline.stage_outputs()),
         )
         changed = {"versions": (*before.versions, version), **more}
         self.put(Model(**{**{key: getattr(before, key) for key in Model.__dataclass_fields__}, **changed}))

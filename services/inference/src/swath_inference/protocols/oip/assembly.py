@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from swath_inference.protocols.oip.batching import Batching
 from swath_inference.protocols.oip.infer import Inference
 from swath_inference.protocols.oip.repository import Repository
 from swath_inference.protocols.oip.servicer import OpenInferenceServicer
@@ -13,6 +12,7 @@ from swath_inference.protocols.oip.settings import LogSwitches
 from swath_inference.protocols.oip.shared_memory import SystemSharedMemory
 from swath_inference.protocols.oip.statistics import Statistics
 from swath_inference.protocols.oip.streams import Streams
+from swath_inference.protocols.oip.traits import ModelTraits
 from swath_inference.published.calls import ModelCalls
 
 
@@ -51,16 +51,16 @@ def open_inference(
     """
     statistics = Statistics(calls.models.all)
     repository = Repository(calls, statistics.restart)
-    batching = Batching(calls, max_batch_size)
+    traits = ModelTraits(calls, max_batch_size)
     memory = SystemSharedMemory(offered=shared_memory, free=free)
-    inference = Inference(calls, repository, statistics, batching, memory)
+    inference = Inference(calls, repository, statistics, traits, memory)
     streams = Streams(inference)
     servicer = OpenInferenceServicer(
         ready=ready,
         inference=inference,
         streams=streams,
         repository=repository,
-        batching=batching,
+        traits=traits,
         statistics=statistics,
         memory=memory,
         logs=LogSwitches(changeable=free),

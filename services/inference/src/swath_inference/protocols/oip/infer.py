@@ -8,13 +8,13 @@ from functools import partial
 from typing import Any
 
 from swath.errors import InputInvalid
-from swath_inference.protocols.oip.batching import Batching
 from swath_inference.protocols.oip.messages import InferMessage, call_parameters
 from swath_inference.protocols.oip.repository import Repository
 from swath_inference.protocols.oip.shared_memory import Client, SystemSharedMemory
 from swath_inference.protocols.oip.statistics import Request, Statistics
 from swath_inference.protocols.oip.tensors.inputs import Input, checked_inputs
 from swath_inference.protocols.oip.tensors.outputs import answer, wanted_outputs
+from swath_inference.protocols.oip.traits import ModelTraits
 from swath_inference.published.calls import ModelCalls
 from swath_inference.published.model import Published
 
@@ -26,7 +26,7 @@ class Inference:
         calls: Computes.
         repository: Finds versions.
         statistics: Counts requests.
-        batching: Knows how large batches may be.
+        traits: What requests have to fit.
         memory: Shared memory that clients have registered.
     """
 
@@ -35,13 +35,13 @@ class Inference:
         calls: ModelCalls,
         repository: Repository,
         statistics: Statistics,
-        batching: Batching,
+        traits: ModelTraits,
         memory: SystemSharedMemory,
     ) -> None:
         self._calls = calls
         self._repository = repository
         self._statistics = statistics
-        self._batching = batching
+        self._traits = traits
         self._memory = memory
 
     async def infer(
@@ -81,16 +81,17 @@ class Inference:
         asked, name = message.request, published.name
         parameters = call_parameters(asked.parameters)
         limits = [now + seconds for seconds in (remaining, parameters.queue_s) if seconds is not None]
-        max_batch_size = await self._batching.of(published)
+        traits = await self._traits.of(published)
         inputs = checked_inputs(
             message,
             published.inputs,
             partial(self._memory.reader, client),
             model=name,
-            max_batch_size=max_batch_size,
+            takes=traits.takes,
+            max_batch_size=traits.max_batch_size,
         )
         wanted = wanted_outputs(asked, published.outputs, partial(self._memory.writer, client), name)
-        if max_batch_size and inputs:
+        if traits.max_batch_size and inputs:
             request.items = inputs[0].shape[0]
 
         def read() -> dict[str, Any]:
@@ -105,7 +106,7 @@ class Inference:
                     name=name,
                     version=published.version,
                     request_id=asked.id,
-                    batched=bool(max_batch_size),
+                    batched=bool(traits.max_batch_size),
                     on_stream=on_stream,
                 )
 

@@ -13,7 +13,6 @@ from swath.inference import open_inference_pb2 as pb
 from swath.rpc.caller import caller
 from swath.rpc.server.methods import in_bytes
 from swath_inference.protocols.cuvis.shared import is_local
-from swath_inference.protocols.oip.batching import Batching
 from swath_inference.protocols.oip.infer import Inference
 from swath_inference.protocols.oip.messages import InferMessage
 from swath_inference.protocols.oip.metadata import model_config, model_metadata, server_metadata
@@ -22,6 +21,7 @@ from swath_inference.protocols.oip.settings import LogSwitches, check_trace_sett
 from swath_inference.protocols.oip.shared_memory import Client, SystemSharedMemory
 from swath_inference.protocols.oip.statistics import Statistics
 from swath_inference.protocols.oip.streams import Streams
+from swath_inference.protocols.oip.traits import ModelTraits
 from swath_inference.shm.registered import Registered
 
 _BY_STATUS = "triton_grpc_error"
@@ -35,7 +35,7 @@ class OpenInferenceServicer:
         inference: Answers requests.
         streams: Answers streams of them.
         repository: Finds, loads and unloads models.
-        batching: Knows how large batches may be.
+        traits: What requests have to fit.
         statistics: Has counted requests.
         memory: Shared memory of clients.
         logs: Which log lines are written.
@@ -49,7 +49,7 @@ class OpenInferenceServicer:
         inference: Inference,
         streams: Streams,
         repository: Repository,
-        batching: Batching,
+        traits: ModelTraits,
         statistics: Statistics,
         memory: SystemSharedMemory,
         logs: LogSwitches,
@@ -59,7 +59,7 @@ class OpenInferenceServicer:
         self._inference = inference
         self._streams = streams
         self._repository = repository
-        self._batching = batching
+        self._traits = traits
         self._statistics = statistics
         self._memory = memory
         self._logs = logs
@@ -99,7 +99,8 @@ class OpenInferenceServicer:
 
     async def ModelConfig(self, request: pb.ModelConfigRequest, context: Any) -> pb.ModelConfigResponse:
         published = self._repository.find(request.name, request.version, _caller())
-        return pb.ModelConfigResponse(config=model_config(published, await self._batching.of(published)))
+        traits = await self._traits.of(published)
+        return pb.ModelConfigResponse(config=model_config(published, traits.max_batch_size))
 
     async def ModelStatistics(self, request: pb.ModelStatisticsRequest, context: Any) -> pb.ModelStatisticsResponse:
         if request.name and request.version:

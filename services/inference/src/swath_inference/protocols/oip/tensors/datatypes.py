@@ -10,7 +10,8 @@ from typing import Any
 from swath.inference import open_inference_pb2 as pb
 
 BYTES = "BYTES"
-TEXT, LIST, DICT = "text", "list", "dict"
+TEXTS = ("text", "str")
+LIST, DICT = "list", "dict"
 """Types of ports that are no tensors; they travel as one element of BYTES: text, or JSON."""
 _ANY = "tensor"
 
@@ -69,11 +70,6 @@ _BY_PORT = MappingProxyType(
 )
 
 
-def takes_any(dtype: str) -> bool:
-    """Whether a port takes tensors of every number type."""
-    return dtype == _ANY
-
-
 def datatype_of(dtype: str) -> Datatype:
     """Return the datatype that a port is described by.
 
@@ -81,7 +77,7 @@ def datatype_of(dtype: str) -> Datatype:
         dtype: The port's type: numpy's name of an element type, or what there is beside tensors. A port that takes
             every number type is described as FP32; what else is no tensor, as BYTES.
     """
-    return DATATYPES["FP32" if takes_any(dtype) else _BY_PORT.get(dtype, BYTES)]
+    return DATATYPES["FP32" if dtype == _ANY else _BY_PORT.get(dtype, BYTES)]
 
 
 @cache

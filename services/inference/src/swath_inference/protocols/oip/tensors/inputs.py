@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,10 +26,9 @@ from swath_inference.protocols.oip.tensors.datatypes import (
     DATATYPES,
     DICT,
     LIST,
-    TEXT,
+    TEXTS,
     Datatype,
     datatype_of,
-    takes_any,
     torch_types,
 )
 
@@ -111,11 +110,11 @@ class Input:
             raise InputInvalid(f"inference input {self.name!r}: expected one element of BYTES, got {len(elements)}")
         try:
             text = elements[0].decode()
-            if self.dtype == TEXT:
+            if self.dtype in TEXTS:
                 return text
             value = json.loads(text)
         except (ValueError, RecursionError) as error:
-            kind = "text in UTF-8" if self.dtype == TEXT else "JSON"
+            kind = "text in UTF-8" if self.dtype in TEXTS else "JSON"
             raise InputInvalid(f"inference input {self.name!r}: its element is no {kind}: {error}") from error
         if (expected := _PYTHON.get(self.dtype)) is not None and not isinstance(value, expected):
             raise InputInvalid(
@@ -130,6 +129,7 @@ def checked_inputs(
     memory: ReadMemory,
     *,
     model: str,
+    takes: Mapping[str, Collection[str]],
     max_batch_size: int,
 ) -> list[Input]:
     """Return the inputs of a request.
@@ -141,6 +141,7 @@ def checked_inputs(
         specs: What the model declares.
         memory: Finds shared memory.
         model: Its name, for errors.
+        takes: Names of the datatypes that each input takes; of those that are not here, the one that is declared.
         max_batch_size: Of the model; 0 where its first axes are no batch's.
 
     Raises:
@@ -160,7 +161,7 @@ def checked_inputs(
             )
         if each.name in found:
             raise InputInvalid(f"input {each.name!r} already exists in request for model {model!r}")
-        datatype = _datatype(each, spec, model)
+        datatype = _datatype(each, spec, model, takes)
         shape = _shape(each, spec, model, max_batch_size)
         found[each.name] = _placed(each, spec, datatype, shape, raw, message.payloads, memory, model)
     if max_batch_size:
@@ -197,13 +198,11 @@ def _raw_of(message: InferMessage, model: str) -> Callable[[_Input], Buffer | No
     return take
 
 
-def _datatype(each: _Input, spec: TensorSpec, model: str) -> Datatype:
+def _datatype(each: _Input, spec: TensorSpec, model: str, takes: Mapping[str, Collection[str]]) -> Datatype:
     given = DATATYPES.get(each.datatype)
-    if given is not None and takes_any(spec.dtype) and given.size:
-        return given
-    expected = datatype_of(spec.dtype)
-    if given is not expected:
-        wanted = "a number type" if takes_any(spec.dtype) else repr(expected.name)
+    taken = takes.get(each.name) or (datatype_of(spec.dtype).name,)
+    if given is None or given.name not in taken:
+        wanted = " or ".join(repr(name) for name in DATATYPES if name in taken)
         raise InputInvalid(
             f"inference input {each.name!r} data-type is {shown(each.datatype)}, but model {model!r} expects {wanted}"
         )
