@@ -113,7 +113,7 @@ def build(
         metrics.gauge(
             "swath_inference_streams",
             "Streams of frames that are open.",
-            lambda: len(service.streams) + len(calls.streams) + len(door.streams),
+            lambda: len(service.streams) + len(calls.streams) + len(door.streams) + len(redhare),
         )
         metrics.gauge(
             "swath_inference_cube_bytes",

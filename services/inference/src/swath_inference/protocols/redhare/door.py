@@ -49,6 +49,10 @@ class RedhareDoor:
         )
         self.methods: Methods = slice_handler(REDHARE, "inference", self._servicer)
 
+    def __len__(self) -> int:
+        """Return how many streams are open."""
+        return len(self._servicer)
+
     def listening(self, address: Address) -> None:
         """Take note of where the process listens."""
         self._reachable.listening = address

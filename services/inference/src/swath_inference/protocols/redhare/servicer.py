@@ -64,6 +64,10 @@ class RedhareServicer:
         self._open: set[Ordered] = set()
         self._draining = False
 
+    def __len__(self) -> int:
+        """Return how many streams are open."""
+        return len(self._open)
+
     async def auth(self, request: pb.AuthRequest, context: grpc.aio.ServicerContext) -> pb.AuthResponse:
         metadata, peer = context.invocation_metadata() or (), context.peer()
         token = await self._logins.login(request.attributes, self._reachable.client(metadata, peer))
