@@ -6,7 +6,7 @@ import asyncio
 import os
 from typing import TYPE_CHECKING
 
-from swath.api import CUVIS, INFERENCE, OPEN_INFERENCE, PROFILE_SHARE, SHARED_MEMORY
+from swath.api import CUVIS, INFERENCE, OPEN_INFERENCE, PROFILE_SHARE, REDHARE, SHARED_MEMORY
 from swath.published.model import PublishedCatalogue
 from swath.rpc.server.methods import slice_handler
 from swath.runtime.allocator import keep_freed_memory
@@ -18,6 +18,8 @@ from swath_inference.profiling.service import ProfilingService
 from swath_inference.protocols.cuvis.servicer import InferenceServicer
 from swath_inference.protocols.cuvis.shared import SharedMemory
 from swath_inference.protocols.oip.assembly import open_inference
+from swath_inference.protocols.redhare.door import RedhareDoor
+from swath_inference.protocols.redhare.identities import Identities
 from swath_inference.protocols.shared_memory.servicer import SharedMemoryServicer
 from swath_inference.protocols.stream.servicer import StreamServicer
 from swath_inference.published.calls import ModelCalls
@@ -42,6 +44,7 @@ def build(
     any_segment: bool = False,
     replicas: Replicas,
     catalogue: PublishedCatalogue,
+    identities: Identities,
 ) -> Assembly:
     """Put the service together.
 
@@ -53,6 +56,7 @@ def build(
         any_segment: Whether they may name any segment of it, and not only those under the session's own name.
         replicas: The other replicas of this service.
         catalogue: What is published.
+        identities: Users with passwords, and what their tokens are signed with.
     """
     # Before there are other threads: each may get a heap of its own.
     keep_freed_memory(settings.keep_freed_bytes)
@@ -67,6 +71,8 @@ def build(
     calls = ModelCalls(published, loader, runner)
     follower = Follower(catalogue, calls, loader, f"{deps.replica}-{os.getpid()}", settings.models_wait_s)
     deps.stack.push_async_callback(follower.stop)
+    redhare = RedhareDoor(settings, identities, calls)
+    deps.stack.callback(redhare.close)
     sessions.on_close(service.forget, service.sessions_in_use)
     regions = Regions(settings.shared_memory_bytes, settings.shared_memory_session_bytes, settings.shared_memory_idle_s)
     deps.stack.callback(regions.end_all)
@@ -107,7 +113,7 @@ def build(
         metrics.gauge(
             "swath_inference_streams",
             "Streams of frames that are open.",
-            lambda: len(service.streams) + len(calls.streams) + len(door.streams),
+            lambda: len(service.streams) + len(calls.streams) + len(door.streams) + len(redhare),
         )
         metrics.gauge(
             "swath_inference_cube_bytes",
@@ -133,6 +139,7 @@ def build(
         await region_service.drain()
         service.streams.drain()
         calls.streams.drain()
+        redhare.drain()
 
     return Assembly(
         service="inference",
@@ -141,11 +148,13 @@ def build(
             slice_handler(SHARED_MEMORY, "inference", SharedMemoryServicer(region_service, local=shared_memory)),
             slice_handler(INFERENCE, "inference", StreamServicer(service, calls)),
             slice_handler(OPEN_INFERENCE, "inference", door.servicer),
+            redhare.methods,
         ),
         private=(slice_handler(PROFILE_SHARE, "inference", ProfileShareServicer(profiler, replicas.name)),),
-        names=(CUVIS, INFERENCE, OPEN_INFERENCE, SHARED_MEMORY),
+        names=(CUVIS, INFERENCE, OPEN_INFERENCE, SHARED_MEMORY, REDHARE),
         drain=drain,
         start=follower.start,
+        listening=redhare.listening,
         warm_up=warm_up,
         metrics=register,
         health=follower.to_health,
