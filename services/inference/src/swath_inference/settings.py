@@ -17,7 +17,9 @@ class InferenceSettings(BaseSettings):
     """Torch device that models run on, such as cpu or cuda:0; auto takes the first GPU there is, else the CPU. Several,
     separated by commas: a model goes to the one with the most free memory."""
     cache_bytes: int = Field(default=4 * 1024**3, ge=0)
-    """Parameters and buffers of models kept loaded on each device, in bytes; the least recently used goes first."""
+    """Parameters and buffers of models kept loaded on each device, in bytes; the least recently used goes first.
+    Streams whose nodes have a memory have instances of their own, which count and stay: RESOURCE_EXHAUSTED where no
+    room is left for one more."""
     queue_limit: int = Field(default=256, ge=1)
     """Calls that may wait for each device; more are refused with RESOURCE_EXHAUSTED."""
     batch_calls: int = Field(default=64, ge=1)

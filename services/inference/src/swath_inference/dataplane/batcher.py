@@ -129,9 +129,7 @@ class Batcher:
             asyncio.get_running_loop().call_soon(self._end_turn)
         self._turn += 1
         if self._free_for(request):
-            alone = (request,)
-            self._count_up(alone)
-            return _outcome(self._compute_here(alone)[0])
+            return _outcome(self._compute_here((request,))[0])
         waiting = self._enqueue(request)
         try:
             return await waiting.answer
@@ -184,24 +182,20 @@ class Batcher:
         if requests and not self._quick(requests):
             self._busy = True
             work = self._thread.submit(partial(self._forward, requests))
-            work.add_done_callback(partial(self._report, loop, members, time.monotonic()))
+            work.add_done_callback(partial(_report, loop, partial(self._finished, members, requests, time.monotonic())))
             return
         if requests:
             _settle(members, self._compute_here(requests))
         if self._groups:
             self._wake = loop.call_soon(self._dispatch)
 
-    def _report(self, loop: asyncio.AbstractEventLoop, members: _Heap, started: float, work: Future[Any]) -> None:
-        with suppress(RuntimeError):  # a loop that has ended has nobody who waits
-            loop.call_soon_threadsafe(self._finished, members, started, work)
-
-    def _finished(self, members: _Heap, started: float, work: Future[Any]) -> None:
+    def _finished(self, members: _Heap, requests: Sequence[InferRequest], started: float, work: Future[Any]) -> None:
         self._busy = False
         if work.cancelled():
             for waiting in members:
                 waiting.answer.cancel()
             return
-        self._note(started)
+        self._note(requests, started)
         failure = work.exception()
         _settle(members, work.result() if failure is None else [failure] * len(members))
         if self._wake is None:
@@ -210,11 +204,22 @@ class Batcher:
     def _compute_here(self, requests: Sequence[InferRequest]) -> list[Any]:
         started = time.monotonic()
         results = self._forward(requests)
-        self._note(started)
+        self._note(requests, started)
         return results
 
-    def _note(self, started: float) -> None:
+    def _note(self, requests: Sequence[InferRequest], started: float) -> None:
         self._lasted = time.monotonic() - started
+        # Those that were to be computed together may have been computed one by one.
+        calls, forwards = (1, len(requests)) if requests[0].parted else (len(requests), 1)
+        for _ in range(forwards):
+            self.counts.computed(calls)
+        for request in requests:
+            waited = started - request.arrived
+            self.counts.seconds += waited
+            if request.started is not None:
+                request.started(waited, calls)
+        pace = requests[0].model.pace
+        pace.together = max(calls, pace.together / 2)
 
     def _quick(self, requests: Sequence[InferRequest]) -> bool:
         model = requests[0].model
@@ -284,23 +289,12 @@ class Batcher:
             heapq.heappop(heap)
         if not heap:
             del self._groups[key]
-        if members:
-            self._count_up([waiting.request for waiting in members if waiting.request is not None])
         return members
 
-    def _count_up(self, requests: Sequence[InferRequest]) -> None:
-        now, calls, counts = time.monotonic(), len(requests), self.counts
-        counts.forwards += 1
-        counts.calls += calls
-        if calls > 1:
-            counts.merged += calls
-        for request in requests:
-            waited = now - request.arrived
-            counts.seconds += waited
-            if request.started is not None:
-                request.started(waited, calls)
-        pace = requests[0].model.pace
-        pace.together = max(calls, pace.together / 2)
+
+def _report(loop: asyncio.AbstractEventLoop, finished: Callable[[Future[Any]], None], work: Future[Any]) -> None:
+    with suppress(RuntimeError):  # a loop that has ended has nobody who waits
+        loop.call_soon_threadsafe(finished, work)
 
 
 def _late(request: InferRequest) -> bool:
