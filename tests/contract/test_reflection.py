@@ -22,6 +22,7 @@ def test_list_names_every_service(ask):
         "grpc.reflection.v1alpha.ServerReflection",
         "swath.inference.v1.InferenceService",
         "swath.inference.v1.SharedMemoryService",
+        "swath.models.v1.ModelService",
         "swath.pipeline.v1.NodeService",
         "swath.training.v1.RunService",
         "swath.workspace.v1.WorkspaceService",
