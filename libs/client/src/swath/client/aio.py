@@ -73,6 +73,7 @@ class AsyncClient:
         self.model_stub: Any = ModelServiceStub(any_channel)
         self.models = AsyncModels(self.call)
         self._runs: Any = RunServiceStub(any_channel)
+        self._bare: dict[str, Any] = {}
 
     async def __aenter__(self) -> AsyncClient:
         return self
@@ -109,6 +110,22 @@ class AsyncClient:
         found = call.read(reply)
         call.check(found, trailers)
         return found
+
+    async def send(self, path: str, request: bytes) -> bytes:
+        """Make a unary call of any method; messages are what is on the wire.
+
+        Args:
+            path: Full path, such as "/cuvis_ai.v1.CuvisAIService/Inference".
+            request: The request, serialized.
+
+        Raises:
+            CallError: It failed.
+        """
+        method = self._bare.get(path)
+        if method is None:
+            method = self._bare[path] = self._channel.unary_unary(path)
+        with translated(path.rpartition("/")[2], self.config.target):
+            return await method(request, timeout=self.config.timeout_s, metadata=self.config.call_metadata())
 
     def shared_region(self, session_id: str) -> SharedRegion | None:
         """As `Client.shared_region`."""

@@ -97,6 +97,9 @@ async def serve(
             await watch.start()
             stack.push_async_callback(watch.stop)
         await server.start()
+        for each in assemblies:
+            if each.listening is not None:
+                each.listening(server.address)
         await _say(said, f"{program.title}: listening on {server.address}{program.details}")
         warming = asyncio.create_task(_warm_up(assemblies, health))
         await stopping.wait()

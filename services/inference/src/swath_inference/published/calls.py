@@ -18,6 +18,10 @@ from swath_inference.published.models import PublishedModels
 
 if TYPE_CHECKING:
     from swath.engine.graph.parts import Parts
+    from swath_inference.dataplane.models import Model
+
+Started = Callable[[float, int], None]
+"""Called with the seconds for which a call has waited, and the calls that are computed with it, when its turn comes."""
 
 
 class ModelCalls:
@@ -83,14 +87,19 @@ class ModelCalls:
         only: Sequence[str],
         write: Callable[[dict[str, Any]], Any],
         unknown: Callable[[Sequence[str]], None] = let_pass,
+        started: Started | None = None,
         **how: Any,
     ) -> Any:
-        """Run a version over a part of what is counted as a call elsewhere; arguments and errors as of `infer`."""
+        """Run a version over a part of what is counted as a call elsewhere; arguments and errors as of `infer`.
+
+        Args:
+            started: As of `Target`, for who counts calls beside the counts here.
+        """
         self._enter(published)
         try:
             if not self._loader.is_ready(published):
                 await self._loader.ready(published)
-            return await self._runner.infer(self._target(published), read, only, write, unknown, **how)
+            return await self._runner.infer(self._target(published, started), read, only, write, unknown, **how)
         finally:
             self._leave(published)
 
@@ -108,9 +117,17 @@ class ModelCalls:
             Precondition, Unavailable: As of `infer`.
         """
         with self.using(published):
-            await self._loader.ready(published)
-            model = await self._runner.model(self._target(published))
+            model = await self.model(published)
             return model.pipeline.parts_of(known_of(model, only, unknown))
+
+    async def model(self, published: Published) -> Model:
+        """Return what a version runs on, loaded if need be.
+
+        Raises:
+            Precondition, Unavailable: As of `infer`.
+        """
+        await self._loader.ready(published)
+        return await self._runner.model(self._target(published))
 
     @contextmanager
     def stream(self, published: Published) -> Iterator[Stream]:
@@ -146,6 +163,12 @@ class ModelCalls:
         finally:
             self.counts.of(published).end(code, time.monotonic() - began)
 
+    async def release(self, published: Published) -> None:
+        """Free what only a version has, as soon as no call runs on it; the next one loads it again."""
+        if self._runner.release(published.holder):
+            await self._runner.free_memory()
+        self._loader.arrange()
+
     async def gone(self, published: Published) -> None:
         """End the streams of a version that was unpublished, and free what it had; calls that run are answered."""
         self.streams.stop(published.holder, self.models.no_version(published.name, str(published.version)))
@@ -164,6 +187,13 @@ class ModelCalls:
             if not self.models.has(published):
                 self._runner.release(holder)
 
-    def _target(self, published: Published) -> Target:
-        started = self.counts.of(published).started
+    def _target(self, published: Published, also: Started | None = None) -> Target:
+        counted = self.counts.of(published).started
+
+        def both(waited: float, together: int) -> None:
+            counted(waited, together)
+            if also is not None:
+                also(waited, together)
+
+        started = counted if also is None else both
         return Target(published.key, published.holder, session=False, started=started)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from swath.errors import Denied, InvalidInput, NotFitted, NotFound, Precondition
 from swath.published.model import TensorSpec
 from swath_pipeline.artifacts import PipelineArtifacts
-from swath_pipeline.introspection import Specs
 
 if TYPE_CHECKING:
     from swath.engine.graph.ports import Port
@@ -36,8 +35,11 @@ def probe(
             "statistically, or load weights that hold the statistics",
             metadata={"nodes": ",".join(missing)},
         )
-    specs = Specs.of(pipeline)
-    return _specs(specs.inputs), _specs(specs.outputs)
+    from swath.engine.graph.ports import Stage
+
+    # What a call may give and get, which is not what the graph leaves open: what only fits or metrics take is no input,
+    # and an output that another node takes as well is one.
+    return _specs(pipeline.input_specs(Stage.INFERENCE)), _specs(pipeline.stage_outputs())
 
 
 def _specs(ports: Mapping[str, Port]) -> tuple[TensorSpec, ...]:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from swath.client.cli.bench import bench
 from swath.client.cli.files import cp, ls, rm
 from swath.client.cli.infer import infer
 from swath.client.cli.logs import logs
@@ -41,6 +42,7 @@ _OWN: tuple[Callable[..., Any], ...] = (
     unpublish,
     nodes,
     pipeline,
+    bench,
     ls,
     cp,
     rm,
