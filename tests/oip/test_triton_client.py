@@ -48,7 +48,7 @@ def test_streams(run, scores):
     assert facts["final"] == [True, True, True, None, True]
     assert [bool(each) for each in facts["errors"]] == [False, False, False, True, False]
     assert "nope" in facts["errors"][3]
-    assert facts["ended"][0] == "StatusCode.NOT_FOUND"
+    assert facts["ended"][0] == "StatusCode.NOT_FOUND", facts["ended"]
     _same(found["scores"], scores)
 
 
