@@ -58,6 +58,7 @@ ADOPTED = (
         "swath.reflection.v1",
         json_names=False,
     ),
+    Adopted("redhare/stream.proto", "redhare/stream.proto", "swath.redhare", json_names=False, own_pool=True),
     Adopted(
         "inference/open_inference.proto",
         "inference/open_inference.proto",

@@ -48,7 +48,7 @@ def test_streams(run, scores, deployment):
     assert facts["final"] == [True, True, True, None, True]
     assert [bool(each) for each in facts["errors"]] == [False, False, False, True, False]
     assert "nope" in facts["errors"][3]
-    # Of a stream whose client still sends, Envoy resets what is left after its status; newer gRPC takes that for INTERNAL.
+    # Envoy resets a stream whose client still sends after its status, and newer gRPC takes that for INTERNAL.
     seen = {"StatusCode.NOT_FOUND"} if deployment.replicas == 1 else {"StatusCode.NOT_FOUND", "StatusCode.INTERNAL"}
     assert facts["ended"][0] in seen, facts["ended"]
     _same(found["scores"], scores)

@@ -19,6 +19,7 @@ from swath.api import (
     OPEN_INFERENCE,
     PROFILE_SHARE,
     PUBLIC,
+    REDHARE,
     REGISTRY,
     ROUTES,
     RUN_SERVICE,
@@ -86,7 +87,7 @@ def test_services_that_own_part_of_the_api():
     assert owners(RUN_SERVICE) == ("training",)
     assert owners(NODES) == ("pipeline",)
     assert owners(MODELS) == ("pipeline",)
-    assert owners(INFERENCE) == owners(OPEN_INFERENCE) == ("inference",)
+    assert owners(INFERENCE) == owners(OPEN_INFERENCE) == owners(REDHARE) == ("inference",)
 
 
 def test_a_method_that_nobody_owns():
@@ -96,6 +97,10 @@ def test_a_method_that_nobody_owns():
         REGISTRY.service("nothing")
     with pytest.raises(LookupError, match="no process is called 'session'"):
         REGISTRY.process("session")
+
+
+def test_methods_that_find_out_by_themselves_who_calls():
+    assert REGISTRY.open == {f"/{REDHARE}/auth", f"/{REDHARE}/stream_infer"}
 
 
 def test_what_is_private():
@@ -115,6 +120,7 @@ def test_calls_that_are_made_once_and_calls_that_are_audited():
         *(f"/{WORKSPACE}/{name}" for name in ("Put", "Get", "Delete")),
         f"/{SHARED_MEMORY}/Acquire",
         *(f"/{INFERENCE}/{name}" for name in ("StreamInfer", "InferCube")),
+        f"/{REDHARE}/stream_infer",
         *(f"/{OPEN_INFERENCE}/{name}" for name in OPEN_ONCE),
         *(f"/{MODELS}/{name}" for name in ("SetAlias", "RollBackAlias", "RemoveAlias", "Unpublish")),
     }
@@ -123,6 +129,7 @@ def test_calls_that_are_made_once_and_calls_that_are_audited():
         f"/{WORKSPACE}/Get",
         f"/{SHARED_MEMORY}/Acquire",
         *(f"/{INFERENCE}/{name}" for name in ("StreamInfer", "InferCube")),
+        f"/{REDHARE}/stream_infer",
         *(f"/{OPEN_INFERENCE}/{name}" for name in OPEN_ONCE),
     }
     assert once - unaudited <= MUTATING <= ROUTES.keys()

@@ -13,13 +13,16 @@ from grpc_status import rpc_status
 from pydantic import ValidationError
 
 import swath.inference.v1.profiles_pb2
+import swath.models.v1.catalogue_pb2
 import swath.training.v1.references_pb2
 import swath.training.v1.worker_pb2  # noqa: F401
-from swath.api import ROUTES
+from swath.api import REDHARE, ROUTES
 from swath.api.descriptors import find_service
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.cuvis_ai.v1.cuvis_ai_pb2_grpc import CuvisAIServiceStub
 from swath.errors import InvalidInput
+from swath.runtime.auth.access import Access
+from swath.runtime.auth.authentication import Authenticator
 from swath.runtime.auth.authorization import GRANTS
 from swath.runtime.auth.certificates import Authority
 from swath.runtime.auth.tokens import hash_of, new_token
@@ -153,6 +156,16 @@ async def test_health_and_reflection_need_no_token(plain):
     stub: Any = health_pb2_grpc.HealthStub(await plain())
     answer = await stub.Check(health_pb2.HealthCheckRequest(service="swath.session"))
     assert answer.status == health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+@pytest.mark.parametrize("method", ["auth", "stream_infer"])
+@pytest.mark.parametrize("behind_gateway", [False, True])
+def test_methods_that_find_out_who_calls_ask_for_no_token_but_for_the_gateway(method, behind_gateway):
+    settings = ServerSettings(auth="required", tokens={"alice": hash_of(ALICE)})
+    authenticator = Authenticator(settings, behind_gateway=behind_gateway)
+    access = Access(authenticator, tls=behind_gateway, behind_gateway=behind_gateway)
+    assert (access.admission(f"/{REDHARE}/{method}") is not None) == behind_gateway
+    assert access.admission("/cuvis_ai.v1.CuvisAIService/CreateSession") is not None
 
 
 async def test_a_request_of_nobody_is_not_even_read(plain):

@@ -10,6 +10,11 @@ from swath_gateway.settings import GatewaySettings
 
 _UNTRACED = {each: {"numerator": 0} for each in ("client_sampling", "random_sampling", "overall_sampling")}
 """For probes and reflection: they are many, and nobody needs to know how long they took."""
+_CALLED_AS = {
+    "header": {"key": "x-forwarded-host", "value": "%REQ(:AUTHORITY)%"},
+    "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+}
+"""Whoever answers may have to tell the client an address to call: one by which it has reached the gateway."""
 _NOT_PROCESSED = "connect-failure,refused-stream"
 _RETRY_IDEMPOTENT = f"{_NOT_PROCESSED},reset,unavailable"
 
@@ -50,6 +55,7 @@ def _method(path: str, part: str, settings: GatewaySettings, registry: Registry)
     times = _endless() if _is_stream(service, name) else _limited(settings)
     return {
         "match": {"path": path},
+        **({"request_headers_to_add": [_CALLED_AS]} if path in registry.open else {}),
         "route": {"cluster": part, **times, "retry_policy": _retries(idempotent)},
         "tracing": {
             "operation": path[1:],

@@ -13,6 +13,7 @@ from swath.runtime.assembly import Assembly, Deps
 from swath.runtime.replica import ReplicaSettings, channel_to, remote_sessions
 from swath_inference.assembly import build
 from swath_inference.profiling.replicas import RemoteReplicas
+from swath_inference.protocols.redhare.identities import Identities
 from swath_inference.settings import InferenceSettings
 
 
@@ -38,4 +39,5 @@ def assemble(settings: InferenceReplicaSettings, deps: Deps) -> Assembly:
         shared_memory=False,
         replicas=replicas,
         catalogue=RemoteCatalogue(link),
+        identities=Identities.of(settings, behind_gateway=True),
     )

@@ -6,18 +6,21 @@ import asyncio
 import os
 from typing import TYPE_CHECKING
 
-from swath.api import CUVIS, INFERENCE, OPEN_INFERENCE, PROFILE_SHARE, SHARED_MEMORY
+from swath.api import CUVIS, INFERENCE, OPEN_INFERENCE, PROFILE_SHARE, REDHARE, SHARED_MEMORY
 from swath.published.model import PublishedCatalogue
 from swath.rpc.server.methods import slice_handler
 from swath.runtime.allocator import keep_freed_memory
 from swath.runtime.assembly import Assembly, Deps
 from swath.sessions.model import Sessions
+from swath_inference.dataplane.limits import SIZES
 from swath_inference.profiling.profiler import Profiler, Replicas
 from swath_inference.profiling.replicas import ProfileShareServicer
 from swath_inference.profiling.service import ProfilingService
 from swath_inference.protocols.cuvis.servicer import InferenceServicer
 from swath_inference.protocols.cuvis.shared import SharedMemory
 from swath_inference.protocols.oip.assembly import open_inference
+from swath_inference.protocols.redhare.door import RedhareDoor
+from swath_inference.protocols.redhare.identities import Identities
 from swath_inference.protocols.shared_memory.servicer import SharedMemoryServicer
 from swath_inference.protocols.stream.servicer import StreamServicer
 from swath_inference.published.calls import ModelCalls
@@ -42,6 +45,7 @@ def build(
     any_segment: bool = False,
     replicas: Replicas,
     catalogue: PublishedCatalogue,
+    identities: Identities,
 ) -> Assembly:
     """Put the service together.
 
@@ -53,6 +57,7 @@ def build(
         any_segment: Whether they may name any segment of it, and not only those under the session's own name.
         replicas: The other replicas of this service.
         catalogue: What is published.
+        identities: Users with passwords, and what their tokens are signed with.
     """
     # Before there are other threads: each may get a heap of its own.
     keep_freed_memory(settings.keep_freed_bytes)
@@ -67,6 +72,8 @@ def build(
     calls = ModelCalls(published, loader, runner)
     follower = Follower(catalogue, calls, loader, f"{deps.replica}-{os.getpid()}", settings.models_wait_s)
     deps.stack.push_async_callback(follower.stop)
+    redhare = RedhareDoor(settings, identities, calls)
+    deps.stack.callback(redhare.close)
     sessions.on_close(service.forget, service.sessions_in_use)
     regions = Regions(settings.shared_memory_bytes, settings.shared_memory_session_bytes, settings.shared_memory_idle_s)
     deps.stack.callback(regions.end_all)
@@ -95,19 +102,25 @@ def build(
         metrics.counter(
             "swath_inference_merged_calls", "Calls that were computed with others.", lambda: runner.batching().merged
         )
+        metrics.histogram(
+            "swath_inference_batch_size",
+            "Calls of a forward.",
+            SIZES,
+            lambda: (counts := runner.batching()) and (counts.by_size, counts.calls),
+        )
         metrics.counter(
             "swath_inference_dropped_calls",
             "Calls that were never started, since nobody waited for them any more.",
             lambda: runner.batching().dropped,
         )
-        metrics.gauge("swath_inference_models", "Models that are loaded.", lambda: len(runner.keys))
+        metrics.gauge("swath_inference_models", "Models that are loaded.", lambda: runner.models)
         metrics.gauge("swath_inference_model_bytes", "Bytes of models that are loaded.", lambda: runner.model_bytes)
         metrics.gauge("swath_inference_shared_memory_bytes", "Bytes of regions of shared memory.", lambda: regions.size)
         metrics.counter("swath_inference_model_loads", "Models that were loaded.", lambda: runner.model_loads)
         metrics.gauge(
             "swath_inference_streams",
             "Streams of frames that are open.",
-            lambda: len(service.streams) + len(calls.streams) + len(door.streams),
+            lambda: len(service.streams) + len(calls.streams) + len(door.streams) + len(redhare),
         )
         metrics.gauge(
             "swath_inference_cube_bytes",
@@ -133,6 +146,7 @@ def build(
         await region_service.drain()
         service.streams.drain()
         calls.streams.drain()
+        redhare.drain()
 
     return Assembly(
         service="inference",
@@ -141,11 +155,13 @@ def build(
             slice_handler(SHARED_MEMORY, "inference", SharedMemoryServicer(region_service, local=shared_memory)),
             slice_handler(INFERENCE, "inference", StreamServicer(service, calls)),
             slice_handler(OPEN_INFERENCE, "inference", door.servicer),
+            redhare.methods,
         ),
         private=(slice_handler(PROFILE_SHARE, "inference", ProfileShareServicer(profiler, replicas.name)),),
-        names=(CUVIS, INFERENCE, OPEN_INFERENCE, SHARED_MEMORY),
+        names=(CUVIS, INFERENCE, OPEN_INFERENCE, SHARED_MEMORY, REDHARE),
         drain=drain,
         start=follower.start,
+        listening=redhare.listening,
         warm_up=warm_up,
         metrics=register,
         health=follower.to_health,

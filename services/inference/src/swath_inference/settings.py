@@ -17,7 +17,9 @@ class InferenceSettings(BaseSettings):
     """Torch device that models run on, such as cpu or cuda:0; auto takes the first GPU there is, else the CPU. Several,
     separated by commas: a model goes to the one with the most free memory."""
     cache_bytes: int = Field(default=4 * 1024**3, ge=0)
-    """Parameters and buffers of models kept loaded on each device, in bytes; the least recently used goes first."""
+    """Parameters and buffers of models kept loaded on each device, in bytes; the least recently used goes first.
+    Streams whose nodes have a memory have instances of their own, which count and stay: RESOURCE_EXHAUSTED where no
+    room is left for one more."""
     queue_limit: int = Field(default=256, ge=1)
     """Calls that may wait for each device; more are refused with RESOURCE_EXHAUSTED."""
     batch_calls: int = Field(default=64, ge=1)
@@ -62,3 +64,19 @@ class InferenceSettings(BaseSettings):
     DEADLINE_EXCEEDED."""
     models_wait_s: float = Field(default=10.0, ge=0)
     """Seconds that a start waits to hear what is published before it serves sessions without it."""
+    redhare_url: str = ""
+    """HOST:PORT that clients of redhare.Inference are told to open a stream at. Empty tells each client an address that
+    it can reach: the name by which it has called the gateway; without a gateway that of this server."""
+    redhare_token_s: float = Field(default=3600.0, gt=0)
+    """Seconds for which a token of redhare.Inference is good. It can be renewed before that."""
+    redhare_user_tries: int = Field(default=20, ge=1)
+    """Passwords that may be tried for one user in a minute, at each replica; more are refused with RESOURCE_EXHAUSTED.
+    A right one gives the user all of them again."""
+    redhare_peer_tries: int = Field(default=120, ge=1)
+    """Passwords that may be tried from one address in a minute, likewise."""
+    redhare_ahead: int = Field(default=16, ge=1)
+    """Records of a stream of redhare.Inference that are read ahead of the answer that is due, and may be computed
+    together; what follows waits on its way."""
+    redhare_record_bytes: int = Field(default=64 * 1024**2, ge=1024)
+    """Most bytes of a record of redhare.Inference; a stream holds four times as many at most. Reading JSON holds up all
+    other calls, for about two milliseconds for each MiB."""

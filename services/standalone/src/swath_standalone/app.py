@@ -15,7 +15,7 @@ from swath.runtime.logs import Telemetry
 from swath.sessions.ownership import OwnedSessions
 from swath.storage import ArtifactStore, FolderObjects, Workspace
 from swath_config import build as build_config
-from swath_inference import NoReplicas
+from swath_inference import Identities, NoReplicas
 from swath_inference import build as build_inference
 from swath_pipeline import build as build_pipeline
 from swath_session import build as build_session
@@ -68,6 +68,7 @@ def compose(settings: StandaloneSettings, launcher: Launcher, stack: AsyncExitSt
         any_segment=settings.address.loopback and not settings.auth_required,
         replicas=NoReplicas(),
         catalogue=pipeline.catalogue,
+        identities=Identities.of(settings, behind_gateway=False, own_keys=settings.state / "signing_keys.json"),
     )
     training = build_training(
         deps,

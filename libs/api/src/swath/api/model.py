@@ -46,11 +46,13 @@ class Method:
         name: Such as "Train".
         mutating: Whether it changes something. Each call of a public one leaves an audit line.
         idempotent: Whether it may be sent twice without harm: who loses the answer sends it again.
+        open: Whether anybody may call it: who calls is said in its messages, and the method finds out by itself.
     """
 
     name: str
     mutating: bool = False
     idempotent: bool = False
+    open: bool = False
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ MODELS = "swath.models.v1.ModelService"
 SHARED_MEMORY = "swath.inference.v1.SharedMemoryService"
 INFERENCE = "swath.inference.v1.InferenceService"
 OPEN_INFERENCE = "inference.GRPCInferenceService"
+REDHARE = "redhare.Inference"
+"""IBM's elastic distributed inference."""
 SESSION_AUTHORITY = "swath.session.v1.SessionAuthority"
 """Private: what the other services ask of the session service."""
 PROFILE_SHARE = "swath.inference.v1.ProfileShare"
@@ -215,6 +217,11 @@ SERVICES = (
                 GrpcService(INFERENCE, "swath/inference/v1/inference.proto", public=True),
                 # What has been answered of a stream cannot be taken back: whoever sends again decides what.
                 (Method("StreamInfer"), Method("InferCube")),
+            ),
+            Slice(
+                GrpcService(REDHARE, "redhare/stream.proto", public=True, own_pool=True),
+                # Users and passwords come in the messages, as do the tokens that are made of them.
+                (Method("auth", idempotent=True, open=True), Method("stream_infer", open=True)),
             ),
             Slice(
                 GrpcService(OPEN_INFERENCE, "inference/open_inference.proto", public=True, own_pool=True),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from swath.rpc.addresses import Address
 from swath.rpc.server.methods import Methods
 from swath.runtime.logs import Telemetry
 from swath.storage import ArtifactStore, Workspace
@@ -68,6 +69,7 @@ class Assembly:
         start: Opens its tables and begins its work; called before the process listens.
         warm_up: Makes it ready, after which its health is SERVING. Called when every service of the process has started
             and the process listens.
+        listening: Told where the process listens, once it does.
         drain: Ends what would outlast a drain, such as streams; called when health has long been NOT_SERVING.
         metrics: Registers its metrics.
         health: Is given what publishes health of its models; called before `start`.
@@ -79,6 +81,7 @@ class Assembly:
     names: Sequence[str]
     start: Callable[[], Awaitable[None]] | None = None
     warm_up: Callable[[], Awaitable[None]] | None = None
+    listening: Callable[[Address], None] | None = None
     drain: Callable[[], Awaitable[None]] | None = None
     metrics: Callable[[Metrics], None] | None = None
     health: Callable[[SetModels], None] | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from swath.inference.v1 import inference_pb2 as pb
 from swath.rpc.server.failures import forget_frames
 from swath.rpc.server.handlers import ends_unread
 from swath.rpc.server.methods import in_bytes
-from swath_inference.dataplane.sendable import sendable
+from swath_inference.dataplane.sendable import refusing, sendable
 from swath_inference.dataplane.streaming.assemble import CubeOutputs, Encoded, Header, Piece, bytes_in
 from swath_inference.dataplane.streaming.cut import AT_A_TIME, Buffer, Cube, Cut, Part
 from swath_inference.dataplane.streaming.memory import Held
@@ -36,6 +36,7 @@ from swath_inference.protocols.stream.messages import (
 from swath_inference.protocols.stream.subjects import ends_stream, subject_of
 
 if TYPE_CHECKING:
+    from swath.engine.graph.parts import Parts
     from swath_inference.published.calls import ModelCalls
     from swath_inference.service import InferenceService
 
@@ -61,7 +62,7 @@ class StreamServicer:
     ) -> AsyncIterator[bytes]:
         opening = (await first_of(requests, "open")).request.open
         wanted, ahead = tuple(opening.outputs), self._service.settings.frames_ahead
-        unknown, subject = _refusing(wanted), subject_of(opening, self._service, self._calls)
+        unknown, subject = refusing(wanted), subject_of(opening, self._service, self._calls)
         async with subject.stream() as stream:
 
             async def answer(message: Message) -> bytes:
@@ -103,7 +104,7 @@ class StreamServicer:
         header = first.request.header
         name, wanted = header.input or "cube", tuple(header.outputs)
         shape, item_size = _described(header, name)
-        unknown, calls = _refusing(wanted), SameThroughout()
+        unknown, calls = refusing(wanted), SameThroughout()
         subject = subject_of(header, self._service, self._calls)
         parts = await subject.parts_of(wanted, unknown, calls)
         others = read_inputs(header.inputs, header.text_prompt, first.payloads)
@@ -129,7 +130,12 @@ class StreamServicer:
             return part, values
 
         with subject.whole(), self._service.cubes.holding(cube) as held:
-            plan = pb.Plan(cut=_CUTS[cube.cut], parts=len(cube.parts), model_version=subject.version)
+            plan = pb.Plan(
+                cut=_CUTS[cube.cut],
+                parts=len(cube.parts),
+                rows_apart=_rows_apart(parts),
+                model_version=subject.version,
+            )
             yield pb.InferCubeResponse(plan=plan).SerializeToString()
             outputs = CubeOutputs(cube)
             async with (
@@ -147,15 +153,10 @@ class StreamServicer:
         yield pb.InferCubeResponse(end=pb.End(metrics=outputs.metrics)).SerializeToString()
 
 
-def _refusing(wanted: Sequence[str]) -> Callable[[Sequence[str]], None]:
-    """Return what refuses outputs that there are none of."""
+def _rows_apart(parts: Parts) -> bool:
+    from swath.engine.graph.independence import Independence
 
-    def refuse(there: Sequence[str]) -> None:
-        known = {*there, *(each.rpartition(".")[2] for each in there)}
-        missing = ", ".join(repr(each) for each in wanted if each not in known)
-        raise InvalidInput(f"the pipeline has no output {missing}; it has {', '.join(there)}")
-
-    return refuse
+    return parts.independence is Independence.PIXEL
 
 
 def _described(header: pb.CubeHeader, name: str) -> tuple[tuple[int, ...], int]:
