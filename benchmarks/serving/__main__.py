@@ -117,8 +117,8 @@ def _grpcio(journal: Journal, rounds: int) -> None:
     """Compare releases of grpcio by the echoes."""
     works = [work for work in WORKS if work.name.startswith("tiny")]
     with Run(FOLDER, journal, works, _console.print) as run:
-        older = install(GRPCIO)
-        for title, python in (("", None), (" (older grpcio)", older)):
+        newest = install(GRPCIO)
+        for title, python in (("", None), (" (newest grpcio)", newest)):
             for floor in ("echo-aio", "echo-sync"):
                 run.start(f"{floor}{title}", partial(run.makers.floor, floor, python, f"{floor}{title}"))
         run.rounds(rounds)

@@ -17,7 +17,8 @@ import pytest
 from cryptography import x509
 
 from swath.api import SERVICE_NAMES
-from swath.client import CallError, Client, ClientConfig, Session
+from swath.client import CallError, Client, ClientConfig, Session, numpy_to_proto
+from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath_suite.testing.monitoring import expressions, metrics_in
 from swath_suite.testing.workload import Workload, fitted, scene
 
@@ -198,6 +199,40 @@ def test_metrics_are_read_by_a_pod_of_another_namespace(cluster: Cluster) -> Non
     asked = {name for each in expressions(CHART / "files") for name in metrics_in(each)}
     asked = {name.removesuffix("_bucket") for name in asked if name.startswith(("swath_", "grpc_", "envoy_"))}
     assert asked <= {name for names in told.values() for name in names}
+
+
+def test_a_pod_of_the_node_hands_a_tensor_over_in_memory(cluster: Cluster, client: Client) -> None:
+    session = fitted(client)
+    _, wavelengths = scene()
+    cube = np.arange(16 * wavelengths.size, dtype=np.float32).reshape(1, 4, 4, -1)
+    right = session.infer(cube=cube, wavelengths=wavelengths, outputs=["scores"]).only("scores")
+    name = f"swath-{session.id}-cube"
+    request = pb.InferenceRequest(session_id=session.id, output_specs=["scores"])
+    place = pb.ShmRef(name=name, byte_size=cube.nbytes)
+    request.inputs.cube.CopyFrom(pb.Tensor(shape=cube.shape, dtype=pb.D_TYPE_FLOAT32, shm_ref=place))
+    request.inputs.wavelengths.CopyFrom(numpy_to_proto(wavelengths))
+    write = f"import array; open('/dev/shm/{name}', 'wb').write(array.array('f', range({cube.size})).tobytes())"
+    _on_the_node(cluster, write)
+    try:
+        answer = client.stub.Inference(request)
+    finally:
+        _on_the_node(cluster, f"import os; os.unlink('/dev/shm/{name}')")
+    (scores,) = answer.outputs.values()
+    assert np.frombuffer(scores.raw_data, np.float32).tolist() == right.ravel().tolist()
+
+
+def _on_the_node(cluster: Cluster, python: str) -> None:
+    """Run a line of Python in a pod that has the node's memory-backed folder."""
+    volume = {"name": "shm", "hostPath": {"path": "/dev/shm", "type": "Directory"}}
+    container = {
+        "name": "writer",
+        "image": "swath-core:e2e",
+        "command": ["python", "-c", python],
+        "volumeMounts": [{"name": "shm", "mountPath": "/dev/shm"}],
+    }
+    overrides = {"spec": {"containers": [container], "volumes": [volume]}}
+    start = ["run", "writer", "--image=swath-core:e2e", "--restart=Never", f"--overrides={json.dumps(overrides)}"]
+    cluster.kubectl(*start, "--rm", "--attach", "--quiet")
 
 
 def test_calls_go_to_all_replicas_of_inference(cluster: Cluster, client: Client) -> None:

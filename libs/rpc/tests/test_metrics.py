@@ -166,3 +166,18 @@ def test_figures_of_services_are_read_at_each_scrape() -> None:
     waiting["cuda:0"] = 1.0
     assert _value(metrics, "swath_queue_length", device="cuda:0") == 1
     assert _value(metrics, "swath_events_total") == 7
+
+
+def test_a_histogram_is_read_at_each_scrape() -> None:
+    metrics, found = Metrics(), ([3, 0, 1], 47.5)
+    metrics.histogram("swath_test_size", "Sizes.", (1, 8), lambda: found)
+    read = metrics.registry.get_sample_value
+
+    def sizes() -> list[float | None]:
+        # By bound, each with those below it.
+        buckets = [read("swath_test_size_bucket", {"le": bound}) for bound in ("1.0", "8.0", "+Inf")]
+        return [*buckets, read("swath_test_size_count"), read("swath_test_size_sum")]
+
+    assert sizes() == [3, 3, 4, 4, 47.5]
+    found = ([3, 2, 1], 57.5)
+    assert sizes() == [3, 5, 6, 6, 57.5]

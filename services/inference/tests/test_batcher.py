@@ -108,6 +108,8 @@ async def test_what_came_while_the_device_worked_is_computed_together(device, mo
     assert await asyncio.gather(*asked) == ["a", "b", "c"]
     assert made.batches == [["busy"], ["a", "b", "c"]]
     assert (made.queue.counts.forwards, made.queue.counts.calls, made.queue.counts.merged) == (2, 4, 3)
+    # One forward of one call, one of three or four.
+    assert made.queue.counts.by_size == [1, 0, 1, 0, 0, 0, 0, 0, 0, 0]
 
 
 async def test_a_batch_has_a_largest_number_of_calls(device, model):

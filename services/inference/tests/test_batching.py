@@ -17,8 +17,9 @@ from swath.engine.graph.independence import Independence
 from swath.engine.graph.pipeline import Pipeline
 from swath.errors import InputInvalid, TimedOut
 from swath_inference import InferenceService, InferenceSettings
+from swath_inference.dataplane import batcher
 from swath_inference.dataplane.merging import joined, merge_key, parted
-from swath_inference.dataplane.request import InferRequest
+from swath_inference.dataplane.request import Apart, InferRequest
 from swath_inference.profiling.service import ProfilingService
 
 CONFIGS = Path(__file__).parents[3] / "configs" / "pipeline"
@@ -358,6 +359,63 @@ async def test_a_pipeline_whose_outputs_cannot_be_parted_is_computed_alone_from_
     assert service.runner.batching().merged == merged
 
 
+@pytest.mark.parametrize("bad", [False, True])
+async def test_joining_that_fails_by_itself_is_not_tried_again_for_a_while(bench, scaling, monkeypatch, bad):
+    service, ids = scaling
+    from swath.engine.nodes.normalization.minmax import MinMaxNormalizer
+
+    # A node that takes one frame at a time, and none with a negative number.
+    true, tried = MinMaxNormalizer.run, []
+
+    def run(node, inputs, *rest):
+        data = inputs["data"]
+        tried.append(data.shape[0])
+        assert data.shape[0] == 1
+        assert not (data < 0).any()
+        return true(node, inputs, *rest)
+
+    monkeypatch.setattr(MinMaxNormalizer, "run", run)
+    # All on the device's thread, which is kept busy until all calls are there.
+    monkeypatch.setattr(batcher, "_QUICK_S", 0.0)
+    monkeypatch.setattr(batcher, "_QUICK_BATCH_S", 0.0)
+    calls = [(ids[number % 3], _ramp(-1.0 if bad and not number else number + 1.0), []) for number in range(4)]
+
+    async def merged_and_tried():
+        tried.clear()
+        before = service.runner.batching()
+        found = await bench.together(service, calls)
+        after = service.runner.batching()
+        assert isinstance(found[0], Exception) is bad
+        assert all(result["scale.normalized"].ravel().tolist() == [0.0, 0.5, 1.0] for result in found[1:])
+        # What was computed one by one is counted so.
+        assert after.calls - before.calls == after.forwards - before.forwards == 4
+        return after.merged - before.merged, sorted(tried)[4:]
+
+    assert await merged_and_tried() == (0, [4])
+    # What one call is to blame for does not keep the others from company.
+    assert await merged_and_tried() == (0, [4] if bad else [])
+    (model,) = service.runner._cache._models.values()
+    monkeypatch.setattr(model, "apart", Apart())
+    assert await merged_and_tried() == (0, [4])
+
+
+def test_what_fails_together_is_forgotten_after_a_while(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    apart = Apart()
+    apart.add("key")
+    now[0] = 59.0
+    assert "key" in apart
+    assert "other" not in apart
+    now[0] = 61.0
+    assert "key" not in apart
+    # Clients choose the keys: only some are kept.
+    for number in range(100):
+        apart.add(number)
+    assert sum(number in apart for number in range(100)) == 16
+    assert 99 in apart
+
+
 def test_the_shipped_pipelines_that_are_computed_together():
     found = {}
     for path in CONFIGS.rglob("*.yaml"):
@@ -377,7 +435,7 @@ def test_the_shipped_pipelines_that_are_computed_together():
 async def test_what_calls_share_is_not_a_view_of_memory_that_its_client_may_write():
     bands = torch.arange(4, dtype=torch.float32)
     pipeline = SimpleNamespace(common_inputs=frozenset(("wavelengths",)))
-    model = SimpleNamespace(merges=True, pipeline=pipeline)
+    model = SimpleNamespace(merges=True, pipeline=pipeline, apart=Apart())
 
     def request(shared):
         return InferRequest(cast(Any, model), {"cube": torch.ones(1, 2), "wavelengths": shared}, cast(Any, None))

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from swath.documents import canonical, parse
-from swath.errors import WeightsInvalid
-from swath_inference.dataplane.models import OVERHEAD, ModelCache
+from swath.errors import Exhausted, WeightsInvalid
+from swath_inference.dataplane.models import OVERHEAD, Model, ModelCache
 
 
 @pytest.fixture
@@ -76,6 +76,51 @@ async def test_several_models_make_room_for_one(artifacts, pipeline):
         await cache.get(key, name)
     assert cache.keys == (keys[2],)
     assert [model.pipeline.nodes["node"].mu.numel() for model in dropped] == [2, 3]
+
+
+async def test_an_instance_of_a_stream_counts_and_makes_others_go(artifacts, pipeline):
+    dropped = []
+    cache = ModelCache(artifacts, "cpu", 3 * OVERHEAD + 1000, dropped.append)
+    keys = [(pipeline(bands), None) for bands in (2, 3, 4)]
+    for name, key in zip("abc", keys, strict=True):
+        await cache.get(key, name)
+    own = await cache.own(keys[2])
+    # The least recently used one has made room; the one that all share stays beside it.
+    assert cache.keys == tuple(keys[1:])
+    shared = [await cache.get(key, name) for key, name in zip(keys[1:], "bc", strict=True)]
+    assert own not in shared
+    assert (len(cache), cache.size) == (3, own.size + sum(model.size for model in shared))
+    assert [model.pipeline.nodes["node"].mu.numel() for model in dropped] == [2]
+    cache.disown(own)
+    assert (len(cache), cache.size) == (2, sum(model.size for model in shared))
+
+
+async def test_an_instance_without_room_is_refused_and_nothing_goes_for_it(artifacts, pipeline):
+    dropped = []
+    cache = ModelCache(artifacts, "cpu", 3 * OVERHEAD + 1000, dropped.append)
+    keys = [(pipeline(bands), None) for bands in (3, 4)]
+    await cache.get(keys[0], "published", session=False, pinned=True)
+    await cache.get(keys[1], "a")
+    first, second = await asyncio.gather(cache.own(keys[1]), cache.own(keys[1]), return_exceptions=True)
+    assert isinstance(first, Model)
+    # Counted from when it begins to be loaded.
+    assert isinstance(second, Exhausted)
+    assert "a stream needs its own instance, 0.1 MiB; models in use hold 0.4 of 0.4 MiB" in str(second)
+    assert "SWATH_INFERENCE_CACHE_BYTES" in str(second)
+    assert second.retry_after == 1.0
+    assert (cache.keys, dropped) == (tuple(keys), [])
+    cache.disown(first)
+    assert isinstance(await cache.own(keys[1]), Model)
+
+
+async def test_models_that_are_loaded_leave_room_for_those_of_streams(artifacts, pipeline):
+    cache = ModelCache(artifacts, "cpu", 3 * OVERHEAD + 1000)
+    keys = [(pipeline(bands), None) for bands in (2, 3, 4)]
+    await cache.get(keys[0], "a")
+    await cache.own(keys[0])
+    await cache.get(keys[1], "b")
+    await cache.get(keys[2], "c")
+    assert cache.keys == tuple(keys[1:])
 
 
 async def test_clearing_drops_everything_and_calls_nobody(artifacts, pipeline):

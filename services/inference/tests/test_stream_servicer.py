@@ -22,6 +22,7 @@ from swath.runtime.server import Server
 from swath.runtime.settings import ServerSettings
 from swath_inference import InferenceService, InferenceSettings
 from swath_inference.dataplane import forward
+from swath_inference.dataplane.models import OVERHEAD
 from swath_inference.protocols.stream import messages
 from swath_inference.protocols.stream.servicer import StreamServicer
 from swath_inference.published.calls import ModelCalls
@@ -284,6 +285,35 @@ class TestFrames:
         call.cancel()
         await closed.wait()
         assert len(service.streams) == 0
+
+    async def test_a_stream_without_room_for_a_pipeline_of_its_own_is_told_so_by_frame(
+        self, sessions, artifacts, workspace, session_of
+    ):
+        settings = InferenceSettings(device="cpu", frames_ahead=3, cache_bytes=2 * OVERHEAD + 10_000)
+        service = InferenceService(settings, sessions, artifacts, workspace)
+        await service.warm_up()
+        async with serving(service) as server, _stub_of(server) as stub:
+            session_id, (cube, _) = await session_of(REMEMBERING), _cubes(2)
+            first, second = await _opened(stub, session_id), await _opened(stub, session_id)
+            await first.write(_frame(0, cube))
+            _values((await first.read()).result)
+            assert service.runner.models == 2
+            assert 2 * OVERHEAD < service.runner.model_bytes <= settings.cache_bytes
+            await second.write(_frame(0, cube))
+            error = (await second.read()).result.error
+            assert (error.code, error.retry_after_s) == (8, 1.0)
+            assert "a stream needs its own instance" in error.message
+            # The other stream has one still, and its end makes room.
+            await first.write(_frame(1, cube))
+            _values((await first.read()).result)
+            first.cancel()
+            async with asyncio.timeout(20):
+                while len(service.streams) > 1:  # noqa: ASYNC110  streams say so in no other way
+                    await asyncio.sleep(0.01)
+            await second.write(_frame(1, cube))
+            _values((await second.read()).result)
+            second.cancel()
+        service.close()
 
     async def test_the_next_frame_runs_on_the_pipeline_that_the_session_has_then(self, stub, session_of):
         session_id, (cube, _) = await session_of(SCALE), _cubes(2)

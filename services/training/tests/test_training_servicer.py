@@ -40,8 +40,8 @@ async def test_a_stream_names_its_run_and_its_last_event(world: World, stub) -> 
 
     assert (answer.success, answer.pipeline_from_config) == (True, False)
     assert responses[-1].status == pb.TRAIN_STATUS_COMPLETE
-    run_id = dict(await call.initial_metadata())["swath-run-id"]
-    trailers = dict(await call.trailing_metadata())
+    run_id = dict(tuple(await call.initial_metadata()))["swath-run-id"]
+    trailers = dict(tuple(await call.trailing_metadata()))
     assert (trailers["swath-run-id"], trailers["swath-seq"]) == (run_id, str(len(responses)))
 
 
@@ -50,7 +50,7 @@ async def test_a_client_goes_on_by_run_and_event(world: World, stub) -> None:
     request = pb.TrainRequest(session_id=session.id, trainer_type=STATISTICAL)
     first = stub.Train(request)
     whole = [response async for response in first]
-    run_id = dict(await first.initial_metadata())["swath-run-id"]
+    run_id = dict(tuple(await first.initial_metadata()))["swath-run-id"]
 
     second = stub.Train(request, metadata=(("swath-run-id", run_id), ("swath-after-seq", "5")))
 
@@ -70,7 +70,7 @@ async def test_a_drain_ends_streams_with_the_place_to_go_on(world: World, stub) 
     await draining
 
     assert cut.value.code() is grpc.StatusCode.UNAVAILABLE
-    trailers = dict(cut.value.trailing_metadata() or ())
+    trailers = dict(tuple(cut.value.trailing_metadata() or ()))
     assert trailers["swath-seq"] == str(count)
     assert "swath-run-id" in trailers
 

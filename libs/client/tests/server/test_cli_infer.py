@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -316,6 +321,113 @@ def test_the_scenes_of_a_folder_go_over_one_stream(
 def test_a_frame_of_a_stream_fits_a_message(swath: Swath, trained: str, large: Path) -> None:
     message = refused(swath("infer", large, "--trainrun", trained, "--stream", "--max-message-mb", "1"))
     assert "large has 1.4 MiB, more than a message may have (1.0 MiB): send it without --stream" in message
+
+
+@pytest.fixture
+def scanner(large: Path, tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """Starts a line scanner that writes the large scene, and gives its file."""
+    threads: list[threading.Thread] = []
+
+    def start(lines: int, *, then: Callable[[], object] = lambda: None) -> Path:
+        header = large.read_text().replace("lines = 300\n", "")
+        (tmp_path / "scan.hdr").write_text(header)
+        data = large.with_suffix(".img").read_bytes()[: lines * 4800]
+        (tmp_path / "scan.img").write_bytes(data[:1000])  # not yet a line
+
+        def write() -> None:
+            with (tmp_path / "scan.img").open("ab", buffering=0) as file:
+                for begin in range(1000, len(data), 20_000):
+                    file.write(data[begin : begin + 20_000])
+                    time.sleep(0.02)
+            then()
+
+        threads.append(threading.Thread(target=write))
+        threads[0].start()
+        return tmp_path / "scan.hdr"
+
+    yield start
+    for thread in threads:
+        thread.join()
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".hdr"])
+def test_a_scene_that_is_still_written_gives_the_files_of_the_finished_one(
+    swath: Swath, trained: str, large: Path, scanner: Callable[..., Path], tmp_path: Path, suffix: str
+) -> None:
+    arguments = ("--trainrun", trained, "--port", "rx.scores", "--port", "data.cube", "-o")
+    scan = scanner(300)
+    result = swath("infer", scan, *arguments, tmp_path / f"grown{suffix}", "--follow", "--lines", "300")
+    lines = said(result)
+    assert "scan: 300 lines: all lines that were asked for are there" in result.stderr
+    whole = said(swath("infer", large, *arguments, tmp_path / f"whole{suffix}"))
+    assert _rows(lines)["rx.scores"][1:] == _rows(whole)["rx.scores"][1:]
+    if suffix == ".npz":
+        with np.load(tmp_path / "grown.npz") as grown, np.load(tmp_path / "whole.npz") as finished:
+            assert sorted(grown.files) == sorted(finished.files)
+            for name in grown.files:
+                assert grown[name].dtype == finished[name].dtype
+                np.testing.assert_allclose(grown[name], finished[name], rtol=2e-6)
+    else:
+        for name in ("data.cube", "rx.scores"):
+            headers = [(tmp_path / f"{each}.{name}.hdr").read_text() for each in ("grown", "whole")]
+            assert headers[0] == headers[1]
+
+
+@pytest.mark.parametrize("end", ["idle", "Ctrl-C"])
+def test_lines_end_at_an_idle_time_or_by_hand_and_what_there_is_is_kept(
+    swath: Swath, trained: str, large: Path, scanner: Callable[..., Path], tmp_path: Path, end: str
+) -> None:
+    by_hand = end == "Ctrl-C"
+
+    def press() -> None:
+        while signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    scan = scanner(50, then=press if by_hand else lambda: None)
+    arguments = ("--trainrun", trained, "--port", "rx.scores", "-o")
+    follow = ("--follow", "--idle", "60" if by_hand else "1", "--lines", "300")
+    result = swath("infer", scan, *arguments, tmp_path / "grown.npz", *follow)
+    said(result)
+    assert ("stopped by the user" if by_hand else "no line came for a while") in result.stderr
+    said(swath("infer", large, *arguments, tmp_path / "whole.npz"))
+    with np.load(tmp_path / "grown.npz") as grown, np.load(tmp_path / "whole.npz") as finished:
+        count = grown["rx.scores"].shape[1]
+        assert 0 < count <= 50 if by_hand else count == 50
+        np.testing.assert_allclose(grown["rx.scores"], finished["rx.scores"][:, :count], rtol=2e-6)
+
+
+def test_a_pipeline_that_looks_at_whole_scenes_gets_the_lines_together(
+    swath: Swath, client: Client, scanner: Callable[..., Path], tmp_path: Path, large: Path
+) -> None:
+    # Its bounds are those of all lines; its cube input is one that only whole scenes have.
+    document = json.loads(json.dumps(RX))
+    document["nodes"][1] = {
+        "name": "scale",
+        "class_name": "cuvis_ai.node.normalization.MinMaxNormalizer",
+        "hparams": {"use_running_stats": False},
+    }
+    document["connections"] = [{"source": "data.outputs.cube", "target": "scale.inputs.data"}]
+    (tmp_path / "scale.yaml").write_text(json.dumps(document))
+    arguments = ("-p", tmp_path / "scale.yaml", "--port", "normalized", "-o")
+    said(swath("infer", scanner(60), *arguments, tmp_path / "grown.npz", "--follow", "--idle", "1"))
+    (tmp_path / "part.hdr").write_text(large.read_text().replace("lines = 300", "lines = 60"))
+    (tmp_path / "part.img").write_bytes(large.with_suffix(".img").read_bytes()[: 60 * 4800])
+    said(swath("infer", tmp_path / "part.hdr", *arguments, tmp_path / "whole.npz"))
+    with np.load(tmp_path / "grown.npz") as grown, np.load(tmp_path / "whole.npz") as finished:
+        np.testing.assert_array_equal(grown["scale.normalized"], finished["scale.normalized"])
+
+
+def test_a_scene_that_does_not_grow_by_lines_cannot_be_followed(swath: Swath, trained: str, scene: Path) -> None:
+    message = refused(swath("infer", scene, "--trainrun", trained, "--follow"))
+    assert "expected an ENVI image, to which lines can be appended, got npz" in message
+
+
+def test_a_file_without_a_line_is_no_result(swath: Swath, trained: str, tmp_path: Path) -> None:
+    (tmp_path / "scan.hdr").write_text("ENVI\nsamples = 4\nbands = 3\ndata type = 4\ninterleave = bip\n")
+    (tmp_path / "scan.img").write_bytes(bytes(40))
+    message = refused(swath("infer", tmp_path / "scan.hdr", "--trainrun", trained, "--follow", "--idle", "0.5"))
+    assert "no line came for" in message
 
 
 def test_a_folder_without_scenes_is_refused(swath: Swath, trained: str, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from swath.rpc.server.methods import slice_handler
 from swath.runtime.allocator import keep_freed_memory
 from swath.runtime.assembly import Assembly, Deps
 from swath.sessions.model import Sessions
+from swath_inference.dataplane.limits import SIZES
 from swath_inference.profiling.profiler import Profiler, Replicas
 from swath_inference.profiling.replicas import ProfileShareServicer
 from swath_inference.profiling.service import ProfilingService
@@ -101,12 +102,18 @@ def build(
         metrics.counter(
             "swath_inference_merged_calls", "Calls that were computed with others.", lambda: runner.batching().merged
         )
+        metrics.histogram(
+            "swath_inference_batch_size",
+            "Calls of a forward.",
+            SIZES,
+            lambda: (counts := runner.batching()) and (counts.by_size, counts.calls),
+        )
         metrics.counter(
             "swath_inference_dropped_calls",
             "Calls that were never started, since nobody waited for them any more.",
             lambda: runner.batching().dropped,
         )
-        metrics.gauge("swath_inference_models", "Models that are loaded.", lambda: len(runner.keys))
+        metrics.gauge("swath_inference_models", "Models that are loaded.", lambda: runner.models)
         metrics.gauge("swath_inference_model_bytes", "Bytes of models that are loaded.", lambda: runner.model_bytes)
         metrics.gauge("swath_inference_shared_memory_bytes", "Bytes of regions of shared memory.", lambda: regions.size)
         metrics.counter("swath_inference_model_loads", "Models that were loaded.", lambda: runner.model_loads)

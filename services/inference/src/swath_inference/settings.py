@@ -17,7 +17,9 @@ class InferenceSettings(BaseSettings):
     """Torch device that models run on, such as cpu or cuda:0; auto takes the first GPU there is, else the CPU. Several,
     separated by commas: a model goes to the one with the most free memory."""
     cache_bytes: int = Field(default=4 * 1024**3, ge=0)
-    """Parameters and buffers of models kept loaded on each device, in bytes; the least recently used goes first."""
+    """Parameters and buffers of models kept loaded on each device, in bytes; the least recently used goes first.
+    Streams whose nodes have a memory have instances of their own, which count and stay: RESOURCE_EXHAUSTED where no
+    room is left for one more."""
     queue_limit: int = Field(default=256, ge=1)
     """Calls that may wait for each device; more are refused with RESOURCE_EXHAUSTED."""
     batch_calls: int = Field(default=64, ge=1)
@@ -31,8 +33,8 @@ class InferenceSettings(BaseSettings):
     """Longest wait of a batch for more calls, in ms; only where the last ones came together, and never more than a
     quarter of the time that the last forward took."""
     max_batch_size: int = Field(default=1024, ge=1)
-    """Most items of a call by the Open Inference Protocol, of models whose items have nothing to do with one another. It is
-    what their configuration announces."""
+    """Most items of a call by the Open Inference Protocol, of models whose items have nothing to do with one another:
+    their configuration announces it."""
     compile: bool = False
     """Whether nodes with parameters are compiled by torch.compile when they first run; needs a C++ compiler."""
     keep_freed_bytes: int = Field(default=1024**3, ge=0)

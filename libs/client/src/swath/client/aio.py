@@ -29,13 +29,18 @@ from swath.client.errors import (
     translated,
 )
 from swath.client.logs import LogLine
+from swath.client.models import AsyncModels
+from swath.client.published import AsyncPublishedModel
 from swath.client.runs import Position
 from swath.client.shared import SharedRegion
 from swath.client.streaming.cubes import INFER_CUBE, CubeCall, Place, Progress, in_threads
 from swath.client.streaming.frames import AsyncInferenceStream
+from swath.client.streaming.wire import what_of
 from swath.client.workspace import AsyncWorkspace
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.cuvis_ai.v1.cuvis_ai_pb2_grpc import CuvisAIServiceStub
+from swath.inference.v1 import inference_pb2
+from swath.models.v1.models_pb2_grpc import ModelServiceStub
 from swath.pipeline.v1 import nodes_pb2
 from swath.pipeline.v1.nodes_pb2_grpc import NodeServiceStub
 from swath.rpc.metadata import by_name
@@ -52,7 +57,9 @@ class AsyncClient:
         config: As given.
         stub: The generated stub, for what has no method here; its calls are to be awaited.
         node_stub: The generated stub of NodeService, likewise.
+        model_stub: That of ModelService.
         workspace: The server's files.
+        models: The server's published models.
     """
 
     def __init__(self, config: ClientConfig | str | None = None) -> None:
@@ -63,6 +70,8 @@ class AsyncClient:
         self.stub: Any = CuvisAIServiceStub(any_channel)
         self.workspace = AsyncWorkspace(self.config, WorkspaceServiceStub(any_channel))
         self.node_stub: Any = NodeServiceStub(any_channel)
+        self.model_stub: Any = ModelServiceStub(any_channel)
+        self.models = AsyncModels(self.call)
         self._runs: Any = RunServiceStub(any_channel)
         self._bare: dict[str, Any] = {}
 
@@ -157,10 +166,21 @@ class AsyncClient:
         """As `Client.draw`."""
         return await self.call(calls.visualization("", kind, content))
 
-    def stream(self, session: AsyncSession | str, outputs: Iterable[str] = ()) -> AsyncInferenceStream:
+    def model(self, name: str, version: str | int = "") -> AsyncPublishedModel:
+        """As `Client.model`; the methods of what it returns are to be awaited."""
+        return AsyncPublishedModel(self, name, version)
+
+    def stream(
+        self,
+        session: AsyncSession | str | None = None,
+        outputs: Iterable[str] = (),
+        *,
+        model: str = "",
+        version: str | int = "",
+    ) -> AsyncInferenceStream:
         """As `Client.stream`, for ``async with``."""
-        session_id = session if isinstance(session, str) else session.id
-        return AsyncInferenceStream(self._channel, self.config, session_id, outputs)
+        session_id = session if isinstance(session, str) or session is None else session.id
+        return AsyncInferenceStream(self._channel, self.config, what_of(session_id, model, version), outputs)
 
     async def infer_cube(self, cube: CubeCall) -> Outputs:
         """As `Client.infer_cube`."""
@@ -182,6 +202,16 @@ class AsyncClient:
             finally:
                 answers.cancel()
         return cube.finish()
+
+    async def plan_cube(self, cube: CubeCall) -> inference_pb2.Plan:
+        """As `Client.plan_cube`."""
+        call: Any = self._channel.stream_stream(INFER_CUBE)
+        with translated("InferCube", self.config.target):
+            answers = call(cube.question(), timeout=self.config.timeout_s, metadata=self.config.call_metadata())
+            try:
+                return cube.plan(await anext(aiter(answers)))
+            finally:
+                answers.cancel()
 
     async def logs(self, run_id: str, *, follow: bool = False) -> AsyncIterator[LogLine]:
         """As `Client.logs`, for ``async for``."""
@@ -303,6 +333,12 @@ class AsyncSession:
     ) -> Outputs:
         """As `Session.infer_cube`."""
         return await self._client.infer_cube(CubeCall(self.id, cube, outputs, inputs, text_prompt, progress, place))
+
+    async def plan_cube(
+        self, cube: Any, *, outputs: Iterable[str] = (), text_prompt: str = "", **inputs: Any
+    ) -> inference_pb2.Plan:
+        """As `Session.plan_cube`."""
+        return await self._client.plan_cube(CubeCall(self.id, cube, outputs, inputs, text_prompt))
 
     def stream(self, outputs: Iterable[str] = ()) -> AsyncInferenceStream:
         """As `Session.stream`, for ``async with``."""

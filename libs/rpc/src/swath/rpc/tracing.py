@@ -67,14 +67,14 @@ def about_session(session: str) -> None:
 
 
 def span(name: str, parent: str = "", **attributes: str | int | float) -> AbstractContextManager[trace.Span]:
-    """Record a span around a block; what the block raises is its status. Nothing is made where none is recorded.
+    """Record a span around a block; what the block raises is its status. In a call without a span nothing is made.
 
     Args:
         name: What is done.
         parent: `traceparent` of what it is part of, where that is not the present call.
         attributes: Facts about it.
     """
-    if not parent and isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+    if not parent and _unrecorded.get() is not None:
         return _NO_SPAN
     above = _context(parent) if parent else None
     return trace.get_tracer("swath").start_as_current_span(name, context=above, attributes=attributes)

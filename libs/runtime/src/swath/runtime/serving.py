@@ -8,6 +8,7 @@ grace; then each service closes, the last built first (the device is freed); the
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import sys
@@ -153,6 +154,9 @@ async def _warm_up(assemblies: Iterable[Assembly], health: HealthBoard) -> None:
             _log.exception("the service did not come up; its health stays NOT_SERVING", service=each.service)
         else:
             await health.set_ready(each.service)
+    # What has been made by now stays. With torch that is half a million objects, and looking through them for garbage
+    # again and again took a third of the time of small calls.
+    gc.freeze()
 
 
 async def _drain(assemblies: Iterable[Assembly]) -> None:

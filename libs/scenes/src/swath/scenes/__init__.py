@@ -7,6 +7,7 @@ all of `swath.errors`. No file can run code or name another file: pickled arrays
 """
 
 from swath.scenes.georeference import Georeference
+from swath.scenes.growing import GrowingScene
 from swath.scenes.options import PROCESSING_MODES, USUAL_NAMES, Options
 from swath.scenes.readers.cu3s import Recording
 from swath.scenes.readers.formats import (
@@ -30,6 +31,7 @@ __all__ = [
     "USUAL_NAMES",
     "Format",
     "Georeference",
+    "GrowingScene",
     "Options",
     "Recording",
     "Scene",

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -51,7 +52,8 @@ _Heap = list[_Waiting]
 class Batcher:
     """Runs the requests of one device, a batch at a time: the highest priority first, then the longest wait.
 
-    A device that is idle takes what is there at once. Requests that have come while it worked, and that may be computed
+    A device that is idle takes a request that comes alone at once; where several come, it takes them together as soon
+    as a turn of the event loop brings no more. Requests that have come while it worked, and that may be computed
     together, are: up to a number of calls and bytes. After batches of several calls it waits for the next ones, for a
     part of the time that the last forward took, since whoever was answered last calls again soon.
 
@@ -88,6 +90,8 @@ class Batcher:
         self._busy = False
         self._wake: asyncio.Handle | None = None
         self._held = False
+        # Whether a request has come since somebody last looked for a batch.
+        self._came = False
         # Requests of this turn of the event loop, and of the last one that had some.
         self._turn = 0
         self._company = 0
@@ -125,9 +129,7 @@ class Batcher:
             asyncio.get_running_loop().call_soon(self._end_turn)
         self._turn += 1
         if self._free_for(request):
-            alone = (request,)
-            self._count_up(alone)
-            return _outcome(self._compute_here(alone)[0])
+            return _outcome(self._compute_here((request,))[0])
         waiting = self._enqueue(request)
         try:
             return await waiting.answer
@@ -146,11 +148,13 @@ class Batcher:
 
     def _enqueue(self, request: InferRequest) -> _Waiting:
         loop = asyncio.get_running_loop()
+        request.context = copy_context()
         key = (request.model, self._key(request) if self._limits.calls > 1 else None)
         rank = (-request.priority, next(self._order))
         waiting = _Waiting(rank, request, loop.create_future(), self._size(request))
         heap = self._groups.setdefault(key, [])
         heapq.heappush(heap, waiting)
+        self._came = True
         if self._held and (len(heap) >= self._wanted(request) or len(self._groups) > 1):
             self._unhold()
         if self._wake is None and not self._busy:
@@ -164,6 +168,11 @@ class Batcher:
         if self._busy or (key := self._next()) is None:
             return
         loop = asyncio.get_running_loop()
+        if self._came and self._gathers(key):
+            # What came with this turn of the loop may have company with the next.
+            self._came = False
+            self._wake = loop.call_soon(self._dispatch)
+            return
         if (wait := self._patience(key)) > 0:
             self._held = True
             self._wake = loop.call_later(wait, self._dispatch)
@@ -173,24 +182,20 @@ class Batcher:
         if requests and not self._quick(requests):
             self._busy = True
             work = self._thread.submit(partial(self._forward, requests))
-            work.add_done_callback(partial(self._report, loop, members, time.monotonic()))
+            work.add_done_callback(partial(_report, loop, partial(self._finished, members, requests, time.monotonic())))
             return
         if requests:
             _settle(members, self._compute_here(requests))
         if self._groups:
             self._wake = loop.call_soon(self._dispatch)
 
-    def _report(self, loop: asyncio.AbstractEventLoop, members: _Heap, started: float, work: Future[Any]) -> None:
-        with suppress(RuntimeError):  # a loop that has ended has nobody who waits
-            loop.call_soon_threadsafe(self._finished, members, started, work)
-
-    def _finished(self, members: _Heap, started: float, work: Future[Any]) -> None:
+    def _finished(self, members: _Heap, requests: Sequence[InferRequest], started: float, work: Future[Any]) -> None:
         self._busy = False
         if work.cancelled():
             for waiting in members:
                 waiting.answer.cancel()
             return
-        self._note(started)
+        self._note(requests, started)
         failure = work.exception()
         _settle(members, work.result() if failure is None else [failure] * len(members))
         if self._wake is None:
@@ -199,11 +204,22 @@ class Batcher:
     def _compute_here(self, requests: Sequence[InferRequest]) -> list[Any]:
         started = time.monotonic()
         results = self._forward(requests)
-        self._note(started)
+        self._note(requests, started)
         return results
 
-    def _note(self, started: float) -> None:
+    def _note(self, requests: Sequence[InferRequest], started: float) -> None:
         self._lasted = time.monotonic() - started
+        # Those that were to be computed together may have been computed one by one.
+        calls, forwards = (1, len(requests)) if requests[0].parted else (len(requests), 1)
+        for _ in range(forwards):
+            self.counts.computed(calls)
+        for request in requests:
+            waited = started - request.arrived
+            self.counts.seconds += waited
+            if request.started is not None:
+                request.started(waited, calls)
+        pace = requests[0].model.pace
+        pace.together = max(calls, pace.together / 2)
 
     def _quick(self, requests: Sequence[InferRequest]) -> bool:
         model = requests[0].model
@@ -229,6 +245,14 @@ class Batcher:
     def _wanted(self, request: InferRequest) -> float:
         """Return how many calls a batch is worth waiting for."""
         return min(self._limits.preferred, request.model.pace.together)
+
+    def _gathers(self, key: _Key) -> bool:
+        """Whether a batch goes on to gather as long as calls keep coming, for the longest wait at most."""
+        heap = self._groups[key]
+        first = heap[0].request
+        if first is None or key[1] is None or len(self._groups) > 1 or len(heap) >= self._limits.preferred:
+            return False
+        return first.arrived + self._limits.delay > time.monotonic()
 
     def _patience(self, key: _Key) -> float:
         """Return the seconds for which a batch may wait for more calls."""
@@ -265,23 +289,12 @@ class Batcher:
             heapq.heappop(heap)
         if not heap:
             del self._groups[key]
-        if members:
-            self._count_up([waiting.request for waiting in members if waiting.request is not None])
         return members
 
-    def _count_up(self, requests: Sequence[InferRequest]) -> None:
-        now, calls, counts = time.monotonic(), len(requests), self.counts
-        counts.forwards += 1
-        counts.calls += calls
-        if calls > 1:
-            counts.merged += calls
-        for request in requests:
-            waited = now - request.arrived
-            counts.seconds += waited
-            if request.started is not None:
-                request.started(waited, calls)
-        pace = requests[0].model.pace
-        pace.together = max(calls, pace.together / 2)
+
+def _report(loop: asyncio.AbstractEventLoop, finished: Callable[[Future[Any]], None], work: Future[Any]) -> None:
+    with suppress(RuntimeError):  # a loop that has ended has nobody who waits
+        loop.call_soon_threadsafe(finished, work)
 
 
 def _late(request: InferRequest) -> bool:

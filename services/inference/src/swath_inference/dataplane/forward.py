@@ -12,7 +12,7 @@ from swath.engine.graph.context import Context
 from swath.engine.graph.pipeline import Pipeline
 from swath.rpc.tracing import span
 from swath_inference.dataplane.executor import out_of_memory
-from swath_inference.dataplane.merging import items_of, joined, parted
+from swath_inference.dataplane.merging import items_of, joined, merge_key, parted
 from swath_inference.dataplane.request import Batch, InferRequest
 
 Result = dict[str, Any] | Exception
@@ -23,15 +23,24 @@ def forward(requests: Sequence[InferRequest]) -> list[Result]:
     """Compute requests with one `merge_key`, together where they are several, and return the result of each.
 
     Where a joined forward fails, or its outputs cannot be parted, each request is computed alone: what is wrong with
-    one of them is an error of that one.
+    one of them is an error of that one. Where none is wrong, joining them is, and it is not tried again for a while.
     """
     started = time.thread_time()
     results = _together(requests) if len(requests) > 1 else None
     if results is None:
         results = [_alone(request) for request in requests]
+        if len(requests) > 1:
+            _remember(requests, results)
     size = sum([request.size for request in requests])
     requests[0].model.pace.add(len(requests), size, time.thread_time() - started)
     return results
+
+
+def _remember(requests: Sequence[InferRequest], results: Sequence[Result]) -> None:
+    for request in requests:
+        request.parted = True
+    if not any(isinstance(result, Exception) for result in results):
+        requests[0].model.apart.add(merge_key(requests[0]))
 
 
 def compile_nodes(pipeline: Pipeline) -> None:
@@ -44,7 +53,7 @@ def compile_nodes(pipeline: Pipeline) -> None:
 def _together(requests: Sequence[InferRequest]) -> list[Result] | None:
     model = requests[0].model
     try:
-        outputs = requests[0].context.run(_compute, requests[0], joined(requests), len(requests))
+        outputs = _run(requests[0], joined(requests), len(requests))
     except Exception:
         return None
     parts = parted(outputs, [items_of(request) for request in requests], model.pipeline.common_outputs)
@@ -55,9 +64,15 @@ def _together(requests: Sequence[InferRequest]) -> list[Result] | None:
 
 def _alone(request: InferRequest) -> Result:
     try:
-        return request.context.run(_compute, request, request.batch, 1)
+        return _run(request, request.batch, 1)
     except Exception as error:
         return error
+
+
+def _run(request: InferRequest, batch: Batch, calls: int) -> dict[str, Any]:
+    if request.context is None:
+        return _compute(request, batch, calls)
+    return request.context.run(_compute, request, batch, calls)
 
 
 def _compute(request: InferRequest, batch: Batch, calls: int) -> dict[str, Any]:

@@ -46,7 +46,8 @@ def merge_key(request: InferRequest) -> Hashable | None:
         else:
             items = value.shape[0]
             key.append((name, value.dtype, value.shape[1:]))
-    return (request.only, *key) if items else None
+    found = (request.only, *key)
+    return found if items and found not in request.model.apart else None
 
 
 def items_of(request: InferRequest) -> int:

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from swath.errors import Exhausted
 from swath.rpc.tracing import span
 from swath.storage.artifacts.store import ArtifactStore
-from swath_inference.dataplane.executor import memory_errors, memory_of
-from swath_inference.dataplane.request import Pace
+from swath_inference.dataplane.executor import memory_of
+from swath_inference.dataplane.request import Apart, Pace
 
 if TYPE_CHECKING:
     from swath.engine.graph.pipeline import Pipeline
@@ -37,6 +38,7 @@ class Model:
         merges: Whether batches of different calls are computed together; it ends when an output could not be parted.
         inline: Whether a forward may run on the event loop, if it is quick.
         pace: How long its last forwards took.
+        apart: Calls that are computed alone, since together they failed.
     """
 
     pipeline: Pipeline
@@ -48,6 +50,7 @@ class Model:
     merges: bool = False
     inline: bool = False
     pace: Pace = field(default_factory=Pace)
+    apart: Apart = field(default_factory=Apart)
     _calls: int = 0
     _last: Callable[[Model], None] | None = None
 
@@ -82,8 +85,8 @@ class ModelCache:
     Args:
         artifacts: Where documents and weights are.
         device: Torch devices that models are moved to, separated by commas.
-        limit: Bytes of models to keep on each device; the one in use, and those that are pinned, stay whatever their
-            size.
+        limit: Bytes of models to keep on each device, those of streams among them; the one in use, and those that are
+            pinned, stay whatever their size.
         dropped: Called with each model that has left the cache, once no call waits for it any more. The forward of one
             that was given up may still be under way on the thread of the model's device.
         compiled: Whether the nodes of models are compiled.
@@ -114,6 +117,9 @@ class ModelCache:
         self._holders: dict[Key, set[str]] = {}
         self._pinned: set[str] = set()
         self._others: set[str] = set()
+        # Instances that one stream has each, and bytes of those that are about to be, by device.
+        self._own: set[Model] = set()
+        self._expected = [0] * len(self._devices)
         self.loads = 0
 
     @property
@@ -121,10 +127,13 @@ class ModelCache:
         """Keys of the loaded models, least recently used first."""
         return tuple(self._models)
 
+    def __len__(self) -> int:
+        return len(self._models) + len(self._own)
+
     @property
     def size(self) -> int:
-        """Bytes of the loaded models."""
-        return sum(model.size for model in list(self._models.values()))
+        """Bytes of the loaded models, those of streams among them."""
+        return sum(model.size for model in [*self._models.values(), *self._own])
 
     @property
     def sessions(self) -> set[str]:
@@ -195,40 +204,53 @@ class ModelCache:
     def clear(self) -> list[Pipeline]:
         """Drop everything without calling `dropped`; return the pipelines."""
         pipelines = [model.pipeline for model in self._models.values()]
-        self._models.clear()
-        self._keys.clear()
-        self._holders.clear()
-        self._pinned.clear()
-        self._others.clear()
+        for each in (self._models, self._keys, self._holders, self._pinned, self._others):
+            each.clear()
         return pipelines
 
-    async def load(self, key: Key) -> Model:
-        """Return a model of a key that is not kept here: for who needs an instance of its own.
+    async def own(self, key: Key) -> Model:
+        """Return an instance of a model that nobody else gets; to be given to `disown` when it is of no more use.
 
         Raises:
             ArtifactMissing, WeightsInvalid: As of `get`.
+            Exhausted: There is no room beside the models of other streams and those that stay.
         """
+        place = self._place()
+        # As large as the one that all share, which whoever asks has just had.
+        size = self._models[key].size if key in self._models else OVERHEAD
+        self._make_room(place, key, size)
+        model = await self._built(key, place, size)
+        self._own.add(model)
+        return model
+
+    def disown(self, model: Model) -> None:
+        """Count an instance no longer."""
+        self._own.discard(model)
+
+    async def _built(self, key: Key, place: int, size: int = 0) -> Model:
+        from swath_inference.dataplane.devices import build_model
+
         pipeline_digest, weights_digest = key
-        with span("load model"):
-            document = await self._artifacts.get(pipeline_digest)
-            weights = await self._artifacts.get(weights_digest) if weights_digest else None
-            place = self._place()
-            self._loads[place] += 1
-            try:
-                model = await asyncio.to_thread(
-                    _build, document, weights, self._devices[place], place, compiled=self._compiled
-                )
-            finally:
-                self._loads[place] -= 1
+        self._loads[place] += 1
+        self._expected[place] += size
+        try:
+            with span("load model"):
+                document = await self._artifacts.get(pipeline_digest)
+                weights = await self._artifacts.get(weights_digest) if weights_digest else None
+                device = self._devices[place]
+                model = await asyncio.to_thread(build_model, document, weights, device, place, compiled=self._compiled)
+        finally:
+            self._loads[place] -= 1
+            self._expected[place] -= size
         self.loads += 1
         return model
 
     async def _load(self, key: Key) -> Model:
-        model = await self.load(key)
+        model = await self._built(key, self._place())
         # Whoever wanted it may have gone meanwhile.
         if key in self._holders:
             self._models[key] = model
-            self._shrink(keep=key)
+            self._shrink(model.place, key)
         else:
             model.drop(self._dropped)
         return model
@@ -236,7 +258,7 @@ class ModelCache:
     def _place(self) -> int:
         """Return the device with the most free memory; of equal ones, that with the fewest bytes of models."""
         taken = [0] * len(self._devices)
-        for model in self._models.values():
+        for model in (*self._models.values(), *self._own):
             taken[model.place] += model.size
 
         def rank(place: int) -> tuple[float, int, int]:
@@ -249,51 +271,36 @@ class ModelCache:
         if not task.cancelled():
             task.exception()  # Marked as seen: the calls that waited may be gone.
 
-    def _shrink(self, keep: Key) -> None:
-        place = self._models[keep].place
+    def _make_room(self, place: int, key: Key, size: int) -> None:
+        """Drop models until there is room for one more; where those that stay leave too little, refuse it."""
+        here = [(each, model.size) for each, model in self._models.items() if model.place == place]
+        taken = self._of_streams(place) + sum(bytes_ for each, bytes_ in here if self._stays(each, key))
+        if taken + size > self._limit:
+            raise Exhausted(
+                f"this pipeline has a memory, so a stream needs its own instance, {size / 2**20:.1f} MiB; models "
+                f"in use hold {taken / 2**20:.1f} of {self._limit / 2**20:.1f} MiB (SWATH_INFERENCE_CACHE_BYTES)",
+                retry_after=1.0,
+            )
+        self._shrink(place, key, size)
+
+    def _shrink(self, place: int, keep: Key, more: int = 0) -> None:
         here = {key: model for key, model in self._models.items() if model.place == place}
-        total = sum(model.size for model in here.values())
+        total = more + sum(model.size for model in here.values()) + self._of_streams(place)
         for key, model in here.items():
             if total <= self._limit:
                 return
-            if key != keep and not self._holders.get(key, set()) & self._pinned:
+            if not self._stays(key, keep):
                 total -= model.size
                 self._drop(key)
+
+    def _stays(self, key: Key, keep: Key) -> bool:
+        return key == keep or bool(self._holders.get(key, set()) & self._pinned)
+
+    def _of_streams(self, place: int) -> int:
+        return self._expected[place] + sum(model.size for model in self._own if model.place == place)
 
     def _drop(self, key: Key) -> bool:
         model = self._models.pop(key, None)
         if model is not None:
             model.drop(self._dropped)
         return model is not None
-
-
-def _build(document: bytes, weights: bytes | None, device: str, place: int, *, compiled: bool) -> Model:
-    from swath.engine.graph.ports import Stage
-    from swath.engine.stored import open_pipeline
-    from swath_inference.dataplane.forward import compile_nodes
-    from swath_inference.dataplane.merging import mergeable
-
-    with memory_errors("the device has not enough memory for this model: free some, or serve it on a larger device"):
-        pipeline = open_pipeline(document, weights)
-        pipeline.to(device)
-    ports = [
-        (name, port)
-        for name in pipeline.order
-        if Stage.INFERENCE in pipeline.nodes[name].stages
-        for port in pipeline.nodes[name].outputs
-    ]
-    outputs = tuple(f"{name}.{port}" for name, port in ports)
-    size = sum(tensor.nbytes for node in pipeline.state().values() for tensor in node.values())
-    if compiled:
-        compile_nodes(pipeline)
-    return Model(
-        pipeline.eval(),
-        outputs,
-        frozenset((*outputs, *(port for _, port in ports))),
-        size + OVERHEAD,
-        device=device,
-        place=place,
-        merges=mergeable(pipeline),
-        # Nodes with an effect write files, which may take any time.
-        inline=device == "cpu" and not pipeline.effect,
-    )

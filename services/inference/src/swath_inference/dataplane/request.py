@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable
-from contextvars import Context, copy_context
+from collections.abc import Callable, Hashable
+from contextvars import Context
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,8 @@ Batch = dict[str, Any]
 """Inputs by port name: tensors, lists, text."""
 
 _REMEMBERED = 3
+_APART_S = 60.0
+_MOST_APART = 16
 
 
 def check_frames(name: str, tensor: Any) -> None:
@@ -55,11 +57,12 @@ class InferRequest:
         synchronize: Whether the device is waited for around each node then.
         alone: Whether it is never computed with others.
         fresh: Whether nodes with a memory are to have forgotten what was before the call.
-        context: The call's context, which its spans and log lines belong to.
+        context: The call's context, which its spans and log lines belong to, where it is computed outside of that.
         arrived: Second of `time.monotonic` at which it came to the queue.
         size: Bytes of its tensors.
-        started: Called with the seconds for which it has waited and the calls that are computed with it, itself among
-            them, when it is taken from the queue.
+        started: Called with the seconds for which it has waited and the calls that were computed with it, itself among
+            them.
+        parted: Whether it was computed alone, although it was taken with others.
     """
 
     model: Model
@@ -72,13 +75,34 @@ class InferRequest:
     synchronize: bool = False
     alone: bool = False
     fresh: bool = True
-    context: Context = field(default_factory=copy_context)
+    context: Context | None = None
     arrived: float = field(default_factory=time.monotonic)
     size: int = field(init=False)
     started: Callable[[float, int], None] | None = None
+    parted: bool = False
 
     def __post_init__(self) -> None:
         self.size = size_of(self.batch)
+
+
+class Apart:
+    """What requests have in common that could not be computed together, though each of them could: for a while.
+
+    Such is a pipeline with a node that takes a batch for larger than it can do, or that is wrong about its items.
+    """
+
+    def __init__(self) -> None:
+        self._until: dict[Hashable, float] = {}
+
+    def add(self, key: Hashable) -> None:
+        """Remember a `merge_key`; of many, the latest ones."""
+        self._until.pop(key, None)
+        self._until[key] = time.monotonic() + _APART_S
+        if len(self._until) > _MOST_APART:
+            self._until.pop(next(iter(self._until)), None)
+
+    def __contains__(self, key: Hashable) -> bool:
+        return bool(self._until) and self._until.get(key, 0.0) > time.monotonic()
 
 
 class Pace:

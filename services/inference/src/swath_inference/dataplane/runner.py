@@ -199,12 +199,19 @@ class Runner:
         return await self._cache.get(target.key, target.holder, session=target.session, pinned=pinned)
 
     async def load_own(self, key: Key) -> Model:
-        """Return an instance of a model that nobody else gets; to be given to `drop` when it is of no more use."""
+        """Return an instance of a model that nobody else gets; to be given to `drop` when it is of no more use.
+
+        Raises:
+            ArtifactMissing, WeightsInvalid: As of `model`.
+            Exhausted: There is no room for it beside the models of other streams.
+        """
         assert self._cache is not None
-        return await self._cache.load(key)
+        return await self._cache.own(key)
 
     def drop(self, model: Model) -> None:
         """Free a model that no call uses any more."""
+        if self._cache is not None:
+            self._cache.disown(model)
         # On the thread of its device: a forward that was given up comes first, and files may have to be written.
         self.threads[model.place].later(partial(self._release_pipeline, model.pipeline))
 
@@ -241,8 +248,13 @@ class Runner:
         return self._cache.keys if self._cache is not None else ()
 
     @property
+    def models(self) -> int:
+        """Models that are loaded, those of streams among them."""
+        return len(self._cache) if self._cache is not None else 0
+
+    @property
     def model_bytes(self) -> int:
-        """Bytes of the models that are loaded."""
+        """Bytes of the models that are loaded, those of streams among them."""
         return self._cache.size if self._cache is not None else 0
 
     @property

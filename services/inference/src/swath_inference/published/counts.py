@@ -98,15 +98,12 @@ class ModelCounts:
 
     def forget(self) -> None:
         """Forget the versions that are no longer published."""
-        self._counts = {
-            (name, number): counts
-            for (name, number), counts in self._counts.items()
-            if number in self._models.versions(name)
-        }
+        self._counts = self.read()
 
     def read(self) -> dict[tuple[str, int], VersionCounts]:
-        """Return the counts by model and version. May be called in another thread."""
-        return self._counts.copy()
+        """Return the counts of published versions, by model and number. May be called in another thread."""
+        counts = self._counts.copy().items()
+        return {(name, number): each for (name, number), each in counts if number in self._models.versions(name)}
 
 
 OK = "OK"

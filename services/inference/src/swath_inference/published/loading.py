@@ -94,7 +94,7 @@ class Loader:
 
     def is_ready(self, published: Published) -> bool:
         """Whether a version is loaded."""
-        return published.state is State.READY and self._runner.loaded(published.key)
+        return self._models.status(published).state is State.READY and self._runner.loaded(published.key)
 
     async def ready(self, published: Published) -> None:
         """Return once a version is loaded; it is loaded if need be.

@@ -93,19 +93,19 @@ class ModelService:
         wishes = wishes.checked()
         session = await self._sessions.get(session_id)
         pipeline_of(session)
+        who = identity()
         # Whoever may not is told before the work.
-        publishable(await self._store.find(name), name)
+        publishable(await self._store.find(name), name, who)
         async with self._claimed(session) as (session, claim):
             made_of = pipeline_of(session), session.weights_digest
             inputs, outputs = await asyncio.to_thread(probe, self._artifacts, *made_of)
-            who = identity() or ""
             # Which it is follows from what is there when it is written.
             publication: Publication | None = None
 
             def decide(model: Model | None, number: int) -> Model:
                 nonlocal publication
-                rest = inputs, outputs, time.time(), who, description, session.plugins
-                after, version = with_version(publishable(model, name), ModelVersion(number, *made_of, *rest))
+                rest = inputs, outputs, time.time(), who or "", description, session.plugins
+                after, version = with_version(publishable(model, name, who), ModelVersion(number, *made_of, *rest))
                 for alias in aliases:
                     after = pointed(after, alias, (Share(version.number, _ALL),))
                 publication = Publication(after, version.number, version.number != number)
@@ -122,10 +122,11 @@ class ModelService:
         Args:
             labels: Labels that a model must have, all of them.
         """
+        who = identity()
         return [
             model
             for model in await self._store.all()
-            if is_seen(model) and all(model.labels.get(key) == value for key, value in labels.items())
+            if is_seen(model, who) and all(model.labels.get(key) == value for key, value in labels.items())
         ]
 
     async def get(self, name: str) -> tuple[Model, list[ReplicaState]]:
@@ -134,7 +135,7 @@ class ModelService:
         Raises:
             ModelNotFound: There is none, or not for the caller.
         """
-        model = seen(await self._store.find(check_model_name(name)), name)
+        model = seen(await self._store.find(check_model_name(name)), name, identity())
         numbers = {version.number for version in model.versions}
         return model, [state for state in await self._store.states(name) if state.version in numbers]
 
@@ -207,14 +208,17 @@ class ModelService:
             await self._change(name, lambda model: without_version(model, number))
             return
 
+        who = identity()
+
         def remove(model: Model | None, _: int) -> None:
-            changeable(model, name)
+            changeable(model, name, who)
 
         await self._store.change(check_model_name(name), remove)
 
     async def _change(self, name: str, decide: Callable[[Model], Model]) -> Model:
         check_model_name(name)
-        after = (await self._store.change(name, lambda model, _: decide(changeable(model, name)))).after
+        who = identity()
+        after = (await self._store.change(name, lambda model, _: decide(changeable(model, name, who)))).after
         assert after is not None
         return after
 

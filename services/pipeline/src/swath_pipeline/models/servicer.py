@@ -36,8 +36,8 @@ class ModelServicer:
             description=request.description,
             wishes=Wishes(
                 labels=dict(request.labels) or None,
-                callers=list(request.access.callers) if request.HasField("access") else None,
-                editors=list(request.access.editors) if request.HasField("access") else None,
+                callers=list(request.callers.names) if request.HasField("callers") else None,
+                editors=list(request.editors.names) if request.HasField("editors") else None,
                 pinned=request.pinned if request.HasField("pinned") else None,
             ),
         )

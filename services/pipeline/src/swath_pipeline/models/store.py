@@ -25,7 +25,8 @@ _AT_ONCE = 500
 
 Decision = Callable[[Model | None, int], Model | None]
 """Given a model as it is (None: there is none) and the number of its next version, returns what it is to be; None where
-it is to go. May raise to refuse. Called once per try, and nothing is written where nothing is to change."""
+it is to go. May raise to refuse. Called once per try, in another thread where nobody calls; nothing is written where
+nothing is to change."""
 
 
 class Changed(NamedTuple):

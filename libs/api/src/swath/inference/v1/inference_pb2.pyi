@@ -190,14 +190,16 @@ class InferCubeResponse(_message.Message):
     def __init__(self, plan: _Optional[_Union[Plan, _Mapping]] = ..., output: _Optional[_Union[OutputHeader, _Mapping]] = ..., chunk: _Optional[_Union[OutputChunk, _Mapping]] = ..., end: _Optional[_Union[End, _Mapping]] = ...) -> None: ...
 
 class Plan(_message.Message):
-    __slots__ = ("cut", "parts", "model_version")
+    __slots__ = ("cut", "parts", "rows_apart", "model_version")
     CUT_FIELD_NUMBER: _ClassVar[int]
     PARTS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_APART_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     cut: Cut
     parts: int
+    rows_apart: bool
     model_version: int
-    def __init__(self, cut: _Optional[_Union[Cut, str]] = ..., parts: _Optional[int] = ..., model_version: _Optional[int] = ...) -> None: ...
+    def __init__(self, cut: _Optional[_Union[Cut, str]] = ..., parts: _Optional[int] = ..., rows_apart: bool = ..., model_version: _Optional[int] = ...) -> None: ...
 
 class OutputHeader(_message.Message):
     __slots__ = ("index", "name", "shape", "dtype")

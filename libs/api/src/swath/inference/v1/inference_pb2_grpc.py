@@ -85,7 +85,8 @@ class InferenceServiceServicer(object):
         INVALID_ARGUMENT: messages in another order, more or fewer bytes than the shape takes, a chunk above 4 MiB, an
         output that there is none of. RESOURCE_EXHAUSTED: what has to be in memory at a time is more than the server keeps
         for it; the text names the setting and what would fit. ABORTED: the session got another pipeline or other weights
-        meanwhile; send the cube again. DEADLINE_EXCEEDED: no message for a while (60 s by default).
+        meanwhile; send the cube again. DEADLINE_EXCEEDED: no message for a while (60 s by default),
+        or answers left unread (120 s).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

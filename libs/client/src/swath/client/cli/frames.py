@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import tempfile
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +22,18 @@ from swath.client.cli.output import wrote
 from swath.client.cli.progress import bars
 from swath.client.config import MIB
 from swath.client.data.results import write_results
+from swath.client.data.scenes import scene_errors
 from swath.client.data.validity import extent
 from swath.client.errors import CallError, LocalError, MessageTooLargeError, SceneError
 from swath.client.streaming import CubeRows
-from swath.scenes import SUFFIXES, Scene, files_of
+from swath.client.streaming.growing import follow
+from swath.scenes import SUFFIXES, GrowingScene, Scene, files_of
 
 if TYPE_CHECKING:
+    from swath.client.published import PublishedModel
     from swath.client.sync import Session
+
+    Runs = Session | PublishedModel
 
 _BESIDE = MIB
 """Bytes of a message that are not the cube's: wavelengths, names, framing."""
@@ -36,7 +44,7 @@ Found = tuple[Scene, Outputs | CallError]
 
 
 def each_alone(
-    session: Session, frames: Iterable[Scene], outputs: Iterable[str], limit: int, console: Console
+    session: Runs, frames: Iterable[Scene], outputs: Iterable[str], limit: int, console: Console
 ) -> Iterator[Found]:
     """Run the pipeline on each frame by a call of its own.
 
@@ -60,7 +68,7 @@ def each_alone(
 
 
 def over_a_stream(
-    session: Session, frames: Iterable[Scene], outputs: Iterable[str], limit: int, console: Console
+    session: Runs, frames: Iterable[Scene], outputs: Iterable[str], limit: int, console: Console
 ) -> Iterator[Found]:
     """Run the pipeline on all frames over one stream; arguments as of `each_alone`."""
     under_way: deque[Scene] = deque()
@@ -82,6 +90,60 @@ def over_a_stream(
         for result in stream.run(inputs()):
             progress.advance(task)
             yield under_way.popleft(), result.outputs if result.error is None else result.error
+
+
+def as_they_come(
+    session: Runs, growing: GrowingScene, outputs: Iterable[str], lines: int | None, idle_s: float, console: Console
+) -> Iterator[Found]:
+    """Run the pipeline on a scene that is still written, until it ends or Ctrl-C is pressed.
+
+    Args:
+        session: Has the pipeline.
+        growing: The scene.
+        outputs: Outputs wanted.
+        lines: Lines to wait for; None where nobody knows.
+        idle_s: Seconds without a new line that end it.
+        console: Where progress is shown.
+
+    Raises:
+        ClientError: A call failed; after what was computed before it was given.
+    """
+    shown = growing.path.stem
+    with bars(console) as progress, _asked_to_stop() as stop:
+        task = progress.add_task(f"following {shown}", total=lines or growing.named_lines, note="Ctrl-C ends it")
+        followed = follow(
+            session,
+            growing,
+            outputs,
+            lines=lines,
+            idle_s=idle_s,
+            wait=stop.wait,
+            progress=lambda done, there: progress.update(
+                task, completed=done, note=f"{done} of {there} lines that are there; Ctrl-C ends it"
+            ),
+        )
+    typer.echo(f"{shown}: {followed.lines} lines: {followed.end.value}", err=True)
+    with scene_errors():
+        scene = growing.scene(0, followed.lines)
+    yield scene, followed.outputs
+    if followed.error is not None:
+        raise followed.error
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[threading.Event]:
+    """Set an event at the first Ctrl-C within the block; a second one interrupts as ever."""
+    stop = threading.Event()
+
+    def ask(*_: object) -> None:
+        signal.signal(signal.SIGINT, before)
+        stop.set()
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def scenes_in(place: Path) -> list[Path]:
@@ -165,7 +227,7 @@ def _fits(frame: Scene, limit: int) -> bool:
     return CubeRows.of(frame).nbytes + _BESIDE <= limit
 
 
-def _in_pieces(session: Session, frame: Scene, outputs: Iterable[str], console: Console) -> Outputs:
+def _in_pieces(session: Runs, frame: Scene, outputs: Iterable[str], console: Console) -> Outputs:
     with bars(console) as progress:
         task = progress.add_task(f"inference on {frame.name}", total=None, note="in pieces")
         return session.infer_cube(

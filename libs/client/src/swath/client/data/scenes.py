@@ -60,9 +60,24 @@ def read_scenes(
         drop_bad_bands=drop_bad_bands,
         processing_mode=processing_mode,
     )
+    return scenes_of(path, options)
+
+
+def scenes_of(path: str | Path, options: scenes.Options) -> Iterator[Scene]:
+    """As `read_scenes`, with the options as one."""
     with scene_errors():
         frames = scenes.read_scenes(Path(path), options, name=str(path))
     return _translated(frames)
+
+
+def growing_scene(path: str | Path, options: scenes.Options) -> scenes.GrowingScene:
+    """Open an ENVI image that is still being written.
+
+    Raises:
+        SceneError: As of `read_scenes`, or another kind of file.
+    """
+    with scene_errors():
+        return scenes.GrowingScene(Path(path), options, name=str(path))
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate
 from threading import Thread
 from typing import Any
@@ -27,6 +27,10 @@ _BOUNDS = tuple(floatToGoString(bound) for bound in (*_BUCKETS, float("inf")))
 
 Readings = Callable[[], float | Mapping[str, float]]
 """Returns a figure, or figures by the values of a label. Called in another thread at each scrape: must not wait."""
+
+
+Distribution = Callable[[], tuple[Sequence[int], float]]
+"""Returns how often a figure was within each bound, and the sum of the figures; as `Readings` otherwise."""
 
 
 class Metrics:
@@ -55,6 +59,18 @@ class Metrics:
     def counter(self, name: str, text: str, read: Readings, *, label: str | None = None) -> None:
         """Publish a figure that only grows; arguments as for `gauge`, the name without `_total`."""
         self.registry.register(_Reader(CounterMetricFamily, name, text, read, label))
+
+    def histogram(self, name: str, text: str, bounds: Sequence[float], read: Distribution) -> None:
+        """Publish how often a figure had which size.
+
+        Args:
+            name: Begins with `swath_`.
+            text: What the figure is.
+            bounds: Upper bounds, in order, without the infinite one.
+            read: Returns how often the figure was up to each bound and above the one before, then above all; and its
+                sum.
+        """
+        self.registry.register(_HistogramReader(name, text, bounds, read))
 
     def serve(self, address: Address) -> None:
         """Answer scrapes on a port, at any path.
@@ -181,3 +197,22 @@ class _Reader:
 
     def _new(self) -> Any:
         return self._family(self._name, self._text, labels=[self._label] if self._label else [])
+
+
+class _HistogramReader:
+    """A collector of a histogram that is read when it is asked for."""
+
+    def __init__(self, name: str, text: str, bounds: Sequence[float], read: Distribution) -> None:
+        self._name = name
+        self._text = text
+        self._bounds = tuple(floatToGoString(bound) for bound in (*bounds, float("inf")))
+        self._read = read
+
+    def describe(self) -> Iterable[Any]:
+        return [HistogramMetricFamily(self._name, self._text)]
+
+    def collect(self) -> Iterable[Any]:
+        counts, total = self._read()
+        family = HistogramMetricFamily(self._name, self._text)
+        family.add_metric([], buckets=list(zip(self._bounds, accumulate(counts), strict=True)), sum_value=total)
+        return [family]

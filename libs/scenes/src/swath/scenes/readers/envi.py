@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -41,12 +42,49 @@ _INTERLEAVES = {
 }
 
 
-def read_envi(path: Path, name: str) -> Draft:
+@dataclass(frozen=True)
+class Layout:
+    """How the lines of an image are stored.
+
+    Attributes:
+        columns, bands: Of each line.
+        dtype: Of its elements.
+        offset: Bytes before the first line.
+        stored: Axes of the stored array, as indices of (rows, columns, bands).
+        back: The transposition to that order.
+    """
+
+    columns: int
+    bands: int
+    dtype: np.dtype
+    offset: int
+    stored: tuple[int, ...]
+    back: tuple[int, ...]
+
+    @classmethod
+    def of(cls, header: Header) -> Layout:
+        """Read it from a header.
+
+        Raises:
+            DataInvalid: The header says something else, or nothing.
+        """
+        columns, bands = header.whole("samples"), header.whole("bands")
+        stored, back = _interleave(header)
+        return cls(columns, bands, _dtype(header), header.whole("header offset", 0), stored, back)
+
+    @property
+    def line_bytes(self) -> int:
+        """Bytes of a line."""
+        return self.columns * self.bands * self.dtype.itemsize
+
+
+def read_envi(path: Path, name: str, *, lines: int | None = None) -> Draft:
     """Read a scene from an ENVI header or image; the image is mapped, not loaded.
 
     Args:
         path: The header, or the image.
         name: The file, for messages.
+        lines: Lines to read; what the header says by default.
 
     Raises:
         FileMissing, DataInvalid: See `swath.scenes`.
@@ -55,31 +93,30 @@ def read_envi(path: Path, name: str) -> Draft:
     header = read_header(header_path, name)
     if "spectral library" in (header.get("file type") or "").lower():
         raise DataInvalid(f"{name}: file type: expected an image, got a spectral library, which has no pixels")
-    rows, columns, bands = (header.whole(key) for key in ("lines", "samples", "bands"))
-    stored, back = _interleave(header)
-    dtype, offset = _dtype(header), header.whole("header offset", 0)
+    rows, layout = header.whole("lines") if lines is None else lines, Layout.of(header)
+    columns, bands, dtype, offset = layout.columns, layout.bands, layout.dtype, layout.offset
     if header.whole("file compression", 0):
         raise DataInvalid(f"{name}: file compression: expected an image that is not compressed (0)")
     if any(part not in ("", "0") for key in ("major", "minor") for part in header.listed(f"{key} frame offsets") or ()):
         raise DataInvalid(f"{name}: frame offsets: expected none (0), got some between the lines of the image")
-    expected, actual = offset + rows * columns * bands * dtype.itemsize, image.stat().st_size
+    expected, actual = offset + rows * layout.line_bytes, image.stat().st_size
     if min(rows, columns, bands) < 1 or actual < expected:
         raise DataInvalid(
             f"{name}: lines {rows}, samples {columns}, bands {bands} of {dtype} after {offset} bytes: "
             f"expected {expected} bytes in '{image.name}', got {actual}"
         )
-    shape = tuple((rows, columns, bands)[axis] for axis in stored)
+    shape = tuple((rows, columns, bands)[axis] for axis in layout.stored)
     wavelengths = header.listed("wavelength") or header.listed("wavelengths")
     ignore_value, listed_bad = header.get("data ignore value"), header.listed("bbl")
     placed = {key: value for key in FIELDS if (value := header.get(key))}
     return Draft(
-        np.memmap(image, dtype, mode="r", offset=offset, shape=shape).transpose(back),
+        np.memmap(image, dtype, mode="r", offset=offset, shape=shape).transpose(layout.back),
         wavelengths=Stored(wavelengths, _unit(header)) if wavelengths else None,
         scale=divided(name, "reflectance scale factor", header.get("reflectance scale factor") or "1"),
         ignore_value=None if ignore_value is None else number(name, "data ignore value", ignore_value),
         bad_bands=bad_bands(name, listed_bad, bands) if listed_bad else None,
         georeference=Georeference(envi=placed) if placed else None,
-        notes=tuple(_notes(header, image, actual - expected)),
+        notes=tuple(_notes(header, image, actual - expected if lines is None else 0)),
     )
 
 

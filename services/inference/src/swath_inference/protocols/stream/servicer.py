@@ -36,6 +36,7 @@ from swath_inference.protocols.stream.messages import (
 from swath_inference.protocols.stream.subjects import ends_stream, subject_of
 
 if TYPE_CHECKING:
+    from swath.engine.graph.parts import Parts
     from swath_inference.published.calls import ModelCalls
     from swath_inference.service import InferenceService
 
@@ -129,7 +130,12 @@ class StreamServicer:
             return part, values
 
         with subject.whole(), self._service.cubes.holding(cube) as held:
-            plan = pb.Plan(cut=_CUTS[cube.cut], parts=len(cube.parts), model_version=subject.version)
+            plan = pb.Plan(
+                cut=_CUTS[cube.cut],
+                parts=len(cube.parts),
+                rows_apart=_rows_apart(parts),
+                model_version=subject.version,
+            )
             yield pb.InferCubeResponse(plan=plan).SerializeToString()
             outputs = CubeOutputs(cube)
             async with (
@@ -145,6 +151,12 @@ class StreamServicer:
                     held.sent(size)
             outputs.finish()
         yield pb.InferCubeResponse(end=pb.End(metrics=outputs.metrics)).SerializeToString()
+
+
+def _rows_apart(parts: Parts) -> bool:
+    from swath.engine.graph.independence import Independence
+
+    return parts.independence is Independence.PIXEL
 
 
 def _described(header: pb.CubeHeader, name: str) -> tuple[tuple[int, ...], int]:
