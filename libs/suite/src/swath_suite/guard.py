@@ -1,8 +1,8 @@
 """Processes that end with the one that started them, however that ends: what is killed by SIGKILL can stop nobody.
 
 Linux can have a process killed with its parent, but means the thread that started it, which may end long before; and
-it forgets that for a program that changes its user, as Postgres's does. So there is one small process more, which learns
-by a pipe whom to end, and by its end of file when.
+it forgets that for a program that changes its user, as that of Postgres. So there is one more process: a pipe tells
+it whom to end, and the end of the pipe when.
 
 This file is also that process's program, and imports nothing but the standard library: it starts in 20 ms.
 """
