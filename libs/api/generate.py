@@ -3,9 +3,10 @@
     python libs/api/generate.py           write
     python libs/api/generate.py --check   exit 1 and name the files that differ
 
-Two things are unusual, both explained in docs/adr/0002: cuvis_ai.v1 is compiled under the file name that other packages
-register it by, with JSON names in its descriptor as theirs has them; and its Python package is swath.cuvis_ai.v1, since
-PyPI's cuvis-ai owns the name cuvis_ai.
+Three things are unusual. Two are explained in docs/adr/0002: cuvis_ai.v1 is compiled under the file name that other
+packages register it by, with JSON names in its descriptor as theirs has them; and its Python package is
+swath.cuvis_ai.v1, since PyPI's cuvis-ai owns the name cuvis_ai. The third in docs/adr/0040: messages whose names other
+packages register in another form are in a pool of their own.
 """
 
 from __future__ import annotations
@@ -37,12 +38,14 @@ class Adopted:
         name: File name that it is compiled and registered under.
         package: Python package that its code goes to.
         json_names: Whether its descriptor carries JSON names, as that of the other package which registers it does.
+        own_pool: Whether its messages are in a pool of their own, as other packages register the same names.
     """
 
     source: str
     name: str
     package: str
     json_names: bool
+    own_pool: bool = False
 
 
 ADOPTED = (
@@ -54,6 +57,14 @@ ADOPTED = (
         "grpc/reflection/v1/reflection.proto",
         "swath.reflection.v1",
         json_names=False,
+    ),
+    Adopted("redhare/stream.proto", "redhare/stream.proto", "swath.redhare", json_names=False, own_pool=True),
+    Adopted(
+        "inference/open_inference.proto",
+        "inference/open_inference.proto",
+        "swath.inference",
+        json_names=False,
+        own_pool=True,
     ),
 )
 
@@ -92,12 +103,14 @@ def _descriptor(adopted: Adopted, includes: list[str], out: Path) -> bytes:
 def _adopt(adopted: Adopted, out: Path, descriptor: bytes | None) -> None:
     """Move compiled code to its package below swath."""
     source, target = out / Path(adopted.name).parent, out / adopted.package.replace(".", "/")
-    target.mkdir(parents=True)
+    target.mkdir(parents=True, exist_ok=True)
     module = ".".join(Path(adopted.name).parent.parts)
     for path in source.iterdir():
         text = path.read_text().replace(f"from {module} import", f"from {adopted.package} import")
         if descriptor is not None and path.name.endswith("_pb2.py"):
             text = _with_descriptor(text, descriptor)
+        if adopted.own_pool and path.name.endswith("_pb2.py"):
+            text = _in_own_pool(text)
         (target / path.name).write_text(text)
     shutil.rmtree(out / Path(adopted.name).parts[0])
 
@@ -111,6 +124,14 @@ def _with_descriptor(text: str, descriptor: bytes) -> str:
     if count != 1:
         raise SystemExit("the generated code has another form than expected: no serialized descriptor found")
     return _OFFSETS.sub("", replaced)
+
+
+def _in_own_pool(text: str) -> str:
+    """Have generated code register its descriptor in a pool that nobody else has."""
+    replaced = text.replace("_descriptor_pool.Default()", "_descriptor_pool.DescriptorPool()")
+    if replaced.count("_descriptor_pool.DescriptorPool()") != 1:
+        raise SystemExit("the generated code has another form than expected: not one use of the pool found")
+    return replaced
 
 
 def differences(fresh: Path) -> list[str]:

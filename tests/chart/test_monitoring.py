@@ -72,3 +72,6 @@ def test_what_scales_replicas_is_told(own: dict[str, set[str]]) -> None:
     adapter = yaml.safe_load((REPOSITORY / "k8s" / "monitoring" / "adapter.yaml").read_text())
     assert "swath_(inference|training)_queue_length" in json.dumps(adapter)
     assert {"swath_inference_queue_length", "swath_training_queue_length"} <= own.keys()
+    wait = next(rule for rule in adapter["rules"]["custom"] if "name" in rule)
+    assert wait["name"]["as"] in (REPOSITORY / "charts" / "swath" / "templates" / "scaling.yaml").read_text()
+    assert metrics_in(re.sub(r"<<[^>]*>>", "", wait["metricsQuery"])) <= own.keys()

@@ -10,11 +10,12 @@ from typing import Any
 
 import grpc
 import pytest
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf import descriptor_pb2, message_factory
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from swath.api import CUVIS, WORKSPACE
+from swath.api.descriptors import find_service
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.cuvis_ai.v1.cuvis_ai_pb2_grpc import CuvisAIServiceStub
 from swath.workspace.v1 import workspace_pb2, workspace_pb2_grpc
@@ -93,7 +94,7 @@ def test_no_error_of_a_long_path_shows_a_folder_of_the_server(
     session = CuvisAIServiceStub(channel).CreateSession(pb.CreateSessionRequest(), timeout=TIMEOUT_S).session_id
     texts = {}
     for service in (CUVIS, WORKSPACE):
-        for method in descriptor_pool.Default().FindServiceByName(service).methods:
+        for method in find_service(service).methods:
             if method.name in ("CreateSession", "CloseSession", "SetSessionSearchPaths"):
                 continue
             request: Any = message_factory.GetMessageClass(method.input_type)()

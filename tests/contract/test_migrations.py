@@ -15,6 +15,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
+import swath_pipeline.models.tables
 import swath_session.tables
 import swath_training.runs.database.tables
 from swath.errors import SchemaOutdated, SchemaTooNew
@@ -30,7 +31,12 @@ pytestmark = [
 
 
 @pytest.fixture(
-    params=[swath_session.tables.SCHEMA, swath_training.runs.database.tables.SCHEMA], ids=lambda schema: schema.name
+    params=[
+        swath_session.tables.SCHEMA,
+        swath_pipeline.models.tables.SCHEMA,
+        swath_training.runs.database.tables.SCHEMA,
+    ],
+    ids=lambda schema: schema.name,
 )
 def schema(request: pytest.FixtureRequest) -> Schema:
     return request.param

@@ -8,7 +8,8 @@ import pytest
 @pytest.fixture(scope="module")
 def ask(grpcurl, server):
     def run(*arguments: str) -> str:
-        command = [grpcurl, "-plaintext", *arguments[:-1], server.target, *arguments[-1:]]
+        at = 0 if arguments[0] == "describe" and len(arguments) > 1 else len(arguments) - 1
+        command = [grpcurl, "-plaintext", *arguments[:at], server.target, *arguments[at:]]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
 
     return run
@@ -20,8 +21,10 @@ def test_list_names_every_service(ask):
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",
         "grpc.reflection.v1alpha.ServerReflection",
+        "inference.GRPCInferenceService",
         "swath.inference.v1.InferenceService",
         "swath.inference.v1.SharedMemoryService",
+        "swath.models.v1.ModelService",
         "swath.pipeline.v1.NodeService",
         "swath.training.v1.RunService",
         "swath.workspace.v1.WorkspaceService",
@@ -37,3 +40,16 @@ def test_a_call_without_any_proto_file(grpcurl, server):
     command = [grpcurl, "-plaintext", "-d", "{}", server.target, "cuvis_ai.v1.CuvisAIService/CreateSession"]
     answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
     assert '"sessionId"' in answer
+
+
+def test_the_open_inference_protocol_is_described_with_its_numbers(ask):
+    text = ask("describe", "inference.ModelInferRequest")
+    for line in ("string model_name = 1;", "repeated bytes raw_input_contents = 7;", "InferInputTensor inputs = 5;"):
+        assert line in text
+    assert "uint64 uint64_param = 5;" in ask("describe", "inference.InferParameter")
+
+
+def test_a_call_of_the_open_inference_protocol_without_any_proto_file(grpcurl, server):
+    command = [grpcurl, "-plaintext", "-d", "{}", server.target, "inference.GRPCInferenceService/ServerReady"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
+    assert '"ready": true' in answer

@@ -11,11 +11,12 @@ from functools import cache
 
 import grpc
 import pytest
-from google.protobuf import descriptor_pool, message_factory
+from google.protobuf import message_factory
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from swath.api import ROUTES
+from swath.api.descriptors import find_service
 from swath.client import Client
 from swath_standalone.process import ServerProcess
 from swath_suite.suite import Suite
@@ -67,7 +68,7 @@ def _sessions(target: str) -> tuple[str, ...]:
 def _ask(path: str, target: str, examples: int) -> None:
     """Call a method with messages of its type, with damaged ones and with mere bytes."""
     service, name = path[1:].split("/")
-    method = descriptor_pool.Default().FindServiceByName(service).methods_by_name[name]
+    method = find_service(service).methods_by_name[name]
     request_type = message_factory.GetMessageClass(method.input_type)
     valid = messages(request_type, _sessions(target)).map(lambda message: message.SerializePartialToString())
 

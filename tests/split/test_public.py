@@ -14,10 +14,11 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from google.protobuf import descriptor_pool, message_factory
+from google.protobuf import message_factory
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from swath.api import CUVIS, ROUTES
+from swath.api.descriptors import find_service
 from swath.client import Client, ClientConfig, RetryConfig, TlsConfig, UnauthenticatedError, UnavailableError
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.runtime.auth.certificates import Authority
@@ -62,7 +63,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
 def _place_of_session(path: str) -> str | None:
     """Return the field of a request that has the session's id, "" for the request itself, None where none has."""
     service, name = path[1:].split("/")
-    kind = descriptor_pool.Default().FindServiceByName(service).methods_by_name[name].input_type
+    kind = find_service(service).methods_by_name[name].input_type
     if "session_id" in kind.fields_by_name:
         return ""
     # The first message of a stream.
@@ -97,7 +98,7 @@ def hers(alice: Client) -> str:
 def _call(channel: grpc.Channel, path: str, request: Any, *metadata: tuple[str, str]) -> tuple[grpc.StatusCode, str]:
     """Return the status of a call and its text; of a stream, once a message has come or it has ended."""
     service, name = path[1:].split("/")
-    method = descriptor_pool.Default().FindServiceByName(service).methods_by_name[name]
+    method = find_service(service).methods_by_name[name]
     answer_type = message_factory.GetMessageClass(method.output_type)
     makers: dict[tuple[bool, bool], Any] = {
         (False, False): channel.unary_unary,
@@ -119,10 +120,7 @@ def _call(channel: grpc.Channel, path: str, request: Any, *metadata: tuple[str, 
 
 def _asked(path: str, session_id: str) -> Any:
     request = message_factory.GetMessageClass(
-        descriptor_pool.Default()
-        .FindServiceByName(path[1:].split("/")[0])
-        .methods_by_name[path.rpartition("/")[2]]
-        .input_type
+        find_service(path[1:].split("/")[0]).methods_by_name[path.rpartition("/")[2]].input_type
     )
     named = {"session_id": session_id, **REQUESTS[path.rpartition("/")[2]]}
     place = _place_of_session(path)

@@ -3,7 +3,7 @@
 {{/* Names of the Secrets that the Job may read and change, as a list. */}}
 {{- define "swath.ownSecrets" -}}
 {{- $fullname := include "swath.fullname" . -}}
-{{- $names := list (printf "%s-ca" $fullname) (printf "%s-admin" $fullname) (printf "%s-postgres" $fullname) (printf "%s-s3" $fullname) -}}
+{{- $names := list (printf "%s-ca" $fullname) (printf "%s-admin" $fullname) (printf "%s-signing" $fullname) (printf "%s-postgres" $fullname) (printf "%s-s3" $fullname) -}}
 {{- range (include "swath.registry" . | fromJson).identities -}}
 {{- $names = append $names (printf "%s-%s-tls" $fullname .) -}}
 {{- end -}}
@@ -23,6 +23,9 @@
 - --ca-days={{ .Values.tls.generated.caDays }}
 - --ca-generation={{ .Values.tls.generated.caGeneration }}
 - --settle-seconds={{ .Values.tls.generated.settleSeconds }}
+{{- end }}
+{{- if include "swath.ownSigning" . }}
+- --signing
 {{- end }}
 {{- end -}}
 

@@ -155,6 +155,20 @@ true
 {{- end -}}
 {{- end -}}
 
+{{/* The Secret with the keys that replicas of inference sign tokens with, empty for none. */}}
+{{- define "swath.signingSecret" -}}
+{{- if .Values.auth.signingKeysSecret -}}
+{{ .Values.auth.signingKeysSecret }}
+{{- else if and (eq .Values.mode "suite") (include "swath.provisioned" .) -}}
+{{ include "swath.fullname" . }}-signing
+{{- end -}}
+{{- end -}}
+
+{{/* Whether the chart makes it itself. */}}
+{{- define "swath.ownSigning" -}}
+{{- if and (include "swath.signingSecret" .) (not .Values.auth.signingKeysSecret) }}true{{ end -}}
+{{- end -}}
+
 {{- define "swath.postgresSecret" -}}
 {{- .Values.postgres.enabled | ternary (printf "%s-postgres" (include "swath.fullname" .)) .Values.postgres.existingSecret -}}
 {{- end -}}

@@ -70,6 +70,11 @@ dnsConfig:
 {{- with $root.Values.otlp.address }}{{ $_ := set $set "SWATH_OTLP_ADDRESS" . }}{{ end -}}
 {{- if include "swath.tokensSecret" $root }}{{ $_ := set $set "SWATH_TOKENS_FILE" "/etc/swath/auth/tokens.json" }}{{ end -}}
 {{- with $root.Values.auth.tokens }}{{ $_ := set $set "SWATH_TOKENS" (toJson .) }}{{ end -}}
+{{- if has .part (list "inference" "standalone") -}}
+{{- with $root.Values.auth.users }}{{ $_ := set $set "SWATH_USERS" (toJson .) }}{{ end -}}
+{{- if $root.Values.auth.usersSecret }}{{ $_ := set $set "SWATH_USERS_FILE" "/etc/swath/users/users.json" }}{{ end -}}
+{{- if include "swath.signingSecret" $root }}{{ $_ := set $set "SWATH_SIGNING_KEYS_FILE" "/etc/swath/signing/keys.json" }}{{ end -}}
+{{- end -}}
 {{- with $root.Values.auth.jwt.issuers }}{{ $_ := set $set "SWATH_JWT_ISSUERS" (toJson .) }}{{ end -}}
 {{- if include "swath.tls" $root -}}
 {{- $_ := set $set "SWATH_TLS_CERT" "/etc/swath/tls/tls.crt" -}}
@@ -252,6 +257,16 @@ dnsConfig:
 - name: auth
   secret: {secretName: {{ . }}, items: [{key: tokens.json, path: tokens.json}], defaultMode: 0440}
 {{- end }}
+{{- if has .part (list "inference" "standalone") }}
+{{- with $root.Values.auth.usersSecret }}
+- name: users
+  secret: {secretName: {{ . }}, items: [{key: users.json, path: users.json}], defaultMode: 0440}
+{{- end }}
+{{- with include "swath.signingSecret" $root }}
+- name: signing
+  secret: {secretName: {{ . }}, items: [{key: keys.json, path: keys.json}], defaultMode: 0440}
+{{- end }}
+{{- end }}
 {{- with $root.Values.auth.jwt.keysSecret }}
 - name: jwks
   secret: {secretName: {{ . }}, defaultMode: 0440}
@@ -317,6 +332,14 @@ dnsConfig:
 {{- else }}
 {{- if include "swath.tokensSecret" $root }}
 - {name: auth, mountPath: /etc/swath/auth, readOnly: true}
+{{- end }}
+{{- if has .part (list "inference" "standalone") }}
+{{- if $root.Values.auth.usersSecret }}
+- {name: users, mountPath: /etc/swath/users, readOnly: true}
+{{- end }}
+{{- if include "swath.signingSecret" $root }}
+- {name: signing, mountPath: /etc/swath/signing, readOnly: true}
+{{- end }}
 {{- end }}
 {{- if $root.Values.auth.jwt.keysSecret }}
 - {name: jwks, mountPath: /etc/swath/jwks, readOnly: true}

@@ -6,18 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from google.protobuf import descriptor_pool
 
-import swath.api.descriptors  # noqa: F401
 from swath.api import (
     ARTIFACT_REFERENCES,
     CUVIS,
     IDEMPOTENT,
     INFERENCE,
+    MODEL_CATALOGUE,
+    MODELS,
     MUTATING,
     NODES,
+    OPEN_INFERENCE,
     PROFILE_SHARE,
     PUBLIC,
+    REDHARE,
     REGISTRY,
     ROUTES,
     RUN_SERVICE,
@@ -29,6 +31,7 @@ from swath.api import (
     owner,
     owners,
 )
+from swath.api.descriptors import find_service
 from swath.api.model import GrpcService, Method, Process, Service, Slice
 from swath.api.tables import Registry
 
@@ -47,7 +50,7 @@ def _paths(*, public: bool) -> list[str]:
 
 
 def test_every_public_method_has_exactly_one_owner():
-    public = [descriptor_pool.Default().FindServiceByName(name) for name in PUBLIC]
+    public = [find_service(name) for name in PUBLIC]
     assert set(ROUTES) == {method for service in public for method in _methods(service)}
 
 
@@ -56,14 +59,13 @@ def test_every_private_method_has_exactly_one_owner():
     for grpc in REGISTRY.grpc_services:
         importlib.import_module(grpc.module)
         if not grpc.public:
-            wanted |= _methods(descriptor_pool.Default().FindServiceByName(grpc.name))
+            wanted |= _methods(find_service(grpc.name))
     paths = _paths(public=False)
     assert set(paths) == wanted
     assert len(paths) == len(wanted)
 
 
 def test_every_grpc_service_is_declared_with_its_proto():
-    pool = descriptor_pool.Default()
     declared = {grpc.name: grpc for grpc in REGISTRY.grpc_services}
     there = {}
     for proto in PROTOS.rglob("*.proto"):
@@ -72,7 +74,7 @@ def test_every_grpc_service_is_declared_with_its_proto():
     assert {name: PROTOS / grpc.proto for name, grpc in declared.items()} == {
         name: proto for name, proto in there.items() if name not in ELSEWHERE
     }
-    assert all(pool.FindServiceByName(name) for name in declared)
+    assert all(find_service(name) for name in declared)
 
 
 def test_the_public_api_has_28_methods():
@@ -84,7 +86,8 @@ def test_services_that_own_part_of_the_api():
     assert owners(WORKSPACE) == ("session",)
     assert owners(RUN_SERVICE) == ("training",)
     assert owners(NODES) == ("pipeline",)
-    assert owners(INFERENCE) == ("inference",)
+    assert owners(MODELS) == ("pipeline",)
+    assert owners(INFERENCE) == owners(OPEN_INFERENCE) == owners(REDHARE) == ("inference",)
 
 
 def test_a_method_that_nobody_owns():
@@ -96,9 +99,18 @@ def test_a_method_that_nobody_owns():
         REGISTRY.process("session")
 
 
+def test_methods_that_find_out_by_themselves_who_calls():
+    assert REGISTRY.open == {f"/{REDHARE}/auth", f"/{REDHARE}/stream_infer"}
+
+
 def test_what_is_private():
-    assert {SESSION_AUTHORITY, PROFILE_SHARE, ARTIFACT_REFERENCES, WORKER_LINK} <= set(REGISTRY.private)
+    assert {SESSION_AUTHORITY, PROFILE_SHARE, ARTIFACT_REFERENCES, MODEL_CATALOGUE, WORKER_LINK} <= set(
+        REGISTRY.private
+    )
     assert not {*REGISTRY.private} & {*PUBLIC}
+
+
+OPEN_ONCE = ("ModelStreamInfer", "SystemSharedMemoryRegister", "CudaSharedMemoryRegister")
 
 
 def test_calls_that_are_made_once_and_calls_that_are_audited():
@@ -108,12 +120,17 @@ def test_calls_that_are_made_once_and_calls_that_are_audited():
         *(f"/{WORKSPACE}/{name}" for name in ("Put", "Get", "Delete")),
         f"/{SHARED_MEMORY}/Acquire",
         *(f"/{INFERENCE}/{name}" for name in ("StreamInfer", "InferCube")),
+        f"/{REDHARE}/stream_infer",
+        *(f"/{OPEN_INFERENCE}/{name}" for name in OPEN_ONCE),
+        *(f"/{MODELS}/{name}" for name in ("SetAlias", "RollBackAlias", "RemoveAlias", "Unpublish")),
     }
     assert (IDEMPOTENT[WORKER_LINK], IDEMPOTENT[ARTIFACT_REFERENCES]) == ((), ("ReadReferences",))
     unaudited = {
         f"/{WORKSPACE}/Get",
         f"/{SHARED_MEMORY}/Acquire",
         *(f"/{INFERENCE}/{name}" for name in ("StreamInfer", "InferCube")),
+        f"/{REDHARE}/stream_infer",
+        *(f"/{OPEN_INFERENCE}/{name}" for name in OPEN_ONCE),
     }
     assert once - unaudited <= MUTATING <= ROUTES.keys()
 
@@ -126,7 +143,7 @@ def test_calls_that_are_made_once_and_calls_that_are_audited():
         ("config", {"session"}),
         ("pipeline", {"session"}),
         ("training", {"session"}),
-        ("inference", {"session", "inference"}),
+        ("inference", {"session", "inference", "pipeline"}),
         ("gateway", {*SERVICE_NAMES}),
         ("worker", {"training"}),
         ("standalone", set()),

@@ -20,7 +20,24 @@ def test_help_lists_own_commands_and_those_of_other_packages() -> None:
         assert name in result.output
 
 
-@pytest.mark.parametrize("command", ["train", "logs", "infer", "restore", "nodes", "pipeline", "ls", "cp", "rm"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "train",
+        "logs",
+        "infer",
+        "restore",
+        "publish",
+        "models",
+        "alias",
+        "unpublish",
+        "nodes",
+        "pipeline",
+        "ls",
+        "cp",
+        "rm",
+    ],
+)
 def test_each_command_has_help_and_connection_options(command: str) -> None:
     result = runner.invoke(app, [command, "--help"])
     assert result.exit_code == 0

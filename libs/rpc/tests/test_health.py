@@ -12,6 +12,7 @@ from swath.rpc.server.health import HealthBoard
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 
 
 class _Any:
@@ -115,3 +116,66 @@ async def test_who_watches_the_suite_is_sent_to_another_replica(serve):
         "this replica goes away; watch another one",
     )
     own.cancel()
+
+
+MODEL = "swath.model/scene"
+
+
+async def test_names_of_models_come_and_go_and_each_watch_of_one_is_told(serve):
+    part = await serve({"inference": _Any()})
+    await part.health.set_ready("inference")
+    stub: Any = health_pb2_grpc.HealthStub(part.channel)
+    first, second = (stub.Watch(health_pb2.HealthCheckRequest(service=MODEL)) for _ in range(2))
+    assert [(await watch.read()).status for watch in (first, second)] == [UNKNOWN] * 2
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await _status(part.channel, MODEL)
+    assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+    await part.health.set_models("inference", {MODEL: True})
+    assert [(await watch.read()).status for watch in (first, second)] == [SERVING] * 2
+    assert await _status(part.channel, MODEL) == SERVING
+    first.cancel()
+    await part.health.set_models("inference", {MODEL: False})
+    assert (await asyncio.wait_for(second.read(), 5)).status == NOT_SERVING
+    await part.health.set_models("inference", {})
+    assert (await asyncio.wait_for(second.read(), 5)).status == UNKNOWN
+    second.cancel()
+
+
+async def test_a_model_serves_no_longer_than_its_service():
+    board = HealthBoard(("inference",))
+    await board.set_models("inference", {MODEL: True})
+    assert await _said(board, MODEL) == NOT_SERVING
+    await board.set_ready("inference")
+    assert await _said(board, MODEL) == SERVING
+    await board.drain()
+    assert await _said(board, MODEL) == NOT_SERVING
+
+
+async def test_models_are_not_among_the_names_that_anybody_may_list():
+    board = HealthBoard(("inference",))
+    await board.set_models("inference", {MODEL: True})
+    assert "swath.inference" in board.statuses
+    assert MODEL not in board.statuses
+
+
+async def test_a_model_that_is_computed_elsewhere_is_asked_for_there(serve):
+    part = await serve({"session": _Any()}, others=("inference",))
+    said: list[Any] = [SERVING]
+
+    async def ask(name: str) -> Any:
+        return said[-1] if name == MODEL else None
+
+    part.health.ask_models = ask
+    assert await _status(part.channel, MODEL) == SERVING
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await _status(part.channel, f"{MODEL}/more")
+    assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+    stub: Any = health_pb2_grpc.HealthStub(part.channel)
+    watch = stub.Watch(health_pb2.HealthCheckRequest(service=MODEL))
+    for status in (SERVING, NOT_SERVING, None):
+        said.append(status)
+        assert (await asyncio.wait_for(watch.read(), 5)).status == (status or UNKNOWN)
+    part.health.end_suite_watches()
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await watch.read()
+    assert caught.value.code() == grpc.StatusCode.UNAVAILABLE

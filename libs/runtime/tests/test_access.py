@@ -7,20 +7,22 @@ from typing import Any
 
 import grpc
 import pytest
-from google.protobuf import descriptor_pool
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 from pydantic import ValidationError
 
-import swath.api.descriptors
 import swath.inference.v1.profiles_pb2
+import swath.models.v1.catalogue_pb2
 import swath.training.v1.references_pb2
 import swath.training.v1.worker_pb2  # noqa: F401
-from swath.api import ROUTES
+from swath.api import REDHARE, ROUTES
+from swath.api.descriptors import find_service
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.cuvis_ai.v1.cuvis_ai_pb2_grpc import CuvisAIServiceStub
 from swath.errors import InvalidInput
+from swath.runtime.auth.access import Access
+from swath.runtime.auth.authentication import Authenticator
 from swath.runtime.auth.authorization import GRANTS
 from swath.runtime.auth.certificates import Authority
 from swath.runtime.auth.tokens import hash_of, new_token
@@ -93,10 +95,9 @@ async def test_an_unknown_method_is_unknown_to_everybody(session_service, connec
 
 
 def test_the_table_names_methods_that_there_are():
-    pool = descriptor_pool.Default()
     for method in {each for methods in GRANTS.values() for each in methods}:
         service, name = method[1:].split("/")
-        assert name in pool.FindServiceByName(service).methods_by_name
+        assert name in find_service(service).methods_by_name
 
 
 def test_the_table_opens_public_methods_to_the_gateway_alone():
@@ -155,6 +156,16 @@ async def test_health_and_reflection_need_no_token(plain):
     stub: Any = health_pb2_grpc.HealthStub(await plain())
     answer = await stub.Check(health_pb2.HealthCheckRequest(service="swath.session"))
     assert answer.status == health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+@pytest.mark.parametrize("method", ["auth", "stream_infer"])
+@pytest.mark.parametrize("behind_gateway", [False, True])
+def test_methods_that_find_out_who_calls_ask_for_no_token_but_for_the_gateway(method, behind_gateway):
+    settings = ServerSettings(auth="required", tokens={"alice": hash_of(ALICE)})
+    authenticator = Authenticator(settings, behind_gateway=behind_gateway)
+    access = Access(authenticator, tls=behind_gateway, behind_gateway=behind_gateway)
+    assert (access.admission(f"/{REDHARE}/{method}") is not None) == behind_gateway
+    assert access.admission("/cuvis_ai.v1.CuvisAIService/CreateSession") is not None
 
 
 async def test_a_request_of_nobody_is_not_even_read(plain):

@@ -12,6 +12,7 @@ import pytest
 from cryptography import x509
 
 from swath.errors import Denied, Precondition, Unavailable
+from swath.runtime.auth.signing import check_keys
 from swath.runtime.auth.tokens import TokenTable
 from swath.runtime.installation.command import main
 from swath.runtime.installation.kubernetes_api import KubernetesApi
@@ -232,6 +233,19 @@ def test_a_step_waits_until_pods_have_taken_up_the_one_before(
     # Before certificates by the new CA, and before the old one goes; a rotation of every week waits for nobody.
     assert len(waits) == 2
     assert all(90 < each <= 100 for each in waits)
+
+
+def test_signing_keys_are_made_once_and_rotated_with_certificates(api: KubernetesApi, server: ApiServer) -> None:
+    ensure = ["ensure", "--prefix=swath", "--signing"]
+    assert main(ensure, api) == main(ensure, api) == 0
+    first = json.loads(server.data("swath-signing")["keys.json"])
+    assert main(["rotate", *ensure[1:]], api) == 0
+    second = json.loads(server.data("swath-signing")["keys.json"])
+    assert len(check_keys(first)) == 2
+    # What signed stays good, and what every pod knew already signs now.
+    assert (second[0], second[2]) == (first[1], first[0])
+    assert main(["remove", "--prefix=swath"], api) == 0
+    assert not server.objects
 
 
 def test_the_database_s_url_follows_its_host_and_keeps_its_password(api: KubernetesApi, server: ApiServer) -> None:

@@ -151,3 +151,32 @@ async def test_a_late_answer_of_a_replica_is_no_outage() -> None:
     finally:
         await watch.stop()
         await server.stop(0)
+
+
+async def test_the_models_of_a_suite_are_those_of_all_replicas_and_serve_where_one_does() -> None:
+    boards = [HealthBoard(("inference",)) for _ in range(2)]
+    servers = [Server(ServerSettings(port=0), [], (), board) for board in boards]
+    for server, board in zip(servers, boards, strict=True):
+        await server.start()
+        await board.set_ready("inference")
+    await boards[0].set_models("inference", {"swath.model/both": False, "swath.model/one": True})
+    await boards[1].set_models("inference", {"swath.model/both": True, "swath.model/failed": False})
+    seen = asyncio.Event()
+
+    class Front(HealthBoard):
+        async def set_ready(self, part: str, ready: bool = True) -> None:
+            await super().set_ready(part, ready)
+            seen.set()
+
+    front = Front(("session",), ("inference",))
+    addresses = [server.address for server in servers]
+    watch = HealthWatch(front, {"inference": addresses}, lambda _, to: grpc.aio.insecure_channel(str(to)))
+    await watch.start()
+    try:
+        await seen.wait()
+        found = {name: await front.status(f"swath.model/{name}") for name in ("both", "one", "failed", "none")}
+        assert found == {"both": SERVING, "one": SERVING, "failed": NOT_SERVING, "none": None}
+    finally:
+        await watch.stop()
+        for server in servers:
+            await server.drain()

@@ -25,6 +25,9 @@ from swath_inference.dataplane import forward
 from swath_inference.dataplane.models import OVERHEAD
 from swath_inference.protocols.stream import messages
 from swath_inference.protocols.stream.servicer import StreamServicer
+from swath_inference.published.calls import ModelCalls
+from swath_inference.published.loading import Loader
+from swath_inference.published.models import PublishedModels
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -53,7 +56,9 @@ async def service(sessions, artifacts, workspace):
 @asynccontextmanager
 async def serving(service):
     """Serve a service and give the server."""
-    handlers = [slice_handler(INFERENCE, "inference", StreamServicer(service))]
+    models = PublishedModels()
+    calls = ModelCalls(models, Loader(models, service.runner), service.runner)
+    handlers = [slice_handler(INFERENCE, "inference", StreamServicer(service, calls))]
     server = Server(ServerSettings(port=0, drain_grace_s=1), handlers, (INFERENCE,), HealthBoard(("inference",)))
     await server.start()
     yield server

@@ -167,7 +167,7 @@ async def test_checkpoints_are_collected_apart_and_sooner(world: World, engine: 
     async def runs() -> set[str]:
         return {live}
 
-    collectors = Collectors(world.artifacts, runs, world.referrer, engine, settings)
+    collectors = Collectors(world.artifacts, runs, world.referrer, world.referrer, engine, settings)
     for each in collectors._all:
         await each.collect()
     assert (collectors.removed, collectors.rounds) == (1, 2)

@@ -121,6 +121,11 @@ class Layout:
         return settings
 
     @property
+    def signing_keys(self) -> Path:
+        """File of the keys that replicas sign tokens with."""
+        return self.folder / "certs" / "signing_keys.json"
+
+    @property
     def names(self) -> tuple[str, ...]:
         """DNS names and IP addresses that certificates are good for, beside the services' own names."""
         return tuple({"localhost", LOOPBACK, os.uname().nodename, _HERE.get(self.host, self.host)})

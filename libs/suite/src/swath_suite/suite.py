@@ -21,6 +21,7 @@ from swath.client import ClientConfig, TlsConfig
 from swath.errors import TimedOut
 from swath.rpc.proxies import NO_PROXY
 from swath.runtime.auth.certificates import Authority
+from swath.runtime.auth.signing import new_keys, write_keys
 from swath_suite.layout import LOOPBACK, Layout
 from swath_suite.postgres import PostgresProcess
 from swath_suite.process import Process
@@ -117,6 +118,8 @@ class Suite:
         for name in (*self.layout.replicas, GATEWAY):
             if not (self.layout.folder / "certs" / name).exists():
                 self.certificates.issue_service(name, self.layout.names)
+        if not self.layout.signing_keys.exists():
+            write_keys(self.layout.signing_keys, new_keys())
         self.postgres.start()
         self.s3.start()
         self.migrate()
@@ -236,6 +239,7 @@ class Suite:
             "SWATH_HEALTH_PORT": str(ports.health),
             "SWATH_METRICS_PORT": str(ports.metrics),
             "SWATH_REPLICA": name,
+            "SWATH_SIGNING_KEYS_FILE": str(layout.signing_keys),
             # Each replica has a disk of its own, as containers have: nothing is shared but Postgres and S3.
             "SWATH_STATE": str(layout.folder / "state" / name),
             "SWATH_CONFIGS": str(CONFIGS),

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from google.protobuf import descriptor_pool
-
-import swath.api.descriptors  # noqa: F401 - registers the services whose methods are asked below
 from swath.api import REGISTRY, Registry
+from swath.api.descriptors import find_service
 from swath_gateway.settings import GatewaySettings
 
 _UNTRACED = {each: {"numerator": 0} for each in ("client_sampling", "random_sampling", "overall_sampling")}
 """For probes and reflection: they are many, and nobody needs to know how long they took."""
+_CALLED_AS = {
+    "header": {"key": "x-forwarded-host", "value": "%REQ(:AUTHORITY)%"},
+    "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+}
+"""Whoever answers may have to tell the client an address to call: one by which it has reached the gateway."""
 _NOT_PROCESSED = "connect-failure,refused-stream"
 _RETRY_IDEMPOTENT = f"{_NOT_PROCESSED},reset,unavailable"
 
@@ -52,6 +55,7 @@ def _method(path: str, part: str, settings: GatewaySettings, registry: Registry)
     times = _endless() if _is_stream(service, name) else _limited(settings)
     return {
         "match": {"path": path},
+        **({"request_headers_to_add": [_CALLED_AS]} if path in registry.open else {}),
         "route": {"cluster": part, **times, "retry_policy": _retries(idempotent)},
         "tracing": {
             "operation": path[1:],
@@ -66,7 +70,7 @@ def _tag(name: str, value: str) -> dict[str, Any]:
 
 
 def _is_stream(service: str, name: str) -> bool:
-    method = descriptor_pool.Default().FindServiceByName(service).methods_by_name[name]
+    method = find_service(service).methods_by_name[name]
     return method.client_streaming or method.server_streaming
 
 

@@ -3,7 +3,8 @@
 from swath_inference.assembly import build
 from swath_inference.profiling.profiler import NoReplicas
 from swath_inference.protocols.cuvis.servicer import InferenceServicer
+from swath_inference.protocols.redhare.identities import Identities
 from swath_inference.service import InferenceService
 from swath_inference.settings import InferenceSettings
 
-__all__ = ["InferenceService", "InferenceServicer", "InferenceSettings", "NoReplicas", "build"]
+__all__ = ["Identities", "InferenceService", "InferenceServicer", "InferenceSettings", "NoReplicas", "build"]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from typing import TYPE_CHECKING
 
-from swath.api import CUVIS, INFERENCE, PROFILE_SHARE, SHARED_MEMORY
+from swath.api import CUVIS, INFERENCE, OPEN_INFERENCE, PROFILE_SHARE, REDHARE, SHARED_MEMORY
+from swath.published.model import PublishedCatalogue
 from swath.rpc.server.methods import slice_handler
 from swath.runtime.allocator import keep_freed_memory
 from swath.runtime.assembly import Assembly, Deps
@@ -15,8 +18,15 @@ from swath_inference.profiling.replicas import ProfileShareServicer
 from swath_inference.profiling.service import ProfilingService
 from swath_inference.protocols.cuvis.servicer import InferenceServicer
 from swath_inference.protocols.cuvis.shared import SharedMemory
+from swath_inference.protocols.oip.assembly import open_inference
+from swath_inference.protocols.redhare.door import RedhareDoor
+from swath_inference.protocols.redhare.identities import Identities
 from swath_inference.protocols.shared_memory.servicer import SharedMemoryServicer
 from swath_inference.protocols.stream.servicer import StreamServicer
+from swath_inference.published.calls import ModelCalls
+from swath_inference.published.follower import Follower
+from swath_inference.published.loading import Loader
+from swath_inference.published.models import PublishedModels
 from swath_inference.service import InferenceService
 from swath_inference.settings import InferenceSettings
 from swath_inference.shm.regions import Regions
@@ -34,6 +44,8 @@ def build(
     shared_memory: bool,
     any_segment: bool = False,
     replicas: Replicas,
+    catalogue: PublishedCatalogue,
+    identities: Identities,
 ) -> Assembly:
     """Put the service together.
 
@@ -44,6 +56,8 @@ def build(
         shared_memory: Whether clients on this machine may refer to shared memory.
         any_segment: Whether they may name any segment of it, and not only those under the session's own name.
         replicas: The other replicas of this service.
+        catalogue: What is published.
+        identities: Users with passwords, and what their tokens are signed with.
     """
     # Before there are other threads: each may get a heap of its own.
     keep_freed_memory(settings.keep_freed_bytes)
@@ -52,6 +66,14 @@ def build(
     profiling = ProfilingService(sessions, profiler, replicas)
     runner = service.runner
     deps.stack.callback(service.close)
+    published = PublishedModels()
+    # Only a callback: what follows the catalogue is made of what loads models.
+    loader = Loader(published, runner, lambda: follower.changed())
+    calls = ModelCalls(published, loader, runner)
+    follower = Follower(catalogue, calls, loader, f"{deps.replica}-{os.getpid()}", settings.models_wait_s)
+    deps.stack.push_async_callback(follower.stop)
+    redhare = RedhareDoor(settings, identities, calls)
+    deps.stack.callback(redhare.close)
     sessions.on_close(service.forget, service.sessions_in_use)
     regions = Regions(settings.shared_memory_bytes, settings.shared_memory_session_bytes, settings.shared_memory_idle_s)
     deps.stack.callback(regions.end_all)
@@ -59,6 +81,16 @@ def build(
     memory = SharedMemory(regions, local=shared_memory, behind_gateway=behind_gateway, free=any_segment)
     region_service = RegionService(sessions, regions)
     sessions.on_close(region_service.forget, lambda: regions.sessions)
+
+    serving = asyncio.Event()
+    door = open_inference(
+        calls,
+        ready=serving.is_set,
+        max_batch_size=settings.max_batch_size,
+        shared_memory=shared_memory,
+        free=any_segment,
+        traced=bool(deps.telemetry.otlp_address),
+    )
 
     def register(metrics: Metrics) -> None:
         metrics.gauge("swath_inference_queue_length", "Calls that wait for the device.", lambda: runner.waiting)
@@ -85,7 +117,11 @@ def build(
         metrics.gauge("swath_inference_model_bytes", "Bytes of models that are loaded.", lambda: runner.model_bytes)
         metrics.gauge("swath_inference_shared_memory_bytes", "Bytes of regions of shared memory.", lambda: regions.size)
         metrics.counter("swath_inference_model_loads", "Models that were loaded.", lambda: runner.model_loads)
-        metrics.gauge("swath_inference_streams", "Streams of frames that are open.", lambda: len(service.streams))
+        metrics.gauge(
+            "swath_inference_streams",
+            "Streams of frames that are open.",
+            lambda: len(service.streams) + len(calls.streams) + len(door.streams) + len(redhare),
+        )
         metrics.gauge(
             "swath_inference_cube_bytes",
             "Memory of cubes that arrive in chunks, and of their outputs.",
@@ -95,20 +131,38 @@ def build(
             "swath_device_memory_bytes", "Memory of the GPU: used, free, allocated.", runner.device_memory, label="use"
         )
 
+        from swath_inference.published.metrics import ModelMetrics
+
+        metrics.registry.register(ModelMetrics(published, calls.counts))
+
+    async def warm_up() -> None:
+        await service.warm_up()
+        await follower.first()
+        serving.set()
+
     async def drain() -> None:
+        serving.clear()
+        door.streams.drain()
         await region_service.drain()
         service.streams.drain()
+        calls.streams.drain()
+        redhare.drain()
 
     return Assembly(
         service="inference",
         handlers=(
             slice_handler(CUVIS, "inference", InferenceServicer(service, profiling, memory=memory)),
             slice_handler(SHARED_MEMORY, "inference", SharedMemoryServicer(region_service, local=shared_memory)),
-            slice_handler(INFERENCE, "inference", StreamServicer(service)),
+            slice_handler(INFERENCE, "inference", StreamServicer(service, calls)),
+            slice_handler(OPEN_INFERENCE, "inference", door.servicer),
+            redhare.methods,
         ),
         private=(slice_handler(PROFILE_SHARE, "inference", ProfileShareServicer(profiler, replicas.name)),),
-        names=(CUVIS, INFERENCE, SHARED_MEMORY),
+        names=(CUVIS, INFERENCE, OPEN_INFERENCE, SHARED_MEMORY, REDHARE),
         drain=drain,
-        warm_up=service.warm_up,
+        start=follower.start,
+        listening=redhare.listening,
+        warm_up=warm_up,
         metrics=register,
+        health=follower.to_health,
     )

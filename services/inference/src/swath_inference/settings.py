@@ -32,6 +32,9 @@ class InferenceSettings(BaseSettings):
     batch_delay_ms: float = Field(default=2.0, ge=0)
     """Longest wait of a batch for more calls, in ms; only where the last ones came together, and never more than a
     quarter of the time that the last forward took."""
+    max_batch_size: int = Field(default=1024, ge=1)
+    """Most items of a call by the Open Inference Protocol, of models whose items have nothing to do with one another:
+    their configuration announces it."""
     compile: bool = False
     """Whether nodes with parameters are compiled by torch.compile when they first run; needs a C++ compiler."""
     keep_freed_bytes: int = Field(default=1024**3, ge=0)
@@ -59,3 +62,21 @@ class InferenceSettings(BaseSettings):
     unread_s: float = Field(default=120.0, gt=0)
     """Seconds that a client of InferCube may leave a chunk of outputs, 1 MiB at most, unread; then the call ends with
     DEADLINE_EXCEEDED."""
+    models_wait_s: float = Field(default=10.0, ge=0)
+    """Seconds that a start waits to hear what is published before it serves sessions without it."""
+    redhare_url: str = ""
+    """HOST:PORT that clients of redhare.Inference are told to open a stream at. Empty tells each client an address that
+    it can reach: the name by which it has called the gateway; without a gateway that of this server."""
+    redhare_token_s: float = Field(default=3600.0, gt=0)
+    """Seconds for which a token of redhare.Inference is good. It can be renewed before that."""
+    redhare_user_tries: int = Field(default=20, ge=1)
+    """Passwords that may be tried for one user in a minute, at each replica; more are refused with RESOURCE_EXHAUSTED.
+    A right one gives the user all of them again."""
+    redhare_peer_tries: int = Field(default=120, ge=1)
+    """Passwords that may be tried from one address in a minute, likewise."""
+    redhare_ahead: int = Field(default=16, ge=1)
+    """Records of a stream of redhare.Inference that are read ahead of the answer that is due, and may be computed
+    together; what follows waits on its way."""
+    redhare_record_bytes: int = Field(default=64 * 1024**2, ge=1024)
+    """Most bytes of a record of redhare.Inference; a stream holds four times as many at most. Reading JSON holds up all
+    other calls, for about two milliseconds for each MiB."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pydantic import Field
 
 from swath.api import REGISTRY
@@ -9,9 +11,13 @@ from swath.rpc.channels import channel
 from swath.rpc.tracing import INTERCEPTORS
 from swath.runtime.assembly import Assembly, Deps
 from swath.runtime.replica import ReplicaSettings
+from swath_session.adapters.model_references import ModelReferences
 from swath_session.adapters.training_references import TrainingReferences
 from swath_session.assembly import build
 from swath_session.settings import SessionSettings
+
+if TYPE_CHECKING:
+    import grpc
 
 OTHERS = tuple(service for service in REGISTRY.names if service != "session")
 """Services whose health this one reports too: it answers for the whole suite."""
@@ -25,7 +31,16 @@ class SessionReplicaSettings(ReplicaSettings):
 
 
 def assemble(settings: SessionReplicaSettings, deps: Deps) -> Assembly:
-    """Put the service together; it asks the training service over gRPC."""
-    runs = channel(settings.addresses("training"), "training", settings, interceptors=INTERCEPTORS)
-    deps.stack.push_async_callback(runs.close)
-    return build(deps, settings=settings.session, references=TrainingReferences(runs).read)
+    """Put the service together; it asks the training and the pipeline service over gRPC."""
+
+    def connect(service: str) -> grpc.aio.Channel:
+        opened = channel(settings.addresses(service), service, settings, interceptors=INTERCEPTORS)
+        deps.stack.push_async_callback(opened.close)
+        return opened
+
+    return build(
+        deps,
+        settings=settings.session,
+        runs=TrainingReferences(connect("training")).read,
+        models=ModelReferences(connect("pipeline")).read,
+    )

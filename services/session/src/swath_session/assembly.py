@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ from swath.rpc.server.methods import slice_handler
 from swath.runtime.assembly import Assembly, Deps
 from swath.storage.sql.engine import open_engine
 from swath.storage.sql.notifications import Notifications
-from swath_session.artifact_gc.collector import Collectors
+from swath_session.artifact_gc.collector import Collectors, Referrer
 from swath_session.servicer import SessionServicer, WorkspaceServicer
 from swath_session.sessions.authority import SessionAuthority
 from swath_session.sessions.authority_servicer import SessionAuthorityServicer
@@ -39,14 +38,15 @@ class SessionAssembly(Assembly):
 
 
 def build(
-    deps: Deps, *, settings: SessionSettings, references: Callable[[], Awaitable[set[str]]], alone: bool = False
+    deps: Deps, *, settings: SessionSettings, runs: Referrer, models: Referrer, alone: bool = False
 ) -> SessionAssembly:
     """Put the service together.
 
     Args:
         deps: What the process gives.
         settings: Of this service.
-        references: Gives the digests of all artifacts that runs refer to. Asked once the process listens.
+        runs: Gives the digests of all artifacts that runs refer to. Asked once the process listens.
+        models: Gives those that published models refer to, likewise.
         alone: Whether no other process has the database.
     """
     stack = deps.stack
@@ -56,7 +56,7 @@ def build(
     stack.push_async_callback(authority.stop)
     files = WorkspaceService(deps.workspace, settings, open_usage(engine, settings))
     stack.push_async_callback(files.stop)
-    collectors = Collectors(deps.artifacts, references, store.digests, engine, settings)
+    collectors = Collectors(deps.artifacts, runs, store.digests, models, engine, settings)
     stack.push_async_callback(collectors.stop)
     notifications = Notifications(engine)
     stack.push_async_callback(notifications.close)
@@ -66,7 +66,7 @@ def build(
         await files.start()
 
     async def begin_collecting() -> None:
-        # Not earlier: the training service, which is asked what runs refer to, may be of this process.
+        # Not earlier: the services that are asked what runs and models refer to may be of this process.
         collectors.start()
 
     async def drain() -> None:

@@ -15,7 +15,7 @@ from swath.runtime.logs import Telemetry
 from swath.sessions.ownership import OwnedSessions
 from swath.storage import ArtifactStore, FolderObjects, Workspace
 from swath_config import build as build_config
-from swath_inference import NoReplicas
+from swath_inference import Identities, NoReplicas
 from swath_inference import build as build_inference
 from swath_pipeline import build as build_pipeline
 from swath_session import build as build_session
@@ -47,9 +47,16 @@ def compose(settings: StandaloneSettings, launcher: Launcher, stack: AsyncExitSt
         artifacts=ArtifactStore(FolderObjects(settings.state / "artifacts")),
         state=settings.state,
     )
-    session = build_session(deps, settings=settings.session, references=lambda: training.references(), alone=True)
+    session = build_session(
+        deps,
+        settings=settings.session,
+        runs=lambda: training.references(),
+        models=lambda: pipeline.catalogue.references(),
+        alone=True,
+    )
     sessions = OwnedSessions(session.authority)
     config = build_config(deps, settings=settings.config, sessions=sessions)
+    pipeline = build_pipeline(deps, settings=settings.pipeline, sessions=sessions)
     # Before training, so that it is the first to be notified of a session that closes: a run takes a while to stop, and
     # the memory of a model is to be free at once.
     inference = build_inference(
@@ -60,8 +67,9 @@ def compose(settings: StandaloneSettings, launcher: Launcher, stack: AsyncExitSt
         # Where nobody is asked who calls, clients may be those of the reference, which name their segments freely.
         any_segment=settings.address.loopback and not settings.auth_required,
         replicas=NoReplicas(),
+        catalogue=pipeline.catalogue,
+        identities=Identities.of(settings, behind_gateway=False, own_keys=settings.state / "signing_keys.json"),
     )
-    pipeline = build_pipeline(deps, sessions=sessions)
     training = build_training(
         deps,
         settings=settings.training,
@@ -69,7 +77,7 @@ def compose(settings: StandaloneSettings, launcher: Launcher, stack: AsyncExitSt
         launcher=launcher,
         max_message_bytes=settings.max_message_bytes,
     )
-    return session, config, inference, pipeline, training
+    return session, config, pipeline, inference, training
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from pydantic_settings import NoDecode
 from swath.runtime.settings import ServerSettings
 from swath_config.settings import ConfigSettings
 from swath_inference.settings import InferenceSettings
+from swath_pipeline.settings import PipelineSettings
 from swath_session.settings import SessionSettings
 from swath_training.settings import TrainingSettings
 
@@ -45,6 +46,8 @@ class StandaloneSettings(ServerSettings):
     """How long sessions live, what uploads may be, and how much there may be of both."""
     config: ConfigSettings = Field(default_factory=ConfigSettings)
     """What a composition may cost."""
+    pipeline: PipelineSettings = Field(default_factory=PipelineSettings)
+    """What may be published."""
     inference: InferenceSettings = Field(default_factory=InferenceSettings)
     """What the inference service holds and takes."""
     training: TrainingSettings = Field(default_factory=TrainingSettings)

@@ -23,11 +23,13 @@ class GrpcService:
         name: Full name, such as "cuvis_ai.v1.CuvisAIService".
         proto: Its file below protos/.
         public: Whether clients may call it. A private one is for the processes that declare that they do.
+        own_pool: Whether its messages are in a descriptor pool of their own, as other packages register the same names.
     """
 
     name: str
     proto: str
     public: bool = False
+    own_pool: bool = False
 
     @property
     def module(self) -> str:
@@ -44,11 +46,13 @@ class Method:
         name: Such as "Train".
         mutating: Whether it changes something. Each call of a public one leaves an audit line.
         idempotent: Whether it may be sent twice without harm: who loses the answer sends it again.
+        open: Whether anybody may call it: who calls is said in its messages, and the method finds out by itself.
     """
 
     name: str
     mutating: bool = False
     idempotent: bool = False
+    open: bool = False
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,20 @@ CUVIS = "cuvis_ai.v1.CuvisAIService"
 WORKSPACE = "swath.workspace.v1.WorkspaceService"
 RUN_SERVICE = "swath.training.v1.RunService"
 NODES = "swath.pipeline.v1.NodeService"
+MODELS = "swath.models.v1.ModelService"
 SHARED_MEMORY = "swath.inference.v1.SharedMemoryService"
 INFERENCE = "swath.inference.v1.InferenceService"
+OPEN_INFERENCE = "inference.GRPCInferenceService"
+REDHARE = "redhare.Inference"
+"""IBM's elastic distributed inference."""
 SESSION_AUTHORITY = "swath.session.v1.SessionAuthority"
 """Private: what the other services ask of the session service."""
 PROFILE_SHARE = "swath.inference.v1.ProfileShare"
 """Private: what replicas of the inference service ask one another."""
 ARTIFACT_REFERENCES = "swath.training.v1.ArtifactReferences"
 """Private: what the session service asks of the training service."""
+MODEL_CATALOGUE = "swath.models.v1.ModelCatalogue"
+"""Private: what the inference and session services ask of the pipeline service."""
 WORKER_LINK = "swath.training.v1.WorkerLink"
 """Private: what workers in pods of their own report to the training service."""
 GATEWAY = "gateway"
@@ -34,7 +40,8 @@ _CUVIS = GrpcService(CUVIS, "cuvis_ai/v1/cuvis_ai.proto", public=True)
 _READS_SESSIONS = ("ReadSessions", "WatchRecalls", "ReturnLeases")
 
 # Not idempotent are CreateSession, CloseSession, Train, StopTrain and RestoreTrainRun: a repeated one would leave a
-# session behind, answer NOT_FOUND or touch another run.
+# session behind, answer NOT_FOUND or touch another run. Nor are changes of aliases: a repeated one would swap back what
+# it has swapped, make what it has set the one before, or answer NOT_FOUND.
 SERVICES = (
     Service(
         "session",
@@ -43,7 +50,7 @@ SERVICES = (
         essential=True,
         front=True,
         # It removes artifacts that nothing refers to.
-        calls={ARTIFACT_REFERENCES: ("ReadReferences",)},
+        calls={ARTIFACT_REFERENCES: ("ReadReferences",), MODEL_CATALOGUE: ("ReadReferences",)},
         owns=(
             Slice(
                 _CUVIS,
@@ -98,6 +105,7 @@ SERVICES = (
     Service(
         "pipeline",
         image="torch",
+        database=True,
         # RestoreTrainRun makes a session, and takes it back if it fails.
         calls={SESSION_AUTHORITY: (*_READS_SESSIONS, "UpdateSession", "AddSession", "RemoveSession")},
         owns=(
@@ -123,6 +131,28 @@ SERVICES = (
             Slice(
                 GrpcService(NODES, "swath/pipeline/v1/nodes.proto", public=True),
                 (Method("DescribeNodes", idempotent=True),),
+            ),
+            Slice(
+                GrpcService(MODELS, "swath/models/v1/models.proto", public=True),
+                (
+                    # What is published twice is one version.
+                    Method("Publish", mutating=True, idempotent=True),
+                    Method("ListModels", idempotent=True),
+                    Method("GetModel", idempotent=True),
+                    Method("SetAlias", mutating=True),
+                    Method("RollBackAlias", mutating=True),
+                    Method("RemoveAlias", mutating=True),
+                    Method("UpdateModel", mutating=True, idempotent=True),
+                    Method("Unpublish", mutating=True),
+                ),
+            ),
+            Slice(
+                GrpcService(MODEL_CATALOGUE, "swath/models/v1/catalogue.proto"),
+                (
+                    Method("WatchModels"),
+                    Method("ReportStates", mutating=True, idempotent=True),
+                    Method("ReadReferences", idempotent=True),
+                ),
             ),
         ),
     ),
@@ -164,7 +194,11 @@ SERVICES = (
         balancing="least_request",
         queue=True,
         local_replicas=2,
-        calls={SESSION_AUTHORITY: (*_READS_SESSIONS, "UpdateSession", "WatchGone"), PROFILE_SHARE: ("ReadProfiles",)},
+        calls={
+            SESSION_AUTHORITY: (*_READS_SESSIONS, "UpdateSession", "WatchGone"),
+            PROFILE_SHARE: ("ReadProfiles",),
+            MODEL_CATALOGUE: ("WatchModels", "ReportStates"),
+        },
         owns=(
             Slice(
                 _CUVIS,
@@ -183,6 +217,37 @@ SERVICES = (
                 GrpcService(INFERENCE, "swath/inference/v1/inference.proto", public=True),
                 # What has been answered of a stream cannot be taken back: whoever sends again decides what.
                 (Method("StreamInfer"), Method("InferCube")),
+            ),
+            Slice(
+                GrpcService(REDHARE, "redhare/stream.proto", public=True, own_pool=True),
+                # Users and passwords come in the messages, as do the tokens that are made of them.
+                (Method("auth", idempotent=True, open=True), Method("stream_infer", open=True)),
+            ),
+            Slice(
+                GrpcService(OPEN_INFERENCE, "inference/open_inference.proto", public=True, own_pool=True),
+                (
+                    Method("ServerLive", idempotent=True),
+                    Method("ServerReady", idempotent=True),
+                    Method("ModelReady", idempotent=True),
+                    Method("ServerMetadata", idempotent=True),
+                    Method("ModelMetadata", idempotent=True),
+                    Method("ModelInfer", idempotent=True),
+                    Method("ModelStreamInfer"),
+                    Method("ModelConfig", idempotent=True),
+                    Method("ModelStatistics", idempotent=True),
+                    Method("RepositoryIndex", idempotent=True),
+                    Method("RepositoryModelLoad", mutating=True, idempotent=True),
+                    Method("RepositoryModelUnload", mutating=True, idempotent=True),
+                    Method("SystemSharedMemoryStatus", idempotent=True),
+                    # A name is given once.
+                    Method("SystemSharedMemoryRegister"),
+                    Method("SystemSharedMemoryUnregister", idempotent=True),
+                    Method("CudaSharedMemoryStatus", idempotent=True),
+                    Method("CudaSharedMemoryRegister"),
+                    Method("CudaSharedMemoryUnregister", idempotent=True),
+                    Method("TraceSetting", mutating=True, idempotent=True),
+                    Method("LogSettings", mutating=True, idempotent=True),
+                ),
             ),
             Slice(
                 GrpcService(PROFILE_SHARE, "swath/inference/v1/profiles.proto"),

@@ -84,6 +84,11 @@ class Registry:
         return frozenset(path for _, path, method in self._methods(public=True) if method.mutating)
 
     @cached_property
+    def open(self) -> frozenset[str]:
+        """Full paths of the public methods that find out by themselves who calls."""
+        return frozenset(path for _, path, method in self._methods(public=True) if method.open)
+
+    @cached_property
     def idempotent(self) -> Mapping[str, tuple[str, ...]]:
         """Methods that may be sent twice without harm, by each gRPC service, public or private."""
         found: dict[str, tuple[str, ...]] = {}

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
         call_error,
     )
     from swath.client.logs import LogLine
+    from swath.client.models import AsyncModels, Models, ModelStates, Publication
+    from swath.client.published import AsyncPublishedModel, PublishedModel
     from swath.client.runs import RunSummary
     from swath.client.streaming import AsyncInferenceStream, CubeRows, FrameResult, InferenceStream
     from swath.client.sync import Client, Session
@@ -88,6 +90,8 @@ _HOMES = {
         "call_error",
     ),
     "logs": ("LogLine",),
+    "models": ("AsyncModels", "ModelStates", "Models", "Publication"),
+    "published": ("AsyncPublishedModel", "PublishedModel"),
     "runs": ("RunSummary",),
     "streaming": ("AsyncInferenceStream", "CubeRows", "FrameResult", "InferenceStream"),
     "sync": ("Client", "Session"),

@@ -29,16 +29,21 @@ from swath.client.errors import (
     translated,
 )
 from swath.client.logs import LogLine
+from swath.client.models import AsyncModels
+from swath.client.published import AsyncPublishedModel
 from swath.client.runs import Position
 from swath.client.shared import SharedRegion
 from swath.client.streaming.cubes import INFER_CUBE, CubeCall, Place, Progress, in_threads
 from swath.client.streaming.frames import AsyncInferenceStream
+from swath.client.streaming.wire import what_of
 from swath.client.workspace import AsyncWorkspace
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.cuvis_ai.v1.cuvis_ai_pb2_grpc import CuvisAIServiceStub
 from swath.inference.v1 import inference_pb2
+from swath.models.v1.models_pb2_grpc import ModelServiceStub
 from swath.pipeline.v1 import nodes_pb2
 from swath.pipeline.v1.nodes_pb2_grpc import NodeServiceStub
+from swath.rpc.metadata import by_name
 from swath.training.v1.runs_pb2_grpc import RunServiceStub
 from swath.workspace.v1.workspace_pb2_grpc import WorkspaceServiceStub
 
@@ -52,7 +57,9 @@ class AsyncClient:
         config: As given.
         stub: The generated stub, for what has no method here; its calls are to be awaited.
         node_stub: The generated stub of NodeService, likewise.
+        model_stub: That of ModelService.
         workspace: The server's files.
+        models: The server's published models.
     """
 
     def __init__(self, config: ClientConfig | str | None = None) -> None:
@@ -63,7 +70,10 @@ class AsyncClient:
         self.stub: Any = CuvisAIServiceStub(any_channel)
         self.workspace = AsyncWorkspace(self.config, WorkspaceServiceStub(any_channel))
         self.node_stub: Any = NodeServiceStub(any_channel)
+        self.model_stub: Any = ModelServiceStub(any_channel)
+        self.models = AsyncModels(self.call)
         self._runs: Any = RunServiceStub(any_channel)
+        self._bare: dict[str, Any] = {}
 
     async def __aenter__(self) -> AsyncClient:
         return self
@@ -96,10 +106,26 @@ class AsyncClient:
             reply = await answer
             if call.check is None:
                 return call.read(reply)
-            trailers = dict(tuple(await answer.trailing_metadata() or ()))
+            trailers = by_name(await answer.trailing_metadata())
         found = call.read(reply)
         call.check(found, trailers)
         return found
+
+    async def send(self, path: str, request: bytes) -> bytes:
+        """Make a unary call of any method; messages are what is on the wire.
+
+        Args:
+            path: Full path, such as "/cuvis_ai.v1.CuvisAIService/Inference".
+            request: The request, serialized.
+
+        Raises:
+            CallError: It failed.
+        """
+        method = self._bare.get(path)
+        if method is None:
+            method = self._bare[path] = self._channel.unary_unary(path)
+        with translated(path.rpartition("/")[2], self.config.target):
+            return await method(request, timeout=self.config.timeout_s, metadata=self.config.call_metadata())
 
     def shared_region(self, session_id: str) -> SharedRegion | None:
         """As `Client.shared_region`."""
@@ -140,10 +166,21 @@ class AsyncClient:
         """As `Client.draw`."""
         return await self.call(calls.visualization("", kind, content))
 
-    def stream(self, session: AsyncSession | str, outputs: Iterable[str] = ()) -> AsyncInferenceStream:
+    def model(self, name: str, version: str | int = "") -> AsyncPublishedModel:
+        """As `Client.model`; the methods of what it returns are to be awaited."""
+        return AsyncPublishedModel(self, name, version)
+
+    def stream(
+        self,
+        session: AsyncSession | str | None = None,
+        outputs: Iterable[str] = (),
+        *,
+        model: str = "",
+        version: str | int = "",
+    ) -> AsyncInferenceStream:
         """As `Client.stream`, for ``async with``."""
-        session_id = session if isinstance(session, str) else session.id
-        return AsyncInferenceStream(self._channel, self.config, session_id, outputs)
+        session_id = session if isinstance(session, str) or session is None else session.id
+        return AsyncInferenceStream(self._channel, self.config, what_of(session_id, model, version), outputs)
 
     async def infer_cube(self, cube: CubeCall) -> Outputs:
         """As `Client.infer_cube`."""

@@ -28,14 +28,18 @@ from swath.client.errors import (
     translated,
 )
 from swath.client.logs import LogLine
+from swath.client.models import Models
+from swath.client.published import PublishedModel
 from swath.client.runs import Position
 from swath.client.shared import SharedRegion
 from swath.client.streaming.cubes import INFER_CUBE, CubeCall, Place, Progress
 from swath.client.streaming.frames import InferenceStream
+from swath.client.streaming.wire import what_of
 from swath.client.workspace import Workspace
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.cuvis_ai.v1.cuvis_ai_pb2_grpc import CuvisAIServiceStub
 from swath.inference.v1 import inference_pb2
+from swath.models.v1.models_pb2_grpc import ModelServiceStub
 from swath.pipeline.v1 import nodes_pb2
 from swath.pipeline.v1.nodes_pb2_grpc import NodeServiceStub
 from swath.training.v1.runs_pb2_grpc import RunServiceStub
@@ -54,7 +58,9 @@ class Client:
         config: As given.
         stub: The generated stub, for what has no method here.
         node_stub: The generated stub of NodeService, likewise.
+        model_stub: That of ModelService.
         workspace: The server's files.
+        models: The server's published models.
     """
 
     def __init__(self, config: ClientConfig | str | None = None) -> None:
@@ -63,6 +69,8 @@ class Client:
         self.stub = CuvisAIServiceStub(self._channel)
         self.workspace = Workspace(self.config, WorkspaceServiceStub(self._channel))
         self.node_stub = NodeServiceStub(self._channel)
+        self.model_stub = ModelServiceStub(self._channel)
+        self.models = Models(self.call)
         self._runs = RunServiceStub(self._channel)
 
     def __enter__(self) -> Client:
@@ -156,18 +164,37 @@ class Client:
         """A picture of a pipeline document given as YAML: png, svg, dot or mermaid."""
         return self.call(calls.visualization("", kind, content))
 
-    def stream(self, session: Session | str, outputs: Iterable[str] = ()) -> InferenceStream:
-        """Open a stream of frames through a session's pipeline; use it as a context manager.
+    def model(self, name: str, version: str | int = "") -> PublishedModel:
+        """A published model, to be called by its name.
+
+        Args:
+            name: Of the model; whether there is one is found out with the first call.
+            version: A number or an alias; empty is the alias "stable", or the newest one without it.
+        """
+        return PublishedModel(self, name, version)
+
+    def stream(
+        self,
+        session: Session | str | None = None,
+        outputs: Iterable[str] = (),
+        *,
+        model: str = "",
+        version: str | int = "",
+    ) -> InferenceStream:
+        """Open a stream of frames through a session's pipeline, or a published model; use it as a context manager.
 
         Args:
             session: A session, or its id.
             outputs: As of `Session.infer`.
+            model: Name of a published model, in place of a session.
+            version: Of the model: a number or an alias; empty is the alias "stable", or the newest one without it.
 
         Raises:
-            NotFoundError: No such session.
+            NotFoundError: No such session, model or version.
+            LocalError: Neither or both of a session and a model.
         """
-        session_id = session if isinstance(session, str) else session.id
-        return InferenceStream(self._channel, self.config, session_id, outputs)
+        session_id = session if isinstance(session, str) or session is None else session.id
+        return InferenceStream(self._channel, self.config, what_of(session_id, model, version), outputs)
 
     def infer_cube(self, cube: CubeCall) -> Outputs:
         """Send a cube in pieces; see `Session.infer_cube`."""

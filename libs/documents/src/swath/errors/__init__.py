@@ -15,7 +15,8 @@ SwathError                          INTERNAL
 │   ├── ConfigNotFound
 │   ├── FileMissing
 │   ├── ArtifactMissing
-│   └── RunNotFound
+│   ├── RunNotFound
+│   └── ModelNotFound                 no such published model or version, or not for this caller
 ├── Precondition                    FAILED_PRECONDITION
 │   ├── PipelineMissing               the session has no pipeline yet
 │   ├── NotFitted                     a node has no statistics or weights yet
@@ -36,7 +37,8 @@ SwathError                          INTERNAL
 │   └── QuotaExceeded                 an identity has reached a quota
 │       ├── SessionQuota
 │       ├── RunQuota
-│       └── WorkspaceQuota
+│       ├── WorkspaceQuota
+│       └── ModelQuota
 ├── Conflict                        ABORTED
 │   ├── RevisionConflict
 │   ├── AttemptFenced                a worker whose attempt at a run was replaced by a newer one
@@ -71,6 +73,7 @@ from swath.errors.request import (
     GraphInvalid,
     InputInvalid,
     InvalidInput,
+    ModelNotFound,
     NotFinite,
     NotFitted,
     NotFound,
@@ -94,6 +97,7 @@ from swath.errors.serving import (
     Exhausted,
     Exists,
     FileChanged,
+    ModelQuota,
     OutcomeUnknown,
     OutOfMemory,
     QuotaExceeded,
@@ -133,6 +137,8 @@ __all__ = [
     "GraphInvalid",
     "InputInvalid",
     "InvalidInput",
+    "ModelNotFound",
+    "ModelQuota",
     "NotFinite",
     "NotFitted",
     "NotFound",

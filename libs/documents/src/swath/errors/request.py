@@ -97,6 +97,12 @@ class RunNotFound(NotFound):
     reason = "RUN_NOT_FOUND"
 
 
+class ModelNotFound(NotFound):
+    """There is no such published model or version: it was never published, was taken back, or is not for the caller."""
+
+    reason = "MODEL_NOT_FOUND"
+
+
 class Precondition(SwathError):
     """The request is valid, but not in this state of the session or of the server."""
 

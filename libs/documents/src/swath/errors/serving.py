@@ -73,6 +73,12 @@ class WorkspaceQuota(QuotaExceeded):
     reason = "WORKSPACE_QUOTA"
 
 
+class ModelQuota(QuotaExceeded):
+    """The identity has reached its quota of published models."""
+
+    reason = "MODEL_QUOTA"
+
+
 class Conflict(SwathError):
     """Somebody else wrote at the same time: read again, then repeat the request."""
 

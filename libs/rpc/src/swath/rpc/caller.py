@@ -20,7 +20,7 @@ class Caller:
     """
 
     name: str
-    way: Literal["token", "jwt", "certificate"]
+    way: Literal["token", "jwt", "certificate", "password"]
 
 
 _caller: ContextVar[Caller | None] = ContextVar("caller", default=None)

@@ -29,6 +29,12 @@ def metadata_options(limit: int) -> list[tuple[str, int]]:
 _ADDED = ("user-agent", "x-envoy-", "x-forwarded-", "x-request-id", "traceparent", "tracestate")
 
 
+def by_name(metadata: Metadata | None) -> dict[str, str | bytes]:
+    """Return the values of metadata by their names; of a name that is there twice, the last one."""
+    # Not dict(metadata): what grpc.aio gives has keys, which are pairs in some of its releases.
+    return {} if metadata is None else dict(iter(metadata))
+
+
 def all_bytes(metadata: Metadata) -> int:
     """Return the size of metadata: names, values, and 32 for each entry."""
     size = 0

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from swath.rpc.addresses import Address
 from swath.rpc.server.methods import Methods
 from swath.runtime.logs import Telemetry
 from swath.storage import ArtifactStore, Workspace
 
 if TYPE_CHECKING:  # a process without a port for them needs no Prometheus
     from swath.rpc.server.metrics import Metrics
+
+SetModels = Callable[[Mapping[str, bool]], Awaitable[None]]
+"""Replaces the names that health has of a service's models, and whether it can compute each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +69,10 @@ class Assembly:
         start: Opens its tables and begins its work; called before the process listens.
         warm_up: Makes it ready, after which its health is SERVING. Called when every service of the process has started
             and the process listens.
+        listening: Told where the process listens, once it does.
         drain: Ends what would outlast a drain, such as streams; called when health has long been NOT_SERVING.
         metrics: Registers its metrics.
+        health: Is given what publishes health of its models; called before `start`.
     """
 
     service: str
@@ -75,5 +81,7 @@ class Assembly:
     names: Sequence[str]
     start: Callable[[], Awaitable[None]] | None = None
     warm_up: Callable[[], Awaitable[None]] | None = None
+    listening: Callable[[Address], None] | None = None
     drain: Callable[[], Awaitable[None]] | None = None
     metrics: Callable[[Metrics], None] | None = None
+    health: Callable[[SetModels], None] | None = None

@@ -13,13 +13,15 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from swath.rpc.addresses import Address
-from swath.rpc.server.health import HealthBoard
+from swath.rpc.server.health import HealthBoard, Status
 
 _POLL_INTERVAL_S = 1.0
 _CALL_TIMEOUT_S = 1.0
 _RESOLVE_INTERVAL_S = 5.0
 _LATE_LIMIT_S = 60.0
 _SERVING = health_pb2.HealthCheckResponse.SERVING
+_OF_MODELS = "inference"
+"""The service that answers for names of models."""
 
 Connect = Callable[[str, Address], grpc.aio.Channel]
 """Makes a channel to one replica, given its service's name and its IP address."""
@@ -44,9 +46,12 @@ class HealthWatch:
         self._addresses = addresses
         self._connect = connect
         self._tasks: list[asyncio.Task[None]] = []
+        self._channels: dict[str, dict[Address, grpc.aio.Channel]] = {}
 
     async def start(self) -> None:
         """Begin to ask."""
+        if _OF_MODELS in self._addresses:
+            self._board.ask_models = self._ask_models
         self._tasks = [asyncio.create_task(self._watch(part)) for part in self._addresses]
 
     async def stop(self) -> None:
@@ -58,7 +63,7 @@ class HealthWatch:
                 await task
 
     async def _watch(self, part: str) -> None:
-        channels: dict[Address, grpc.aio.Channel] = {}
+        channels = self._channels.setdefault(part, {})
         answers: dict[Address, _Answer] = {}
         looked_up = -_RESOLVE_INTERVAL_S
         loop = asyncio.get_running_loop()
@@ -76,6 +81,13 @@ class HealthWatch:
         finally:
             for channel in channels.values():
                 await channel.close()
+
+    async def _ask_models(self, name: str) -> Status | None:
+        """Ask all replicas of the service that computes models: SERVING where one of them serves it."""
+        channels = self._channels.get(_OF_MODELS, {}).values()
+        said = await asyncio.gather(*(_check(channel, name) for channel in channels), return_exceptions=True)
+        known = {answer.status for answer in said if not isinstance(answer, BaseException)}
+        return max(known, key=lambda status: status == _SERVING, default=None)
 
     async def _look_up(self, part: str, channels: dict[Address, grpc.aio.Channel]) -> None:
         """Have a channel to each address that the service's names stand for now."""
@@ -106,12 +118,15 @@ class _Answer:
     at: float = 0.0
 
 
-async def _ask(part: str, channel: grpc.aio.Channel, last: _Answer) -> _Answer:
-    request = health_pb2.HealthCheckRequest(service=f"swath.{part}")
+async def _check(channel: grpc.aio.Channel, name: str) -> health_pb2.HealthCheckResponse:
     stub: Any = health_pb2_grpc.HealthStub(channel)
+    return await stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=_CALL_TIMEOUT_S)
+
+
+async def _ask(part: str, channel: grpc.aio.Channel, last: _Answer) -> _Answer:
     now = asyncio.get_running_loop().time()
     try:
-        answer = await stub.Check(request, timeout=_CALL_TIMEOUT_S)
+        answer = await _check(channel, f"swath.{part}")
     except grpc.aio.AioRpcError as error:
         late = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and now - last.at < _LATE_LIMIT_S
         return last if late else _Answer(ready=False, at=now)

@@ -88,6 +88,8 @@ async def serve(
         health = HealthBoard([each.service for each in assemblies], program.others)
         server = _server(settings, program, assemblies, health)
         for each in assemblies:
+            if each.health is not None:
+                each.health(partial(health.set_models, each.service))
             if each.start is not None:
                 await each.start()
         if program.others:
@@ -95,6 +97,9 @@ async def serve(
             await watch.start()
             stack.push_async_callback(watch.stop)
         await server.start()
+        for each in assemblies:
+            if each.listening is not None:
+                each.listening(server.address)
         await _say(said, f"{program.title}: listening on {server.address}{program.details}")
         warming = asyncio.create_task(_warm_up(assemblies, health))
         await stopping.wait()

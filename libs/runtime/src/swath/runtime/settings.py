@@ -11,12 +11,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from swath.rpc.addresses import Address
 from swath.rpc.metadata import MAX_METADATA_BYTES
+from swath.runtime.auth.scrypt import PasswordHash
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,127}", re.ASCII)
 """Names that tokens and certificates give to their bearers."""
 
 _HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_SECRET = ("tokens",)
+_SECRET = ("tokens", "users")
 
 Algorithm = Literal["RS256", "ES256", "EdDSA"]
 
@@ -120,6 +121,14 @@ class ServerSettings(ConnectionSettings):
     `swath token NAME` makes one."""
     tokens_file: Path | None = None
     """File with more of them, JSON of the same form; read again when it changes."""
+    users: dict[str, str] = Field(default_factory=dict)
+    """Names of users with passwords and the scrypt hashes of these, for redhare.Inference; as a variable, JSON.
+    `swath user NAME` makes one."""
+    users_file: Path | None = None
+    """File with more of them, JSON of the same form; read again when it changes."""
+    signing_keys_file: Path | None = None
+    """File with the keys that tokens of redhare.Inference are signed with, the same for every replica; read again when
+    it changes. `swath signing-keys FILE` makes one. Standalone keeps its own in the state folder if not given."""
     jwt_issuers: tuple[JwtIssuer, ...] = ()
     """Issuers whose JWTs are taken; as a variable, a JSON list of `issuer`, `audience`, `jwks`, `algorithms`,
     `leeway_s`, `prefix`, `allow_http`."""
@@ -149,6 +158,12 @@ class ServerSettings(ConnectionSettings):
     @classmethod
     def _check_tokens(cls, value: dict[str, str | tuple[str, ...]]) -> dict[str, str | tuple[str, ...]]:
         check_tokens(value)
+        return value
+
+    @field_validator("users")
+    @classmethod
+    def _check_users(cls, value: dict[str, str]) -> dict[str, str]:
+        check_users(value)
         return value
 
     @field_validator("jwt_issuers")
@@ -216,6 +231,25 @@ def check_tokens(tokens: Any) -> dict[str, tuple[str, ...]]:
     every = [one for each in found.values() for one in each]
     if len(set(every)) < len(every):
         raise ValueError("two entries are the same token")
+    return found
+
+
+def check_users(users: Any) -> dict[str, PasswordHash]:
+    """Return names and hashes of passwords.
+
+    Raises:
+        ValueError: They have another form than names with one scrypt hash each. The text repeats none of them.
+    """
+    if not isinstance(users, dict):
+        raise ValueError("expected a mapping of names to scrypt hashes of passwords")
+    found: dict[str, PasswordHash] = {}
+    for name, text in users.items():
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise ValueError(f"a name is {NAME.pattern}, got {name!r}")
+        try:
+            found[name] = PasswordHash.parse(text)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
     return found
 
 

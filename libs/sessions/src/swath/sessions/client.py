@@ -11,14 +11,14 @@ import grpc
 import structlog
 
 from swath.rpc.remote_errors import calling
+from swath.rpc.watching import watch
 from swath.session.v1 import session_pb2 as pb
 from swath.session.v1.session_pb2_grpc import SessionAuthorityStub
 from swath.sessions.lease_keeper import AT_ONCE, LeaseKeeper
-from swath.sessions.messages import changes_message, session_of
+from swath.sessions.messages import SERVICE, changes_message, session_of
 from swath.sessions.model import Session
 from swath.sessions.preconditions import compare_and_set, no_session
 from swath.sessions.read_batcher import ReadBatcher
-from swath.sessions.watching import SERVICE, watch
 
 _log = structlog.get_logger("swath.sessions")
 
@@ -115,13 +115,14 @@ class RemoteSessions:
         return found
 
     async def _watch(self) -> None:
-        await watch(
-            "closed sessions",
-            lambda: self._stub.WatchGone(pb.WatchGoneRequest()),
-            items=lambda answer: answer.ids,
-            connected=self._find_missed,
-            told=self._notify_listeners,
-        )
+        async def told(answer: pb.WatchGoneResponse) -> None:
+            # An empty one comes first, and wherever something may have been missed.
+            if answer.ids:
+                await self._notify_listeners(answer.ids)
+            else:
+                await self._find_missed()
+
+        await watch(SERVICE, "closed sessions", lambda: self._stub.WatchGone(pb.WatchGoneRequest()), told)
 
     async def _find_missed(self) -> None:
         in_use = {session_id for _, each in self._listeners for session_id in each()}

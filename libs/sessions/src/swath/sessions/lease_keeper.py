@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable
 from contextlib import suppress
 from contextvars import Context
 from typing import Any
@@ -17,10 +17,10 @@ from typing import Any
 import structlog
 
 from swath.rpc.remote_errors import calling
+from swath.rpc.watching import watch
 from swath.session.v1 import session_pb2 as pb
-from swath.sessions.messages import session_of
+from swath.sessions.messages import SERVICE, session_of
 from swath.sessions.row_memory import RowMemory, clock
-from swath.sessions.watching import SERVICE, watch
 
 _log = structlog.get_logger("swath.sessions")
 
@@ -134,10 +134,12 @@ class LeaseKeeper:
                     reading.keep(session_of(message), answer.leases[message.id])
 
     async def _watch(self) -> None:
-        async def connected() -> None:
-            self._told = True
-
-        async def told(recalls: Sequence[pb.Recall]) -> None:
+        async def told(answer: pb.WatchRecallsResponse) -> None:
+            # An empty one comes first, and wherever something may have been missed.
+            if not answer.recalls:
+                self._told = True
+                return
+            recalls = answer.recalls
             for recall in recalls:
                 self.memory.drop(recall.session_id)
                 self._missed.pop(recall.session_id, None)
@@ -151,12 +153,7 @@ class LeaseKeeper:
 
         request = pb.WatchRecallsRequest(holder=self._holder)
         await watch(
-            "sessions that are about to be written",
-            lambda: self._stub.WatchRecalls(request),
-            items=lambda answer: answer.recalls,
-            connected=connected,
-            told=told,
-            lost=lost,
+            SERVICE, "sessions that are about to be written", lambda: self._stub.WatchRecalls(request), told, lost=lost
         )
 
     async def _give_back(self, recalls: Iterable[pb.Recall]) -> None:

@@ -10,6 +10,9 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from swath.session.v1 import session_pb2 as pb
 from swath.sessions.model import Profiling, Session
 
+SERVICE = "session"
+"""Name of the service that answers, for people."""
+
 
 def message_of(session: Session) -> pb.Session:
     """Return a session as a message."""

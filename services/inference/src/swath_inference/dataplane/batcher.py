@@ -52,8 +52,9 @@ _Heap = list[_Waiting]
 class Batcher:
     """Runs the requests of one device, a batch at a time: the highest priority first, then the longest wait.
 
-    A device that is idle takes what is there at once. Requests that have come while it worked, and that may be computed
-    together, are: up to a number of calls and bytes. After batches of several calls it waits for the next ones, for a
+    A device that is idle takes a request that comes alone at once; where several come, it takes them together as soon as
+    a turn of the event loop brings no more. Requests that have come while it worked, and that may be computed together,
+    are: up to a number of calls and bytes. After batches of several calls it waits for the next ones, for a
     part of the time that the last forward took, since whoever was answered last calls again soon.
 
     A request whose caller has left, or whose deadline has passed, is never started. All state belongs to the event
@@ -89,6 +90,8 @@ class Batcher:
         self._busy = False
         self._wake: asyncio.Handle | None = None
         self._held = False
+        # Whether a request has come since somebody last looked for a batch.
+        self._came = False
         # Requests of this turn of the event loop, and of the last one that had some.
         self._turn = 0
         self._company = 0
@@ -151,6 +154,7 @@ class Batcher:
         waiting = _Waiting(rank, request, loop.create_future(), self._size(request))
         heap = self._groups.setdefault(key, [])
         heapq.heappush(heap, waiting)
+        self._came = True
         if self._held and (len(heap) >= self._wanted(request) or len(self._groups) > 1):
             self._unhold()
         if self._wake is None and not self._busy:
@@ -164,6 +168,11 @@ class Batcher:
         if self._busy or (key := self._next()) is None:
             return
         loop = asyncio.get_running_loop()
+        if self._came and self._gathers(key):
+            # What came with this turn of the loop may have company with the next.
+            self._came = False
+            self._wake = loop.call_soon(self._dispatch)
+            return
         if (wait := self._patience(key)) > 0:
             self._held = True
             self._wake = loop.call_later(wait, self._dispatch)
@@ -205,7 +214,10 @@ class Batcher:
         for _ in range(forwards):
             self.counts.computed(calls)
         for request in requests:
-            self.counts.seconds += started - request.arrived
+            waited = started - request.arrived
+            self.counts.seconds += waited
+            if request.started is not None:
+                request.started(waited, calls)
         pace = requests[0].model.pace
         pace.together = max(calls, pace.together / 2)
 
@@ -233,6 +245,14 @@ class Batcher:
     def _wanted(self, request: InferRequest) -> float:
         """Return how many calls a batch is worth waiting for."""
         return min(self._limits.preferred, request.model.pace.together)
+
+    def _gathers(self, key: _Key) -> bool:
+        """Whether a batch goes on to gather as long as calls keep coming, for the longest wait at most."""
+        heap = self._groups[key]
+        first = heap[0].request
+        if first is None or key[1] is None or len(self._groups) > 1 or len(heap) >= self._limits.preferred:
+            return False
+        return first.arrived + self._limits.delay > time.monotonic()
 
     def _patience(self, key: _Key) -> float:
         """Return the seconds for which a batch may wait for more calls."""

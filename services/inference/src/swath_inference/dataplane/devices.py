@@ -53,7 +53,7 @@ def build_model(document: bytes, weights: bytes | None, device: str, place: int,
         WeightsInvalid: The weights do not fit the pipeline.
         OutOfMemory: The device has not enough memory.
     """
-    with memory_errors():
+    with memory_errors("the device has not enough memory for this model: free some, or serve it on a larger device"):
         pipeline = open_pipeline(document, weights)
         pipeline.to(device)
     ports = [

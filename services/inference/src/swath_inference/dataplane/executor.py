@@ -136,23 +136,26 @@ def _logged(work: Callable[[], None]) -> None:
         _log.exception("the device could not be tidied up")
 
 
+_OF_CALLS = (
+    "the device has not enough memory for this call: send a smaller batch or tiles of the cube, "
+    "or ask for fewer outputs with output_specs"
+)
+
+
 @contextlib.contextmanager
-def memory_errors() -> Iterator[None]:
+def memory_errors(advice: str = _OF_CALLS) -> Iterator[None]:
     """Turn the device's out-of-memory errors into `OutOfMemory` with what to do about it."""
     import torch
 
     try:
         yield
     except torch.OutOfMemoryError as error:
-        raise out_of_memory() from error
+        raise out_of_memory(advice) from error
 
 
-def out_of_memory() -> OutOfMemory:
+def out_of_memory(advice: str = _OF_CALLS) -> OutOfMemory:
     """Free what can be freed of a device that has run out of memory, and return the error with what to do about it."""
     import torch
 
     torch.cuda.empty_cache()
-    return OutOfMemory(
-        "the device has not enough memory for this call: send a smaller batch or tiles of the cube, "
-        "or ask for fewer outputs with output_specs"
-    )
+    return OutOfMemory(advice)

@@ -179,6 +179,14 @@ class ModelCache:
         # One waiting call that is cancelled must not take the load away from the others.
         return await asyncio.shield(task)
 
+    def has(self, key: Key) -> bool:
+        """Whether the model of a key is loaded; to ask is no use of it."""
+        return key in self._models
+
+    def unpin(self, holder: str) -> None:
+        """Let the model that a holder has pinned go as any other one does."""
+        self._pinned.discard(holder)
+
     def release(self, holder: str) -> bool:
         """End a holder's use of its model; return whether that dropped the model."""
         key = self._keys.pop(holder, None)

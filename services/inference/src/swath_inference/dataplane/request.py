@@ -60,6 +60,8 @@ class InferRequest:
         context: The call's context, which its spans and log lines belong to, where it is computed outside of that.
         arrived: Second of `time.monotonic` at which it came to the queue.
         size: Bytes of its tensors.
+        started: Called with the seconds for which it has waited and the calls that were computed with it, itself among
+            them.
         parted: Whether it was computed alone, although it was taken with others.
     """
 
@@ -76,6 +78,7 @@ class InferRequest:
     context: Context | None = None
     arrived: float = field(default_factory=time.monotonic)
     size: int = field(init=False)
+    started: Callable[[float, int], None] | None = None
     parted: bool = False
 
     def __post_init__(self) -> None:

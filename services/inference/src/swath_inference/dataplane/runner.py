@@ -38,6 +38,8 @@ class Target:
         session: Whether that is a session's.
         observe: Called with each node's name and seconds, where the call is profiled.
         synchronize: Whether the device is waited for around each node then.
+        started: Called with the seconds for which a call has waited for the device and the calls that are computed with
+            it, itself among them, when its turn has come.
     """
 
     key: Key
@@ -45,6 +47,7 @@ class Target:
     session: bool = True
     observe: Callable[[str, float], None] | None = None
     synchronize: bool = False
+    started: Callable[[float, int], None] | None = None
 
 
 def let_pass(there: Sequence[str]) -> None:
@@ -161,6 +164,7 @@ class Runner:
                     target.synchronize,
                     holder is not None and holder.alone,
                     holder is None or holder.fresh,
+                    started=target.started,
                 )
                 del batch
                 outputs = await queue.run(request)
@@ -210,6 +214,15 @@ class Runner:
             self._cache.disown(model)
         # On the thread of its device: a forward that was given up comes first, and files may have to be written.
         self.threads[model.place].later(partial(self._release_pipeline, model.pipeline))
+
+    def loaded(self, key: Key) -> bool:
+        """Whether the model of a key is loaded; to ask is no use of it."""
+        return self._cache is not None and self._cache.has(key)
+
+    def unpin(self, holder: str) -> None:
+        """Keep the model that a holder has pinned no longer than there is room."""
+        if self._cache is not None:
+            self._cache.unpin(holder)
 
     def release(self, holder: str) -> bool:
         """End a holder's use of its model; return whether that dropped the model."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
+
+from swath.errors import InvalidInput
 
 
 def sendable(outputs: Mapping[str, Any], wanted: Collection[str]) -> Iterator[tuple[str, Any]]:
@@ -29,6 +31,17 @@ def sendable(outputs: Mapping[str, Any], wanted: Collection[str]) -> Iterator[tu
                 continue
         if tensor.dtype in codes or key in wanted or key.rsplit(".", 1)[-1] in wanted:
             yield key, tensor
+
+
+def refusing(wanted: Sequence[str]) -> Callable[[Sequence[str]], None]:
+    """Return what refuses outputs that there are none of, called with all that there are."""
+
+    def refuse(there: Sequence[str]) -> None:
+        known = {*there, *(each.rpartition(".")[2] for each in there)}
+        missing = ", ".join(repr(each) for each in wanted if each not in known)
+        raise InvalidInput(f"the pipeline has no output {missing}; it has {', '.join(there)}")
+
+    return refuse
 
 
 @cache

@@ -25,6 +25,42 @@ class Registered:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Part of a region, for who has found it: that its name is taken back meanwhile does not matter.
+
+    Attributes:
+        region: The region.
+        offset: Where in the region it begins, in bytes.
+        size: Its bytes.
+        prefix: What the segment's name must begin with; None for anything.
+    """
+
+    region: Registered
+    offset: int
+    size: int
+    prefix: str | None
+
+    def read(self) -> memoryview:
+        """Return a copy of it.
+
+        Raises:
+            FileMissing: Its segment is gone.
+            InputInvalid: Its segment has shrunk.
+        """
+        region = self.region
+        return read_segment(region.key, region.offset + self.offset, self.size, name=region.name, prefix=self.prefix)
+
+    def write(self, data: memoryview) -> None:
+        """Write to its begin, and nothing beside it. Errors as of `read`.
+
+        Args:
+            data: No more than it holds.
+        """
+        region = self.region
+        write_segment(region.key, region.offset + self.offset, data, name=region.name, prefix=self.prefix)
+
+
 class RegisteredRegions:
     """The names of each owner; nobody sees, uses or removes those of another.
 
@@ -76,34 +112,42 @@ class RegisteredRegions:
         Raises:
             FileMissing: There is none of that name.
         """
-        return [self._region(owner, name)] if name else list(self._regions.get(owner, {}).values())
+        return [self.find(owner, name)] if name else list(self._regions.get(owner, {}).values())
 
-    def read(self, owner: str, name: str, offset: int, size: int) -> memoryview:
-        """Return a copy of part of a region.
+    def has(self, owner: str, name: str) -> bool:
+        """Whether an owner has a region of that name."""
+        return name in self._regions.get(owner, {})
+
+    def find(self, owner: str, name: str) -> Registered:
+        """Return an owner's region.
 
         Raises:
-            FileMissing: There is no such region, or its segment is gone.
-            InputInvalid: The part lies outside of it, or its segment has shrunk.
+            FileMissing: There is none of that name.
         """
-        region = self._part(owner, name, offset, size)
-        return read_segment(region.key, region.offset + offset, size, name=name, prefix=self._prefix)
-
-    def write(self, owner: str, name: str, offset: int, data: memoryview) -> None:
-        """Write part of a region, and nothing beside it. Errors as of `read`."""
-        region = self._part(owner, name, offset, len(data))
-        write_segment(region.key, region.offset + offset, data, name=name, prefix=self._prefix)
-
-    def _region(self, owner: str, name: str) -> Registered:
         region = self._regions.get(owner, {}).get(name)
         if region is None:
             raise FileMissing(f"Unable to find shared memory region: {name!r}")
         return region
 
-    def _part(self, owner: str, name: str, offset: int, size: int) -> Registered:
-        region = self._region(owner, name)
+    def part(self, owner: str, name: str, offset: int, size: int) -> Part:
+        """Return part of an owner's region.
+
+        Raises:
+            FileMissing: There is no such region.
+            InputInvalid: The part lies outside of it.
+        """
+        region = self.find(owner, name)
         if offset < 0 or size < 0 or offset + size > region.size:
             raise InputInvalid(
                 f"Invalid offset + byte size for shared memory region: {name!r} has {region.size} bytes, expected "
                 f"{offset + size}"
             )
-        return region
+        return Part(region, offset, size, self._prefix)
+
+    def read(self, owner: str, name: str, offset: int, size: int) -> memoryview:
+        """Return a copy of part of a region. Errors as of `part` and `Part.read`."""
+        return self.part(owner, name, offset, size).read()
+
+    def write(self, owner: str, name: str, offset: int, data: memoryview) -> None:
+        """Write part of a region, and nothing beside it. Errors as of `read`."""
+        self.part(owner, name, offset, len(data)).write(data)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import grpc
 
-from swath.rpc.remote_errors import calling
 from swath.training.v1 import references_pb2 as pb
 from swath.training.v1.references_pb2_grpc import ArtifactReferencesStub
-
-_CALL_TIMEOUT_S = 60.0
+from swath_session.adapters.digests import read_digests
 
 
 class TrainingReferences:
@@ -28,8 +28,4 @@ class TrainingReferences:
             Unavailable: The training service cannot be reached.
             TimedOut: It did not answer in time.
         """
-        found: set[str] = set()
-        with calling("training"):
-            async for answer in self._stub.ReadReferences(pb.ReadReferencesRequest(), timeout=_CALL_TIMEOUT_S):
-                found.update(answer.digests)
-        return found
+        return await read_digests("training", partial(self._stub.ReadReferences, pb.ReadReferencesRequest()))

@@ -30,7 +30,7 @@ Referrer = Callable[[], Awaitable[set[str]]]
 
 
 class Collector:
-    """Removes, from time to time, artifacts that neither a session nor a run has referred to for a while.
+    """Removes, from time to time, artifacts that no session, no run and no model has referred to for a while.
 
     One replica at a time does a round: it asks all that refer to artifacts, and goes on only if all have answered. An
     artifact without a referrer is recorded, and removed once each round has found it so for the grace period. A digest
@@ -38,7 +38,7 @@ class Collector:
 
     Args:
         artifacts: Where they are.
-        referrers: Each gives the digests that one service needs.
+        referrers: Each gives the digests that one service needs. They are asked in turn.
         unreferenced: What was found.
         grace_s: Seconds for which an artifact stays in any case after it was last put, and after nothing refers to it.
         interval_s: Seconds between two rounds.
@@ -138,6 +138,7 @@ class Collectors:
         artifacts: The store.
         runs: Gives what runs refer to.
         sessions: Gives what sessions refer to.
+        models: Gives what published models refer to.
         engine: The session service's database.
         settings: Times.
     """
@@ -147,15 +148,17 @@ class Collectors:
         artifacts: ArtifactStore,
         runs: Referrer,
         sessions: Referrer,
+        models: Referrer,
         engine: AsyncEngine,
         settings: SessionSettings,
     ) -> None:
         grace_s = settings.checkpoint_grace_s
         self._all = (
-            # A run's result goes from the run to its session.
+            # A run's result goes from the run to its session, and what is published from there to a model: whoever is
+            # asked first cannot have got what the next one has lost.
             Collector(
                 artifacts,
-                (runs, sessions),
+                (runs, sessions, models),
                 UnreferencedArtifacts(engine),
                 grace_s=settings.artifact_grace_s,
                 interval_s=settings.artifact_collect_s,

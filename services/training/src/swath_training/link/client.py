@@ -14,6 +14,7 @@ from typing import NoReturn
 import grpc
 import grpc.aio
 
+from swath.rpc.metadata import by_name
 from swath.runtime.logs import flush_logs, tell
 from swath.training.v1 import worker_pb2 as pb
 from swath.training.v1 import worker_pb2_grpc
@@ -167,9 +168,8 @@ class WorkerLink:
         first = await _read(call, self._lost_after_s)
         if first is None:
             raise await _ended(call)
-        self._take_welcome(
-            welcome_of(first.welcome, dict(tuple(await call.initial_metadata()))), first.welcome.lost_after_s
-        )
+        metadata = by_name(await call.initial_metadata())
+        self._take_welcome(welcome_of(first.welcome, metadata), first.welcome.lost_after_s)
         self._outgoing = asyncio.Event()
         sender = asyncio.create_task(self._send(call, first.welcome, self._outgoing))
         try:

@@ -58,12 +58,16 @@ class StreamInferRequest(_message.Message):
     def __init__(self, open: _Optional[_Union[Open, _Mapping]] = ..., frame: _Optional[_Union[Frame, _Mapping]] = ...) -> None: ...
 
 class Open(_message.Message):
-    __slots__ = ("session_id", "outputs")
+    __slots__ = ("session_id", "outputs", "model", "version")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     outputs: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, session_id: _Optional[str] = ..., outputs: _Optional[_Iterable[str]] = ...) -> None: ...
+    model: str
+    version: str
+    def __init__(self, session_id: _Optional[str] = ..., outputs: _Optional[_Iterable[str]] = ..., model: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
 
 class Frame(_message.Message):
     __slots__ = ("id", "inputs", "text_prompt")
@@ -91,10 +95,12 @@ class StreamInferResponse(_message.Message):
     def __init__(self, opened: _Optional[_Union[Opened, _Mapping]] = ..., result: _Optional[_Union[Result, _Mapping]] = ...) -> None: ...
 
 class Opened(_message.Message):
-    __slots__ = ("frames_ahead",)
+    __slots__ = ("frames_ahead", "model_version")
     FRAMES_AHEAD_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     frames_ahead: int
-    def __init__(self, frames_ahead: _Optional[int] = ...) -> None: ...
+    model_version: int
+    def __init__(self, frames_ahead: _Optional[int] = ..., model_version: _Optional[int] = ...) -> None: ...
 
 class Result(_message.Message):
     __slots__ = ("id", "error", "outputs", "metrics")
@@ -143,7 +149,7 @@ class InferCubeRequest(_message.Message):
     def __init__(self, header: _Optional[_Union[CubeHeader, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
 
 class CubeHeader(_message.Message):
-    __slots__ = ("session_id", "outputs", "input", "shape", "dtype", "inputs", "text_prompt")
+    __slots__ = ("session_id", "outputs", "input", "shape", "dtype", "inputs", "text_prompt", "model", "version")
     class InputsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -158,6 +164,8 @@ class CubeHeader(_message.Message):
     DTYPE_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     TEXT_PROMPT_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     outputs: _containers.RepeatedScalarFieldContainer[str]
     input: str
@@ -165,7 +173,9 @@ class CubeHeader(_message.Message):
     dtype: DType
     inputs: _containers.MessageMap[str, Tensor]
     text_prompt: str
-    def __init__(self, session_id: _Optional[str] = ..., outputs: _Optional[_Iterable[str]] = ..., input: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., dtype: _Optional[_Union[DType, str]] = ..., inputs: _Optional[_Mapping[str, Tensor]] = ..., text_prompt: _Optional[str] = ...) -> None: ...
+    model: str
+    version: str
+    def __init__(self, session_id: _Optional[str] = ..., outputs: _Optional[_Iterable[str]] = ..., input: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., dtype: _Optional[_Union[DType, str]] = ..., inputs: _Optional[_Mapping[str, Tensor]] = ..., text_prompt: _Optional[str] = ..., model: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
 
 class InferCubeResponse(_message.Message):
     __slots__ = ("plan", "output", "chunk", "end")
@@ -180,14 +190,16 @@ class InferCubeResponse(_message.Message):
     def __init__(self, plan: _Optional[_Union[Plan, _Mapping]] = ..., output: _Optional[_Union[OutputHeader, _Mapping]] = ..., chunk: _Optional[_Union[OutputChunk, _Mapping]] = ..., end: _Optional[_Union[End, _Mapping]] = ...) -> None: ...
 
 class Plan(_message.Message):
-    __slots__ = ("cut", "parts", "rows_apart")
+    __slots__ = ("cut", "parts", "rows_apart", "model_version")
     CUT_FIELD_NUMBER: _ClassVar[int]
     PARTS_FIELD_NUMBER: _ClassVar[int]
     ROWS_APART_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     cut: Cut
     parts: int
     rows_apart: bool
-    def __init__(self, cut: _Optional[_Union[Cut, str]] = ..., parts: _Optional[int] = ..., rows_apart: bool = ...) -> None: ...
+    model_version: int
+    def __init__(self, cut: _Optional[_Union[Cut, str]] = ..., parts: _Optional[int] = ..., rows_apart: bool = ..., model_version: _Optional[int] = ...) -> None: ...
 
 class OutputHeader(_message.Message):
     __slots__ = ("index", "name", "shape", "dtype")

@@ -26,8 +26,9 @@ if _version_not_supported:
 
 
 class InferenceServiceStub(object):
-    """Both methods run the pipeline of a session, as `cuvis_ai.v1.CuvisAIService/Inference` does, and refuse what that
-    refuses with the same codes and reasons. A session that is not the caller's is NOT_FOUND.
+    """Both methods run the pipeline of a session, as `cuvis_ai.v1.CuvisAIService/Inference` does, or a published model, and
+    refuse what that refuses with the same codes and reasons. A session that is not the caller's is NOT_FOUND, and so is a
+    model that the caller may not call. INVALID_ARGUMENT: the first message names neither, or both.
     """
 
     def __init__(self, channel):
@@ -49,8 +50,9 @@ class InferenceServiceStub(object):
 
 
 class InferenceServiceServicer(object):
-    """Both methods run the pipeline of a session, as `cuvis_ai.v1.CuvisAIService/Inference` does, and refuse what that
-    refuses with the same codes and reasons. A session that is not the caller's is NOT_FOUND.
+    """Both methods run the pipeline of a session, as `cuvis_ai.v1.CuvisAIService/Inference` does, or a published model, and
+    refuse what that refuses with the same codes and reasons. A session that is not the caller's is NOT_FOUND, and so is a
+    model that the caller may not call. INVALID_ARGUMENT: the first message names neither, or both.
     """
 
     def StreamInfer(self, request_iterator, context):
@@ -60,7 +62,8 @@ class InferenceServiceServicer(object):
         A frame that cannot be computed is answered by its error, and the stream goes on. The server takes a few frames
         ahead (`Opened.frames_ahead`) and reads no further until the answer of the first of them is on its way. Each frame
         is computed by the pipeline and weights that the session has when it is its turn; nodes with a memory, such as
-        running statistics, keep it from frame to frame, and begin afresh where pipeline or weights were replaced.
+        running statistics, keep it from frame to frame, and begin afresh where pipeline or weights were replaced. The
+        version of a model is chosen once, when the stream opens; NOT_FOUND ends the stream when it is taken back.
 
         INVALID_ARGUMENT: the first message does not open the stream, or a later one is no frame. NOT_FOUND: no such
         session, or it was closed meanwhile, which ends an idle stream as well.
@@ -111,8 +114,9 @@ def add_InferenceServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class InferenceService(object):
-    """Both methods run the pipeline of a session, as `cuvis_ai.v1.CuvisAIService/Inference` does, and refuse what that
-    refuses with the same codes and reasons. A session that is not the caller's is NOT_FOUND.
+    """Both methods run the pipeline of a session, as `cuvis_ai.v1.CuvisAIService/Inference` does, or a published model, and
+    refuse what that refuses with the same codes and reasons. A session that is not the caller's is NOT_FOUND, and so is a
+    model that the caller may not call. INVALID_ARGUMENT: the first message names neither, or both.
     """
 
     @staticmethod

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from swath.models.v1 import models_pb2 as swath_dot_models_dot_v1_dot_models__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fswath/models/v1/catalogue.proto\x12\x0fswath.models.v1\x1a\x1cswath/models/v1/models.proto\"\x14\n\x12WatchModelsRequest\"`\n\x13WatchModelsResponse\x12\x10\n\x08\x63omplete\x18\x01 \x01(\x08\x12&\n\x06models\x18\x02 \x03(\x0b\x32\x16.swath.models.v1.Model\x12\x0f\n\x07removed\x18\x03 \x03(\t\"d\n\x13ReportStatesRequest\x12\x0f\n\x07replica\x18\x01 \x01(\t\x12-\n\x06states\x18\x02 \x03(\x0b\x32\x1d.swath.models.v1.ReplicaState\x12\r\n\x05\x66or_s\x18\x03 \x01(\x01\"\x16\n\x14ReportStatesResponse2\xc9\x01\n\x0eModelCatalogue\x12Z\n\x0bWatchModels\x12#.swath.models.v1.WatchModelsRequest\x1a$.swath.models.v1.WatchModelsResponse0\x01\x12[\n\x0cReportStates\x12$.swath.models.v1.ReportStatesRequest\x1a%.swath.models.v1.ReportStatesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fswath/models/v1/catalogue.proto\x12\x0fswath.models.v1\x1a\x1cswath/models/v1/models.proto\"\x14\n\x12WatchModelsRequest\"`\n\x13WatchModelsResponse\x12\x10\n\x08\x63omplete\x18\x01 \x01(\x08\x12&\n\x06models\x18\x02 \x03(\x0b\x32\x16.swath.models.v1.Model\x12\x0f\n\x07removed\x18\x03 \x03(\t\"d\n\x13ReportStatesRequest\x12\x0f\n\x07replica\x18\x01 \x01(\t\x12-\n\x06states\x18\x02 \x03(\x0b\x32\x1d.swath.models.v1.ReplicaState\x12\r\n\x05\x66or_s\x18\x03 \x01(\x01\"\x16\n\x14ReportStatesResponse\"\x17\n\x15ReadReferencesRequest\")\n\x16ReadReferencesResponse\x12\x0f\n\x07\x64igests\x18\x01 \x03(\t2\xae\x02\n\x0eModelCatalogue\x12Z\n\x0bWatchModels\x12#.swath.models.v1.WatchModelsRequest\x1a$.swath.models.v1.WatchModelsResponse0\x01\x12[\n\x0cReportStates\x12$.swath.models.v1.ReportStatesRequest\x1a%.swath.models.v1.ReportStatesResponse\x12\x63\n\x0eReadReferences\x12&.swath.models.v1.ReadReferencesRequest\x1a\'.swath.models.v1.ReadReferencesResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,6 +40,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REPORTSTATESREQUEST']._serialized_end=302
   _globals['_REPORTSTATESRESPONSE']._serialized_start=304
   _globals['_REPORTSTATESRESPONSE']._serialized_end=326
-  _globals['_MODELCATALOGUE']._serialized_start=329
-  _globals['_MODELCATALOGUE']._serialized_end=530
+  _globals['_READREFERENCESREQUEST']._serialized_start=328
+  _globals['_READREFERENCESREQUEST']._serialized_end=351
+  _globals['_READREFERENCESRESPONSE']._serialized_start=353
+  _globals['_READREFERENCESRESPONSE']._serialized_end=394
+  _globals['_MODELCATALOGUE']._serialized_start=397
+  _globals['_MODELCATALOGUE']._serialized_end=699
 # @@protoc_insertion_point(module_scope)

@@ -34,3 +34,13 @@ class ReportStatesRequest(_message.Message):
 class ReportStatesResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class ReadReferencesRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ReadReferencesResponse(_message.Message):
+    __slots__ = ("digests",)
+    DIGESTS_FIELD_NUMBER: _ClassVar[int]
+    digests: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, digests: _Optional[_Iterable[str]] = ...) -> None: ...

@@ -45,6 +45,11 @@ class ModelCatalogueStub(object):
                 request_serializer=swath_dot_models_dot_v1_dot_catalogue__pb2.ReportStatesRequest.SerializeToString,
                 response_deserializer=swath_dot_models_dot_v1_dot_catalogue__pb2.ReportStatesResponse.FromString,
                 _registered_method=True)
+        self.ReadReferences = channel.unary_stream(
+                '/swath.models.v1.ModelCatalogue/ReadReferences',
+                request_serializer=swath_dot_models_dot_v1_dot_catalogue__pb2.ReadReferencesRequest.SerializeToString,
+                response_deserializer=swath_dot_models_dot_v1_dot_catalogue__pb2.ReadReferencesResponse.FromString,
+                _registered_method=True)
 
 
 class ModelCatalogueServicer(object):
@@ -66,6 +71,14 @@ class ModelCatalogueServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReadReferences(self, request, context):
+        """Gives the digests of all artifacts that versions refer to, some a message: pipelines and weights. They are whole only
+        if the stream ends OK: whoever removes what is not among them must see that end.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ModelCatalogueServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -78,6 +91,11 @@ def add_ModelCatalogueServicer_to_server(servicer, server):
                     servicer.ReportStates,
                     request_deserializer=swath_dot_models_dot_v1_dot_catalogue__pb2.ReportStatesRequest.FromString,
                     response_serializer=swath_dot_models_dot_v1_dot_catalogue__pb2.ReportStatesResponse.SerializeToString,
+            ),
+            'ReadReferences': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadReferences,
+                    request_deserializer=swath_dot_models_dot_v1_dot_catalogue__pb2.ReadReferencesRequest.FromString,
+                    response_serializer=swath_dot_models_dot_v1_dot_catalogue__pb2.ReadReferencesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -135,6 +153,33 @@ class ModelCatalogue(object):
             '/swath.models.v1.ModelCatalogue/ReportStates',
             swath_dot_models_dot_v1_dot_catalogue__pb2.ReportStatesRequest.SerializeToString,
             swath_dot_models_dot_v1_dot_catalogue__pb2.ReportStatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadReferences(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/swath.models.v1.ModelCatalogue/ReadReferences',
+            swath_dot_models_dot_v1_dot_catalogue__pb2.ReadReferencesRequest.SerializeToString,
+            swath_dot_models_dot_v1_dot_catalogue__pb2.ReadReferencesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -92,7 +92,7 @@ class Share(_message.Message):
     def __init__(self, version: _Optional[int] = ..., percent: _Optional[float] = ...) -> None: ...
 
 class PublishRequest(_message.Message):
-    __slots__ = ("name", "session_id", "aliases", "description", "labels", "access", "pinned")
+    __slots__ = ("name", "session_id", "aliases", "description", "labels", "callers", "pinned", "editors")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -105,24 +105,24 @@ class PublishRequest(_message.Message):
     ALIASES_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
-    ACCESS_FIELD_NUMBER: _ClassVar[int]
+    CALLERS_FIELD_NUMBER: _ClassVar[int]
     PINNED_FIELD_NUMBER: _ClassVar[int]
+    EDITORS_FIELD_NUMBER: _ClassVar[int]
     name: str
     session_id: str
     aliases: _containers.RepeatedScalarFieldContainer[str]
     description: str
     labels: _containers.ScalarMap[str, str]
-    access: Access
+    callers: Identities
     pinned: bool
-    def __init__(self, name: _Optional[str] = ..., session_id: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., description: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., access: _Optional[_Union[Access, _Mapping]] = ..., pinned: bool = ...) -> None: ...
+    editors: Identities
+    def __init__(self, name: _Optional[str] = ..., session_id: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., description: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., callers: _Optional[_Union[Identities, _Mapping]] = ..., pinned: bool = ..., editors: _Optional[_Union[Identities, _Mapping]] = ...) -> None: ...
 
-class Access(_message.Message):
-    __slots__ = ("callers", "editors")
-    CALLERS_FIELD_NUMBER: _ClassVar[int]
-    EDITORS_FIELD_NUMBER: _ClassVar[int]
-    callers: _containers.RepeatedScalarFieldContainer[str]
-    editors: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, callers: _Optional[_Iterable[str]] = ..., editors: _Optional[_Iterable[str]] = ...) -> None: ...
+class Identities(_message.Message):
+    __slots__ = ("names",)
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    names: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, names: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class PublishResponse(_message.Message):
     __slots__ = ("model", "version", "existed")

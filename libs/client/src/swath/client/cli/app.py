@@ -10,11 +10,14 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from swath.client.cli.bench import bench
 from swath.client.cli.files import cp, ls, rm
 from swath.client.cli.infer import infer
 from swath.client.cli.logs import logs
+from swath.client.cli.models import alias, models, unpublish
 from swath.client.cli.nodes import nodes
 from swath.client.cli.pipeline import pipeline
+from swath.client.cli.publish import publish
 from swath.client.cli.restore import restore
 from swath.client.cli.train import train
 
@@ -28,7 +31,23 @@ def version() -> None:
     typer.echo(f"swath {installed('swath')}")
 
 
-_OWN: tuple[Callable[..., Any], ...] = (train, logs, infer, restore, nodes, pipeline, ls, cp, rm, version)
+_OWN: tuple[Callable[..., Any], ...] = (
+    train,
+    logs,
+    infer,
+    restore,
+    publish,
+    models,
+    alias,
+    unpublish,
+    nodes,
+    pipeline,
+    bench,
+    ls,
+    cp,
+    rm,
+    version,
+)
 
 
 class Commands(TyperGroup):

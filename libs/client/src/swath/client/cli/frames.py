@@ -30,7 +30,10 @@ from swath.client.streaming.growing import follow
 from swath.scenes import SUFFIXES, GrowingScene, Scene, files_of
 
 if TYPE_CHECKING:
+    from swath.client.published import PublishedModel
     from swath.client.sync import Session
+
+    Runs = Session | PublishedModel
 
 _BESIDE = MIB
 """Bytes of a message that are not the cube's: wavelengths, names, framing."""
@@ -41,7 +44,7 @@ Found = tuple[Scene, Outputs | CallError]
 
 
 def each_alone(
-    session: Session, frames: Iterable[Scene], outputs: Iterable[str], limit: int, console: Console
+    session: Runs, frames: Iterable[Scene], outputs: Iterable[str], limit: int, console: Console
 ) -> Iterator[Found]:
     """Run the pipeline on each frame by a call of its own.
 
@@ -65,7 +68,7 @@ def each_alone(
 
 
 def over_a_stream(
-    session: Session, frames: Iterable[Scene], outputs: Iterable[str], limit: int, console: Console
+    session: Runs, frames: Iterable[Scene], outputs: Iterable[str], limit: int, console: Console
 ) -> Iterator[Found]:
     """Run the pipeline on all frames over one stream; arguments as of `each_alone`."""
     under_way: deque[Scene] = deque()
@@ -90,7 +93,7 @@ def over_a_stream(
 
 
 def as_they_come(
-    session: Session, growing: GrowingScene, outputs: Iterable[str], lines: int | None, idle_s: float, console: Console
+    session: Runs, growing: GrowingScene, outputs: Iterable[str], lines: int | None, idle_s: float, console: Console
 ) -> Iterator[Found]:
     """Run the pipeline on a scene that is still written, until it ends or Ctrl-C is pressed.
 
@@ -224,7 +227,7 @@ def _fits(frame: Scene, limit: int) -> bool:
     return CubeRows.of(frame).nbytes + _BESIDE <= limit
 
 
-def _in_pieces(session: Session, frame: Scene, outputs: Iterable[str], console: Console) -> Outputs:
+def _in_pieces(session: Runs, frame: Scene, outputs: Iterable[str], console: Console) -> Outputs:
     with bars(console) as progress:
         task = progress.add_task(f"inference on {frame.name}", total=None, note="in pieces")
         return session.infer_cube(

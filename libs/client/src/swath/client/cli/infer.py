@@ -10,11 +10,12 @@ import typer
 
 from swath.client.cli.connection import connects
 from swath.client.cli.files import remote_path
+from swath.client.cli.loading import load_session, weights_of
 from swath.client.cli.overrides import quoted
 from swath.client.cli.restore import open_trainrun
 
 if TYPE_CHECKING:
-    from swath.client.sync import Client, Session
+    from swath.client.sync import Client
 
 
 class Mode(StrEnum):
@@ -49,6 +50,13 @@ def infer(
     ] = "",
     trainrun: Annotated[str, typer.Option("--trainrun", help="Saved trainrun on the server.")] = "",
     session_id: Annotated[str, typer.Option("--session", help="A session that is open already.")] = "",
+    model: Annotated[str, typer.Option("--model", "-m", help="A published model.")] = "",
+    model_version: Annotated[
+        str,
+        typer.Option(
+            "--model-version", help='Its version, or an alias; "stable", or the newest one without it, if none.'
+        ),
+    ] = "",
     weights: Annotated[
         str,
         typer.Option("--weights", "-w", help="Weights, here or on the server; those beside the pipeline if none."),
@@ -144,15 +152,16 @@ def infer(
         send = over_a_stream if stream else each_alone
         # The first is read before there is a session: what is wrong with a file is said at once.
         run = partial(send, frames=chain([next(frames)], frames), outputs=wanted, limit=limit, console=console)
-    session = _open(client, pipeline, trainrun, session_id, weights, quoted(override or ()))
+    found_by = {"--pipeline": pipeline, "--trainrun": trainrun, "--session": session_id, "--model": model}
+    runs = _open(client, found_by, weights, quoted(override or ()), model_version)
     try:
         report = Report(console, output, by_name=stream and not follow)
-        for frame, found in run(session):
+        for frame, found in run(runs):
             report.add(frame, found)
         report.finish()
     finally:
-        if not session_id:
-            session.close()
+        if pipeline or trainrun:
+            runs.close()
 
 
 def _wavelengths(text: str) -> list[float]:
@@ -170,64 +179,27 @@ def _wavelengths(text: str) -> list[float]:
         return parse_wavelengths(numbers)
 
 
-def _open(client: Client, pipeline: str, trainrun: str, session_id: str, weights: str, overrides: list[str]) -> Session:
+def _open(client: Client, found_by: dict[str, str], weights: str, overrides: list[str], version: str) -> Any:
+    """Return what runs: a session, or a published model."""
     from swath.client.errors import LocalError
 
-    if sum(map(bool, (pipeline, trainrun, session_id))) != 1:
-        raise LocalError("say what to run with one of --pipeline, --trainrun and --session")
+    pipeline, trainrun, session_id, model = found_by.values()
+    if sum(map(bool, found_by.values())) != 1:
+        *most, last = found_by
+        raise LocalError(f"say what to run with one of {', '.join(most)} and {last}")
     if overrides and not pipeline:
         raise LocalError("--override changes a pipeline that is loaded with --pipeline")
+    if version and not model:
+        raise LocalError("--model-version is of a --model")
+    if model:
+        if weights:
+            raise LocalError("--weights are of a pipeline; a published model has its own")
+        return client.model(model, version)
     if trainrun:
         return open_trainrun(client, remote_path(trainrun), weights)
     if session_id:
         session = client.attach(session_id)
         if weights:
-            session.load_weights(_weights(weights))
+            session.load_weights(weights_of(weights))
         return session
-    return _load(client, pipeline, weights, overrides)
-
-
-def _load(client: Client, pipeline: str, weights: str, overrides: list[str]) -> Session:
-    from swath.client.errors import NotFoundError
-
-    session = client.open_session()
-    try:
-        local = Path(pipeline)
-        is_local = local.suffix in (".yaml", ".yml") and local.is_file()
-        config = (
-            _resolve_local(client, session, local, overrides)
-            if is_local
-            else session.resolve("pipeline", remote_path(pipeline), overrides)
-        )
-        session.load_pipeline(config)
-        if weights:
-            session.load_weights(_weights(weights))
-        elif is_local and local.with_suffix(".pt").is_file():
-            session.load_weights(local.with_suffix(".pt").read_bytes())
-        elif not is_local:
-            beside = remote_path(pipeline).removesuffix(".yaml").removesuffix(".yml") + ".pt"
-            try:
-                session.load_weights(beside)
-            except NotFoundError:
-                typer.echo(f"no weights at {beside}: running the pipeline as it is", err=True)
-    except BaseException:
-        session.close()
-        raise
-    return session
-
-
-def _resolve_local(client: Client, session: Session, file: Path, overrides: list[str]) -> dict[str, Any]:
-    """Have the server compose a pipeline file of this machine: it gets the file for as long as that takes."""
-    from uuid import uuid4
-
-    folder = f"configs/pipeline/from-client-{uuid4().hex[:12]}"
-    client.workspace.put(file, f"{folder}/{file.name}")
-    try:
-        return session.resolve("pipeline", f"{folder.removeprefix('configs/')}/{file.stem}", overrides)
-    finally:
-        client.workspace.delete(folder, recursive=True)
-
-
-def _weights(weights: str) -> str | bytes:
-    local = Path(weights)
-    return local.read_bytes() if local.is_file() else remote_path(weights)
+    return load_session(client, pipeline, weights, overrides, "running")

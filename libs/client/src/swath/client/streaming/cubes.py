@@ -15,7 +15,7 @@ from swath.api.payloads import split
 from swath.client.calls import Outputs
 from swath.client.config import MIB
 from swath.client.errors import CodecError, LocalError, TransferError
-from swath.client.streaming.wire import METHODS, as_bytes, dtype_of, write_inputs
+from swath.client.streaming.wire import METHODS, ModelRef, as_bytes, dtype_of, named, write_inputs
 from swath.client.tensors import as_array, wire_array
 from swath.inference.v1 import inference_pb2 as pb
 from swath.scenes import Scene
@@ -77,7 +77,7 @@ class CubeCall:
     """One cube through one pipeline.
 
     Args:
-        session_id: The session.
+        what: Id of the session, or a published model.
         cube: As `CubeRows.of` takes it.
         outputs: Outputs wanted; all if empty.
         inputs: The other inputs, by name.
@@ -88,7 +88,7 @@ class CubeCall:
 
     def __init__(
         self,
-        session_id: str,
+        what: str | ModelRef,
         cube: Any,
         outputs: Iterable[str],
         inputs: Mapping[str, Any],
@@ -101,7 +101,7 @@ class CubeCall:
         self._place = place or (lambda name, shape, dtype: np.empty(shape, dtype))
         _, code = wire_array(np.empty(0, self._cube.dtype))
         header: Any = pb.CubeHeader(
-            session_id=session_id, outputs=list(outputs), shape=self._cube.shape, text_prompt=text_prompt
+            outputs=list(outputs), shape=self._cube.shape, text_prompt=text_prompt, **named(what)
         )
         header.dtype = code
         others = write_inputs(pb.CubeHeader.INPUTS_FIELD_NUMBER, inputs)

@@ -16,7 +16,7 @@ from swath.api.payloads import field, split
 from swath.client.calls import Outputs
 from swath.client.config import ClientConfig
 from swath.client.errors import CallError, LocalError, UnavailableError, call_error, frame_error
-from swath.client.streaming.wire import METHODS, read_outputs, write_inputs
+from swath.client.streaming.wire import METHODS, ModelRef, named, read_outputs, write_inputs
 from swath.inference.v1 import inference_pb2 as pb
 
 STREAM_INFER = METHODS + "StreamInfer"
@@ -52,11 +52,10 @@ class FrameResult:
 class _Conversation:
     """What is said on one stream: ids of frames, the order of results, and words for its end."""
 
-    def __init__(self, config: ClientConfig, session_id: str, outputs: Iterable[str]) -> None:
+    def __init__(self, config: ClientConfig, what: str | ModelRef, outputs: Iterable[str]) -> None:
         self._config = config
-        self.opening = pb.StreamInferRequest(
-            open=pb.Open(session_id=session_id, outputs=list(outputs))
-        ).SerializeToString()
+        opening = pb.Open(outputs=list(outputs), **named(what))
+        self.opening = pb.StreamInferRequest(open=opening).SerializeToString()
         self._next_id = 0
         self._last = "none"
         self.unanswered: deque[int] = deque()
@@ -73,9 +72,10 @@ class _Conversation:
         self.unanswered.append(chosen)
         return message
 
-    def opened(self, data: bytes) -> int:
-        """Frames that the server takes ahead, as its first answer says."""
-        return pb.StreamInferResponse.FromString(data).opened.frames_ahead
+    def opened(self, data: bytes) -> tuple[int, int]:
+        """Frames that the server takes ahead, and the model's version, as its first answer says."""
+        opened = pb.StreamInferResponse.FromString(data).opened
+        return opened.frames_ahead, opened.model_version
 
     def result(self, data: bytes) -> FrameResult:
         """The next result."""
@@ -103,7 +103,7 @@ class _Conversation:
 
 
 class InferenceStream:
-    """Frames of one session, one after the other; results come in the order of the frames.
+    """Frames of one session or model, one after the other; results come in the order of the frames.
 
         with session.stream(outputs=["scores"]) as stream:
             for result in stream.run({"cube": cube} for cube in camera):
@@ -115,21 +115,24 @@ class InferenceStream:
     Args:
         channel: To the server.
         config: Of the client.
-        session_id: The session.
+        what: Id of the session, or a published model.
         outputs: ``node.port`` or bare port names to compute; empty means all.
 
     Attributes:
         frames_ahead: Frames that the server takes ahead of their results.
+        version: Of the model that all frames run on; 0 on a session's stream.
     """
 
-    def __init__(self, channel: grpc.Channel, config: ClientConfig, session_id: str, outputs: Iterable[str]) -> None:
-        self._said = _Conversation(config, session_id, outputs)
+    def __init__(
+        self, channel: grpc.Channel, config: ClientConfig, what: str | ModelRef, outputs: Iterable[str]
+    ) -> None:
+        self._said = _Conversation(config, what, outputs)
         self._requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._requests.put(self._said.opening)
         call: Any = channel.stream_stream(STREAM_INFER)
         self._answers: Any = call(iter(self._requests.get, None), metadata=config.call_metadata())
         self._ended = False
-        self.frames_ahead = self._said.opened(self._read())
+        self.frames_ahead, self.version = self._said.opened(self._read())
 
     def __enter__(self) -> InferenceStream:
         return self
@@ -199,18 +202,19 @@ class AsyncInferenceStream:
     """As `InferenceStream`, with ``await``; use it as an async context manager."""
 
     frames_ahead: int
+    version: int
 
     def __init__(
-        self, channel: grpc.aio.Channel, config: ClientConfig, session_id: str, outputs: Iterable[str]
+        self, channel: grpc.aio.Channel, config: ClientConfig, what: str | ModelRef, outputs: Iterable[str]
     ) -> None:
-        self._said = _Conversation(config, session_id, outputs)
+        self._said = _Conversation(config, what, outputs)
         self._call: Any = channel.stream_stream(STREAM_INFER)(metadata=config.call_metadata())
         self._ended = False
 
     async def __aenter__(self) -> AsyncInferenceStream:
         try:
             await self._write(self._said.opening)
-            self.frames_ahead = self._said.opened(await self._read())
+            self.frames_ahead, self.version = self._said.opened(await self._read())
         except BaseException:
             self._call.cancel()
             raise

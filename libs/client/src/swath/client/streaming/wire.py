@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,46 @@ from numpy.typing import NDArray
 
 from swath.api.payloads import Buffer, Payloads, field
 from swath.client.calls import Outputs
-from swath.client.errors import CodecError
+from swath.client.errors import CodecError, LocalError
 from swath.client.tensors import DTYPES, as_array, wire_array
 from swath.inference.v1 import inference_pb2 as pb
 
 METHODS = f"/{pb.DESCRIPTOR.services_by_name['InferenceService'].full_name}/"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """A published model, in place of a session.
+
+    Attributes:
+        name: Of the model.
+        version: A number or an alias; empty is the alias "stable", or the newest version where there is none.
+    """
+
+    name: str
+    version: str = ""
+
+
+def what_of(session_id: str | None, model: str, version: str | int) -> str | ModelRef:
+    """Return what is to be run.
+
+    Raises:
+        LocalError: Neither or both of a session and a model are given, or a version of no model.
+    """
+    if (session_id is None) == (not model):
+        raise LocalError("say what to run: either a session or a model")
+    if session_id is None:
+        return ModelRef(model, str(version))
+    if version != "":
+        raise LocalError("a version is of a model, and not of a session")
+    return session_id
+
+
+def named(what: str | ModelRef) -> dict[str, Any]:
+    """Return the fields of a first message that say what is to be run: a session's id, or a model."""
+    if isinstance(what, str):
+        return {"session_id": what}
+    return {"model": what.name, "version": what.version}
 
 
 def as_bytes(array: NDArray[Any]) -> memoryview:

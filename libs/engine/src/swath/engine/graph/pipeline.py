@@ -189,13 +189,18 @@ class Pipeline:
             if isinstance(node := self.nodes[name], Fittable) and not node.fitted and not node.usable_unfitted
         ]
 
-    def input_specs(self) -> dict[str, Port]:
+    def input_specs(self, stage: Stage | None = None) -> dict[str, Port]:
         """Return the input ports without an edge, by batch key, with sizes in place of names of dimensions.
 
         Of several ports with the same name, the last one is returned; it is required if any of them is.
+
+        Args:
+            stage: Counts only nodes that run in it; all if not given.
         """
         specs: dict[str, Port] = {}
         for name, port_name, port in self._free_inputs():
+            if stage is not None and stage not in self.nodes[name].stages:
+                continue
             former = specs.get(port_name)
             optional = port.optional and (former is None or former.optional)
             specs[port_name] = replace(port, shape=port.sizes(self.nodes[name]), optional=optional)
@@ -218,6 +223,15 @@ class Pipeline:
             for name in self.order
             for port_name, port in self.nodes[name].outputs.items()
             if f"{name}.{port_name}" not in taken
+        }
+
+    def stage_outputs(self, stage: Stage = Stage.INFERENCE) -> dict[str, Port]:
+        """Return all output ports of the nodes that run in a stage, by ``node.port``: what a call may return."""
+        return {
+            f"{name}.{port_name}": replace(port, shape=port.sizes(self.nodes[name]))
+            for name in self.order
+            if stage in self.nodes[name].stages
+            for port_name, port in self.nodes[name].outputs.items()
         }
 
     def parameters(self) -> Iterator[torch.nn.Parameter]:

@@ -2,24 +2,33 @@
 
 Services set whether they are ready; the names that clients ask for follow from the registry: `swath.<service>` is one
 service, a gRPC service's name is all services that own part of it, the empty name is session and config, without which
-no client can begin. Watch follows changes; unknown names are NOT_FOUND.
+no client can begin. Services may add names that come and go, such as those of models. Watch follows changes; unknown
+names are NOT_FOUND.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health_pb2
-from grpc_health.v1._async import HealthServicer
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from swath.api import REGISTRY, Registry
 
 _STATUS = health_pb2.HealthCheckResponse
 _MESSAGES: Any = health_pb2  # its type stubs lack those of List
+
+MODEL = "swath.model/"
+"""What the names of published models begin with; they are names of the inference service, and List does not have them:
+not everybody may call each model."""
+_ASK_INTERVAL_S = 1.0
+
+Status = health_pb2.HealthCheckResponse.ServingStatus
+Statuses = Mapping[str, Status]
 
 
 class HealthBoard:
@@ -36,6 +45,8 @@ class HealthBoard:
     Attributes:
         servicer: Answers Check, List and Watch on the event loop.
         statuses: What each name is, as a whole: replaced and never changed, so that other threads may read it.
+        models: Likewise of the models of services here.
+        ask_models: Asks elsewhere what the name of a model is; None where it is known nowhere.
     """
 
     def __init__(self, parts: Iterable[str], others: Iterable[str] = (), *, registry: Registry = REGISTRY) -> None:
@@ -43,9 +54,12 @@ class HealthBoard:
         self._registry = registry
         self._own = frozenset(own)
         self._ready = dict.fromkeys((*own, *others), False)
+        self._models: dict[str, Mapping[str, bool]] = {}
         self._draining = False
         self._beaten = time.monotonic()
-        self.statuses: Mapping[str, health_pb2.HealthCheckResponse.ServingStatus] = {}
+        self.statuses: Statuses = {}
+        self.models: Statuses = {}
+        self.ask_models: Callable[[str], Awaitable[Status | None]] | None = None
         self.servicer = _Servicer(self)
 
     @property
@@ -62,12 +76,23 @@ class HealthBoard:
     async def publish(self) -> None:
         """Make every name known with the state that it has now."""
         self.statuses = {name: self._status(parts) for name, parts in self.names.items()}
-        for name, status in self.statuses.items():
-            await self.servicer.set(name, status)
+        self.models = {
+            name: self._status((part,), also=ready)
+            for part, models in self._models.items()
+            for name, ready in models.items()
+        }
+        self.servicer.publish()
 
-    def _status(self, parts: tuple[str, ...]) -> health_pb2.HealthCheckResponse.ServingStatus:
+    async def status(self, name: str) -> Status | None:
+        """Return what a name is; None for an unknown one."""
+        status = self.statuses.get(name, self.models.get(name))
+        if status is None and name.startswith(MODEL) and self.ask_models is not None:
+            return await self.ask_models(name)
+        return status
+
+    def _status(self, parts: tuple[str, ...], *, also: bool = True) -> Status:
         goes = self._draining and self._own.issuperset(parts)
-        serving = not goes and all(self._ready[part] for part in parts)
+        serving = not goes and also and all(self._ready[part] for part in parts)
         return _STATUS.SERVING if serving else _STATUS.NOT_SERVING
 
     def beat(self) -> None:
@@ -83,6 +108,15 @@ class HealthBoard:
         self._ready[part] = ready
         await self.publish()
 
+    async def set_models(self, part: str, models: Mapping[str, bool]) -> None:
+        """Replace the names of a part's models, and whether it can compute each: all come and go as it likes.
+
+        They are SERVING only where the part is ready as well.
+        """
+        if self._models.get(part, {}) != models:
+            self._models[part] = dict(models)
+            await self.publish()
+
     async def drain(self) -> None:
         """Turn the names of this process to NOT_SERVING for good; calls are still answered."""
         self._draining = True
@@ -90,27 +124,41 @@ class HealthBoard:
 
     def end_suite_watches(self) -> None:
         """End the streams of clients that watch names of the suite: they go on watching at another replica."""
-        self.servicer.end_watches({name for name, parts in self.names.items() if not self._own.issuperset(parts)})
+        own = {name for name, parts in self.names.items() if self._own.issuperset(parts)}
+        self.servicer.end_watches(own.union(self.models))
 
 
-def listed(statuses: Mapping[str, health_pb2.HealthCheckResponse.ServingStatus]) -> Any:
+def listed(statuses: Statuses) -> Any:
     """Return the answer of List."""
     answers = {name: health_pb2.HealthCheckResponse(status=status) for name, status in statuses.items()}
     return _MESSAGES.HealthListResponse(statuses=answers)
 
 
-class _Servicer(HealthServicer):
-    """The standard one, whose watches can be ended, and which lists all names."""
+class _Servicer(health_pb2_grpc.HealthServicer):
+    """Answers from the board. Each watch can be ended; the package's own loses all of a name when one of them ends."""
 
     def __init__(self, board: HealthBoard) -> None:
-        super().__init__()
         self._board = board
         self._watches: dict[asyncio.Task[None], str] = {}
+        self._changed = asyncio.Event()
+
+    def publish(self) -> None:
+        """Have watches look at the board."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def Check(  # noqa: N802 - the protocol's name
+        self, request: health_pb2.HealthCheckRequest, context: Any
+    ) -> health_pb2.HealthCheckResponse:
+        status = await self._board.status(request.service)
+        if status is None:
+            await context.abort(grpc.StatusCode.NOT_FOUND)
+        return health_pb2.HealthCheckResponse(status=status)
 
     async def Watch(  # noqa: N802 - the protocol's name
         self, request: health_pb2.HealthCheckRequest, context: Any
     ) -> None:
-        watch = asyncio.create_task(super().Watch(request, context))
+        watch = asyncio.create_task(self._tell(request.service, context))
         self._watches[watch] = request.service
         try:
             await asyncio.wait([watch])
@@ -124,7 +172,22 @@ class _Servicer(HealthServicer):
     async def List(self, request: Any, context: Any) -> Any:  # noqa: N802 - the protocol's name
         return listed(self._board.statuses)
 
-    def end_watches(self, names: set[str]) -> None:
+    def end_watches(self, own: set[str]) -> None:
+        """End the watches of all names but these."""
         for watch, name in self._watches.items():
-            if name in names:
+            if name not in own:
                 watch.cancel()
+
+    async def _tell(self, name: str, context: Any) -> None:
+        told = None
+        while True:
+            changed = self._changed
+            status = await self._board.status(name) or _STATUS.SERVICE_UNKNOWN
+            if status != told:
+                await context.write(health_pb2.HealthCheckResponse(status=status))
+                told = status
+            # What is elsewhere has to be asked again.
+            asks = name.startswith(MODEL) and self._board.ask_models is not None
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_ASK_INTERVAL_S if asks else None):
+                    await changed.wait()

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
 import grpc
-from google.protobuf import descriptor_pool, message_factory
+from google.protobuf import message_factory
 
 from swath.api import REGISTRY, Registry
+from swath.api.descriptors import find_service
 from swath.errors import Unsupported
 from swath.rpc.server.handlers import MAKERS
 
@@ -59,12 +60,12 @@ def slice_handler(service: str, part: str, servicer: Any, *, registry: Registry 
 
 def whole_handler(service: str, servicer: Any) -> Methods:
     """Return the handlers of all methods of a gRPC service that is private to one Swath service."""
-    names = tuple(method.name for method in descriptor_pool.Default().FindServiceByName(service).methods)
+    names = tuple(method.name for method in find_service(service).methods)
     return Methods(service, _handlers(service, names, servicer))
 
 
 def _handlers(service: str, names: tuple[str, ...], servicer: Any) -> dict[str, grpc.RpcMethodHandler]:
-    methods = descriptor_pool.Default().FindServiceByName(service).methods_by_name
+    methods = find_service(service).methods_by_name
     handlers = {}
     for name in names:
         method, answer = methods[name], getattr(servicer, name)

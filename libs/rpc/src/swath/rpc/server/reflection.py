@@ -6,17 +6,51 @@ grpcio-reflection and its answers are read back as v1 messages.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 from grpc_reflection.v1alpha import reflection as alpha
 from grpc_reflection.v1alpha import reflection_pb2 as alpha_pb2
 from grpc_reflection.v1alpha.reflection import aio
 
+from swath.api.descriptors import pools
 from swath.reflection.v1 import reflection_pb2, reflection_pb2_grpc
 from swath.rpc.server.methods import Methods, whole_handler
 
 SERVICES = (alpha.SERVICE_NAME, reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"].full_name)
+
+
+class _Pools:
+    """Several descriptor pools as one, with as much of a pool as the servicer asks for."""
+
+    def FindFileByName(self, name: str) -> Any:
+        return _first(lambda pool: pool.FindFileByName(name))
+
+    def FindFileContainingSymbol(self, name: str) -> Any:
+        return _first(lambda pool: pool.FindFileContainingSymbol(name))
+
+    def FindMessageTypeByName(self, name: str) -> Any:
+        return _first(lambda pool: pool.FindMessageTypeByName(name))
+
+    def FindExtensionByNumber(self, message: Any, number: int) -> Any:
+        return message.file.pool.FindExtensionByNumber(message, number)
+
+    def FindAllExtensions(self, message: Any) -> Any:
+        return message.file.pool.FindAllExtensions(message)
+
+
+def _first(find: Callable[[Any], Any]) -> Any:
+    """Return what is found in the first of the pools that has it.
+
+    Raises:
+        KeyError: None has.
+    """
+    for pool in pools():
+        try:
+            return find(pool)
+        except KeyError:
+            continue
+    raise KeyError
 
 
 class _Version1(reflection_pb2_grpc.ServerReflectionServicer):
@@ -38,7 +72,7 @@ class _Version1(reflection_pb2_grpc.ServerReflectionServicer):
 
 def reflection_handlers(names: Iterable[str]) -> tuple[Methods, ...]:
     """Return the handlers by which clients find the services of these full names, and reflection itself."""
-    servicer = aio.ReflectionServicer((*names, *SERVICES))
+    servicer = aio.ReflectionServicer((*names, *SERVICES), pool=_Pools())
     return tuple(
         whole_handler(service, answers)
         for service, answers in zip(SERVICES, (servicer, _Version1(servicer)), strict=True)

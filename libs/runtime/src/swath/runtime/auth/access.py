@@ -17,7 +17,7 @@ class Access:
     """Refuses calls that are not permitted, and sets who calls for the others.
 
     Args:
-        authenticator: Identifies who calls public methods; None identifies nobody.
+        authenticator: Identifies who calls public methods, but for those that do so themselves; None identifies nobody.
         tls: Whether there are certificates. Then the registry's grants hold: for every method, or behind no gateway for
             private ones.
         behind_gateway: Whether public methods are for the gateway alone to call.
@@ -46,7 +46,7 @@ class Access:
         registry, tls = self._registry, self._tls
         public = method in registry.routes
         granted = tls and (self._behind_gateway or not public)
-        authenticator = self._authenticator if public else None
+        authenticator = self._authenticator if public and method not in registry.open else None
         if not granted and authenticator is None:
             return None
 

@@ -1,13 +1,14 @@
 """`python -m swath.runtime.installation`: the Secrets of an installation on Kubernetes.
 
-What `swath certs` and `swath token` make on one machine, kept as Secrets and made once: certificates, the
-administrator's token, passwords of the quick-start storage. Run before pods start and before each upgrade, it makes
-what is missing and leaves alone what is there; `rotate` issues all certificates anew, and replaces their CA where that
-is due, step by step.
+What `swath certs`, `swath token` and `swath signing-keys` make on one machine, kept as Secrets and made once:
+certificates, the administrator's token, signing keys, passwords of the quick-start storage. Run before pods start and
+before each upgrade, it makes what is missing and leaves alone what is there; `rotate` issues all certificates anew,
+replaces their CA where that is due, step by step, and has the next signing key sign.
 
     PREFIX-ca              Secret with the CA and its key; a ConfigMap of that name with the CAs to trust
     PREFIX-<service>-tls   tls.crt, tls.key, ca.crt
     PREFIX-admin           token, and tokens.json with its hash for the servers
+    PREFIX-signing         keys.json
     PREFIX-postgres        password, url
     PREFIX-s3              access-key-id, secret-access-key
 """
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING
 from swath.api import REGISTRY
 from swath.errors import SwathError
 from swath.runtime.auth.certificates import CA_DAYS, LEAF_DAYS
+from swath.runtime.auth.signing import new_keys, rotated
 from swath.runtime.auth.tokens import new_token
 from swath.runtime.installation.issuing import CA, Issuing
 from swath.runtime.installation.kubernetes_secrets import Secrets
@@ -51,6 +53,14 @@ class Installation:
             tokens = json.dumps({ADMIN: known})
             self._kept.write("admin", {"token": token.encode(), "tokens.json": tokens.encode()}, "made")
 
+    def signing(self, *, rotate: bool = False) -> None:
+        """Have the keys that replicas sign tokens with; or rotate them, of which every replica knows the next one."""
+        kept = self._kept.read("signing").get("keys.json")
+        if kept is None:
+            self._kept.write("signing", {"keys.json": json.dumps(new_keys()).encode()}, "made")
+        elif rotate:
+            self._kept.write("signing", {"keys.json": json.dumps(rotated(json.loads(kept))).encode()}, "rotated")
+
     def postgres(self, host: str, user: str = "swath", database: str = "swath") -> None:
         """Have the password of the quick-start database, and its URL.
 
@@ -73,7 +83,7 @@ class Installation:
 
     def remove(self) -> None:
         """Take everything away, certificates too."""
-        for name in (CA, *(f"{service}-tls" for service in REGISTRY.identities), "admin", "postgres", "s3"):
+        for name in (CA, *(f"{service}-tls" for service in REGISTRY.identities), "admin", "signing", "postgres", "s3"):
             self._kept.remove(name)
         self._kept.withdraw(CA)
 
@@ -100,6 +110,8 @@ def main(arguments: Sequence[str] | None = None, api: KubernetesApi | None = Non
             issuing.rotate() if given.command == "rotate" else issuing.ensure()
         if given.admin:
             installation.admin()
+        if given.signing:
+            installation.signing(rotate=given.command == "rotate")
         if given.postgres:
             installation.postgres(given.postgres)
         if given.s3:
@@ -140,6 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--ca-generation", type=int, default=1, help="number of the CA; a lower one is replaced")
     parser.add_argument("--settle-seconds", type=float, default=120.0, help="within which pods take up changed Secrets")
     parser.add_argument("--admin", action="store_true", help="have an administrator's token")
+    parser.add_argument("--signing", action="store_true", help="have keys that replicas sign tokens with")
     parser.add_argument("--postgres", metavar="HOST:PORT", default="", help="have a password of this database server")
     parser.add_argument("--s3", action="store_true", help="have credentials of an S3 server")
     return parser

@@ -169,7 +169,7 @@ class Turn:
 
 
 class OpenStreams:
-    """Streams that are open, by their sessions."""
+    """Streams that are open, by whose they are: sessions, or versions of models."""
 
     def __init__(self) -> None:
         self._streams: dict[str, set[Stream]] = {}
@@ -177,14 +177,14 @@ class OpenStreams:
 
     @property
     def sessions(self) -> set[str]:
-        """Ids of the sessions that have some."""
+        """Whose they are."""
         return set(self._streams)
 
     def __len__(self) -> int:
         return sum(map(len, self._streams.values()))
 
     @contextmanager
-    def holding(self, session_id: str, stream: Stream) -> Iterator[Stream]:
+    def holding(self, owner: str, stream: Stream) -> Iterator[Stream]:
         """Count a stream as open within the block.
 
         Raises:
@@ -192,14 +192,14 @@ class OpenStreams:
         """
         if self._draining:
             raise _goes_away()
-        self._streams.setdefault(session_id, set()).add(stream)
+        self._streams.setdefault(owner, set()).add(stream)
         try:
             yield stream
         finally:
-            of_session = self._streams[session_id]
-            of_session.discard(stream)
-            if not of_session:
-                del self._streams[session_id]
+            theirs = self._streams[owner]
+            theirs.discard(stream)
+            if not theirs:
+                del self._streams[owner]
             stream.release()
 
     def drain(self) -> None:
@@ -212,6 +212,11 @@ class OpenStreams:
         """End the streams of a session that is gone."""
         for stream in self._streams.get(session_id, ()):
             stream.close(no_session(session_id))
+
+    def stop(self, owner: str, error: Exception) -> None:
+        """End the streams of a version of a model, after the answers that are due."""
+        for stream in self._streams.get(owner, ()):
+            stream.stop(error)
 
 
 def _goes_away() -> Unavailable:

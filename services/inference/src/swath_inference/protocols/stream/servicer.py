@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from swath.errors import InputInvalid, InvalidInput, NotFound
+from swath.errors import InputInvalid, InvalidInput
 from swath.inference.v1 import inference_pb2 as pb
 from swath.rpc.server.failures import forget_frames
 from swath.rpc.server.handlers import ends_unread
 from swath.rpc.server.methods import in_bytes
-from swath_inference.dataplane.sendable import sendable
+from swath_inference.dataplane.sendable import refusing, sendable
 from swath_inference.dataplane.streaming.assemble import CubeOutputs, Encoded, Header, Piece, bytes_in
 from swath_inference.dataplane.streaming.cut import AT_A_TIME, Buffer, Cube, Cut, Part
 from swath_inference.dataplane.streaming.memory import Held
@@ -33,9 +33,11 @@ from swath_inference.protocols.stream.messages import (
     write_part,
     write_result,
 )
+from swath_inference.protocols.stream.subjects import ends_stream, subject_of
 
 if TYPE_CHECKING:
     from swath.engine.graph.parts import Parts
+    from swath_inference.published.calls import ModelCalls
     from swath_inference.service import InferenceService
 
 _CUTS = {Cut.NONE: pb.CUT_NONE, Cut.ITEMS: pb.CUT_ITEMS, Cut.ROWS: pb.CUT_ROWS}
@@ -45,11 +47,13 @@ class StreamServicer:
     """Frames and cubes over streams.
 
     Args:
-        service: Decides.
+        service: Decides about sessions.
+        calls: Decides about published models.
     """
 
-    def __init__(self, service: InferenceService) -> None:
+    def __init__(self, service: InferenceService, calls: ModelCalls) -> None:
         self._service = service
+        self._calls = calls
         self.unread_s = service.settings.unread_s
 
     @in_bytes(reader(pb.StreamInferRequest))
@@ -57,9 +61,9 @@ class StreamServicer:
         self, requests: AsyncIterator[Message], context: grpc.aio.ServicerContext
     ) -> AsyncIterator[bytes]:
         opening = (await first_of(requests, "open")).request.open
-        session_id, wanted, ahead = opening.session_id, tuple(opening.outputs), self._service.settings.frames_ahead
-        unknown = _refusing(wanted)
-        async with self._service.stream(session_id) as stream:
+        wanted, ahead = tuple(opening.outputs), self._service.settings.frames_ahead
+        unknown, subject = refusing(wanted), subject_of(opening, self._service, self._calls)
+        async with subject.stream() as stream:
 
             async def answer(message: Message) -> bytes:
                 frame = message.request.frame
@@ -72,18 +76,17 @@ class StreamServicer:
 
                 try:
                     async with Turn(stream) as turn:
-                        return await self._service.infer(
-                            session_id, read, wanted, write, unknown, holder=turn, size=message.size
-                        )
+                        return await subject.frame(read, wanted, write, unknown, holder=turn, size=message.size)
                 except Exception as error:
-                    if isinstance(error, NotFound) and error.reason == "SESSION_NOT_FOUND":
+                    if ends_stream(error):
                         raise
                     told = write_error(frame.id, error)
                     # They hold the frame's tensors, in a circle that only a garbage collection would end.
                     forget_frames(error)
                     return told
 
-            yield pb.StreamInferResponse(opened=pb.Opened(frames_ahead=ahead)).SerializeToString()
+            opened = pb.Opened(frames_ahead=ahead, model_version=subject.version)
+            yield pb.StreamInferResponse(opened=opened).SerializeToString()
             async with (
                 aclosing(rest_of(requests, "frame")) as frames,
                 aclosing(stream.answers(frames, answer, ahead)) as answers,
@@ -101,8 +104,9 @@ class StreamServicer:
         header = first.request.header
         name, wanted = header.input or "cube", tuple(header.outputs)
         shape, item_size = _described(header, name)
-        unknown, calls = _refusing(wanted), SameThroughout()
-        parts = await self._service.parts_of(header.session_id, wanted, unknown, calls)
+        unknown, calls = refusing(wanted), SameThroughout()
+        subject = subject_of(header, self._service, self._calls)
+        parts = await subject.parts_of(wanted, unknown, calls)
         others = read_inputs(header.inputs, header.text_prompt, first.payloads)
         cube = Cube.of(shape, item_size, parts, settings.tile_bytes)
         if name in others:
@@ -121,14 +125,17 @@ class StreamServicer:
             def write(outputs: dict[str, Any]) -> dict[str, float | Encoded]:
                 return encoded(sendable(outputs, wanted))
 
-            values = await self._service.infer(
-                header.session_id, read, wanted, write, unknown, holder=calls, size=len(data)
-            )
+            values = await subject.part(read, wanted, write, unknown, holder=calls, size=len(data))
             held.computed(reserved, bytes_in(values))
             return part, values
 
-        with self._service.cubes.holding(cube) as held:
-            plan = pb.Plan(cut=_CUTS[cube.cut], parts=len(cube.parts), rows_apart=_rows_apart(parts))
+        with subject.whole(), self._service.cubes.holding(cube) as held:
+            plan = pb.Plan(
+                cut=_CUTS[cube.cut],
+                parts=len(cube.parts),
+                rows_apart=_rows_apart(parts),
+                model_version=subject.version,
+            )
             yield pb.InferCubeResponse(plan=plan).SerializeToString()
             outputs = CubeOutputs(cube)
             async with (
@@ -150,17 +157,6 @@ def _rows_apart(parts: Parts) -> bool:
     from swath.engine.graph.independence import Independence
 
     return parts.independence is Independence.PIXEL
-
-
-def _refusing(wanted: Sequence[str]) -> Callable[[Sequence[str]], None]:
-    """Return what refuses outputs that there are none of."""
-
-    def refuse(there: Sequence[str]) -> None:
-        known = {*there, *(each.rpartition(".")[2] for each in there)}
-        missing = ", ".join(repr(each) for each in wanted if each not in known)
-        raise InvalidInput(f"the pipeline has no output {missing}; it has {', '.join(there)}")
-
-    return refuse
 
 
 def _described(header: pb.CubeHeader, name: str) -> tuple[tuple[int, ...], int]:

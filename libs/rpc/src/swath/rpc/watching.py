@@ -1,10 +1,10 @@
-"""Streams of the session service that are opened again whenever they end."""
+"""Streams of another service that are opened again whenever they end."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Any, NoReturn
 
 import structlog
 
@@ -12,44 +12,36 @@ from swath.errors import Unavailable
 from swath.retry import Backoff, Retry
 from swath.rpc.remote_errors import calling
 
-_log = structlog.get_logger("swath.sessions")
+_log = structlog.get_logger("swath.calls")
 
-SERVICE = "session"
 _RECONNECT = Retry(on=Exception, max_s=2.0)
-
-T = TypeVar("T")
 
 
 async def watch(
+    service: str,
     what: str,
     stream: Callable[[], Any],
+    told: Callable[[Any], Awaitable[None]],
     *,
-    items: Callable[[Any], Sequence[T]],
-    connected: Callable[[], Awaitable[None]],
-    told: Callable[[Sequence[T]], Awaitable[None]],
     lost: Callable[[], None] = lambda: None,
 ) -> NoReturn:
     """Read a stream for ever.
 
     Args:
+        service: Name of the service that answers, for people.
         what: What the stream tells of, for the log.
         stream: Opens it.
-        items: Gives what an answer tells of. An empty one comes first, and wherever something may have been missed.
-        connected: Called after each empty answer: from then on nothing is missed.
-        told: Called with the items of each of the others.
+        told: Called with each answer, in turn. If it raises, the stream is opened anew.
         lost: Called when a stream has ended.
     """
     backoff = Backoff(_RECONNECT)
 
     async def until_lost() -> NoReturn:
-        with calling(SERVICE):
+        with calling(service):
             async for answer in stream():
-                if found := items(answer):
-                    await told(found)
-                else:
-                    await connected()
-                    backoff.succeeded()
-        raise Unavailable(f"the {SERVICE} service ended the stream")
+                await told(answer)
+                backoff.succeeded()
+        raise Unavailable(f"the {service} service ended the stream")
 
     while True:
         try:

@@ -1,0 +1,76 @@
+"""Call a published model as clients of IBM's elastic distributed inference do.
+
+    python examples/serving/redhare_client.py --server localhost:50051 --model scene --user alice --password ... \\
+        examples/data/san_diego.npz
+
+The flow is that of the tutorial for these clients, in Python 3: `auth` gives a URL and a token; a channel to that URL
+carries a stream, whose first message is the token and whose others are JSON, {"key": ..., "data": ...}, with the bytes
+of an array in base64. `stream_pb2` and `stream_pb2_grpc` are what protoc makes of protos/redhare/stream.proto; those
+that a client has already serve as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import numpy as np
+
+from swath.redhare import stream_pb2, stream_pb2_grpc
+
+UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
+
+
+def auth(server: str, model_name: str, user_name: str, password: str) -> tuple[str, str]:
+    """Return the URL to open a stream at, and the token to begin it with."""
+    with grpc.insecure_channel(server) as channel:
+        stub = stream_pb2_grpc.InferenceStub(channel)
+        attributes = {"model_name": model_name, "user_name": user_name, "password": password}
+        response = stub.auth(stream_pb2.AuthRequest(attributes=attributes))
+    return response.url, response.token
+
+
+def gen_data(token: str, files: list[Path], array: str) -> Iterator[stream_pb2.Request]:
+    """Iterate over what is sent: the token, then the array of each file."""
+    yield stream_pb2.Request(token=token)
+    for file in files:
+        image = np.load(file)[array]
+        # Python 2 called it encodestring: a line break follows each 76 characters.
+        data = base64.encodebytes(image.tobytes()).decode()
+        yield stream_pb2.Request(data=json.dumps({"key": file.name, "data": data}).encode())
+
+
+def stream_infer(url: str, token: str, files: list[Path], array: str) -> None:
+    """Print what the model makes of each file."""
+    with grpc.insecure_channel(url, options=UNLIMITED) as channel:
+        stub = stream_pb2_grpc.InferenceStub(channel)
+        for response in stub.stream_infer(gen_data(token, files, array)):
+            answer = json.loads(response.data)
+            if "error" in answer:
+                print(f"{answer['key']}: {answer['error']['code']}: {answer['error']['message']}")
+                continue
+            for name, output in answer["result"].items():
+                values = np.frombuffer(base64.b64decode(output["data"]), output["dtype"]).reshape(output["shape"])
+                print(f"{answer['key']}: {name}: {values.dtype} {list(values.shape)}, largest {values.max():.6g}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", nargs="+", type=Path, help="npz files")
+    parser.add_argument("--server", default="localhost:50051", help="host:port")
+    parser.add_argument("--model", required=True, help="published model: NAME or NAME:VERSION")
+    parser.add_argument("--user", default="", help="nothing where nobody is asked who calls")
+    parser.add_argument("--password", default="", help="likewise")
+    parser.add_argument("--array", default="cube", help="which array of the files; the model must be labelled for it")
+    args = parser.parse_args()
+    url, token = auth(args.server, args.model, args.user, args.password)
+    print(f"streams go to {url}")
+    stream_infer(url, token, args.files, args.array)
+
+
+if __name__ == "__main__":
+    main()

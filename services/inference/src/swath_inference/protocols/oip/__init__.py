@@ -1,0 +1,1 @@
+"""inference.GRPCInferenceService: published models by the Open Inference Protocol, version 2."""

@@ -1,0 +1,1 @@
+"""redhare.Inference: IBM's elastic distributed inference, over published models."""

@@ -1,0 +1,1 @@
+"""What this replica knows of published models, and how they are called."""

@@ -1,0 +1,1 @@
+"""Published models: names over digests, which production calls."""

@@ -1,0 +1,1 @@
+"""Clients of others, each in an environment and a process of its own: they register the same symbols."""
