@@ -53,8 +53,8 @@ class Batcher:
     """Runs the requests of one device, a batch at a time: the highest priority first, then the longest wait.
 
     A device that is idle takes a request that comes alone at once; where several come, it takes them together as soon
-    as a turn of the event loop brings no more. Requests that have come while it worked, and that may be computed together,
-    are: up to a number of calls and bytes. After batches of several calls it waits for the next ones, for a
+    as a turn of the event loop brings no more. Requests that have come while it worked, and that may be computed
+    together, are: up to a number of calls and bytes. After batches of several calls it waits for the next ones, for a
     part of the time that the last forward took, since whoever was answered last calls again soon.
 
     A request whose caller has left, or whose deadline has passed, is never started. All state belongs to the event
