@@ -27,6 +27,7 @@ from swath.engine.nodes.channel_selector.base import (
     within,
 )
 from swath.engine.ops.colour.colorimetry import rendering
+from swath.engine.ops.products import settled
 from swath.engine.ops.validity import mark, valid_pixels
 
 _ILLUMINANTS = ("D65", "E")
@@ -157,7 +158,7 @@ class CameraEmulationFalseRGBSelector(ChannelSelectorBase):
         sigmas = wavelengths.new_tensor(list(self.sigmas.values()), dtype=torch.float64)
         curves = torch.exp(((wavelengths - peaks[:, None]) / sigmas[:, None]).square() / -2)
         weights = curves / curves.sum(dim=1, keepdim=True).clamp_min(1e-10)
-        return cube @ weights.T.to(cube), {
+        return settled(cube) @ weights.T.to(cube), {
             "strategy": "camera_emulation",
             "peaks_nm": dict(self.peaks),
             "sigmas_nm": dict(self.sigmas),
