@@ -6,7 +6,8 @@ import pytest
 
 from swath.documents import canonical, parse
 from swath.errors import Exhausted, WeightsInvalid
-from swath_inference.dataplane.models import OVERHEAD, Model, ModelCache
+from swath_inference.dataplane.cache import ModelCache
+from swath_inference.dataplane.models import OVERHEAD, Model
 
 
 @pytest.fixture

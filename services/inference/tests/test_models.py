@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from swath.errors import ArtifactMissing
-from swath_inference.dataplane.models import OVERHEAD, ModelCache
+from swath_inference.dataplane.cache import ModelCache
+from swath_inference.dataplane.models import OVERHEAD
 
 
 @pytest.fixture

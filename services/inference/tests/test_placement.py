@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from swath_inference import InferenceService, InferenceSettings
-from swath_inference.dataplane import models
+from swath_inference.dataplane import cache as caching
+from swath_inference.dataplane.cache import ModelCache
 from swath_inference.dataplane.forward import compile_nodes
-from swath_inference.dataplane.models import OVERHEAD, ModelCache
+from swath_inference.dataplane.models import OVERHEAD
 from swath_inference.dataplane.request import size_of
 from swath_inference.dataplane.transcoding import Transcoder
 
@@ -25,7 +26,7 @@ class TestDevices:
 
     async def test_a_gpu_with_more_free_memory_goes_first(self, artifacts, pipeline, monkeypatch):
         free = {"cpu": {}, "meta": {"free": 2.0**40}}
-        monkeypatch.setattr(models, "memory_of", lambda device: free[device])
+        monkeypatch.setattr(caching, "memory_of", lambda device: free[device])
         cache = ModelCache(artifacts, "cpu,meta", 2**30)
         model = await cache.get((pipeline(), None), "a")
         assert (model.place, model.device) == (1, "meta")

@@ -15,7 +15,7 @@ from swath.errors import ModelNotFound, NotFitted, Precondition, Unavailable
 from swath.published.model import Alias, Change, Model, ModelVersion, Share, State
 from swath.storage import ArtifactStore, Workspace
 from swath_inference import InferenceSettings
-from swath_inference.dataplane.models import ModelCache
+from swath_inference.dataplane.cache import ModelCache
 from swath_inference.dataplane.runner import Runner
 from swath_inference.published.calls import ModelCalls
 from swath_inference.published.loading import Loader

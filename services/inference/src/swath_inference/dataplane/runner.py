@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from swath.errors import SwathError, Unavailable
 from swath.storage import ArtifactStore, Workspace
+from swath_inference.dataplane.cache import ModelCache
 from swath_inference.dataplane.executor import DeviceThread, first_forward, free_memory, memory_of
 from swath_inference.dataplane.limits import Counts, Limits
-from swath_inference.dataplane.models import Key, Model, ModelCache
+from swath_inference.dataplane.models import Key, Model
 from swath_inference.dataplane.outputs import NodeOutputs
 from swath_inference.dataplane.request import Batch, InferRequest, size_of
 from swath_inference.dataplane.transcoding import INLINE_BYTES, Transcoder

@@ -10,7 +10,7 @@ from swath.api.payloads import LARGE, Buffer, Payloads, field
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import InputInvalid, Precondition
 from swath_inference.dataplane.request import check_frames
-from swath_inference.dataplane.sendable import sendable
+from swath_inference.protocols.sendable import sendable
 from swath_inference.shm.regions import OutputPlace
 
 ReadShared = Callable[[pb.ShmRef, str], memoryview]

@@ -15,13 +15,13 @@ from swath.rpc.caller import Caller, set_caller
 from swath.rpc.server.failures import forget_frames
 from swath.rpc.server.methods import in_bytes
 from swath_inference.dataplane.request import Batch
-from swath_inference.dataplane.sendable import refusing, sendable
 from swath_inference.dataplane.streaming.ordered import Ordered
 from swath_inference.protocols.redhare.addresses import Reachable
 from swath_inference.protocols.redhare.answers import write_error, write_result
 from swath_inference.protocols.redhare.logins import Logins
 from swath_inference.protocols.redhare.records import Record
 from swath_inference.protocols.redhare.tokens import Grant
+from swath_inference.protocols.sendable import refusing, sendable
 
 if TYPE_CHECKING:
     from swath_inference.published.model import Published

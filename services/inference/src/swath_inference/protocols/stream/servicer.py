@@ -15,12 +15,12 @@ from swath.inference.v1 import inference_pb2 as pb
 from swath.rpc.server.failures import forget_frames
 from swath.rpc.server.handlers import ends_unread
 from swath.rpc.server.methods import in_bytes
-from swath_inference.dataplane.sendable import refusing, sendable
 from swath_inference.dataplane.streaming.assemble import CubeOutputs, Encoded, Header, Piece, bytes_in
 from swath_inference.dataplane.streaming.cut import AT_A_TIME, Buffer, Cube, Cut, Part
 from swath_inference.dataplane.streaming.memory import Held
 from swath_inference.dataplane.streaming.ordered import Ordered
 from swath_inference.dataplane.streaming.streams import SameThroughout, Turn
+from swath_inference.protocols.sendable import refusing, sendable
 from swath_inference.protocols.stream.messages import (
     CHUNK,
     Message,
