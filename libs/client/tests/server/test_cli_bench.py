@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 
 import grpc
 import pytest
 
 from swath.client import Client, Session
+from swath.inference import open_inference_pb2, open_inference_pb2_grpc
 from swath.models.v1 import models_pb2, models_pb2_grpc
 from swath.rpc.proxies import NO_PROXY
 
@@ -31,6 +33,17 @@ def model(server, open_session) -> str:
     with grpc.insecure_channel(server.target, options=[NO_PROXY]) as channel:
         stub = models_pb2_grpc.ModelServiceStub(channel)
         stub.Publish(models_pb2.PublishRequest(name="scale", session_id=open_session.id))
+        ready, served = open_inference_pb2_grpc.GRPCInferenceServiceStub(channel), False
+        deadline = time.monotonic() + 10
+        # Within a second every replica knows what is published.
+        while not served and time.monotonic() < deadline:
+            time.sleep(0.05)
+            try:
+                ready.ModelMetadata(open_inference_pb2.ModelMetadataRequest(name="scale"))
+                served = True
+            except grpc.RpcError:
+                continue
+    assert served
     return "scale"
 
 

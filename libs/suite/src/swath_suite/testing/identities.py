@@ -1,4 +1,4 @@
-"""Users for tests: tokens that a suite knows, and issuers of JWTs whose keys it reads from a file and from a URL."""
+"""Users for tests: tokens and passwords that a suite knows, and issuers of JWTs whose keys it reads (file and URL)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, Self
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from swath.runtime.auth.scrypt import Cost, PasswordHash
 from swath.runtime.auth.tokens import new_token
 from swath_suite.testing.json_server import JsonServer
 
@@ -29,11 +30,16 @@ class Identities:
 
     Attributes:
         tokens: Bearer tokens by name.
+        passwords: Likewise.
     """
 
     def __init__(self, folder: Path, names: tuple[str, ...] = ("alice", "bob")) -> None:
         made = {name: new_token() for name in names}
         self.tokens = {name: token for name, (token, _) in made.items()}
+        self.passwords = {name: f"the password of {name}" for name in names}
+        # One that is tried in no time: tests try many.
+        hashes = {name: str(PasswordHash.of(text, Cost(4, 8, 1))) for name, text in self.passwords.items()}
+        self._users = json.dumps(hashes)
         self._tokens_file = folder / "tokens.json"
         self._tokens_file.write_text(json.dumps({name: known for name, (_, known) in made.items()}))
         self._keys = {issuer: ec.generate_private_key(ec.SECP256R1()) for issuer in (BY_FILE, BY_URL)}
@@ -49,7 +55,11 @@ class Identities:
             {"issuer": BY_FILE, "audience": AUDIENCE, "jwks": str(self._jwks_file), "leeway_s": 0},
             {"issuer": BY_URL, "audience": AUDIENCE, "jwks": url, "allow_http": True, "leeway_s": 0},
         ]
-        return {"SWATH_TOKENS_FILE": str(self._tokens_file), "SWATH_JWT_ISSUERS": json.dumps(issuers)}
+        return {
+            "SWATH_TOKENS_FILE": str(self._tokens_file),
+            "SWATH_JWT_ISSUERS": json.dumps(issuers),
+            "SWATH_USERS": self._users,
+        }
 
     def jwt(self, issuer: str, *, key_of: str | None = None, **claims: Any) -> str:
         """Return a JWT of alice's that is good for ten minutes.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from swath.errors import InvalidInput
 from swath.rpc.watched_files import Watched
@@ -23,11 +24,14 @@ class PasswordTable:
         file: More of them; read again when it changes. Its entry counts where both have one.
 
     Raises:
-        InvalidInput: The file is missing or has another form.
+        InvalidInput: The file is missing, or one of the two has another form.
     """
 
     def __init__(self, users: Mapping[str, str], file: Path | None = None) -> None:
-        self._fixed = check_users(dict(users))
+        try:
+            self._fixed = _parsed(dict(users))
+        except ValueError as error:
+            raise InvalidInput(f"users cannot be used: {error}") from error
         self._file: Watched[dict[str, PasswordHash]] | None = None
         if file is not None:
             try:
@@ -64,7 +68,11 @@ def read_users(file: Path) -> dict[str, PasswordHash]:
         ValueError: It has another form. The text repeats no hash.
     """
     try:
-        return check_users(json.loads(file.read_bytes()))
+        return _parsed(json.loads(file.read_bytes()))
     except json.JSONDecodeError as error:
         # Without the document, which its own text does not repeat, but its attributes hold.
         raise ValueError(f"no JSON (line {error.lineno}: {error.msg})") from None
+
+
+def _parsed(users: Any) -> dict[str, PasswordHash]:
+    return {name: PasswordHash.parse(text) for name, text in check_users(users).items()}

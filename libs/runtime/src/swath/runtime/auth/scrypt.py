@@ -5,17 +5,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import re
 import secrets
 from typing import NamedTuple, Self
+
+from swath.runtime.settings import PASSWORD_HASH
 
 MIN_CHARACTERS = 8
 MAX_BYTES = 1024
 """Longest password, as UTF-8."""
 
-_FORM = re.compile(
-    r"\$scrypt\$ln=([1-9][0-9]?),r=([1-9][0-9]?),p=([1-9][0-9]?)\$([A-Za-z0-9+/]{22,88})\$([A-Za-z0-9+/]{43})", re.ASCII
-)
 _MAX_MEMORY = 256 * 1024**2
 
 
@@ -78,7 +76,7 @@ class PasswordHash(NamedTuple):
         Raises:
             ValueError: It is none, or trying a password would take more than 256 MiB. The text does not repeat it.
         """
-        found = _FORM.fullmatch(text) if isinstance(text, str) else None
+        found = PASSWORD_HASH.fullmatch(text) if isinstance(text, str) else None
         if found is None:
             raise ValueError("expected the scrypt hash of a password, as `swath user` makes it")
         cost = Cost(*map(int, found.groups()[:3]))

@@ -8,7 +8,7 @@ replaces their CA where that is due, step by step, and has the next signing key 
     PREFIX-ca              Secret with the CA and its key; a ConfigMap of that name with the CAs to trust
     PREFIX-<service>-tls   tls.crt, tls.key, ca.crt
     PREFIX-admin           token, and tokens.json with its hash for the servers
-    PREFIX-signing         keys.json
+    PREFIX-signing         keys.json, and since when they are so
     PREFIX-postgres        password, url
     PREFIX-s3              access-key-id, secret-access-key
 """
@@ -16,6 +16,7 @@ replaces their CA where that is due, step by step, and has the next signing key 
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import json
 import secrets
 import sys
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from swath.runtime.installation.kubernetes_api import KubernetesApi
 
 ADMIN = "admin"
+_KEYS = "keys.json"
+_SINCE = "since"
+_LEAST = dt.timedelta(days=1)
 
 
 class Installation:
@@ -54,12 +58,20 @@ class Installation:
             self._kept.write("admin", {"token": token.encode(), "tokens.json": tokens.encode()}, "made")
 
     def signing(self, *, rotate: bool = False) -> None:
-        """Have the keys that replicas sign tokens with; or rotate them, of which every replica knows the next one."""
-        kept = self._kept.read("signing").get("keys.json")
-        if kept is None:
-            self._kept.write("signing", {"keys.json": json.dumps(new_keys()).encode()}, "made")
-        elif rotate:
-            self._kept.write("signing", {"keys.json": json.dumps(rotated(json.loads(kept))).encode()}, "rotated")
+        """Have the keys that replicas sign tokens with.
+
+        Args:
+            rotate: Have the next one sign, which every replica knows. Not within a day of the time before: what a key
+                has signed must be good as long as it says.
+        """
+        kept, now = self._kept.read("signing"), dt.datetime.now(dt.UTC)
+        if _KEYS not in kept:
+            keys, why = new_keys(), "made"
+        elif rotate and now - dt.datetime.fromisoformat(kept[_SINCE].decode()) >= _LEAST:
+            keys, why = rotated(json.loads(kept[_KEYS])), "rotated"
+        else:
+            return
+        self._kept.write("signing", {_KEYS: json.dumps(keys).encode(), _SINCE: now.isoformat().encode()}, why)
 
     def postgres(self, host: str, user: str = "swath", database: str = "swath") -> None:
         """Have the password of the quick-start database, and its URL.

@@ -26,7 +26,7 @@ from swath.engine.nodes.channel_selector.base import (
     window,
     within,
 )
-from swath.engine.ops.colorimetry import rendering
+from swath.engine.ops.colour.colorimetry import rendering
 from swath.engine.ops.products import settled
 from swath.engine.ops.validity import mark, valid_pixels
 
@@ -169,8 +169,8 @@ class CameraEmulationFalseRGBSelector(ChannelSelectorBase):
 class CIETristimulusRGBSelector(ChannelSelectorBase):
     """Reflectance as people see it: CIE 1931 tristimulus values under an illuminant, as linear sRGB, negatives cut.
 
-    See `swath.engine.ops.colorimetry.rendering` for the white. Bounds that were learnt under another illuminant are
-    dropped when weights are loaded.
+    See `swath.engine.ops.colour.colorimetry.rendering` for the white. Bounds that were learnt under another illuminant
+    are dropped when weights are loaded.
 
     Args:
         illuminant: ``D65`` for daylight, ``E`` for equal energy without any white balance.
