@@ -16,7 +16,8 @@ import numpy as np
 from benchmarks.serving.dialects import Dialect
 from benchmarks.serving.works import wrong
 from swath.rpc.proxies import NO_PROXY
-from swath_suite.process import Mark, Process, descendants
+from swath_suite.guard import Mark
+from swath_suite.process import Process, descendants
 
 START_S = 300.0
 """How long a server may take to its first right answer; one installs plugins first, the first time of all."""

@@ -60,6 +60,13 @@ ADOPTED = (
     ),
     Adopted("redhare/stream.proto", "redhare/stream.proto", "swath.redhare", json_names=False, own_pool=True),
     Adopted(
+        "grpc/health/v1/health.proto",
+        "grpc/health/v1/health.proto",
+        "swath.health.v1",
+        json_names=False,
+        own_pool=True,
+    ),
+    Adopted(
         "inference/open_inference.proto",
         "inference/open_inference.proto",
         "swath.inference",
@@ -81,6 +88,8 @@ def compile_all(out: Path) -> None:
     _protoc([*includes, f"--python_out={out}", f"--pyi_out={out}", f"--grpc_python_out={out}", *names, *sources])
     for adopted in ADOPTED:
         _adopt(adopted, out, _descriptor(adopted, includes, out) if adopted.json_names else None)
+    for top in {Path(adopted.name).parts[0] for adopted in ADOPTED}:
+        shutil.rmtree(out / top)
     for folder in {path.parent for path in out.glob("swath/**/*.py")}:
         for name in ("__init__.py", "py.typed"):
             (folder / name).touch()
@@ -112,7 +121,6 @@ def _adopt(adopted: Adopted, out: Path, descriptor: bytes | None) -> None:
         if adopted.own_pool and path.name.endswith("_pb2.py"):
             text = _in_own_pool(text)
         (target / path.name).write_text(text)
-    shutil.rmtree(out / Path(adopted.name).parts[0])
 
 
 def _with_descriptor(text: str, descriptor: bytes) -> str:

@@ -13,6 +13,9 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from swath.rpc.server.metrics import CallMetrics
+from swath_inference.published.counts import ModelCounts
+from swath_inference.published.metrics import ModelMetrics
+from swath_inference.published.models import PublishedModels
 from swath_suite.testing.monitoring import expressions, labels_in, metrics_in
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -33,6 +36,8 @@ def own() -> dict[str, set[str]]:
     for family in registry.collect():
         for sample in family.samples:
             found.setdefault(sample.name, set()).update(sample.labels)
+    for family in ModelMetrics(models := PublishedModels(), ModelCounts(models)).collect():
+        found[f"{family.name}{'_total' * (family.type == 'counter')}"] = set(family._labelnames)
     for place in REPOSITORY.glob("services/*/src/*/assembly.py"):
         for node in ast.walk(ast.parse(place.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):

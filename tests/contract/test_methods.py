@@ -11,13 +11,14 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf import descriptor_pb2, message_factory
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from swath.api import CUVIS, WORKSPACE
 from swath.api.descriptors import find_service
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.cuvis_ai.v1.cuvis_ai_pb2_grpc import CuvisAIServiceStub
+from swath.health.v1 import health_pb2 as whole_health
+from swath.health.v1 import health_pb2_grpc as whole_health_grpc
 from swath.workspace.v1 import workspace_pb2, workspace_pb2_grpc
 from swath_standalone.process import ServerProcess
 
@@ -115,12 +116,11 @@ def test_no_error_of_a_long_path_shows_a_folder_of_the_server(
 
 
 def test_health_lists_every_name_with_its_status(channel: grpc.Channel) -> None:
-    health: Any = health_pb2_grpc.HealthStub(channel)
-    messages: Any = health_pb2  # whose types lack this one
-    statuses = health.List(messages.HealthListRequest(), timeout=TIMEOUT_S).statuses
+    health: Any = whole_health_grpc.HealthStub(channel)
+    statuses = health.List(whole_health.HealthListRequest(), timeout=TIMEOUT_S).statuses
     assert {"", "swath.session", "swath.inference", "cuvis_ai.v1.CuvisAIService"} <= statuses.keys()
     for name, listed in statuses.items():
-        assert listed.status == health.Check(health_pb2.HealthCheckRequest(service=name), timeout=TIMEOUT_S).status
+        assert listed.status == health.Check(whole_health.HealthCheckRequest(service=name), timeout=TIMEOUT_S).status
 
 
 def test_uploads_that_are_cancelled_leave_no_error_in_the_log(process: ServerProcess, channel: grpc.Channel) -> None:

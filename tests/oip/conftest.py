@@ -90,7 +90,7 @@ def batch(scene: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 @pytest.fixture(scope="session")
-def scores(trained: Session, batch: dict[str, np.ndarray]) -> np.ndarray:
+def scores(trained: Session, batch: dict[str, Any]) -> np.ndarray:
     """What CuvisAIService answers for the batch."""
     return np.asarray(trained.infer(**batch)["rx.scores"])
 

@@ -1,4 +1,4 @@
-"""Artifacts that nothing refers to: the session service asks the training service, over the suite's own TLS."""
+"""Artifacts that nothing refers to: the session service asks training and pipeline, over the suite's own TLS."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ def test_one_replica_of_the_session_service_has_looked_for_them(suite: Suite) ->
     deadline = time.monotonic() + 120
     answered = ("grpc_server_handled_total{", '"ReadReferences"', '"OK"')
     # A call is counted once its answer has gone, and so may be after who asked has counted the round.
-    while not (_total(suite, "session", "swath_artifact_rounds_total") and _total(suite, "training", *answered)):
+    while not (
+        _total(suite, "session", "swath_artifact_rounds_total")
+        and _total(suite, "training", *answered)
+        and _total(suite, "pipeline", *answered)
+    ):
         assert time.monotonic() < deadline
         time.sleep(1.0)
     assert _total(suite, "training", *answered) >= 1
+    assert _total(suite, "pipeline", *answered) >= 1

@@ -52,6 +52,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "GetPluginInfo": {"plugin_name": "builtin"},
     "ListAvailableNodes": {},
     "DescribeNodes": {},
+    "Publish": {"name": "hers"},
     "SetProfiling": {"enabled": True},
     "GetProfilingSummary": {},
     "StreamInfer": {},

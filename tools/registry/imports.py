@@ -26,5 +26,5 @@ def regions(registry: Registry, known: Mapping[str, Distribution]) -> dict[str, 
         "services": services,
         "services and gateway": [*services, registry.process(GATEWAY).package],
         "without torch": without_torch,
-        "messages": sorted({each.module.rpartition(".v1.")[0] for each in registry.grpc_services}),
+        "messages": sorted({each.module.rpartition(".")[0].removesuffix(".v1") for each in registry.grpc_services}),
     }

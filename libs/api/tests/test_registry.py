@@ -37,7 +37,7 @@ from swath.api.tables import Registry
 
 PROTOS = Path(__file__).resolve().parents[3] / "protos"
 # Others' protos: the runtime that the reference starts by itself, and reflection, which grpcio-reflection answers.
-ELSEWHERE = {"cuvis_ai.v1.RunRuntime", "grpc.reflection.v1.ServerReflection"}
+ELSEWHERE = {"cuvis_ai.v1.RunRuntime", "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"}
 
 
 def _methods(descriptor) -> set[str]:

@@ -11,6 +11,8 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from swath.health.v1 import health_pb2 as whole_health
+from swath.health.v1 import health_pb2_grpc as whole_health_grpc
 from swath.rpc.addresses import Address
 from swath.rpc.server.health import HealthBoard
 from swath.runtime.health_watch import HealthWatch
@@ -96,11 +98,11 @@ async def test_a_server_that_drains_tells_its_probes(start: Callable[..., Any]) 
 async def test_probes_know_the_names_of_the_server_and_no_others(start: Callable[..., Any]) -> None:
     server, board = await start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{server.health_port}", options=NO_PROXY) as channel:
-        stub: Any = health_pb2_grpc.HealthStub(channel)
-        listed = await stub.List(health_pb2.HealthListRequest())  # type: ignore[attr-defined]
+        stub: Any = whole_health_grpc.HealthStub(channel)
+        listed = await stub.List(whole_health.HealthListRequest())
         assert {name: answer.status for name, answer in listed.statuses.items()} == dict(board.statuses)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await stub.Check(health_pb2.HealthCheckRequest(service="swath.nothing"))
+            await stub.Check(whole_health.HealthCheckRequest(service="swath.nothing"))
         assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from swath.engine.graph.independence import Independence
-from swath.engine.graph.parts import Parts
+from swath.engine.graph.structure.parts import Parts
 from swath.errors import Exhausted, InvalidInput, Precondition
 from swath_inference.dataplane.streaming.assemble import CubeOutputs, Header, Piece
 from swath_inference.dataplane.streaming.cut import Cube, Cut, Part

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from swath.engine.graph.pipeline import Pipeline
 from swath.errors import ModelNotFound, NotFitted, Precondition, Unavailable
 from swath.published.model import Alias, Change, Model, ModelVersion, Share, State
 from swath.storage import ArtifactStore, Workspace
@@ -217,6 +218,61 @@ async def test_calls_that_run_when_their_version_is_unpublished_are_answered(rep
     assert replica.cache.keys == (replica.models.find("scene").key,)
     await replica.tell(removed=("scene",))
     assert replica.cache.keys == ()
+
+
+@pytest.fixture
+def device(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A device that has room for one model at a time beyond those that the list has as a number."""
+    room = [0]
+    to = Pipeline.to
+
+    def full(pipeline: Pipeline, device: Any) -> Pipeline:
+        if not room[0]:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        room[0] -= 1
+        return to(pipeline, device)
+
+    monkeypatch.setattr(Pipeline, "to", full)
+    return room
+
+
+async def test_a_pinned_version_that_does_not_fit_any_more_is_told_in_words_and_the_one_before_answers(
+    replica, scene, device
+) -> None:
+    device[0] = 1
+    await replica.tell(scene(1, stable=1))
+    await replica.loader.pinned_tried()
+    await replica.tell(scene(1, 2, stable=2, previous=1))
+    await replica.until(State.FAILED, 2)
+    assert replica.answers() == 1
+    assert replica.models.find("scene", "2").reason == (
+        "the device has not enough memory for this model: free some, or serve it on a larger device"
+    )
+    with pytest.raises(Unavailable, match="version 2 could not be loaded: the device has not enough memory") as told:
+        await replica.loader.ready(replica.models.find("scene", "2"))
+    assert (told.value.retry_after or 0) > 0
+    # There is room later: it is tried again.
+    device[0] = 1
+    await replica.until(State.READY, 2)
+    assert replica.answers() == 2
+
+
+async def test_what_is_pinned_goes_before_what_only_happens_to_be_loaded(
+    replica, scene, pipeline, device, monkeypatch
+) -> None:
+    device[0] = 1
+    await replica.cache.get((pipeline(9), None), "session")
+    free = replica.runner.free_memory
+
+    async def freed() -> None:
+        await free()
+        device[0] = 1
+
+    monkeypatch.setattr(replica.runner, "free_memory", freed)
+    await replica.tell(scene(1))
+    await replica.loader.pinned_tried()
+    assert replica.models.find("scene").state is State.READY
+    assert replica.cache.keys == (replica.models.find("scene").key,)
 
 
 @pytest.mark.parametrize("pinned", [True, False])

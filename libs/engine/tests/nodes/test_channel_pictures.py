@@ -18,8 +18,8 @@ from swath.engine.nodes.channel_selector import (
     RangeAverageFalseRGBSelector,
     TopKIndices,
 )
-from swath.engine.ops.colorimetry import rendering
-from swath.engine.ops.colour_spaces import linear_to_srgb
+from swath.engine.ops.colour.colorimetry import rendering
+from swath.engine.ops.colour.spaces import linear_to_srgb
 from swath.errors import DataInvalid, InputInvalid
 
 WAVELENGTHS = torch.arange(400, 800, 20)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from skimage import color
 
-from swath.engine.ops.colour_spaces import linear_to_oklab, linear_to_srgb, srgb_to_linear
+from swath.engine.ops.colour.spaces import linear_to_oklab, linear_to_srgb, srgb_to_linear
 
 
 def test_the_encoding_and_its_inverse_undo_each_other():

@@ -127,6 +127,10 @@ class PostgresProcess:
         """Return the CPU seconds that it has taken."""
         return self._process.cpu_s()
 
+    def let_go(self) -> None:
+        """As `Process.let_go`."""
+        self._process.let_go()
+
     def record(self) -> Any:
         """As `Process.record`."""
         return self._process.record()

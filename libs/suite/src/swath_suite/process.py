@@ -11,46 +11,19 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from swath.errors import TimedOut, Unavailable
+from swath_suite.guard import GUARD, Mark
 
 _LOWEST_PORT = 10000
 _RESERVED_S = 600.0
 
 
-@dataclass(frozen=True)
-class Mark:
-    """What a process is known by after whoever started it has gone.
-
-    Attributes:
-        pid: Its id.
-        started: When it started, in clock ticks since the machine did: ids are used again.
-    """
-
-    pid: int
-    started: int
-
-    @classmethod
-    def of(cls, pid: int) -> Mark | None:
-        """Return the mark of a running process, None if there is none, or one that has ended and is not yet reaped."""
-        try:
-            # The name, in parentheses, may hold anything.
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return None
-        return None if fields[0] == "Z" else cls(pid, int(fields[19]))
-
-    @property
-    def alive(self) -> bool:
-        """Whether the process runs."""
-        return Mark.of(self.pid) == self
-
-
 class Process:
-    """A program in the background.
+    """A program in the background. It ends with this process, however that ends, unless it is let go.
 
     Args:
         name: For people and log files.
@@ -120,6 +93,8 @@ class Process:
                 start_new_session=True,
             )
         self._mark = Mark.of(self._child.pid)
+        if self._mark is not None:
+            GUARD.add(self._mark)
 
     def wait_until(self, ready: Any, timeout_s: float = 120.0) -> None:
         """Wait until `ready()` is true.
@@ -185,6 +160,11 @@ class Process:
             return ""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
+    def let_go(self) -> None:
+        """Let it outlive this process."""
+        if self._mark is not None:
+            GUARD.remove(self._mark)
+
     def record(self) -> dict[str, int] | None:
         """Return what `adopt` takes, as JSON-able data."""
         return None if self._mark is None else asdict(self._mark)
@@ -196,9 +176,11 @@ class Process:
     def _gone(self, timeout_s: float) -> int | None:
         if self._child is not None:
             try:
-                return self._child.wait(timeout_s)
+                status = self._child.wait(timeout_s)
             except subprocess.TimeoutExpired:
                 raise TimedOut(f"{self.name} did not end within {timeout_s:g} s") from None
+            self.let_go()
+            return status
         deadline = time.monotonic() + timeout_s
         while self.alive:
             if time.monotonic() > deadline:

@@ -118,6 +118,10 @@ class S3Process:
         """Return the CPU seconds that it has taken."""
         return self._process.cpu_s()
 
+    def let_go(self) -> None:
+        """As `Process.let_go`."""
+        self._process.let_go()
+
     def record(self) -> dict[str, int] | None:
         """Return what `adopt` takes, as JSON-able data."""
         return self._process.record()

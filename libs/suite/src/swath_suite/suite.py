@@ -192,8 +192,10 @@ class Suite:
             time.sleep(0.1)
 
     def save_processes(self) -> None:
-        """Write down which processes these are, so that `load_processes` finds them from elsewhere."""
+        """Write down which processes these are, so that `load_processes` finds them from elsewhere, and let them go."""
         self._record.write_text(json.dumps({process.name: process.record() for process in self._all()}, indent=2))
+        for process in self._all():
+            process.let_go()
 
     def load_processes(self) -> None:
         """Take charge of the processes that were written down, if any were."""

@@ -18,7 +18,7 @@ from swath_inference.profiling.profiler import Profiler
 from swath_inference.settings import InferenceSettings
 
 if TYPE_CHECKING:
-    from swath.engine.graph.parts import Parts
+    from swath.engine.graph.structure.parts import Parts
 
 _STAGE = "inference"
 

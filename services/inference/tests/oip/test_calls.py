@@ -1,6 +1,7 @@
 """The protocol's calls over a real server, by raw stubs."""
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,7 +76,7 @@ class TestServer:
             assert (await refusal(call))[0] == "UNIMPLEMENTED"
 
     async def test_health_knows_its_name_and_no_others(self, door):
-        health = health_pb2_grpc.HealthStub(door.channel)
+        health: Any = health_pb2_grpc.HealthStub(door.channel)
         for name in ("", "inference.GRPCInferenceService"):
             answer = await health.Check(health_pb2.HealthCheckRequest(service=name))
             assert answer.status == health_pb2.HealthCheckResponse.SERVING

@@ -103,6 +103,7 @@ class TestInputs:
         raw = _request("x", datatype, array.shape, raw=array.tobytes())
         message = InferMessage.read(raw.SerializeToString())
         [found] = checked_inputs(message, [_spec(NAMES[datatype], [-1])], _none, model="m", takes={}, max_batch_size=0)
+        assert found.raw is not None
         assert isinstance(found.raw(), memoryview)
         _same(found.read(message.payloads), array)
         _same(
@@ -115,14 +116,14 @@ class TestInputs:
     def test_several_raw_entries_belong_to_the_inputs_in_their_order(self):
         request = pb.ModelInferRequest()
         large = np.arange(LARGE, dtype=np.float32)
-        for name, array in (("b", large), ("a", np.float32([1, 2])), ("c", large[::-1])):
+        for name, array in (("b", large), ("a", np.array([1, 2], np.float32)), ("c", large[::-1])):
             request.inputs.add(name=name, datatype="FP32", shape=array.shape)
             request.raw_input_contents.append(array.tobytes())
         found = _read(request, *(_spec("float32", [-1], name) for name in "abc"))
         assert [found[name][0].item() for name in "abc"] == [1.0, 0.0, LARGE - 1]
 
     def test_bfloat16_has_the_upper_half_of_a_float(self):
-        values = np.float32([1.5, -2.0, 3.140625])
+        values = np.array([1.5, -2.0, 3.140625], np.float32)
         raw = (values.view(np.uint32) >> 16).astype("<u2").tobytes()
         found = _read(_request("x", "BF16", [3], raw=raw), _spec("bfloat16", [-1]))["x"]
         assert found.dtype is torch.bfloat16
@@ -157,7 +158,7 @@ class TestInputs:
         assert _read(_request("x", "BYTES", [1], bytes_contents=[text.encode()]), _spec("text", []))["x"] == text
 
     def test_inputs_in_shared_memory_take_no_raw_entry(self):
-        request = pb.ModelInferRequest(raw_input_contents=[np.float32([7]).tobytes()])
+        request = pb.ModelInferRequest(raw_input_contents=[np.array([7], np.float32).tobytes()])
         shared = request.inputs.add(name="a", datatype="FP32", shape=[2])
         shared.parameters["shared_memory_region"].string_param = "r"
         shared.parameters["shared_memory_byte_size"].int64_param = 8
@@ -166,7 +167,7 @@ class TestInputs:
 
         def memory(reference, name):
             assert (reference.region, reference.offset, reference.size, name) == ("r", 3, 8, "a")
-            return lambda: memoryview(np.float32([1, 2]).tobytes())
+            return lambda: memoryview(np.array([1, 2], np.float32).tobytes())
 
         found = _read(request, _spec("float32", [-1], "a"), _spec("float32", [-1], "b"), memory=memory)
         assert (found["a"].tolist(), found["b"].tolist()) == ([1.0, 2.0], [7.0])

@@ -9,6 +9,7 @@ from typing import Any
 from google.protobuf import descriptor_pool
 
 from swath.api.registry import REGISTRY
+from swath.health.v1 import health_pb2
 
 for _each in REGISTRY.grpc_services:
     if _each.public:
@@ -20,6 +21,7 @@ def pools() -> Iterator[Any]:
 
     What is in one of our own, other packages may have registered in the default one.
     """
+    yield health_pb2.DESCRIPTOR.pool
     for each in REGISTRY.grpc_services:
         if each.public and each.own_pool:
             yield importlib.import_module(each.module).DESCRIPTOR.pool

@@ -9,8 +9,8 @@ from contextlib import suppress
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from swath.health.v1 import health_pb2, health_pb2_grpc
 from swath.rpc.addresses import Address
 from swath.rpc.server.binding import bind
 from swath.rpc.server.health import HealthBoard, listed

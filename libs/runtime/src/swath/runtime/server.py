@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING
 
 import grpc
-from grpc_health.v1 import health_pb2
 
 from swath.errors import InvalidInput
+from swath.health.v1 import health_pb2
 from swath.rpc.metadata import ROOM_BYTES, metadata_options
 from swath.rpc.server.binding import bind
 from swath.rpc.server.calls import Calls

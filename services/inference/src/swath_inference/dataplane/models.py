@@ -187,6 +187,13 @@ class ModelCache:
         """Let the model that a holder has pinned go as any other one does."""
         self._pinned.discard(holder)
 
+    def evict(self) -> bool:
+        """Drop what nobody has pinned; return whether there was something. Calls that run keep theirs to their end."""
+        others = [key for key in self._models if not self._holders.get(key, set()) & self._pinned]
+        for key in others:
+            self._drop(key)
+        return bool(others)
+
     def release(self, holder: str) -> bool:
         """End a holder's use of its model; return whether that dropped the model."""
         key = self._keys.pop(holder, None)

@@ -224,6 +224,13 @@ class Runner:
         if self._cache is not None:
             self._cache.unpin(holder)
 
+    async def evict(self) -> bool:
+        """Make room: drop what nobody has pinned; return whether there was something."""
+        if self._cache is None or not self._cache.evict():
+            return False
+        await self.free_memory()
+        return True
+
     def release(self, holder: str) -> bool:
         """End a holder's use of its model; return whether that dropped the model."""
         return self._cache is not None and self._cache.release(holder)

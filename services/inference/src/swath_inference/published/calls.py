@@ -17,7 +17,7 @@ from swath_inference.published.model import Published
 from swath_inference.published.models import PublishedModels
 
 if TYPE_CHECKING:
-    from swath.engine.graph.parts import Parts
+    from swath.engine.graph.structure.parts import Parts
     from swath_inference.dataplane.models import Model
 
 Started = Callable[[float, int], None]

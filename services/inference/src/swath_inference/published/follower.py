@@ -119,6 +119,9 @@ class Follower:
                     await self._catalogue.report(self._replica, self.states(), _TOLD_FOR * REPORT_INTERVAL_S)
             except (SwathError, TimeoutError) as error:
                 _log.info("the catalogue was not told of the state of models", error=str(error))
+            except Exception:
+                # Whatever it is, it must not be the last report.
+                _log.exception("the catalogue was not told of the state of models")
 
     def health(self) -> dict[str, bool]:
         """Return the names that health has of models, and whether calls that name no version can be computed."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from swath.errors import InvalidInput, Precondition, SwathError, Unavailable
+from swath.errors import InvalidInput, OutOfMemory, Precondition, SwathError, Unavailable
 from swath.published.model import Change, Model, State
 from swath_inference.dataplane.models import Key
 from swath_inference.dataplane.models import Model as LoadedModel
@@ -191,12 +191,21 @@ class Loader:
         target = Target(published.key, published.holder, session=False)
         if published.holder in self._pinned:
             async with self._room:
-                model = await self._runner.model(target, pinned=True)
+                model = await self._pinned_model(target)
                 await exercise(self._runner, target, model, published.inputs)
                 return model
         model = await self._runner.model(target)
         # It may have been pinned meanwhile.
         return await self._runner.model(target, pinned=True) if published.holder in self._pinned else model
+
+    async def _pinned_model(self, target: Target) -> LoadedModel:
+        try:
+            return await self._runner.model(target, pinned=True)
+        except OutOfMemory:
+            # What is pinned goes before what only happens to be loaded.
+            if not await self._runner.evict():
+                raise
+        return await self._runner.model(target, pinned=True)
 
     def _failed(self, published: Published, error: Exception) -> None:
         what = (published.holder, published.key)

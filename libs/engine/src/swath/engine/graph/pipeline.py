@@ -18,13 +18,14 @@ from swath.documents import (
     SealedPipeline,
     sources_of,
 )
-from swath.engine.graph import builder, registry
+from swath.engine.graph import registry
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
-from swath.engine.graph.parts import Parts, parts_of
-from swath.engine.graph.plan import Plan, select
 from swath.engine.graph.ports import Port, Stage
 from swath.engine.graph.roles import Fittable
+from swath.engine.graph.structure import builder
+from swath.engine.graph.structure.parts import Parts, parts_of
+from swath.engine.graph.structure.plan import Plan, select
 from swath.errors import WeightsInvalid
 
 State = dict[str, dict[str, Tensor]]

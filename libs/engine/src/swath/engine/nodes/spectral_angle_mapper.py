@@ -17,6 +17,7 @@ from swath.engine.graph.invalid import Invalid
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import channels, choice, number, whole
+from swath.engine.ops.products import settled
 from swath.engine.ops.ranks import first_largest
 from swath.engine.ops.thresholds import otsu
 from swath.engine.ops.validity import valid_pixels
@@ -73,7 +74,7 @@ class SpectralAngleMapper(Node):
             raise self.refuse("spectral_signature", f"reference spectra [N,1,1,{channels}], at least one", signature)
         references = signature.reshape(-1, channels)
         with torch.autocast(cube.device.type, enabled=False):
-            cosines = cube @ references.T
+            cosines = settled(cube) @ references.T
         # Only the sign of a mean is left of a division by it once the norms are divided out.
         cosines *= self._scale(cube)
         cosines *= self._scale(references).T

@@ -15,12 +15,11 @@ from contextlib import suppress
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from swath.api import REGISTRY, Registry
+from swath.health.v1 import health_pb2, health_pb2_grpc
 
 _STATUS = health_pb2.HealthCheckResponse
-_MESSAGES: Any = health_pb2  # its type stubs lack those of List
 
 MODEL = "swath.model/"
 """What the names of published models begin with; they are names of the inference service, and List does not have them:
@@ -128,10 +127,10 @@ class HealthBoard:
         self.servicer.end_watches(own.union(self.models))
 
 
-def listed(statuses: Statuses) -> Any:
+def listed(statuses: Statuses) -> health_pb2.HealthListResponse:
     """Return the answer of List."""
     answers = {name: health_pb2.HealthCheckResponse(status=status) for name, status in statuses.items()}
-    return _MESSAGES.HealthListResponse(statuses=answers)
+    return health_pb2.HealthListResponse(statuses=answers)
 
 
 class _Servicer(health_pb2_grpc.HealthServicer):

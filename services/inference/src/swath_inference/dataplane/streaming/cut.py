@@ -14,7 +14,7 @@ import numpy as np
 from swath.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from swath.engine.graph.parts import Parts
+    from swath.engine.graph.structure.parts import Parts
 
 AT_A_TIME = 3
 """Parts that are in memory: one arrives, one waits, one is computed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -128,7 +128,7 @@ def _in_memory(inputs: Sequence[Input]) -> int:
     return sum(each.memory_bytes for each in inputs)
 
 
-def _refuse(wanted: Sequence[str], model: str, there: Sequence[str]) -> None:
+def _refuse(wanted: Iterable[str], model: str, there: Sequence[str]) -> None:
     """Refuse outputs that were asked for by name and that a model declares and does not give at inference."""
     if missing := [each for each in wanted if each not in there]:
         raise InputInvalid(

@@ -36,7 +36,7 @@ from swath_inference.protocols.stream.messages import (
 from swath_inference.protocols.stream.subjects import ends_stream, subject_of
 
 if TYPE_CHECKING:
-    from swath.engine.graph.parts import Parts
+    from swath.engine.graph.structure.parts import Parts
     from swath_inference.published.calls import ModelCalls
     from swath_inference.service import InferenceService
 

@@ -17,7 +17,7 @@ from swath_inference.published.model import Published
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from swath.engine.graph.parts import Parts
+    from swath.engine.graph.structure.parts import Parts
     from swath.inference.v1 import inference_pb2 as pb
     from swath_inference.service import InferenceService
 

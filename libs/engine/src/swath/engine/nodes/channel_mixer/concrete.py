@@ -21,6 +21,7 @@ from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, Stage, ports
 from swath.engine.hparams import channels, number, whole
 from swath.engine.nodes.channel_mixer.base import INPUTS, RGB, TAGS
+from swath.engine.ops.products import settled
 from swath.engine.ops.validity import mark, valid_pixels
 
 
@@ -89,7 +90,7 @@ class ConcreteChannelMixer(Node):
             return {"rgb": mark(rgb, valid), "selection_weights": weights}
         else:
             weights = torch.softmax(self.logits / self.tau_end, dim=1)
-        return {"rgb": data @ weights.T, "selection_weights": weights}
+        return {"rgb": settled(data) @ weights.T, "selection_weights": weights}
 
     def _noise(self) -> Tensor:
         uniform = torch.rand_like(self.logits)

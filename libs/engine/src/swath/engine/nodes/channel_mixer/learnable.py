@@ -18,6 +18,7 @@ from swath.engine.hparams import channels, choice, number
 from swath.engine.mixins.bounds import frame_bounds, to_unit
 from swath.engine.mixins.moments_fit import MomentsFit
 from swath.engine.nodes.channel_mixer.base import INPUTS, RGB, TAGS
+from swath.engine.ops.products import settled
 from swath.engine.ops.statistics import Moments, principal_components
 
 _NORMALIZATIONS = ("batchnorm_sigmoid", "per_frame_minmax", "sigmoid_only", "none")
@@ -133,7 +134,7 @@ class LearnableChannelMixer(MomentsFit):
 
     def run(self, inputs: dict[str, Any], context: Context) -> dict[str, Any]:
         self.require_fit()
-        mixed: Tensor = inputs["data"]
+        mixed = settled(inputs["data"])
         layers = self._layers()
         for index, (weight, bias) in enumerate(layers, start=1):
             mixed = functional.linear(mixed, weight, bias)

@@ -17,7 +17,7 @@ from swath.engine.graph.roles import Fittable
 from swath.engine.hparams import choice, number, whole
 from swath.engine.mixins.bounds import RunningBounds, frame_bounds, to_unit
 from swath.engine.mixins.wavelengths import WAVELENGTHS
-from swath.engine.ops.colour_spaces import linear_to_srgb
+from swath.engine.ops.colour.spaces import linear_to_srgb
 from swath.engine.ops.spectra import nearest_band
 from swath.engine.ops.validity import mark, valid_pixels
 

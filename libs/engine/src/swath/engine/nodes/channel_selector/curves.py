@@ -26,7 +26,8 @@ from swath.engine.nodes.channel_selector.base import (
     window,
     within,
 )
-from swath.engine.ops.colorimetry import rendering
+from swath.engine.ops.colour.colorimetry import rendering
+from swath.engine.ops.products import settled
 from swath.engine.ops.validity import mark, valid_pixels
 
 _ILLUMINANTS = ("D65", "E")
@@ -157,7 +158,7 @@ class CameraEmulationFalseRGBSelector(ChannelSelectorBase):
         sigmas = wavelengths.new_tensor(list(self.sigmas.values()), dtype=torch.float64)
         curves = torch.exp(((wavelengths - peaks[:, None]) / sigmas[:, None]).square() / -2)
         weights = curves / curves.sum(dim=1, keepdim=True).clamp_min(1e-10)
-        return cube @ weights.T.to(cube), {
+        return settled(cube) @ weights.T.to(cube), {
             "strategy": "camera_emulation",
             "peaks_nm": dict(self.peaks),
             "sigmas_nm": dict(self.sigmas),
@@ -168,8 +169,8 @@ class CameraEmulationFalseRGBSelector(ChannelSelectorBase):
 class CIETristimulusRGBSelector(ChannelSelectorBase):
     """Reflectance as people see it: CIE 1931 tristimulus values under an illuminant, as linear sRGB, negatives cut.
 
-    See `swath.engine.ops.colorimetry.rendering` for the white. Bounds that were learnt under another illuminant are
-    dropped when weights are loaded.
+    See `swath.engine.ops.colour.colorimetry.rendering` for the white. Bounds that were learnt under another illuminant
+    are dropped when weights are loaded.
 
     Args:
         illuminant: ``D65`` for daylight, ``E`` for equal energy without any white balance.

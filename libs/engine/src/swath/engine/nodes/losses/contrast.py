@@ -13,7 +13,7 @@ from swath.engine.graph.ports import Port, ports
 from swath.engine.graph.roles import Loss
 from swath.engine.hparams import choice, number
 from swath.engine.nodes.losses.base import LOSS, TAGS
-from swath.engine.ops.colour_spaces import linear_to_oklab, srgb_to_linear
+from swath.engine.ops.colour.spaces import linear_to_oklab, srgb_to_linear
 from swath.engine.ops.validity import fill
 
 

@@ -13,7 +13,7 @@ from swath.engine.graph.node import Node
 from swath.engine.graph.ports import Port, ports
 from swath.engine.hparams import number
 from swath.engine.nodes.normalization.base import INPUTS, Normalizer
-from swath.engine.ops.colour_spaces import linear_to_srgb
+from swath.engine.ops.colour.spaces import linear_to_srgb
 
 
 class IdentityNormalizer(Normalizer):

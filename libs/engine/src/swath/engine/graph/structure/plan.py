@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 
-from swath.engine.graph.builder import Edge, ancestors
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node, input_error
 from swath.engine.graph.ports import ANY, Kind, Port, Stage, checker, describe_value
+from swath.engine.graph.structure.builder import Edge, ancestors
 from swath.engine.ops import validity
 from swath.errors import GraphInvalid, InputInvalid
 

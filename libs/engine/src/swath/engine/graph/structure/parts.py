@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
-from swath.engine.graph.builder import Edge
 from swath.engine.graph.independence import Independence
 from swath.engine.graph.node import Node
 from swath.engine.graph.ports import ANY, Kind, Port
+from swath.engine.graph.structure.builder import Edge
 
 
 class Parts(NamedTuple):

@@ -1,0 +1,1 @@
+"""Colours: from spectra, and between spaces."""
