@@ -22,7 +22,7 @@ PAIRS = [
     (Workspace, AsyncWorkspace),
 ]
 
-ASYNCIO_ALONE = {"send"}
+ASYNCIO_ALONE = {(AsyncClient, "send")}
 """Calls of any method in bytes, which measurements make many of at a time."""
 
 
@@ -36,7 +36,7 @@ def _arguments(kind: type) -> dict[str, list[tuple[str, object, object]]]:
 
 @pytest.mark.parametrize(("blocking", "asyncio"), PAIRS, ids=lambda kind: kind.__name__)
 def test_both_forms_have_the_same_methods_with_the_same_arguments(blocking: type, asyncio: type) -> None:
-    others = {name: found for name, found in _arguments(asyncio).items() if name not in ASYNCIO_ALONE}
+    others = {name: found for name, found in _arguments(asyncio).items() if (asyncio, name) not in ASYNCIO_ALONE}
     assert _arguments(blocking) == others
 
 
