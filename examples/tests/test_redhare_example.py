@@ -47,13 +47,12 @@ def published(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
             session.set_run_config(session.resolve("trainrun", "trainrun/san_diego_rx"))
             for _ in session.train("statistical"):
                 pass
-            callers = ["alice"] if request.param == "users" else []
-            request = models_pb2.PublishRequest(
-                name="scene", session_id=session.id, labels=LABELS, access=models_pb2.Access(callers=callers)
-            )
+            names = ["alice"] if request.param == "users" else []
+            callers = models_pb2.Identities(names=names)
+            publish = models_pb2.PublishRequest(name="scene", session_id=session.id, labels=LABELS, callers=callers)
             with grpc.insecure_channel(server.target, options=[NO_PROXY]) as channel:
                 stub = models_pb2_grpc.ModelServiceStub(channel)
-                stub.Publish(request, metadata=client.config.call_metadata())
+                stub.Publish(publish, metadata=client.config.call_metadata())
             with np.load(SCENE) as scene:
                 found = session.infer(cube=scene["cube"][None], wavelengths=scene["wavelengths"][None].astype(np.int32))
         server.expected = {name: float(values.max()) for name, values in found.items()}  # pyright: ignore

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from pydantic_settings import BaseSettings
 
-from swath.api import GATEWAY, REGISTRY, ROUTES, SERVICE_NAMES, SERVICES
+from swath.api import GATEWAY, REGISTRY, SERVICE_NAMES, SERVICES
 from swath.runtime.auth.authorization import GRANTS
 from swath.runtime.replica import ReplicaSettings
 from swath_gateway import GatewaySettings
@@ -42,6 +42,8 @@ SETTINGS: dict[str, type[BaseSettings]] = {
 
 CHARTS = Path(__file__).resolve().parents[2] / "charts"
 UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
+OWNERS = {part.path(method): each.name for each in SERVICES for part in each.owns for method in part.methods}
+"""Which service answers each method, public or private."""
 # What only the kubelet knows, and what Secrets hold.
 _GIVEN = {"limits.cpu": "2", "metadata.name": "swath-0", "url": "postgresql://swath:word@postgres/swath"}
 
@@ -145,7 +147,11 @@ def _names(kind: type[BaseSettings]) -> Iterator[str]:
 
 def test_services_get_credentials_of_what_they_use_alone(render: Callable[..., Objects]) -> None:
     held = {part: set(_variables(pod)) for part, _, pod in _workloads(render()) if part in SETTINGS}
-    assert {part for part, names in held.items() if "SWATH_DATABASE_URL" in names} == {"session", "training"}
+    assert {part for part, names in held.items() if "SWATH_DATABASE_URL" in names} == {
+        "session",
+        "pipeline",
+        "training",
+    }
     assert "SWATH_S3_SECRET_ACCESS_KEY" not in held["gateway"]
 
 
@@ -159,8 +165,7 @@ def test_network_policies_let_pass_what_certificates_grant(render: Callable[...,
                     caller = source["podSelector"]["matchLabels"]["app.kubernetes.io/component"]
                     may.setdefault(caller, set()).add(callee)
     for caller, methods in GRANTS.items():
-        # Private services are named swath.<service>.v1.Something.
-        wanted = {ROUTES.get(path) or path.split(".")[1] for path in methods}
+        wanted = {OWNERS[path] for path in methods}
         if caller != "worker":
             assert wanted <= may[caller], caller
 

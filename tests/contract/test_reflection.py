@@ -22,6 +22,7 @@ def test_list_names_every_service(ask):
         "grpc.reflection.v1.ServerReflection",
         "grpc.reflection.v1alpha.ServerReflection",
         "inference.GRPCInferenceService",
+        "redhare.Inference",
         "swath.inference.v1.InferenceService",
         "swath.inference.v1.SharedMemoryService",
         "swath.models.v1.ModelService",
@@ -53,3 +54,15 @@ def test_a_call_of_the_open_inference_protocol_without_any_proto_file(grpcurl, s
     command = [grpcurl, "-plaintext", "-d", "{}", server.target, "inference.GRPCInferenceService/ServerReady"]
     answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
     assert '"ready": true' in answer
+
+
+def test_redhare_is_described_as_its_clients_know_it(ask):
+    assert "rpc auth ( .redhare.AuthRequest ) returns ( .redhare.AuthResponse );" in ask(
+        "describe", "redhare.Inference"
+    )
+    stream = "rpc stream_infer ( stream .redhare.Request ) returns ( stream .redhare.Response );"
+    assert stream in ask("describe", "redhare.Inference")
+    assert "map<string, string> attributes = 1;" in ask("describe", "redhare.AuthRequest")
+    text = ask("describe", "redhare.Request")
+    for line in ("oneof request_oneof {", "bytes data = 1;", "string token = 2;"):
+        assert line in text

@@ -35,6 +35,16 @@ _WORDS = (
     '{"nodes": [{"name": "rx", "class_name": "RXGlobal", "hparams": {"num_channels": 1e308}}]}',
     "dot",
     "strict",
+    "1",
+    "cube",
+    "FP32",
+    "BYTES",
+    "spectral_signature",
+    "mask.decisions",
+    "classification",
+    "priority",
+    "shared_memory_region",
+    "shared_memory_byte_size",
 )
 
 

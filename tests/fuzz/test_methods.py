@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from swath.api import ROUTES
 from swath.api.descriptors import find_service
 from swath.client import Client
+from swath.models.v1 import models_pb2, models_pb2_grpc
 from swath_standalone.process import ServerProcess
 from swath_suite.suite import Suite
 
@@ -58,10 +59,15 @@ def test_a_method_answers_through_the_gateway_as_well(path: str, suite: Suite) -
 
 @cache
 def _sessions(target: str) -> tuple[str, ...]:
-    """A session with nothing, and one with a pipeline and a configuration."""
+    """A session with nothing, and one with a pipeline and a configuration. A model is published beside them."""
     client = Client(target)
     empty, loaded = client.open_session(), client.open_session()
     loaded.set_run_config(loaded.resolve("trainrun", "trainrun/san_diego_rx"))
+    with client.session() as served, grpc.insecure_channel(target) as channel:
+        # Under a name that messages have often.
+        served.load_pipeline(served.resolve("pipeline", "pipeline/spectral_match/spectral_match"))
+        models = models_pb2_grpc.ModelServiceStub(channel)
+        models.Publish(models_pb2.PublishRequest(name="pipeline", session_id=served.id), timeout=PATIENCE_S)
     return empty.id, loaded.id
 
 

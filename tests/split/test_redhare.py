@@ -39,7 +39,7 @@ def _publish(suite: Suite, name: str, token: str | None = None, callers: tuple[s
         session.load_pipeline(SCALE)
         with suite.channel() as channel:
             request = models_pb2.PublishRequest(
-                name=name, session_id=session.id, access=models_pb2.Access(callers=callers)
+                name=name, session_id=session.id, callers=models_pb2.Identities(names=callers)
             )
             models_pb2_grpc.ModelServiceStub(channel).Publish(request, metadata=client.config.call_metadata())
         return session.infer(data=CUBE).only("normalized")

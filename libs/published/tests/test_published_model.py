@@ -114,3 +114,4 @@ def test_what_a_client_sent_is_shown_in_one_short_line():
     assert shown("a\nb\x1b[2J") == r"'a\nb\x1b[2J'"
     assert len(shown("x" * 10_000)) < 140
     assert no_model("rx").message.startswith("Model 'rx' not found")
+    assert no_model("rx", "7").message.startswith("Model 'rx' version '7' not found")

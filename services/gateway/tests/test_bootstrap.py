@@ -45,6 +45,18 @@ def test_streams_have_no_time_limit(by_path: dict[str, dict[str, Any]], path: st
     assert (by_path[path]["timeout"], by_path[path]["idle_timeout"]) == ("0s", "0s")
 
 
+def test_methods_that_tell_addresses_learn_by_which_name_they_were_called(tmp_path: Path) -> None:
+    routes = [each for each in _routes(bootstrap(GatewaySettings(), tmp_path)) if "path" in each["match"]]
+    added = {
+        each["match"]["path"]: each["request_headers_to_add"] for each in routes if "request_headers_to_add" in each
+    }
+    assert set(added) == REGISTRY.open
+    for (header,) in added.values():
+        assert header["header"] == {"key": "x-forwarded-host", "value": "%REQ(:AUTHORITY)%"}
+        # What a client says itself does not count.
+        assert header["append_action"] == "OVERWRITE_IF_EXISTS_OR_ADD"
+
+
 @pytest.mark.parametrize("service", REGISTRY.private)
 def test_private_services_are_not_for_clients(tmp_path: Path, service: str) -> None:
     routes = _routes(bootstrap(GatewaySettings(), tmp_path))

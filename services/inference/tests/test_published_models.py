@@ -81,7 +81,8 @@ def test_whoever_may_not_call_gets_the_answer_of_a_model_that_is_not_there() -> 
     for name in ("scene", "gone"):
         with pytest.raises(ModelNotFound) as told:
             models.find(name, "7", caller="victor")
-        assert told.value.message == no_model(name).message
+        assert told.value.message == no_model(name, "7").message
+        assert f"'{name}' version '7'" in told.value.message
     assert [(each.name, each.version) for each in models.all("victor")] == [
         (name, number) for name in ("all", "open") for number in (1, 2, 3)
     ]

@@ -14,6 +14,7 @@ import grpc
 import numpy as np
 import pytest
 import torch
+from grpc_health.v1 import health_pb2
 from prometheus_client import CollectorRegistry
 
 from swath.api import INFERENCE, MODEL_CATALOGUE
@@ -22,10 +23,12 @@ from swath.errors import ModelNotFound, SwathError, Unavailable
 from swath.inference.v1 import inference_pb2 as pb
 from swath.inference.v1 import inference_pb2_grpc
 from swath.published.client import RemoteCatalogue
-from swath.published.model import PublishedCatalogue, ReplicaState, Share, State
+from swath.published.model import PublishedCatalogue, ReplicaState, Share, State, TensorSpec
+from swath.published.names import no_model
 from swath.rpc.caller import Caller, acting_as
 from swath.rpc.server.health import HealthBoard
 from swath.rpc.server.methods import slice_handler
+from swath.runtime.auth.tokens import hash_of
 from swath.runtime.server import Server
 from swath.runtime.settings import ServerSettings
 from swath.sessions.model import Session
@@ -35,6 +38,7 @@ from swath.storage.sql.notifications import Notifications
 from swath_inference import InferenceService
 from swath_inference.protocols.stream.servicer import StreamServicer
 from swath_inference.published.calls import ModelCalls
+from swath_inference.published.exercise import sample
 from swath_inference.published.follower import Follower
 from swath_inference.published.loading import Loader
 from swath_inference.published.metrics import ModelMetrics
@@ -52,6 +56,10 @@ from swath_pipeline.models.tables import SCHEMA
 from swath_session import SessionAuthority
 
 pytestmark = pytest.mark.timeout(120)
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+TOKENS = {"olga": "swath_olgas-token", "victor": "swath_victors-token"}
 
 SCORES = np.arange(100, dtype=np.float32).reshape(1, 10, 10, 1)
 """Of these, version N finds 100 - N above its threshold, so that an answer says which version has given it."""
@@ -184,8 +192,11 @@ async def start(service: InferenceService, linked: Any) -> AsyncIterator[Callabl
 async def test_a_start_loads_what_is_pinned_and_says_so(pipelines: Pipelines, start: Any) -> None:
     await pipelines.publish(1, pinned=True, aliases=["stable"])
     replica = await start(pipelines.catalogue)
+    # It was run once, over zeros, and that is no call of a client's.
+    assert replica.service.runner.batching().calls == 1
+    assert replica.metric("swath_model_requests_total", model="scene", version="1", code="OK") is None
     assert await replica.infer() == 1
-    await replica.until(lambda: replica.health.models.get("swath.model/scene") == 1)
+    await replica.until(lambda: replica.health.models.get("swath.model/scene") == SERVING)
     said = await pipelines.said({State.READY})
     assert [(each.replica, each.version, each.state) for each in said] == [("replica-1", 1, State.READY)]
     assert said[0].memory_bytes > 0
@@ -288,7 +299,24 @@ async def test_a_pinned_version_that_cannot_be_loaded_takes_no_calls_and_all_say
         await replica.infer("2")
     said = await pipelines.said({State.READY, State.FAILED})
     assert [each.reason for each in said if each.version == 2] == ["the artifact store has lost it"]
-    assert replica.health.models["swath.model/scene"] == 1
+    assert replica.health.models["swath.model/scene"] == SERVING
+
+
+async def test_a_model_of_which_nothing_can_be_loaded_is_not_serving_and_the_rest_is(
+    pipelines: Pipelines, start: Any, artifacts: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await pipelines.publish(1, pinned=True)
+    await pipelines.publish(1, name="other")
+
+    async def lost(digest: str) -> bytes:
+        raise Unavailable("the artifact store has lost it")
+
+    monkeypatch.setattr(artifacts, "get", lost)
+    replica = await start(pipelines.catalogue)
+    await replica.until(lambda: len(replica.health.models) == 2)
+    assert replica.health.models == {"swath.model/scene": NOT_SERVING, "swath.model/other": SERVING}
+    assert replica.health.statuses["swath.inference"] == SERVING
+    assert replica.metric("swath_model_ready", model="scene", version="1") == -1
 
 
 @pytest.fixture
@@ -338,7 +366,7 @@ async def test_a_replica_that_starts_without_the_pipeline_service_serves_session
     server = await served()
     await server.drain()
     replica = await start(linked(server), wait_s=0.1)
-    assert replica.health.statuses["swath.inference"] == 1
+    assert replica.health.statuses["swath.inference"] == SERVING
     batch = {"data": torch.arange(48, dtype=torch.float32).reshape(1, 4, 4, 3)}
     assert await service.infer(await normalizing(), lambda: batch, [], list) == ["node.normalized"]
     with pytest.raises(Unavailable, match="does not know yet what is published"):
@@ -497,3 +525,48 @@ async def test_whoever_may_not_call_a_model_does_not_see_it(pipelines: Pipelines
     assert [await replica.infer(caller=who) for who in ("olga", "carla")] == [1, 1]
     with pytest.raises(ModelNotFound):
         await replica.infer(caller="victor")
+
+
+async def test_the_identity_of_a_call_says_which_models_it_finds(
+    pipelines: Pipelines, start: Any, service: InferenceService
+) -> None:
+    with acting_as(Caller("olga", "token")):
+        await pipelines.publish(1, callers=["carla"])
+    replica = await start(pipelines.catalogue)
+    settings = ServerSettings(
+        port=0, auth="required", tokens={name: hash_of(token) for name, token in TOKENS.items()}, drain_lag_s=0
+    )
+    handlers = [slice_handler(INFERENCE, "inference", StreamServicer(service, replica.calls))]
+    server = Server(settings, handlers, (INFERENCE,), HealthBoard(("inference",)))
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        stub: Any = inference_pb2_grpc.InferenceServiceStub(channel)
+        calls = {
+            name: stub.StreamInfer(metadata=(("authorization", f"Bearer {token}"),)) for name, token in TOKENS.items()
+        }
+        for call in calls.values():
+            await call.write(pb.StreamInferRequest(open=pb.Open(model="scene")))
+        assert (await calls["olga"].read()).opened.model_version == 1
+        assert await _count(calls["olga"]) == 1
+        code, text = await _ended(calls["victor"])
+        assert (code, text) == ("NOT_FOUND", no_model("scene").message)
+        calls["olga"].cancel()
+    await server.drain()
+
+
+def test_a_model_is_first_run_over_what_it_needs_at_least() -> None:
+    batch = sample(
+        [
+            TensorSpec("cube", "float32", (-1, -1, -1, 61)),
+            TensorSpec("mask", "bool", (-1, -1, -1), optional=True),
+            TensorSpec("any", "tensor", (-1, 3)),
+            TensorSpec("bands", "int32", (-1, -1)),
+        ]
+    )
+    assert batch is not None
+    assert {name: (tuple(zeros.shape), zeros.dtype) for name, zeros in batch.items()} == {
+        "cube": ((1, 16, 16, 61), torch.float32),
+        "any": ((1, 3), torch.float32),
+        "bands": ((1, 16), torch.int32),
+    }
+    assert sample([TensorSpec("text_prompt", "text", ())]) is None

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from typing import Any
 
 import jwt
 import pytest
@@ -246,7 +247,7 @@ class TestTokens:
         claims = jwt.decode(good, options={"verify_signature": False})
         header, _, signature = good.split(".")
 
-        def signed(claims, secret: bytes | None = key.secret, algorithm="HS256", kid=key.id):
+        def signed(claims, secret: Any = key.secret, algorithm="HS256", kid=key.id):
             return jwt.encode(claims, secret, algorithm, headers={"kid": kid})
 
         forged = [

@@ -6,11 +6,13 @@ import threading
 import numpy as np
 import pytest
 
-from swath.errors import Denied, WeightsInvalid
+from swath.errors import Denied, ModelNotFound, WeightsInvalid
 from swath.inference import open_inference_pb2 as pb
 from swath.published.model import Change, State
 from swath_inference.dataplane import forward
+from swath_inference.protocols.oip.messages import InferMessage
 from swath_inference.protocols.oip.repository import Repository
+from swath_inference.protocols.oip.shared_memory import Client
 from swath_inference.published.models import Status
 
 from .conftest import SCALE, raw_input, refusal
@@ -149,6 +151,14 @@ class TestLoads:
             with pytest.raises(Exception, match="not found"):
                 await act("hers", "mallory", {})
         assert [each.published.name for each in repository.index("mallory")] == ["scale"]
+
+    async def test_a_model_is_there_for_its_callers_alone(self, door, shop):
+        shop.publish("hers", {"name": "node", **SCALE}, owner="alice", callers=("bob",))
+        message = InferMessage.read(pb.ModelInferRequest(model_name="hers", **raw_input(CUBE)).SerializeToString())
+        for who in ("alice", "bob"):
+            assert await door.protocol.inference.infer(message, Client(who, "", False))
+        with pytest.raises(ModelNotFound, match="hers"):
+            await door.protocol.inference.infer(message, Client("mallory", "", False))
 
 
 class TestStatistics:

@@ -87,7 +87,7 @@ class Conflict(SwathError):
 
 
 class RevisionConflict(Conflict):
-    """The session was changed by another call meanwhile: repeat the request."""
+    """The session or the model was changed by another call meanwhile: repeat the request."""
 
     reason = "REVISION_CONFLICT"
 

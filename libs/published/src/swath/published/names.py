@@ -33,9 +33,15 @@ def check_alias(alias: str) -> str:
     return alias
 
 
-def no_model(name: str) -> ModelNotFound:
-    """Return the error for a model that there is not, or not for the caller: both are answered in the same words."""
-    return ModelNotFound(f"Model {shown(name)} not found: it was never published, was taken back, or is not for you")
+def no_model(name: str, version: str = "") -> ModelNotFound:
+    """Return the error for a model that there is not, or not for the caller: both are answered in the same words.
+
+    Args:
+        name: Of the model.
+        version: The version that was asked for, if one was.
+    """
+    asked = f"{shown(name)} version {shown(version)}" if version else shown(name)
+    return ModelNotFound(f"Model {asked} not found: it was never published, was taken back, or is not for you")
 
 
 def shown(text: str) -> str:

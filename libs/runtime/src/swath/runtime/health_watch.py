@@ -20,6 +20,8 @@ _CALL_TIMEOUT_S = 1.0
 _RESOLVE_INTERVAL_S = 5.0
 _LATE_LIMIT_S = 60.0
 _SERVING = health_pb2.HealthCheckResponse.SERVING
+_REMEMBERED = 1000
+"""Names of models from which on old answers are forgotten."""
 _OF_MODELS = "inference"
 """The service that answers for names of models."""
 
@@ -47,6 +49,7 @@ class HealthWatch:
         self._connect = connect
         self._tasks: list[asyncio.Task[None]] = []
         self._channels: dict[str, dict[Address, grpc.aio.Channel]] = {}
+        self._asked: dict[str, tuple[float, asyncio.Task[Status | None]]] = {}
 
     async def start(self) -> None:
         """Begin to ask."""
@@ -83,7 +86,20 @@ class HealthWatch:
                 await channel.close()
 
     async def _ask_models(self, name: str) -> Status | None:
-        """Ask all replicas of the service that computes models: SERVING where one of them serves it."""
+        """Return what the name of a model is: SERVING where one of the replicas that compute models serves it.
+
+        Anybody may ask, so however many do replicas are asked once per interval.
+        """
+        now = asyncio.get_running_loop().time()
+        at, asking = self._asked.get(name, (-_POLL_INTERVAL_S, None))
+        if asking is None or now - at >= _POLL_INTERVAL_S:
+            if len(self._asked) >= _REMEMBERED:
+                self._asked = {each: kept for each, kept in self._asked.items() if now - kept[0] < _POLL_INTERVAL_S}
+            asking = asyncio.create_task(self._ask_for(name))
+            self._asked[name] = now, asking
+        return await asyncio.shield(asking)
+
+    async def _ask_for(self, name: str) -> Status | None:
         channels = self._channels.get(_OF_MODELS, {}).values()
         said = await asyncio.gather(*(_check(channel, name) for channel in channels), return_exceptions=True)
         known = {answer.status for answer in said if not isinstance(answer, BaseException)}

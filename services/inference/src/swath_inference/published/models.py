@@ -82,7 +82,7 @@ class PublishedModels:
             check_alias(version)
         entry = self._known().get(name)
         if entry is None or not entry.model.callable_by(caller):
-            raise no_model(name)
+            raise no_model(name, version)
         if number is None:
             route = entry.routes.get(version or UNNAMED)
             number = None if route is None else route.pick()

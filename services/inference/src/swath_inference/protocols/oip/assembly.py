@@ -22,10 +22,12 @@ class OpenInference:
 
     Attributes:
         servicer: Answers.
+        inference: Answers one request.
         streams: Those that are open, to be drained.
     """
 
     servicer: OpenInferenceServicer
+    inference: Inference
     streams: Streams
 
 
@@ -66,4 +68,4 @@ def open_inference(
         logs=LogSwitches(changeable=free),
         traced=traced,
     )
-    return OpenInference(servicer, streams)
+    return OpenInference(servicer, inference, streams)

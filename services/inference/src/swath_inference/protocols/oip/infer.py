@@ -16,6 +16,7 @@ from swath_inference.protocols.oip.tensors.inputs import Input, checked_inputs
 from swath_inference.protocols.oip.tensors.outputs import answer, wanted_outputs
 from swath_inference.protocols.oip.traits import ModelTraits
 from swath_inference.published.calls import ModelCalls
+from swath_inference.published.counts import OK, code_of
 from swath_inference.published.model import Published
 
 
@@ -60,13 +61,19 @@ class Inference:
             InvalidInput: The request does not fit the model, or the protocol.
             SwathError: As of `ModelCalls.infer`.
         """
+        # Flat, as the data plane is, and for the same reason.
         published = self._repository.find(message.request.model_name, message.request.model_version, client.caller)
-        with (
-            self._repository.using(published),
-            self._calls.counted(published),
-            self._statistics.of(published).request() as request,
-        ):
+        counts, statistics = self._calls.counts.of(published), self._statistics.of(published)
+        request, code = Request(), OK
+        self._repository.enter(published)
+        try:
             return await self._computed(message, published, client, request, remaining, on_stream)
+        except BaseException as error:
+            code = code_of(error)
+            raise
+        finally:
+            self._repository.leave(published)
+            counts.end(code, request.add_to(statistics, succeeded=code is OK))
 
     async def _computed(
         self,
@@ -95,20 +102,24 @@ class Inference:
             request.items = inputs[0].shape[0]
 
         def read() -> dict[str, Any]:
-            with request.reading():
-                return {each.name: each.read(message.payloads) for each in inputs}
+            began = time.monotonic_ns()
+            batch = {each.name: each.read(message.payloads) for each in inputs}
+            request.read_ns = time.monotonic_ns() - began
+            return batch
 
         def write(outputs: dict[str, Any]) -> bytes:
-            with request.writing():
-                return answer(
-                    outputs,
-                    wanted,
-                    name=name,
-                    version=published.version,
-                    request_id=asked.id,
-                    batched=bool(traits.max_batch_size),
-                    on_stream=on_stream,
-                )
+            began = time.monotonic_ns()
+            data = answer(
+                outputs,
+                wanted,
+                name=name,
+                version=published.version,
+                request_id=asked.id,
+                batched=bool(traits.max_batch_size),
+                on_stream=on_stream,
+            )
+            request.write_ns = time.monotonic_ns() - began
+            return data
 
         return await self._calls.infer_part(
             published,

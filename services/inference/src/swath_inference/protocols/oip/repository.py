@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from swath.errors import Denied, InputInvalid, ModelNotFound, Precondition, SwathError, Unsupported
@@ -70,18 +69,17 @@ class Repository:
             raise ModelNotFound(f"Model {shown(name)} version {published.version} not found: it was unloaded here")
         return published
 
-    @contextmanager
-    def using(self, published: Published) -> Iterator[None]:
-        """Count a call of a version as one that runs, within the block."""
+    def enter(self, published: Published) -> None:
+        """Count a call of a version, which then has to `leave`, as one that runs."""
+        self._running[_id(published)] += 1
+
+    def leave(self, published: Published) -> None:
+        """Count a call no longer."""
         what = _id(published)
-        self._running[what] += 1
-        try:
-            yield
-        finally:
-            self._running[what] -= 1
-            if not self._running[what]:
-                del self._running[what]
-                self._ended.set()
+        self._running[what] -= 1
+        if not self._running[what]:
+            del self._running[what]
+            self._ended.set()
 
     def index(self, caller: str | None, *, ready: bool = False) -> list[Entry]:
         """Return the versions that somebody may call.

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from fractions import Fraction
+from collections.abc import Callable, Iterable
+from itertools import accumulate, pairwise
 
 from swath.inference import open_inference_pb2 as pb
 from swath_inference.dataplane.models import Key
@@ -20,15 +19,25 @@ class _Duration:
     __slots__ = ("count", "ns")
 
     def __init__(self) -> None:
-        self.count: int | Fraction = 0
+        self.count = 0
         self.ns = 0
 
-    def add(self, ns: int, count: int | Fraction = 1) -> None:
-        self.count += count
+    def add(self, ns: int) -> None:
+        self.count += 1
         self.ns += max(ns, 0)
 
     def message(self) -> pb.StatisticDuration:
-        return pb.StatisticDuration(count=round(self.count), ns=self.ns)
+        return pb.StatisticDuration(count=self.count, ns=self.ns)
+
+
+class _Batches:
+    """Runs with so many items."""
+
+    __slots__ = ("infer_ns", "read_ns", "runs", "write_ns")
+
+    def __init__(self) -> None:
+        self.runs = 0.0
+        self.read_ns = self.infer_ns = self.write_ns = 0
 
 
 class Request:
@@ -36,29 +45,18 @@ class Request:
 
     Attributes:
         items: Of its batch.
+        read_ns: Time that its inputs took to make, ns.
+        write_ns: Time that its answer took to make.
     """
 
-    __slots__ = ("_began", "_read_ns", "_together", "_waited_ns", "_write_ns", "items")
+    __slots__ = ("_began", "_together", "_waited_ns", "items", "read_ns", "write_ns")
 
     def __init__(self) -> None:
         self._began = time.monotonic_ns()
-        self._read_ns = self._write_ns = self._waited_ns = 0
+        self._waited_ns = 0
         self._together = 1
         self.items = 1
-
-    @contextmanager
-    def reading(self) -> Iterator[None]:
-        """Time the block as what makes its inputs."""
-        began = time.monotonic_ns()
-        yield
-        self._read_ns += time.monotonic_ns() - began
-
-    @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Time the block as what makes its answer."""
-        began = time.monotonic_ns()
-        yield
-        self._write_ns += time.monotonic_ns() - began
+        self.read_ns = self.write_ns = 0
 
     def started(self, waited: float, together: int) -> None:
         """Note that the device begins with it.
@@ -70,26 +68,30 @@ class Request:
         self._waited_ns = round(waited * _NS)
         self._together = together
 
-    def add_to(self, version: VersionStatistics, *, succeeded: bool) -> None:
-        """Count it."""
+    def add_to(self, version: VersionStatistics, *, succeeded: bool) -> float:
+        """Count it; return the seconds that it took."""
         total = time.monotonic_ns() - self._began
         if not succeeded:
             version.fail.add(total)
-            return
-        infer = total - self._waited_ns - self._read_ns - self._write_ns
+            return total / _NS
+        infer = total - self._waited_ns - self.read_ns - self.write_ns
         version.success.add(total)
         version.queue.add(self._waited_ns)
-        version.compute_input.add(self._read_ns)
+        version.compute_input.add(self.read_ns)
         version.compute_infer.add(infer)
-        version.compute_output.add(self._write_ns)
-        # Each of the requests of a run is its part of it.
-        part = Fraction(1, self._together)
-        version.runs += part
+        version.compute_output.add(self.write_ns)
         version.items += self.items
         version.last_ms = time.time_ns() // 1_000_000
-        batch = version.batches.setdefault(self.items * self._together, (_Duration(), _Duration(), _Duration()))
-        for duration, ns in zip(batch, (self._read_ns, infer, self._write_ns), strict=True):
-            duration.add(ns, part)
+        size = self.items * self._together
+        batches = version.batches.get(size)
+        if batches is None:
+            batches = version.batches[size] = _Batches()
+        # Each of the requests of a run is its part of it.
+        batches.runs += 1 / self._together
+        batches.read_ns += self.read_ns
+        batches.infer_ns += max(infer, 0)
+        batches.write_ns += self.write_ns
+        return total / _NS
 
 
 class VersionStatistics:
@@ -99,28 +101,20 @@ class VersionStatistics:
         self.success, self.fail, self.queue = _Duration(), _Duration(), _Duration()
         self.compute_input, self.compute_infer, self.compute_output = _Duration(), _Duration(), _Duration()
         self.items = 0
-        self.runs = Fraction()
         self.last_ms = 0
-        self.batches: dict[int, tuple[_Duration, _Duration, _Duration]] = {}
-
-    @contextmanager
-    def request(self) -> Iterator[Request]:
-        """Count a request, however it ends."""
-        request, succeeded = Request(), False
-        try:
-            yield request
-            succeeded = True
-        finally:
-            request.add_to(self, succeeded=succeeded)
+        self.batches: dict[int, _Batches] = {}
 
     def message(self, name: str, version: int) -> pb.ModelStatistics:
         """Return them as the protocol has them."""
+        sizes = sorted(self.batches.items())
+        # Requests of several sizes may have been one run: the counts are whole numbers all the same, and sum up.
+        ends = [0, *map(round, accumulate(each.runs for _, each in sizes))]
         return pb.ModelStatistics(
             name=name,
             version=str(version),
             last_inference=self.last_ms,
             inference_count=self.items,
-            execution_count=round(self.runs),
+            execution_count=ends[-1],
             inference_stats=pb.InferStatistics(
                 success=self.success.message(),
                 fail=self.fail.message(),
@@ -134,11 +128,11 @@ class VersionStatistics:
             batch_stats=[
                 pb.InferBatchStatistics(
                     batch_size=size,
-                    compute_input=read.message(),
-                    compute_infer=infer.message(),
-                    compute_output=write.message(),
+                    compute_input=pb.StatisticDuration(count=end - begin, ns=each.read_ns),
+                    compute_infer=pb.StatisticDuration(count=end - begin, ns=each.infer_ns),
+                    compute_output=pb.StatisticDuration(count=end - begin, ns=each.write_ns),
                 )
-                for size, (read, infer, write) in sorted(self.batches.items())
+                for (size, each), (begin, end) in zip(sizes, pairwise(ends), strict=True)
             ],
         )
 
