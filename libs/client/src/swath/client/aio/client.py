@@ -102,15 +102,7 @@ class AsyncClient:
         return found
 
     async def send(self, path: str, request: bytes) -> bytes:
-        """Make a unary call of any method; messages are what is on the wire.
-
-        Args:
-            path: Full path, such as "/cuvis_ai.v1.CuvisAIService/Inference".
-            request: The request, serialized.
-
-        Raises:
-            CallError: It failed.
-        """
+        """As `Client.send`."""
         method = self._bare.get(path)
         if method is None:
             method = self._bare[path] = self._channel.unary_unary(path)

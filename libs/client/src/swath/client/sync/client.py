@@ -62,6 +62,7 @@ class Client:
         self.model_stub = ModelServiceStub(self._channel)
         self.models = Models(self.call)
         self._runs = RunServiceStub(self._channel)
+        self._bare: dict[str, Any] = {}
 
     def __enter__(self) -> Client:
         return self
@@ -110,6 +111,22 @@ class Client:
         found = call.read(reply)
         call.check(found, dict(ended.trailing_metadata() or ()))
         return found
+
+    def send(self, path: str, request: bytes) -> bytes:
+        """Make a unary call of any method; messages are what is on the wire.
+
+        Args:
+            path: Full path, such as "/cuvis_ai.v1.CuvisAIService/Inference".
+            request: The request, serialized.
+
+        Raises:
+            CallError: The server, or the way to it, refused.
+        """
+        method = self._bare.get(path)
+        if method is None:
+            method = self._bare[path] = self._channel.unary_unary(path)
+        with translated(path.rpartition("/")[2], self.config.target):
+            return method(request, timeout=self.config.timeout_s, metadata=self.config.call_metadata())
 
     def shared_region(self, session_id: str) -> SharedRegion | None:
         """Shared memory for the calls of a session; None where the config does not ask for any."""
