@@ -5,9 +5,9 @@ from typing import Any
 
 import grpc
 import pytest
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from swath.api import CUVIS, WORKSPACE
+from swath.health.v1 import health_pb2, health_pb2_grpc
 from swath.rpc.server.health import HealthBoard
 
 SERVING = health_pb2.HealthCheckResponse.SERVING

@@ -90,7 +90,7 @@ def read_segment(key: str, offset: int, size: int, *, name: str, prefix: str | N
     """
     with _opened(key, name, os.O_RDONLY, prefix, offset + size) as handle:
         # Not a bytearray: its zeros would take as long as the copy.
-        data = memoryview(np.empty(size, np.uint8))
+        data = np.empty(size, np.uint8).data
         pieces = [(data[begin : begin + _PIECE], offset + begin) for begin in range(0, size, _PIECE)]
         copy = _copiers().map if len(pieces) > 1 else map
         if not all(copy(partial(_read_piece, handle), pieces)):
