@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -36,7 +38,8 @@ def own() -> dict[str, set[str]]:
     for family in registry.collect():
         for sample in family.samples:
             found.setdefault(sample.name, set()).update(sample.labels)
-    for family in ModelMetrics(models := PublishedModels(), ModelCounts(models)).collect():
+    families: Iterable[Any] = ModelMetrics(models := PublishedModels(), ModelCounts(models)).collect()
+    for family in families:
         found[f"{family.name}{'_total' * (family.type == 'counter')}"] = set(family._labelnames)
     for place in REPOSITORY.glob("services/*/src/*/assembly.py"):
         for node in ast.walk(ast.parse(place.read_text())):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from itertools import count
+from typing import Any
 
 import pytest
 
@@ -109,8 +111,14 @@ class TestCommands:
         assert (published["name"], published["number"], published["existed"]) == (name, "1", False)
         (listed,) = map(json.loads, said(swath("models", "--json")))
         assert (listed["name"], listed["callers"]) == (name, ["bob"])
-        (shown,) = map(json.loads, said(swath("models", name, "--json")))
-        assert (shown["revision"], shown["states"]) == ("1", [])
+        deadline = time.monotonic() + 60
+        shown: dict[str, Any] = {"states": []}
+        while not shown["states"]:
+            # The replica says what it has a moment after it was told.
+            assert time.monotonic() < deadline
+            (shown,) = map(json.loads, said(swath("models", name, "--json")))
+        (state,) = shown["states"]
+        assert (shown["revision"], state["name"], state["version"]) == ("1", name, "1")
 
     def test_labels_find_models(self, swath: Swath) -> None:
         swath("publish", "a", "tiny/scale", "--label", "site=x")
