@@ -22,9 +22,6 @@ PAIRS = [
     (Workspace, AsyncWorkspace),
 ]
 
-ASYNCIO_ALONE = {(AsyncClient, "send")}
-"""Calls of any method in bytes, which measurements make many of at a time."""
-
 
 def _arguments(kind: type) -> dict[str, list[tuple[str, object, object]]]:
     return {
@@ -36,8 +33,7 @@ def _arguments(kind: type) -> dict[str, list[tuple[str, object, object]]]:
 
 @pytest.mark.parametrize(("blocking", "asyncio"), PAIRS, ids=lambda kind: kind.__name__)
 def test_both_forms_have_the_same_methods_with_the_same_arguments(blocking: type, asyncio: type) -> None:
-    others = {name: found for name, found in _arguments(asyncio).items() if (asyncio, name) not in ASYNCIO_ALONE}
-    assert _arguments(blocking) == others
+    assert _arguments(blocking) == _arguments(asyncio)
 
 
 @pytest.mark.parametrize("kind", [kind for pair in PAIRS for kind in pair], ids=lambda kind: kind.__name__)

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2
 
-from swath.client import Client, Session
+from swath.client import Client, NotFoundError, Session
 from swath.inference import open_inference_pb2, open_inference_pb2_grpc
 from swath.models.v1 import models_pb2, models_pb2_grpc
 from swath.rpc.proxies import NO_PROXY
@@ -102,3 +103,10 @@ def test_people_get_a_table_and_a_picture(swath, open_session, tmp_path) -> None
 )
 def test_what_is_wrong_is_said_in_one_line(swath, model, subject, arguments, words) -> None:
     assert words in refused(swath("bench", subject, *SHORT, *arguments))
+
+
+def test_any_method_can_be_called_in_bytes(client: Client) -> None:
+    check = "/grpc.health.v1.Health/Check"
+    assert client.send(check, b"") == health_pb2.HealthCheckResponse(status="SERVING").SerializeToString()
+    with pytest.raises(NotFoundError):
+        client.send(check, health_pb2.HealthCheckRequest(service="nothing").SerializeToString())

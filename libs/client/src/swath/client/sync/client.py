@@ -126,7 +126,7 @@ class Client:
         if method is None:
             method = self._bare[path] = self._channel.unary_unary(path)
         with translated(path.rpartition("/")[2], self.config.target):
-            return method(request, timeout=self.config.timeout_s, metadata=self.config.call_metadata())
+            return method(request, timeout=self.config.timeout_s, metadata=tuple(self.config.call_metadata()))
 
     def shared_region(self, session_id: str) -> SharedRegion | None:
         """Shared memory for the calls of a session; None where the config does not ask for any."""
