@@ -11,11 +11,11 @@ import torch
 
 from swath.documents import TrainingDocument, TrainRunDocument, parse
 from swath.engine.data import WHOLE, Part
-from swath.engine.graph import builder
 from swath.engine.graph.context import Context
 from swath.engine.graph.node import Node
 from swath.engine.graph.pipeline import Pipeline, State
 from swath.engine.graph.ports import Port, Stage
+from swath.engine.graph.structure import builder
 from swath.engine.training import Event, RunSpec, Trainer
 
 CHANNELS = 5

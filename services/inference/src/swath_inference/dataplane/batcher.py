@@ -181,6 +181,7 @@ class Batcher:
         requests = [waiting.request for waiting in members if waiting.request is not None]
         if requests and not self._quick(requests):
             self._busy = True
+            requests[0].model.pace.here = False
             work = self._thread.submit(partial(self._forward, requests))
             work.add_done_callback(partial(_report, loop, partial(self._finished, members, requests, time.monotonic())))
             return
@@ -202,6 +203,7 @@ class Batcher:
             self._dispatch()
 
     def _compute_here(self, requests: Sequence[InferRequest]) -> list[Any]:
+        requests[0].model.pace.here = True
         started = time.monotonic()
         results = self._forward(requests)
         self._note(requests, started)

@@ -20,6 +20,9 @@ Batch = dict[str, Any]
 """Inputs by port name: tensors, lists, text."""
 
 _REMEMBERED = 3
+_COLD = 4.0
+"""How much longer than on the event loop, whose caches are warm, a small forward takes on a thread that has just been
+woken; without it what is there once would never come back."""
 _APART_S = 60.0
 _MOST_APART = 16
 
@@ -106,19 +109,21 @@ class Apart:
 
 
 class Pace:
-    """How long the last forwards of a model took, in seconds of the computing thread.
+    """How long the last forwards of a model took, in seconds of CPU as they are on the event loop.
 
     Attributes:
         together: How many calls its batches have had lately.
+        here: Whether the forward under way runs on the event loop, and not on the device's thread.
     """
 
     def __init__(self) -> None:
         self._last: deque[tuple[int, int, float]] = deque(maxlen=_REMEMBERED)
         self.together = 1.0
+        self.here = False
 
     def add(self, calls: int, size: int, seconds: float) -> None:
         """Take a forward of some calls, with inputs of some bytes, into account."""
-        self._last.append((calls, size, seconds))
+        self._last.append((calls, size, seconds if self.here else seconds / _COLD))
 
     def expected(self, calls: int, size: int) -> float:
         """Return the seconds that a forward will take at most; infinite as long as nobody knows.
