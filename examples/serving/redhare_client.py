@@ -16,9 +16,11 @@ import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy as np
+from numpy.typing import NDArray
 
 from swath.redhare import stream_pb2, stream_pb2_grpc
 
@@ -44,18 +46,27 @@ def gen_data(token: str, files: list[Path], array: str) -> Iterator[stream_pb2.R
         yield stream_pb2.Request(data=json.dumps({"key": file.name, "data": data}).encode())
 
 
-def stream_infer(url: str, token: str, files: list[Path], array: str) -> None:
-    """Print what the model makes of each file."""
+def stream_infer(url: str, token: str, files: list[Path], array: str) -> Iterator[dict[str, Any]]:
+    """Iterate over what the model makes of each file."""
     with grpc.insecure_channel(url, options=UNLIMITED) as channel:
         stub = stream_pb2_grpc.InferenceStub(channel)
         for response in stub.stream_infer(gen_data(token, files, array)):
-            answer = json.loads(response.data)
-            if "error" in answer:
-                print(f"{answer['key']}: {answer['error']['code']}: {answer['error']['message']}")
-                continue
-            for name, output in answer["result"].items():
-                values = np.frombuffer(base64.b64decode(output["data"]), output["dtype"]).reshape(output["shape"])
-                print(f"{answer['key']}: {name}: {values.dtype} {list(values.shape)}, largest {values.max():.6g}")
+            yield json.loads(response.data)
+
+
+def array_of(output: dict[str, Any]) -> NDArray[Any]:
+    """Return an output of an answer as an array."""
+    return np.frombuffer(base64.b64decode(output["data"]), output["dtype"]).reshape(output["shape"])
+
+
+def show(answer: dict[str, Any]) -> None:
+    """Print an answer."""
+    if "error" in answer:
+        print(f"{answer['key']}: {answer['error']['code']}: {answer['error']['message']}")
+        return
+    for name, output in answer["result"].items():
+        values = array_of(output)
+        print(f"{answer['key']}: {name}: {values.dtype} {list(values.shape)}, largest {values.max():.6g}")
 
 
 def main() -> None:
@@ -69,7 +80,8 @@ def main() -> None:
     args = parser.parse_args()
     url, token = auth(args.server, args.model, args.user, args.password)
     print(f"streams go to {url}")
-    stream_infer(url, token, args.files, args.array)
+    for answer in stream_infer(url, token, args.files, args.array):
+        show(answer)
 
 
 if __name__ == "__main__":
