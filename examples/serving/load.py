@@ -66,7 +66,7 @@ class Load:
         self._target = target
         self._request = request.SerializeToString()
         self._at_a_time = at_a_time
-        self._row = Row("between")
+        self._row = Row("while the alias moved")
         self._between = self._row
         self._live: list[tuple[float, frozenset[int]]] = [(0.0, frozenset({version}))]
         self._stop = threading.Event()
@@ -82,7 +82,6 @@ class Load:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._stop.set()
         self._thread.join()
-        self._between.title = "while the alias moved"
         self.rows.append(self._between)
 
     @contextmanager

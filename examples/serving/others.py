@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from google.protobuf import json_format
@@ -21,7 +22,7 @@ from swath.inference import open_inference_pb2 as pb
 HERE = Path(__file__).parent
 OUTPUT = "rx.scores"
 DATATYPES = {"float32": "FP32", "int32": "INT32"}
-Arrays = dict[str, NDArray]
+Arrays = dict[str, Any]
 
 
 class NotInstalledError(Exception):
@@ -96,7 +97,7 @@ def in_its_own_python(script: str, package: str, requirement: str, python: str) 
             raise NotInstalledError(f"{environment}, then --{name}-python .venv-{name}/bin/python")
         with tempfile.TemporaryDirectory() as folder:
             given, found = Path(folder, "crop.npz"), Path(folder, "answer.npz")
-            np.savez(given, allow_pickle=False, **arrays)
+            np.savez(given, **arrays)
             options = ["--server", target, "--model", model, "--output", OUTPUT, "--save", str(found)]
             _run([python or sys.executable, str(HERE / script), *options, str(given)])
             with np.load(found) as answer:

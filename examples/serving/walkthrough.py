@@ -16,7 +16,7 @@ import sys
 import tempfile
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import grpc
@@ -38,6 +38,7 @@ from rich.console import Console
 from rich.table import Table
 
 from swath.client import Client, ClientConfig, ClientError, Session, read_scenes
+from swath.errors import SwathError
 
 SCENE = Path(__file__).resolve().parents[1] / "data" / "san_diego.npz"
 CORNER = 40
@@ -49,6 +50,9 @@ BY_CHANCE = 5.0
 
 class WalkError(Exception):
     """The walk cannot go on."""
+
+
+ERRORS = (WalkError, ClientError, SwathError, grpc.RpcError, OSError)
 
 
 def main() -> int:
@@ -66,7 +70,7 @@ def main() -> int:
     try:
         with server(args.target, args.metrics) as (target, metrics):
             return Walk(args, target, metrics, console).walk()
-    except (WalkError, ClientError, grpc.RpcError, OSError) as error:
+    except ERRORS as error:
         console.print(f"[bold red]The walk failed:[/] [red]{error}[/]", soft_wrap=True)
         return 1
 
@@ -110,7 +114,7 @@ class Walk:
             "grpcurl": grpcurl,
             "redhare": redhare,
         }
-        self.asked: list[tuple[str, str, str, bool]] = []
+        self.asked: list[tuple[str, str, str, bool | None]] = []
         self.split: dict[str, dict[int, float]] = {}
         self.faults: list[str] = []
 
@@ -129,39 +133,48 @@ class Walk:
             before = self.counted()
 
             with Load(self.target, request_of(self.model, self.arrays), first, scores) as load:
-                say("\n[bold]2  Call it by its name, with everybody's clients; from here on there is load[/]")
-                with self.part(load, f"stable: {first}"):
-                    self.ask_all("first version", load, {first})
-
-                say("\n[bold]3  A second version: fitted on the upper half of the scene, a canary of 10 %[/]")
-                with client.session() as session:
-                    second, scores = self.train_and_publish(client, session, data="san_diego")
-                load.expected[second] = scores
-                if second == first:
-                    raise WalkError(f"the second training gave version {first} again")
-                self.move(client, load, {first: 90.0, second: 10.0})
-                with self.part(load, f"stable: {first} 90 %, {second} 10 %") as canary:
-                    pass
-                self.check_share(canary, second)
-
-                say("\n[bold]4  Promote it[/]")
-                self.move(client, load, {second: 100.0})
-                with self.part(load, f"stable: {second}"):
-                    self.ask_all("promoted", load, {second})
-
-                say("\n[bold]5  Roll back: to where stable pointed before, and then to the first version alone[/]")
-                with load.change(first, second):
-                    client.models.roll_back_alias(self.model, "stable")
-                with self.part(load, f"rolled back: {first} 90 %, {second} 10 %") as again:
-                    pass
-                self.check_share(again, second)
-                self.move(client, load, {first: 100.0})
-                with self.part(load, f"stable: {first} alone"):
-                    self.ask_all("rolled back", load, {first})
+                try:
+                    self.roll_out(client, load, first)
+                except ERRORS as error:
+                    self.faults.append(f"the walk ended early: {error}")
 
         say("\n[bold]6  What was seen[/]")
-        self.tell(load, first, second, before)
+        self.tell(load, before)
         return 1 if self.faults else 0
+
+    def roll_out(self, client: Client, load: Load, first: int) -> None:
+        """What is done under load."""
+        say = self.console.print
+        say("\n[bold]2  Call it by its name, with everybody's clients; from here on there is load[/]")
+        with self.part(load, f"stable: {first}"):
+            self.ask_all("first version", load, {first})
+
+        say("\n[bold]3  A second version: fitted on the upper half of the scene, a canary of 10 %[/]")
+        with client.session() as session:
+            second, scores = self.train_and_publish(client, session, data="san_diego")
+        if second == first:
+            raise WalkError(f"the second training gave version {first} again")
+        load.expected[second] = scores
+        say(f"  [green]✓[/] version {second} is there; nobody gets it yet")
+        self.move(client, load, {first: 90.0, second: 10.0})
+        with self.part(load, f"stable: {first} 90 %, {second} 10 %") as canary:
+            pass
+        self.check_share(canary, second)
+
+        say("\n[bold]4  Promote it[/]")
+        self.move(client, load, {second: 100.0})
+        with self.part(load, f"stable: {second}"):
+            self.ask_all("promoted", load, {second})
+
+        say("\n[bold]5  Roll back: to where stable pointed before, and then to the first version alone[/]")
+        with load.change(first, second):
+            client.models.roll_back_alias(self.model, "stable")
+        with self.part(load, f"rolled back: {first} 90 %, {second} 10 %") as again:
+            pass
+        self.check_share(again, second)
+        self.move(client, load, {first: 100.0})
+        with self.part(load, f"stable: {first} alone"):
+            self.ask_all("rolled back", load, {first})
 
     def train_and_publish(
         self, client: Client, session: Session, *, data: str = "", aliases: Sequence[str] = ()
@@ -175,8 +188,6 @@ class Walk:
         shape = ",".join(map(str, self.arrays["cube"].shape[1:]))
         labels = {"redhare.dtype": "float32", "redhare.shape": shape, "redhare.layout": "HWC"}
         published = client.models.publish(self.model, session, aliases=aliases, labels=labels)
-        if data:
-            self.console.print(f"  [green]✓[/] version {published.version} is there; nobody gets it yet")
         return published.version, np.ascontiguousarray(scores).tobytes()
 
     def ours(self, target: str, model: str, arrays: Arrays) -> Answer:
@@ -191,17 +202,18 @@ class Walk:
             try:
                 answer = call(self.target, self.model, self.arrays)
             except NotInstalledError as missing:
-                self.asked.append((when, name, "not installed", True))
-                self.console.print(f"  [yellow]-[/] {name} is not installed: {missing}", soft_wrap=True, markup=True)
+                self.asked.append((when, name, "not installed", None))
+                self.console.print(f"  - {name} is not installed: {missing}", soft_wrap=True, markup=False)
                 continue
             except (ClientFailedError, ClientError, grpc.RpcError) as error:
                 self.asked.append((when, name, "failed", False))
                 self.faults.append(f"{name}, {when}: {error}")
                 continue
-            same = answer.version in live and answer.scores.tobytes() == load.expected[answer.version]
-            self.asked.append((when, name, f"version {answer.version}", same))
-            self.console.print(f"  [green]✓[/] {name}: version {answer.version}, largest {answer.scores.max():.6g}")
-            if not same:
+            right = answer.version in live and answer.scores.tobytes() == load.expected[answer.version]
+            self.asked.append((when, name, f"version {answer.version}", right))
+            mark = "[green]✓[/]" if right else "[red]✗[/]"
+            self.console.print(f"  {mark} {name}: version {answer.version}, largest {answer.scores.max():.6g}")
+            if not right:
                 self.faults.append(f"{name}, {when}: an answer of version {answer.version} that is not to be")
 
     def move(self, client: Client, load: Load, shares: dict[int, float]) -> None:
@@ -217,13 +229,13 @@ class Walk:
             yield row
         if row.calls < self.calls:
             self.faults.append(f"{title}: the load ended after {row.calls} of {self.calls} calls")
-        after = self.counted()
-        self.split[title] = {version: calls - before.get(version, 0) for version, calls in after.items()}
+        self.split[title] = difference(self.counted(), before)
         self.console.print(f"  [green]✓[/] {title}  [dim]{row.calls} calls, {row.failed + row.wrong} bad[/]")
 
     def check_share(self, row: Row, version: int) -> None:
         """Check that a canary got its share, as far as chance goes."""
-        share, calls = row.answers[version] / max(row.answers.total(), 1), max(row.answers.total(), 1)
+        calls = max(row.answers.total(), 1)
+        share = row.answers[version] / calls
         if abs(share - CANARY) > BY_CHANCE * math.sqrt(CANARY * (1 - CANARY) / calls):
             self.faults.append(f"{row.title}: version {version} got {share:.1%} of {calls} calls")
 
@@ -241,10 +253,8 @@ class Walk:
                     found[version] = found.get(version, 0) + sample.value
         return found
 
-    def tell(self, load: Load, first: int, second: int, before: dict[int, float]) -> None:
+    def tell(self, load: Load, before: dict[int, float]) -> None:
         """Print the tables, and what went wrong."""
-        after = self.counted()
-        self.split["all"] = {version: calls - before.get(version, 0) for version, calls in after.items()}
         total = Row("all")
         for row in load.rows:
             total.answers += row.answers
@@ -252,35 +262,33 @@ class Walk:
             total.failed += row.failed
         if total.failed or total.wrong:
             self.faults += [f"{total.failed} calls failed, {total.wrong} were answered wrongly", *load.complaints]
-        calls = Table(title="Load", title_style="bold", title_justify="left")
-        for column in (
-            "part",
-            "calls",
-            f"version {first}",
-            f"version {second}",
-            "share",
-            "in metrics",
-            "wrong",
-            "failed",
-        ):
-            calls.add_column(column, justify="left" if column == "part" else "right")
-        for row in (*load.rows, total):
-            answers = [row.answers[first], row.answers[second]]
-            metrics = self.split.get(row.title, {})
-            seen = " / ".join(f"{metrics.get(version, 0):.0f}" for version in (first, second)) if metrics else "-"
-            share = f"{answers[1] / max(sum(answers), 1):.1%}"
-            calls.add_row(row.title, *map(str, (row.calls, *answers, share, seen, row.wrong, row.failed)))
-        others = Table(title="One call of each client", title_style="bold", title_justify="left")
-        for column in ("when", "client", "answer", "right"):
-            others.add_column(column)
+        with suppress(OSError):
+            self.split["all"] = difference(self.counted(), before)
+
+        others = Table("when", "client", "answer", "right", title="One call of each client", title_justify="left")
         for when, client, answer, right in self.asked:
-            others.add_row(when, client, answer, "-" if answer == "not installed" else "yes" if right else "NO")
-        self.console.print(others)
-        self.console.print(calls)
+            others.add_row(when, client, answer, {True: "yes", False: "NO", None: "-"}[right])
+        versions = sorted(load.expected)
+        calls = Table("part", title="Load", title_justify="left")
+        names = [f"version {version}" for version in versions]
+        for column in ("calls", *names, f"share of {versions[-1]}", "in metrics", "wrong", "failed"):
+            calls.add_column(column, justify="right")
+        for row in (*load.rows, total):
+            answers = [row.answers[version] for version in versions]
+            share = f"{answers[-1] / max(sum(answers), 1):.1%}"
+            metrics = self.split.get(row.title)
+            seen = " / ".join(f"{metrics.get(version, 0):.0f}" for version in versions) if metrics else "-"
+            calls.add_row(row.title, *map(str, (row.calls, *answers, share, seen, row.wrong, row.failed)))
+        self.console.print(others, calls)
         for fault in self.faults:
-            self.console.print(f"[red]✗ {fault}[/]", soft_wrap=True)
+            self.console.print(f"✗ {fault}", soft_wrap=True, markup=False)
         if not self.faults:
             self.console.print(f"[green]✓ none of {total.calls} calls failed[/]")
+
+
+def difference(after: dict[int, float], before: dict[int, float]) -> dict[int, float]:
+    """Return by how much counters have grown."""
+    return {version: count - before.get(version, 0) for version, count in after.items()}
 
 
 if __name__ == "__main__":

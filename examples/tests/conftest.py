@@ -12,6 +12,11 @@ import pytest
 
 from swath.client import Client
 
+# Environments of others' clients are part of the checkout and of no package.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.oip.clients import environment
+
 EXAMPLES = Path(__file__).resolve().parents[1]
 SCENE = EXAMPLES / "data" / "san_diego.npz"
 SWATH = Path(sys.executable).with_name("swath")
@@ -101,3 +106,9 @@ def swath(server: str) -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.run(command, capture_output=True, text=True, timeout=100)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def peer() -> Callable[[str], Path]:
+    """Installs another project's client, unless it is there, and returns the Python that has it."""
+    return environment.install
