@@ -107,7 +107,10 @@ def in_its_own_python(script: str, package: str, requirement: str, python: str) 
 
 
 def _run(command: list[str], given: str = "") -> str:
-    done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=100, check=False)
+    try:
+        done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=100, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ClientFailedError(str(error)) from None
     if done.returncode:
         raise ClientFailedError((done.stderr.strip() or f"{command[0]} ended with status {done.returncode}")[-400:])
     return done.stdout

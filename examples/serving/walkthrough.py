@@ -14,14 +14,15 @@ import math
 import socket
 import sys
 import tempfile
-import urllib.request
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import grpc
 import numpy as np
-from load import Load, Row
+from counts import counted, difference
+from load import SETTLED_S, Load, Row
 from others import (
     OUTPUT,
     Answer,
@@ -33,7 +34,6 @@ from others import (
     redhare,
     request_of,
 )
-from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 from rich.table import Table
 
@@ -42,6 +42,7 @@ from swath.errors import SwathError
 
 SCENE = Path(__file__).resolve().parents[1] / "data" / "san_diego.npz"
 CORNER = 40
+"""First row and column, of 100 each, of what calls send."""
 CANARY = 0.10
 PARTS = 5
 BY_CHANCE = 5.0
@@ -65,6 +66,10 @@ def main() -> int:
     parser.add_argument("--triton-python", default="", help="Python of an environment with tritonclient[grpc]")
     parser.add_argument("--kserve-python", default="", help="Python of an environment with kserve")
     args = parser.parse_args()
+    if not 1 <= args.crop <= 100 - CORNER:
+        parser.error(f"--crop must be between 1 and {100 - CORNER}, got {args.crop}")
+    if args.calls < 1:
+        parser.error(f"--calls must be at least 1, got {args.calls}")
     # Wide enough for the tables also where the output is a file.
     console = Console(highlight=False, width=max(Console().width, 110))
     try:
@@ -130,7 +135,9 @@ class Walk:
             with client.session() as session:
                 first, scores = self.train_and_publish(client, session, aliases=["stable"])
             say(f"  [green]✓[/] {self.model} version {first}, alias stable; sessions are gone, the name stays")
-            before = self.counted()
+            # No call waits for what is published: replicas know of it within a second.
+            time.sleep(SETTLED_S)
+            before = counted(self.metrics, self.model)
 
             with Load(self.target, request_of(self.model, self.arrays), first, scores) as load:
                 try:
@@ -224,13 +231,15 @@ class Walk:
     @contextmanager
     def part(self, load: Load, title: str) -> Iterator[Row]:
         """Count calls in a row of their own, by the answers and by the server's metrics."""
-        before = self.counted()
+        before = counted(self.metrics, self.model)
         with load.part(title, self.calls) as row:
             yield row
         if row.calls < self.calls:
             self.faults.append(f"{title}: the load ended after {row.calls} of {self.calls} calls")
-        self.split[title] = difference(self.counted(), before)
-        self.console.print(f"  [green]✓[/] {title}  [dim]{row.calls} calls, {row.failed + row.wrong} bad[/]")
+        self.split[title] = difference(counted(self.metrics, self.model), before)
+        seen = ", ".join(f"{calls:.0f} by version {version}" for version, calls in sorted(self.split[title].items()))
+        told = f"  [dim]in metrics: {seen}[/]" if seen else ""
+        self.console.print(f"  [green]✓[/] {title}  {row.calls} calls, {row.failed + row.wrong} bad{told}")
 
     def check_share(self, row: Row, version: int) -> None:
         """Check that a canary got its share, as far as chance goes."""
@@ -238,20 +247,6 @@ class Walk:
         share = row.answers[version] / calls
         if abs(share - CANARY) > BY_CHANCE * math.sqrt(CANARY * (1 - CANARY) / calls):
             self.faults.append(f"{row.title}: version {version} got {share:.1%} of {calls} calls")
-
-    def counted(self) -> dict[int, float]:
-        """Return the calls by version that the server's metrics have counted; nothing where there are none."""
-        if not self.metrics:
-            return {}
-        with urllib.request.urlopen(self.metrics, timeout=10) as page:
-            families = text_string_to_metric_families(page.read().decode())
-        found: dict[int, float] = {}
-        for family in families:
-            for sample in family.samples:
-                if sample.name == "swath_model_requests_total" and sample.labels["model"] == self.model:
-                    version = int(sample.labels["version"])
-                    found[version] = found.get(version, 0) + sample.value
-        return found
 
     def tell(self, load: Load, before: dict[int, float]) -> None:
         """Print the tables, and what went wrong."""
@@ -263,7 +258,7 @@ class Walk:
         if total.failed or total.wrong:
             self.faults += [f"{total.failed} calls failed, {total.wrong} were answered wrongly", *load.complaints]
         with suppress(OSError):
-            self.split["all"] = difference(self.counted(), before)
+            self.split["all"] = difference(counted(self.metrics, self.model), before)
 
         others = Table("when", "client", "answer", "right", title="One call of each client", title_justify="left")
         for when, client, answer, right in self.asked:
@@ -284,11 +279,6 @@ class Walk:
             self.console.print(f"✗ {fault}", soft_wrap=True, markup=False)
         if not self.faults:
             self.console.print(f"[green]✓ none of {total.calls} calls failed[/]")
-
-
-def difference(after: dict[int, float], before: dict[int, float]) -> dict[int, float]:
-    """Return by how much counters have grown."""
-    return {version: count - before.get(version, 0) for version, count in after.items()}
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,6 +85,18 @@ def test_none_of_the_calls_fails_while_versions_come_and_go(peer: Callable[[str]
     # The server has counted each call of the load, and each of a client: twice the first version, once the second.
     counted = [int(number) for number in found["all"][4].split(" / ")]
     assert counted == [by_load[0] + 2 * len(clients), by_load[1] + len(clients)]
+
+
+@pytest.mark.xdist_group("suite")
+@pytest.mark.timeout(300)
+def test_behind_the_gateway_none_fails_either(suite: Any) -> None:
+    for _ in ("once", "and on what is there then"):
+        status, output = finish(walk("--target", suite.target, "--model", "walk-behind-the-gateway", "--calls", "2000"))
+        assert status == 0, output
+        found = rows(output)
+        assert figures(found["all"])[0] >= 2000
+        assert found["all"][4:] == ["-", "0", "0"]
+        assert found["promoted: redhare"] == ["version 2", "yes"]
 
 
 def published_by_then(client: Client, name: str, process: subprocess.Popen[str]) -> None:
