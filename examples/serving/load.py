@@ -16,6 +16,7 @@ import grpc
 import grpc.aio
 
 from swath.inference import open_inference_pb2 as pb
+from swath.rpc.proxies import NO_PROXY
 
 METHOD = "/inference.GRPCInferenceService/ModelInfer"
 SETTLED_S = 2.0
@@ -113,7 +114,7 @@ class Load:
         return frozenset().union(*(versions for (since, versions), until in spans if since <= end and until >= begin))
 
     async def _calls(self) -> None:
-        async with grpc.aio.insecure_channel(self._target) as channel:
+        async with grpc.aio.insecure_channel(self._target, options=[NO_PROXY]) as channel:
             call: Any = channel.unary_unary(METHOD, response_deserializer=pb.ModelInferResponse.FromString)
             await asyncio.gather(*(self._one_after_the_other(call) for _ in range(self._at_a_time)))
 

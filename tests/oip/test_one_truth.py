@@ -1,5 +1,6 @@
 """The same batch has the same bits by every way: of every pipeline that is shipped."""
 
+import base64
 import io
 import struct
 import uuid
@@ -8,6 +9,8 @@ import numpy as np
 import pytest
 
 from swath.inference import open_inference_pb2 as pb
+
+from .ways import by_redhare, by_shared_memory
 
 BANDS = 61
 WAVELENGTHS = (430 + 8 * np.arange(BANDS)).astype(np.int32)
@@ -115,12 +118,29 @@ def test_by_every_way_the_same_bits(deployment, frames, batch, path, fitted, kin
                 iter([_request(name, called, raw=each) for each in (True, False, True)]), timeout=60
             )
         ]
+        with deployment.client.model(name).stream() as stream:
+            stream.send(**called)
+            frame = stream.receive().value()
+            version = stream.version
+        recorded = by_redhare(deployment.target, name, called)
+        sizes = {key: array.nbytes for key, array in expected.items() if isinstance(array, np.ndarray) and array.nbytes}
+        shared = {}
+        # Only a server on this machine that nothing is in front of.
+        if deployment.replicas == 1:
+            shared = by_shared_memory(deployment.stub, _request(name, called, raw=True), sizes)
     assert [raw] * 3 == streamed
+    assert (version, frame.metrics) == (1, expected.metrics)
+    assert frame.keys() == expected.keys()
     assert typed == raw
     tensors = {key: value for key, value in expected.items() if isinstance(value, np.ndarray)}
     assert len(tensors) > 3
     for key, array in tensors.items():
-        assert raw[key][1:] == (array.shape, array.tobytes()), key
+        bits = (array.shape, array.tobytes())
+        assert raw[key][1:] == bits, key
+        assert (frame[key].shape, frame[key].tobytes()) == bits, key
+        assert (tuple(recorded[key]["shape"]), base64.b64decode(recorded[key]["data"])) == bits, key
+        assert recorded[key]["dtype"] == str(array.dtype), key
+        assert deployment.replicas > 1 or not array.nbytes or shared[key] == array.tobytes(), key
     # Beside tensors there is only what the session's answer has no form for, or calls a metric.
     for key in raw.keys() - tensors.keys():
         datatype, shape, data = raw[key]
