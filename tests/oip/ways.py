@@ -51,7 +51,7 @@ def by_shared_memory(stub, request, sizes):
     with _region(stub, sum(map(len, request.raw_input_contents))) as (name, memory):
         offset = 0
         for each, data in zip(given.inputs, request.raw_input_contents, strict=True):
-            memory.buf[offset : offset + len(data)] = data
+            memory[offset : offset + len(data)] = data
             _place(each.parameters, name, offset, len(data))
             offset += len(data)
         with _region(stub, sum(sizes.values())) as (taken, found):
@@ -61,7 +61,7 @@ def by_shared_memory(stub, request, sizes):
                 offset += size
             answer = stub.ModelInfer(given, timeout=60)
             assert not any(answer.raw_output_contents), "outputs travelled"
-            parts = np.split(np.frombuffer(bytes(found.buf[:offset]), np.uint8), np.cumsum(list(sizes.values()))[:-1])
+            parts = np.split(np.frombuffer(bytes(found[:offset]), np.uint8), np.cumsum(list(sizes.values()))[:-1])
     return {output: part.tobytes() for output, part in zip(sizes, parts, strict=True)}
 
 
@@ -72,14 +72,15 @@ def _place(parameters, region, offset, size):
 
 
 @contextmanager
-def _region(stub, size) -> Iterator[tuple[str, SharedMemory]]:
+def _region(stub, size) -> Iterator[tuple[str, memoryview]]:
     name = f"swath-test-ways-{uuid.uuid4().hex[:12]}"
     memory = SharedMemory(name, create=True, size=size)
     try:
         stub.SystemSharedMemoryRegister(
             pb.SystemSharedMemoryRegisterRequest(name=name, key=f"/{name}", byte_size=size), timeout=20
         )
-        yield name, memory
+        assert memory.buf is not None
+        yield name, memory.buf
         stub.SystemSharedMemoryUnregister(pb.SystemSharedMemoryUnregisterRequest(name=name), timeout=20)
     finally:
         memory.close()
