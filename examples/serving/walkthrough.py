@@ -239,7 +239,9 @@ class Walk:
         self.split[title] = difference(counted(self.metrics, self.model), before)
         seen = ", ".join(f"{calls:.0f} by version {version}" for version, calls in sorted(self.split[title].items()))
         told = f"  [dim]in metrics: {seen}[/]" if seen else ""
-        self.console.print(f"  [green]✓[/] {title}  {row.calls} calls, {row.failed + row.wrong} bad{told}")
+        bad = row.failed + row.wrong
+        mark = "[red]✗[/]" if bad else "[green]✓[/]"
+        self.console.print(f"  {mark} {title}  {row.calls} calls, {bad} bad{told}")
 
     def check_share(self, row: Row, version: int) -> None:
         """Check that a canary got its share, as far as chance goes."""
