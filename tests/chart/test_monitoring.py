@@ -40,7 +40,8 @@ def own() -> dict[str, set[str]]:
             found.setdefault(sample.name, set()).update(sample.labels)
     families: Iterable[Any] = ModelMetrics(models := PublishedModels(), ModelCounts(models)).collect()
     for family in families:
-        found[f"{family.name}{'_total' * (family.type == 'counter')}"] = set(family._labelnames)
+        ends = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}.get(family.type, ("",))
+        found |= {f"{family.name}{end}": set(family._labelnames) for end in ends}
     for place in REPOSITORY.glob("services/*/src/*/assembly.py"):
         for node in ast.walk(ast.parse(place.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):

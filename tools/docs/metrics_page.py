@@ -28,7 +28,7 @@ def render(metrics: Sequence[Metric], charts: Path) -> str:
 
     Args:
         metrics: Those of Swath, in order.
-        charts: Folder of the chart's `alerts.yaml` and `dashboard.json`.
+        charts: Folder of the chart's `alerts.yaml` and dashboards.
     """
     sections = []
     for service, group in groupby(metrics, key=lambda each: each.service):
@@ -40,7 +40,8 @@ def render(metrics: Sequence[Metric], charts: Path) -> str:
 
 def _used(charts: Path) -> str:
     users: dict[str, list[str]] = {}
-    for user, expression in (*_alerts(charts / "alerts.yaml"), *_panels(charts / "dashboard.json")):
+    panels = (each for file in sorted(charts.glob("dashboard*.json")) for each in _panels(file))
+    for user, expression in (*_alerts(charts / "alerts.yaml"), *panels):
         for name in metrics_in(expression):
             users.setdefault(name, []).append(user)
     rows = ((f"`{name}`", _source(name), ", ".join(dict.fromkeys(users[name]))) for name in sorted(users))

@@ -12,9 +12,9 @@ _WORDS = {"and", "or", "unless", "bool", "offset"}
 
 
 def expressions(folder: Path) -> list[str]:
-    """Return every expression of the chart's `alerts.yaml` and `dashboard.json`, which lie in `folder`."""
+    """Return every expression of the chart's `alerts.yaml` and dashboards, which lie in `folder`."""
     groups = yaml.safe_load((folder / "alerts.yaml").read_text())["groups"]
-    panels = json.loads((folder / "dashboard.json").read_text())["panels"]
+    panels = [panel for file in folder.glob("dashboard*.json") for panel in json.loads(file.read_text())["panels"]]
     alerts = [rule["expr"] for group in groups for rule in group["rules"]]
     return alerts + [target["expr"] for panel in panels for target in panel.get("targets", ())]
 
