@@ -93,7 +93,7 @@ def test_pipelines_are_listed_shown_and_drawn(swath: Swath, tmp_path: Path) -> N
         (("train", "san_diego_rx", "training.no_such_key=1"), "no_such_key"),
         (("infer", SCENE, "--trainrun", "nowhere.yaml"), "nowhere"),
         (("infer", "missing.npz", "--trainrun", "nowhere.yaml"), "data file 'missing.npz' does not exist"),
-        (("infer", SCENE), "one of --pipeline, --trainrun and --session"),
+        (("infer", SCENE), "one of --pipeline, --trainrun, --session and --model"),
         (("cp", SCENE, ":../outside.npz"), "PATH_DENIED"),
         (("cp", "here", "there"), "must be on the server"),
         (("ls", "nowhere"), "nowhere"),

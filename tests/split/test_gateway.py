@@ -105,6 +105,6 @@ def test_calls_leave_a_line_with_their_status(suite: Suite, client: Client) -> N
         text = suite.processes["gateway"].log.read_text()
         # The last line may be half written.
         lines = [json.loads(line) for line in text.splitlines(keepends=True) if line[:1] == "{" and line[-1:] == "\n"]
-        closed = [line for line in lines if line["method"].endswith("/CloseSession")]
+        closed = [line for line in lines if (line["method"] or "").endswith("/CloseSession")]
     assert closed[-1]["grpc_status"] == "OK"
     assert closed[-1]["service"] == "session"

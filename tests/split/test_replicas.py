@@ -112,6 +112,9 @@ def test_profiles_of_all_replicas_are_one_summary(
 def test_a_closed_session_is_gone_everywhere_and_its_model_with_it(
     suite: Suite, configured: Session, scene: dict[str, np.ndarray]
 ) -> None:
+    # A pipeline of its own: what it shares with a published model would stay.
+    own = configured.resolve("trainrun", "trainrun/san_diego_rx", ["pipeline.nodes.rx.hparams.eps=1.25e-6"])
+    configured.set_run_config(own)
     before = _models(suite)
     list(configured.train("statistical"))
     configured.infer(

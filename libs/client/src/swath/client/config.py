@@ -140,6 +140,10 @@ class ClientConfig:
         """A copy with some fields changed."""
         return replace(self, **changes)  # type: ignore[arg-type]
 
+    def longest_entry(self) -> int:
+        """Bytes of the longest name and value of `call_metadata`."""
+        return max((len(name) + len(value) for name, value in self.call_metadata()), default=0)
+
     def call_metadata(self) -> list[tuple[str, str]]:
         """Metadata that goes with each call."""
         pairs = list(self.metadata.items())

@@ -27,7 +27,7 @@ Codes without a class of their own (INTERNAL, UNKNOWN, ...) come as plain CallEr
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -45,7 +45,9 @@ before the call's status arrived (it then invents INTERNAL)."""
 _ON_THE_WAY = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "UNKNOWN", "INTERNAL"})
 """Codes of what happens between client and server."""
 _HEADER_TOO_LONG = "GOAWAY received; Error code: 9"
-"""What gRPC says where an HTTP/2 proxy cannot decompress a header (COMPRESSION_ERROR of RFC 9113)."""
+"""What gRPC says where an HTTP/2 proxy cannot decompress a header (COMPRESSION_ERROR of RFC 9113); where the connection
+is gone before that is read, all it says is that it is closed."""
+_LONGEST_ENTRY = 64 * 1024
 _REFUSED = re.compile(r"connect|refused|no address|dns|resolve|unreachable|handshak", re.IGNORECASE)
 
 _MIB = 1 << 20
@@ -186,13 +188,14 @@ _CLASSES: dict[str, type[CallError]] = {
 }
 
 
-def call_error(error: Any, *, method: str = "", target: str = "") -> CallError:
+def call_error(error: Any, *, method: str = "", target: str = "", longest: int = 0) -> CallError:
     """Translate a `grpc.RpcError` (blocking or asyncio) into one of ours.
 
     Args:
         error: What the call raised.
         method: Name of the RPC, for the message.
         target: Where the server was looked for, for the message when nothing answers there.
+        longest: Bytes of the longest entry of the metadata that this client has sent.
     """
     code = error.code().name
     message = error.details() or code.replace("_", " ").lower()
@@ -204,7 +207,7 @@ def call_error(error: Any, *, method: str = "", target: str = "") -> CallError:
             "the metadata (token, headers) is larger than the other side takes, which SWATH_MAX_METADATA_BYTES of the "
             f"server sets, and for answers max_metadata_bytes of this client ({message.partition(';')[0]})"
         )
-    elif code == "UNAVAILABLE" and not info.reason and _HEADER_TOO_LONG in message:
+    elif code == "UNAVAILABLE" and not info.reason and (_HEADER_TOO_LONG in message or longest > _LONGEST_ENTRY):
         code, message = (
             "RESOURCE_EXHAUSTED",
             (
@@ -243,12 +246,12 @@ def frame_error(code: int, reason: str, message: str, retry_after_s: float | Non
 
 
 @contextmanager
-def translated(method: str = "", target: str = "") -> Iterator[None]:
-    """Raise our errors for those of grpc within the block."""
+def translated(method: str = "", target: str = "", longest: Callable[[], int] = lambda: 0) -> Iterator[None]:
+    """Raise our errors for those of grpc within the block; arguments as of `call_error`."""
     try:
         yield
     except grpc.RpcError as error:
-        raise call_error(error, method=method, target=target) from None
+        raise call_error(error, method=method, target=target, longest=longest()) from None
 
 
 def trailers(error: Any) -> dict[str, str | bytes]:

@@ -107,7 +107,9 @@ def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
 def suite(open_folder: Path) -> Iterator[Suite]:
     """A suite of two replicas each. Tests that stop or freeze a part of it bring that back."""
     with needs_programs():
-        made = Suite(open_folder / "suite", replicas=dict.fromkeys(SERVICE_NAMES, 2))
+        # Who was asked for references may have been started again since, and begun to count anew.
+        often = {"SWATH_ARTIFACT_COLLECT_S": "30"}
+        made = Suite(open_folder / "suite", replicas=dict.fromkeys(SERVICE_NAMES, 2), settings=often)
     with made:
         yield made
 

@@ -90,7 +90,7 @@ class AsyncClient:
     async def call(self, call: Call[R]) -> R:
         """As `Client.call`."""
         method = getattr(getattr(self, call.stub), call.method)
-        with translated(call.method, self.config.target):
+        with translated(call.method, self.config.target, self.config.longest_entry):
             metadata = [*self.config.call_metadata(), *call.metadata]
             answer = method(call.request, timeout=self.config.timeout_s, metadata=metadata)
             reply = await answer

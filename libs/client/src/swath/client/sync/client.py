@@ -104,7 +104,7 @@ class Client:
         """
         method = getattr(getattr(self, call.stub), call.method)
         options = {"timeout": self.config.timeout_s, "metadata": [*self.config.call_metadata(), *call.metadata]}
-        with translated(call.method, self.config.target):
+        with translated(call.method, self.config.target, self.config.longest_entry):
             if call.check is None:
                 return call.read(method(call.request, **options))
             reply, ended = method.with_call(call.request, **options)
