@@ -147,7 +147,7 @@ class InferenceService:
         self.runner.close()
 
     def _target(self, session: Session) -> Target:
-        observe = self.profiler.observer(session.id, session.profiling, _STAGE) if session.profiling.enabled else None
+        observe = self.profiler.observer(session.id, session.profiling, _STAGE)
         key = (pipeline_of(session), session.weights_digest)
         return Target(key, session.id, observe=observe, synchronize=session.profiling.synchronize_device)
 

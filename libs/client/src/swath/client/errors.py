@@ -48,6 +48,7 @@ _HEADER_TOO_LONG = "GOAWAY received; Error code: 9"
 """What gRPC says where an HTTP/2 proxy cannot decompress a header (COMPRESSION_ERROR of RFC 9113); where the connection
 is gone before that is read, all it says is that it is closed."""
 _LONGEST_ENTRY = 64 * 1024
+_GONE = re.compile("socket closed|connection reset|broken pipe", re.IGNORECASE)
 _REFUSED = re.compile(r"connect|refused|no address|dns|resolve|unreachable|handshak", re.IGNORECASE)
 
 _MIB = 1 << 20
@@ -207,7 +208,11 @@ def call_error(error: Any, *, method: str = "", target: str = "", longest: int =
             "the metadata (token, headers) is larger than the other side takes, which SWATH_MAX_METADATA_BYTES of the "
             f"server sets, and for answers max_metadata_bytes of this client ({message.partition(';')[0]})"
         )
-    elif code == "UNAVAILABLE" and not info.reason and (_HEADER_TOO_LONG in message or longest > _LONGEST_ENTRY):
+    elif (
+        code == "UNAVAILABLE"
+        and not info.reason
+        and (_HEADER_TOO_LONG in message or (longest > _LONGEST_ENTRY and _GONE.search(message)))
+    ):
         code, message = (
             "RESOURCE_EXHAUSTED",
             (
