@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import Callable
 
 import pytest
 
+from swath.rpc.server.reactor import TurnLoop
+
 pytest_plugins = ["swath_suite.testing.server_logs", "swath_suite.testing.fixtures"]
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run tests in the loop that processes of Swath have, and so with their servers."""
+    return {"turns": TurnLoop}
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:

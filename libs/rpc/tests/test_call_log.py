@@ -15,6 +15,7 @@ from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import SessionNotFound
 from swath.rpc.server.calls import Calls
 from swath.rpc.server.methods import slice_handler
+from swath.rpc.server.reactor import make_server
 from swath.rpc.tracing import call_facts
 
 
@@ -39,7 +40,7 @@ class _Config:
 
 @pytest.fixture
 async def stub() -> AsyncIterator[Any]:
-    server = grpc.aio.server()
+    server = make_server()
     handlers = (slice_handler(CUVIS, "session", _Session()), slice_handler(CUVIS, "config", _Config()))
     server.add_generic_rpc_handlers((Calls(handlers, slow_s=0.1),))
     port = server.add_insecure_port("127.0.0.1:0")

@@ -17,6 +17,7 @@ from swath.errors import Exhausted, InputInvalid, Unavailable
 from swath.rpc.server.calls import Calls
 from swath.rpc.server.health import HealthBoard
 from swath.rpc.server.methods import Methods
+from swath.rpc.server.reactor import make_server
 from swath.runtime.server import Server
 from swath.runtime.settings import ServerSettings
 
@@ -316,7 +317,7 @@ async def test_of_two_that_have_a_method_the_first_one_answers():
         return b"second"
 
     one, two = (Methods("s.S", {"Ask": grpc.unary_unary_rpc_method_handler(each)}) for each in (first, second))
-    server = grpc.aio.server()
+    server = make_server()
     server.add_generic_rpc_handlers((Calls((one, two)),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

@@ -13,6 +13,7 @@ from swath.errors import InvalidInput
 from swath.rpc.server.calls import Calls
 from swath.rpc.server.methods import FallbackHandler, Methods
 from swath.rpc.server.metrics import Metrics
+from swath.rpc.server.reactor import make_server
 
 _BYTES = {"request_deserializer": bytes, "response_serializer": bytes}
 
@@ -60,7 +61,7 @@ async def served() -> AsyncIterator[tuple[grpc.aio.Channel, Metrics]]:
         "Mirror": grpc.stream_stream_rpc_method_handler(_mirror, **_BYTES),
     }
     calls = Calls((Methods("s.S", handlers),), fallback=FallbackHandler(), metrics=metrics.calls)
-    server = grpc.aio.server()
+    server = make_server()
     server.add_generic_rpc_handlers((calls,))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

@@ -17,6 +17,7 @@ from opentelemetry.trace import StatusCode
 from swath.errors import NotFound
 from swath.rpc.server.calls import Calls
 from swath.rpc.server.methods import Methods
+from swath.rpc.server.reactor import make_server
 from swath.rpc.tracing import INTERCEPTORS, CallTraces, call_facts, part_of, span, trace_of, traceparent
 
 _BYTES = {"request_deserializer": bytes, "response_serializer": bytes}
@@ -41,7 +42,7 @@ async def chain() -> AsyncIterator[grpc.aio.Channel]:
     channels: list[grpc.aio.Channel] = []
 
     async def serve(**methods: Any) -> grpc.aio.Channel:
-        server = grpc.aio.server()
+        server = make_server()
         handlers = {name: grpc.unary_unary_rpc_method_handler(each, **_BYTES) for name, each in methods.items()}
         server.add_generic_rpc_handlers((Calls((Methods("s.S", handlers),), traces=CallTraces()),))
         port = server.add_insecure_port("127.0.0.1:0")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -27,6 +26,7 @@ def serve(
     from pydantic_settings import SettingsError
 
     from swath.errors import SwathError
+    from swath.rpc.server.reactor import run
     from swath.runtime.logs import Telemetry, configure_logs, tell
     from swath.runtime.process import warn_mistyped
     from swath.runtime.serving import Program
@@ -53,7 +53,7 @@ def serve(
         with locked(settings.state):
             # The forkserver must be there before any gRPC object: forking a process with gRPC's threads can hang.
             launcher = prepare(settings.state / FOLDER, Telemetry.of(settings), settings.max_message_bytes)
-            asyncio.run(serve_all(settings, program, lambda stack: compose(settings, launcher, stack)))
+            run(serve_all(settings, program, lambda stack: compose(settings, launcher, stack)))
     except SwathError as error:
         tell(f"swath serve: {error.message}", sys.stderr)
         raise typer.Exit(1) from None

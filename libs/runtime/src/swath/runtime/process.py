@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsError
 
 from swath.errors import SwathError, Unavailable
 from swath.retry import Retry
+from swath.rpc.server.reactor import run
 from swath.runtime.assembly import Assembly, Deps
 from swath.runtime.logs import configure_logs, tell
 from swath.runtime.replica import ReplicaSettings, StoreSettings, open_deps
@@ -89,7 +90,7 @@ def main(
     configure_logs(settings)
     warn_mistyped()
     try:
-        asyncio.run(serve(settings, program, lambda stack: [assemble(settings, open_deps(settings, stack))]))
+        run(serve(settings, program, lambda stack: [assemble(settings, open_deps(settings, stack))]))
     except SwathError as error:
         tell(f"{title}: {error.message}", sys.stderr)
         return 1

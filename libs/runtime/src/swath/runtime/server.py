@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING
 
-import grpc
-
 from swath.errors import InvalidInput
 from swath.health.v1 import health_pb2
 from swath.rpc.metadata import ROOM_BYTES, metadata_options
@@ -16,6 +14,7 @@ from swath.rpc.server.calls import Calls
 from swath.rpc.server.health import HealthBoard
 from swath.rpc.server.in_flight import InFlight
 from swath.rpc.server.methods import FallbackHandler, Methods, whole_handler
+from swath.rpc.server.reactor import make_server
 from swath.rpc.server.reflection import reflection_handlers
 from swath.rpc.tls import server_credentials, tls_files
 from swath.rpc.tracing import CallTraces
@@ -93,7 +92,7 @@ class Server:
             traces=CallTraces(),
             access=self._access(behind_gateway=behind_gateway),
         )
-        self._server = grpc.aio.server(options=server_options(settings))
+        self._server = make_server(server_options(settings))
         self._server.add_generic_rpc_handlers((calls,))
         self._probes: ProbeServer | None = None
         self.address = settings.address

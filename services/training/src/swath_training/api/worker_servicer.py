@@ -13,6 +13,7 @@ import grpc
 from swath.errors import SwathError
 from swath.rpc.server.calls import Calls
 from swath.rpc.server.methods import Methods, whole_handler
+from swath.rpc.server.reactor import make_server
 from swath.rpc.tracing import part_of
 from swath.training.v1 import worker_pb2 as pb
 from swath_training.link.endpoint import message_limits
@@ -198,7 +199,7 @@ class WorkerServer:
     """
 
     def __init__(self, address: str, servicer: WorkerLinkServicer, max_message_bytes: int) -> None:
-        self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0), *message_limits(max_message_bytes)])
+        self._server = make_server([("grpc.so_reuseport", 0), *message_limits(max_message_bytes)])
         self._server.add_generic_rpc_handlers((Calls((worker_handler(servicer),)),))
         self._server.add_insecure_port(address)
 

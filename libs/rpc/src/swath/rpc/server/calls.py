@@ -19,7 +19,16 @@ from swath.errors import InvalidInput, TooLarge, Unsupported
 from swath.rpc.metadata import Metadata, all_bytes, client_bytes
 from swath.rpc.server.call_log import CallLog, CallRecord
 from swath.rpc.server.failures import end_call, forget_frames
-from swath.rpc.server.handlers import KINDS, MAKERS, answers_of, behaviour, shape, status_of, writer_of
+from swath.rpc.server.handlers import (
+    KINDS,
+    MAKERS,
+    answers_of,
+    behaviour,
+    shape,
+    status_of,
+    takes_one_message,
+    writer_of,
+)
 from swath.rpc.server.in_flight import InFlight
 from swath.rpc.server.methods import Methods
 from swath.rpc.tracing import CallSpan, CallTraces
@@ -213,7 +222,10 @@ class Calls(grpc.GenericRpcHandler):
         # does at its end would happen when it is collected, with a call that is no more: asked for its peer, it takes
         # the process down.
         wrapped = MAKERS[True, answers_stream]
-        return wrapped(answer, response_serializer=handler.response_serializer if answers_stream else None)
+        around = wrapped(answer, response_serializer=handler.response_serializer if answers_stream else None)
+        if not requests_stream:
+            around = takes_one_message(around)
+        return around
 
 
 async def _one(context: grpc.aio.ServicerContext) -> Any:

@@ -43,6 +43,20 @@ def behaviour(handler: grpc.RpcMethodHandler) -> Callable[..., Any]:
     }[shape(handler)]
 
 
+_ONE_MESSAGE = "_swath_one_message"
+
+
+def takes_one_message(handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
+    """Mark a handler that reads a stream of requests of which there is one: the call may begin when that has come."""
+    setattr(handler, _ONE_MESSAGE, True)
+    return handler
+
+
+def begins_with_message(handler: grpc.RpcMethodHandler) -> bool:
+    """Return whether a call has nothing to do before its first message has come."""
+    return not handler.request_streaming or getattr(handler, _ONE_MESSAGE, False)
+
+
 @asynccontextmanager
 async def answers_of(result: Any) -> AsyncIterator[AsyncIterator[Any]]:
     """Iterate over what a function that answers with a stream gives, in an `async with` block.

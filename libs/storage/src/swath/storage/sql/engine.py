@@ -100,6 +100,7 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         Unavailable: Other processes have been writing for longer than the time limit, or the server is unreachable.
         OutcomeUnknown: The connection broke during the commit.
     """
+    await _come_home()
     async with database_of(engine).transaction() as connection:
         yield connection
 
@@ -107,6 +108,7 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 @asynccontextmanager
 async def reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """Open a connection whose reads all see one snapshot and never wait for writers."""
+    await _come_home()
     async with database_of(engine).reading() as connection:
         yield connection
 
@@ -122,7 +124,15 @@ async def run(engine: AsyncEngine, work: Callable[[Connection], T], *, write: bo
     Raises:
         As `transaction`.
     """
+    await _come_home()
     return await database_of(engine).run(work, write=write)
+
+
+async def _come_home() -> None:
+    """Go on in the event loop's own thread: SQLAlchemy's greenlets cannot change threads, as tasks of some loops do."""
+    come_home = getattr(asyncio.get_running_loop(), "come_home", None)
+    if come_home is not None:
+        await come_home()
 
 
 class GroupWriter:
