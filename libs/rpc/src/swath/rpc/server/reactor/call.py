@@ -332,7 +332,7 @@ class _Requests:
 
 
 def _resolver(waiting: asyncio.Future[Any], take: Callable[[Any], Any]) -> Callable[[Any], None]:
-    """Return what resolves a future with what is taken from an event: an event in it would be a cycle with a message."""
+    """Return what resolves a future with what is taken from an event; with the event it would be a cycle."""
 
     def resolve(event: Any) -> None:
         if not waiting.done():
