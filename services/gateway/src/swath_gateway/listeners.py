@@ -6,6 +6,7 @@ from typing import Any
 
 from swath.api import REGISTRY, Registry
 from swath.rpc.addresses import Address
+from swath.rpc.metadata import MODEL
 from swath_gateway.certificates import CLIENT_AUTHORITY, PUBLIC_CERTIFICATE, Certificates
 from swath_gateway.clusters import ADMIN, COLLECTOR, envoy_address, headers_kb
 from swath_gateway.routing import routes
@@ -189,7 +190,7 @@ def _cors(settings: GatewaySettings) -> dict[str, Any]:
         "allow_origin_string_match": match,
         "allow_methods": "POST, OPTIONS",
         "allow_headers": "content-type, x-grpc-web, x-user-agent, grpc-timeout, authorization, "
-        "swath-run-id, swath-after-seq, traceparent, tracestate",
+        f"swath-run-id, swath-after-seq, {MODEL}, traceparent, tracestate",
         "expose_headers": "grpc-status, grpc-message, grpc-status-details-bin, "
         "swath-run-id, swath-after-seq, swath-seq",
         "max_age": "86400",
