@@ -95,13 +95,14 @@ def test_a_hot_model_spills(gateway: Callable, replicas: Callable) -> None:
     assert counts[1] >= 8
 
 
-def test_who_names_no_model_goes_to_who_has_least_to_do(gateway: Callable, replicas: Callable) -> None:
+@pytest.mark.parametrize("path", [INFER, STREAM], ids=["unary", "stream"])
+def test_who_names_no_model_goes_to_who_has_least_to_do(gateway: Callable, replicas: Callable, path: str) -> None:
     there = replicas("hangs", "hangs")
     target = gateway(there, route_by_model=True).target
     with grpc.insecure_channel(target) as channel, ThreadPoolExecutor(16) as pool:
-        assert set(pool.map(lambda _: _call(channel), range(16))) == {grpc.StatusCode.OK}
-    # One connection and many calls: what is balanced is calls, streams among them.
-    assert min(each.counts[INFER] for each in there) >= 4
+        assert set(pool.map(lambda _: _call(channel, path=path), range(16))) == {grpc.StatusCode.OK}
+    # One connection and many calls: what is balanced is calls, and a stream is one for as long as it is open.
+    assert min(each.counts[path] for each in there) >= 4
 
 
 def test_unless_it_is_switched_on_the_name_counts_for_nothing(gateway: Callable, replicas: Callable) -> None:

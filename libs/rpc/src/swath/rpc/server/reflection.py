@@ -58,10 +58,8 @@ def _first(find: Callable[[Any], Any]) -> Any:
 class _Alpha(aio.ReflectionServicer):
     """Answers with the names that fields have in JSON, which generated code may lack: clients do not work them out."""
 
-    async def ServerReflectionInfo(
-        self, request_iterator: AsyncIterator[alpha_pb2.ServerReflectionRequest], unused_context: Any
-    ) -> AsyncIterator[alpha_pb2.ServerReflectionResponse]:
-        # The stub file calls it a coroutine; it is an async generator.
+    # The stub file calls it a coroutine; it is an async generator.
+    async def ServerReflectionInfo(self, request_iterator: Any, unused_context: Any) -> Any:
         answers: Any = super().ServerReflectionInfo(request_iterator, unused_context)
         async for answer in answers:
             if answer.HasField("file_descriptor_response"):
