@@ -25,6 +25,7 @@ from swath_suite.testing.workload import Workload, fitted, scene
 
 from .conftest import CHART, RELEASE, Cluster, run
 from .next_release import NextRelease
+from .one_truth import check_one_truth
 
 
 @pytest.fixture
@@ -43,6 +44,10 @@ def test_a_client_outside_trains_and_infers(client: Client) -> None:
     scores = fitted(client).infer(cube=cube, wavelengths=wavelengths, outputs=["scores"]).only("scores")
     assert scores.shape[:3] == cube.shape[:3]
     assert np.isfinite(scores).all()
+
+
+def test_a_published_model_has_the_same_bits_by_every_way(client: Client, client_config: ClientConfig) -> None:
+    check_one_truth(client, client_config)
 
 
 def test_a_pod_does_by_dns(cluster: Cluster) -> None:

@@ -1,8 +1,12 @@
 """Newcomers find their way with grpcurl."""
 
+import json
 import subprocess
+from pathlib import Path
 
 import pytest
+
+PROTOS = Path(__file__).resolve().parents[2] / "protos"
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +70,32 @@ def test_redhare_is_described_as_its_clients_know_it(ask):
     text = ask("describe", "redhare.Request")
     for line in ("oneof request_oneof {", "bytes data = 1;", "string token = 2;"):
         assert line in text
+
+
+def test_fields_have_the_names_in_json_that_their_proto_gives_them(grpcurl, server):
+    method = "inference.GRPCInferenceService/LogSettings"
+    by_reflection = [grpcurl, "-plaintext", "-d", "{}", server.target, method]
+    proto = ("-import-path", str(PROTOS), "-proto", "inference/open_inference.proto")
+    by_proto = [grpcurl, "-plaintext", *proto, "-d", "{}", server.target, method]
+    answers = [
+        json.loads(subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout)
+        for command in (by_reflection, by_proto)
+    ]
+    assert answers[0] == answers[1]
+    assert answers[0]["settings"]["log_error"] == {"boolParam": True}
+
+
+@pytest.mark.parametrize("key", ["model_name", "modelName"])
+def test_both_names_of_a_field_are_taken(grpcurl, server, key):
+    command = [grpcurl, "-plaintext", "-d", json.dumps({key: "nothing"}), server.target]
+    done = subprocess.run(
+        [*command, "inference.GRPCInferenceService/ModelInfer"], capture_output=True, text=True, check=False
+    )
+    assert "Model 'nothing' not found" in done.stderr
+
+
+def test_a_template_is_what_a_call_takes(grpcurl, server):
+    command = [grpcurl, "-plaintext", "-msg-template", server.target, "describe", "inference.ModelInferRequest"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
+    template = json.loads(text[text.index("Message template:") + len("Message template:") :])
+    assert list(template) == ["modelName", "modelVersion", "id", "parameters", "inputs", "outputs", "rawInputContents"]

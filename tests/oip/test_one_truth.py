@@ -8,9 +8,7 @@ import uuid
 import numpy as np
 import pytest
 
-from swath.inference import open_inference_pb2 as pb
-
-from .ways import by_redhare, by_shared_memory
+from .ways import by_protocol, by_redhare, by_shared_memory, by_stream, request_of
 
 BANDS = 61
 WAVELENGTHS = (430 + 8 * np.arange(BANDS)).astype(np.int32)
@@ -36,13 +34,6 @@ PIPELINES = [
     ("spectral_match/spectral_match", "", "signatures"),
     ("spectral_match/spectral_match_validity", "", "signatures"),
 ]
-
-DATATYPES = {
-    "float32": ("FP32", "fp32_contents"),
-    "int32": ("INT32", "int_contents"),
-    "int64": ("INT64", "int64_contents"),
-    "uint16": ("UINT16", "uint_contents"),
-}
 
 
 @pytest.fixture(scope="session")
@@ -75,26 +66,6 @@ def _batch(kind, batch):
     return called
 
 
-def _request(name, batch, *, raw, request_id=""):
-    request = pb.ModelInferRequest(model_name=name, id=request_id)
-    for key, array in batch.items():
-        datatype, field = DATATYPES[str(array.dtype)]
-        each = request.inputs.add(name=key, datatype=datatype, shape=array.shape)
-        if raw:
-            request.raw_input_contents.append(array.tobytes())
-        else:
-            getattr(each.contents, field).extend(array.ravel().tolist())
-    return request
-
-
-def _bits(response):
-    """Return the outputs of an answer: shape and bytes by name."""
-    return {
-        each.name: (each.datatype, tuple(each.shape), raw)
-        for each, raw in zip(response.outputs, response.raw_output_contents, strict=True)
-    }
-
-
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("path", "fitted", "kind"), PIPELINES, ids=[each[0] for each in PIPELINES])
 def test_by_every_way_the_same_bits(deployment, frames, batch, path, fitted, kind):
@@ -110,24 +81,14 @@ def test_by_every_way_the_same_bits(deployment, frames, batch, path, fitted, kin
         deployment.publish(session, name)
         called = _batch(kind, batch)
         expected = session.infer(**called)
-        raw = _bits(deployment.stub.ModelInfer(_request(name, called, raw=True), timeout=60))
-        typed = _bits(deployment.stub.ModelInfer(_request(name, called, raw=False), timeout=60))
-        streamed = [
-            _bits(answer.infer_response)
-            for answer in deployment.stub.ModelStreamInfer(
-                iter([_request(name, called, raw=each) for each in (True, False, True)]), timeout=60
-            )
-        ]
-        with deployment.client.model(name).stream() as stream:
-            stream.send(**called)
-            frame = stream.receive().value()
-            version = stream.version
+        raw, typed, streamed = by_protocol(deployment.stub, name, called)
+        frame, version = by_stream(deployment.client, name, called)
         recorded = by_redhare(deployment.target, name, called)
         sizes = {key: array.nbytes for key, array in expected.items() if isinstance(array, np.ndarray) and array.nbytes}
         shared = {}
         # Only a server on this machine that nothing is in front of.
         if deployment.replicas == 1:
-            shared = by_shared_memory(deployment.stub, _request(name, called, raw=True), sizes)
+            shared = by_shared_memory(deployment.stub, request_of(name, called, raw=True), sizes)
     assert [raw] * 3 == streamed
     assert (version, frame.metrics) == (1, expected.metrics)
     assert frame.keys() == expected.keys()

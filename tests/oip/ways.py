@@ -1,4 +1,4 @@
-"""Ways to call a published model besides requests of the protocol that hold their tensors."""
+"""Ways to call a published model: one batch goes by each of them, and the same bits come back."""
 
 import base64
 import json
@@ -14,14 +14,75 @@ from swath.inference import open_inference_pb2 as pb
 from swath.redhare import stream_pb2, stream_pb2_grpc
 from swath.rpc.proxies import NO_PROXY
 
+DATATYPES = {
+    "float32": ("FP32", "fp32_contents"),
+    "int32": ("INT32", "int_contents"),
+    "int64": ("INT64", "int64_contents"),
+    "uint16": ("UINT16", "uint_contents"),
+}
 OPTIONS = [NO_PROXY, ("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
-def by_redhare(target, model, batch):
-    """Return what redhare.Inference answers: the outputs as JSON has them."""
-    with grpc.insecure_channel(target, options=OPTIONS) as channel:
+def request_of(name, batch, *, raw, request_id=""):
+    """Return a request of the protocol, with raw or with typed tensors."""
+    request = pb.ModelInferRequest(model_name=name, id=request_id)
+    for key, array in batch.items():
+        datatype, field = DATATYPES[str(array.dtype)]
+        each = request.inputs.add(name=key, datatype=datatype, shape=array.shape)
+        if raw:
+            request.raw_input_contents.append(array.tobytes())
+        else:
+            getattr(each.contents, field).extend(array.ravel().tolist())
+    return request
+
+
+def bits(response):
+    """Return the outputs of an answer: datatype, shape and bytes by name."""
+    return {
+        each.name: (each.datatype, tuple(each.shape), raw)
+        for each, raw in zip(response.outputs, response.raw_output_contents, strict=True)
+    }
+
+
+def by_protocol(stub, name, batch, **how):
+    """Return what the protocol answers to a raw and to a typed request, and on a stream to three, of each form.
+
+    Args:
+        stub: Of the protocol.
+        name: Of the model.
+        batch: Arrays by input.
+        how: For each call, such as `metadata`.
+    """
+    raw, typed = (bits(stub.ModelInfer(request_of(name, batch, raw=each), timeout=60, **how)) for each in (True, False))
+    requests = [request_of(name, batch, raw=each) for each in (True, False, True)]
+    streamed = stub.ModelStreamInfer(iter(requests), timeout=60, **how)
+    return raw, typed, [bits(answer.infer_response) for answer in streamed]
+
+
+def by_stream(client, name, batch):
+    """Return what StreamInfer answers to one frame, and the version that did."""
+    with client.model(name).stream() as stream:
+        stream.send(**batch)
+        return stream.receive().value(), stream.version
+
+
+def _plain(target):
+    return grpc.insecure_channel(target, options=OPTIONS)
+
+
+def by_redhare(target, model, batch, open_channel=_plain, user=("anybody", "anything")):
+    """Return what redhare.Inference answers: the outputs as JSON has them.
+
+    Args:
+        target: The server's address.
+        model: Name of the model.
+        batch: Arrays by input.
+        open_channel: Makes a channel to an address.
+        user: Name and password.
+    """
+    with open_channel(target) as channel:
         stub = stream_pb2_grpc.InferenceStub(channel)
-        attributes = {"model_name": model, "user_name": "anybody", "password": "anything"}
+        attributes = dict(zip(("user_name", "password"), user, strict=True), model_name=model)
         told = stub.auth(stream_pb2.AuthRequest(attributes=attributes), timeout=60)
     inputs = {
         name: {"data": base64.b64encode(array.tobytes()).decode(), "shape": array.shape, "dtype": str(array.dtype)}
@@ -29,7 +90,7 @@ def by_redhare(target, model, batch):
     }
     record = json.dumps({"key": "only", "inputs": inputs}).encode()
     requests = [stream_pb2.Request(token=told.token), stream_pb2.Request(data=record)]
-    with grpc.insecure_channel(told.url, options=OPTIONS) as channel:
+    with open_channel(told.url) as channel:
         [response] = stream_pb2_grpc.InferenceStub(channel).stream_infer(iter(requests), timeout=60)
     answer = json.loads(response.data)
     assert answer["key"] == "only"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -119,6 +120,23 @@ def test_models_are_served_without_the_pipeline_service_and_changes_come_after_i
     scene.publish(2, aliases=["stable"])
     _until(lambda: scene.is_everywhere(2))
     _until(lambda: {scene.answer() for _ in range(20)} == {2})
+
+
+def test_calls_of_an_alias_are_split_by_its_shares(suite: Suite, scene: Scene) -> None:
+    scene.publish(2)
+    scene.client.models.set_alias(scene.name, "stable", {1: 75.0, 2: 25.0})
+    share = f'swath_model_share_ratio{{alias="stable",model="{scene.name}",version="2"}} 0.25'
+    replicas = [each.name for each in suite.replicas("inference")]
+    _until(lambda: all(share in suite.metrics(replica) for replica in replicas))
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: scene.answer(), range(400)))
+    assert set(answers) == {1, 2}
+    # A hundred of four hundred, give or take five times the deviation of such a draw.
+    assert 57 <= answers.count(2) <= 143
+    ended = re.compile(rf'^swath_model_requests_total{{code="OK",model="{scene.name}",version="2"}} (\S+)$', re.M)
+    counted = [sum(map(float, ended.findall(suite.metrics(replica)))) for replica in replicas]
+    assert sum(counted) == answers.count(2)
+    assert all(counted), "each replica draws by itself"
 
 
 def test_no_call_fails_while_versions_come_and_go(suite: Suite, scene: Scene) -> None:

@@ -78,7 +78,7 @@ app.kubernetes.io/component: {{ .component }}
 {{- define "swath.part" -}}
 {{- $own := dict -}}
 {{- if eq .part "gateway" -}}
-{{- $own = omit .root.Values.gateway "mode" "service" "tls" "corsOrigins" "gatewayAPI" "networkPolicy" -}}
+{{- $own = omit .root.Values.gateway "mode" "service" "tls" "corsOrigins" "byModel" "gatewayAPI" "networkPolicy" -}}
 {{- else if eq .part "standalone" -}}
 {{- $own = omit .root.Values.standalone "storage" "clientCertificates" -}}
 {{- else -}}

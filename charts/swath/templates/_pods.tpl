@@ -191,6 +191,12 @@ dnsConfig:
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- with $root.Values.gateway.byModel -}}
+{{- if .enabled -}}
+{{- $_ := set $set "SWATH_ROUTE_BY_MODEL" "true" -}}
+{{- $_ := set $set "SWATH_MODEL_LOAD_PERCENT" (toString .loadPercent) -}}
+{{- end -}}
+{{- end -}}
 {{- with $root.Values.gateway.corsOrigins }}{{ $_ := set $set "SWATH_CORS_ORIGINS" (join "," .) }}{{ end -}}
 {{- with $root.Values.otlp.address }}{{ $_ := set $set "SWATH_OTLP_ADDRESS" . }}{{ end -}}
 {{- range $name, $value := mergeOverwrite $set (deepCopy (.values.settings | default dict)) }}

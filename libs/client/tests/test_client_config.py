@@ -112,3 +112,12 @@ def test_a_key_that_is_none_is_named_with_its_certificate(tmp_path: Path) -> Non
         (tmp_path / name).write_text("nothing")
     with pytest.raises(ValueError, match=r"tls\.crt and .*tls\.key are no PEM certificate and its private key"):
         Client(ClientConfig(tls=TlsConfig(cert=tmp_path / "tls.crt", key=tmp_path / "tls.key")))
+
+
+def test_a_model_is_named_for_gateways() -> None:
+    assert ClientConfig(token="t").call_metadata("scene") == [("swath-model", "scene"), ("authorization", "Bearer t")]
+
+
+@pytest.mark.parametrize("name", ["", "no\nname", "größe", "a b", "x" * 129])
+def test_what_is_no_name_of_a_model_is_left_to_the_server(name: str) -> None:
+    assert ClientConfig().call_metadata(name) == []

@@ -117,7 +117,8 @@ def gateway(tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
         new.process.start()
         new.process.wait_until(lambda: new.ready() == 200)
         deadline = time.monotonic() + 30
-        while any(new.count("membership_healthy", part) < len(replicas or ()) for part in SERVICE_NAMES):
+        parts = [*SERVICE_NAMES, *(["inference-by-model"] if new.settings.route_by_model else [])]
+        while any(new.count("membership_healthy", part) < len(replicas or ()) for part in parts):
             assert time.monotonic() < deadline, new.process.last_words()
             time.sleep(0.1)
         return new

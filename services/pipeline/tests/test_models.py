@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -65,7 +66,8 @@ class TestPublishing:
             description="Trained on San Diego",
             wishes=Wishes(labels={"site": "San Diego"}, pinned=True),
         )
-        model, number, existed = published
+        model, number, existed, untried = published
+        assert untried == ""
         (version,) = model.versions
         assert (number, existed, version.number, version.description) == (1, False, 1, "Trained on San Diego")
         assert version.digests == (session.pipeline_digest, session.weights_digest)
@@ -110,6 +112,36 @@ class TestPublishing:
             await models.publish("rx", loaded, aliases=["stable"], wishes=AS_IT_IS)
         assert refused.value.code == "FAILED_PRECONDITION"
         assert (await models.get("rx"))[0] == rx
+
+    async def test_what_fails_whatever_it_is_given_says_why_and_changes_nothing(
+        self, models: ModelService, rx: Model, holding: Holding, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from swath.engine.nodes.anomaly.rx_detector import RXGlobal
+
+        def fail(*_: Any, **__: Any) -> None:
+            raise RuntimeError("no kernel image is available\nand where in the code")
+
+        monkeypatch.setattr(RXGlobal, "run", fail)
+        text = "a forward fails on inputs as the pipeline declares them: RuntimeError: no kernel image is available$"
+        with pytest.raises(Precondition, match=text) as refused:
+            await models.publish("rx", await holding(5), aliases=["stable"], wishes=AS_IT_IS)
+        assert refused.value.code == "FAILED_PRECONDITION"
+        assert (await models.get("rx"))[0] == rx
+
+    async def test_what_only_refuses_what_it_was_tried_with_is_published_and_says_so(
+        self, models: ModelService, rx: Model, holding: Holding, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from swath.engine.nodes.anomaly.rx_detector import RXGlobal
+
+        def refuse(*_: Any, **__: Any) -> None:
+            raise ValueError("no band near 1400 nm")
+
+        monkeypatch.setattr(RXGlobal, "run", refuse)
+        published = await models.publish("rx", await holding(5), aliases=["stable"], wishes=AS_IT_IS)
+        assert (published.version, published.untried) == (
+            4,
+            "it did not take made inputs: ValueError: no band near 1400 nm",
+        )
 
     async def test_a_class_that_there_is_not_is_no_fault_of_the_call(
         self, models: ModelService, sessions: SessionAuthority, store: ArtifactStore, session: str

@@ -106,6 +106,30 @@ class TestCommands:
         assert "Nodes rx need a statistical fit before the pipeline can be published" in line
         assert client.models.list() == []
 
+    def test_who_may_call_and_change_it_is_changed(self, swath: Swath, name: str, client: Client) -> None:
+        assert said(swath("publish", name, "tiny/scale", "--caller", "bob", "--label", "a=b"))
+        shown = said(swath("update", name, "--caller", "ann", "--caller", "eve", "--editor", "eve", "--pin"))
+        assert shown[0].endswith("revision 2 · pinned")
+        assert shown[1:] == ["callers  ann, eve", "editors  eve", "labels  a=b"]
+        model = client.models.get(name).model
+        assert (list(model.callers), list(model.editors), model.pinned) == (["ann", "eve"], ["eve"], True)
+        cleared = ("--clear", "callers", "--clear", "editors", "--label", "site=San Diego")
+        (changed,) = map(json.loads, said(swath("update", name, *cleared, "--no-pin", "--json")))
+        assert (changed["labels"], changed["revision"]) == ({"site": "San Diego"}, "3")
+        assert (changed["callers"], changed["editors"], changed["pinned"]) == ([], [], False)
+        assert said(swath("update", name, "--clear", "labels"))[1:] == [
+            "callers  everybody",
+            "editors  the owner alone",
+        ]
+        assert "say what to change" in refused(swath("update", name))
+        assert "expected labels, callers, editors, got 'versions'" in refused(
+            swath("update", name, "--clear", "versions")
+        )
+        assert "exclude one another" in refused(swath("update", name, "--clear", "callers", "--caller", "ann"))
+        assert "KEY=VALUE" in refused(swath("update", name, "--label", "site"))
+        assert "Model 'nothing' not found" in refused(swath("update", "nothing", "--pin"))
+        assert client.models.get(name).model.revision == 4
+
     def test_programs_get_json(self, swath: Swath, name: str) -> None:
         (published,) = map(json.loads, said(swath("publish", name, "tiny/scale", "--caller", "bob", "--json")))
         assert (published["name"], published["number"], published["existed"]) == (name, "1", False)

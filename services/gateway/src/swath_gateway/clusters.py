@@ -38,8 +38,13 @@ def headers_kb(settings: GatewaySettings) -> int:
 def clusters(
     settings: GatewaySettings, certificates: Certificates, admin: Path, registry: Registry = REGISTRY
 ) -> list[dict[str, Any]]:
-    """Return one cluster per service, one for the administration's socket, one for the collector of spans if any."""
+    """Return one cluster per service, one for the administration's socket, one for the collector of spans if any.
+
+    Services whose replicas are chosen by model have a second one, of the same replicas.
+    """
     found = [_service(service, settings, certificates) for service in registry.services]
+    if settings.route_by_model:
+        found += [_by_model(service, settings, certificates) for service in registry.services if service.models]
     endpoint = {"endpoint": {"address": {"pipe": {"path": str(admin)}}}}
     found.append(
         {
@@ -51,6 +56,28 @@ def clusters(
     if settings.otlp_address:
         found.append(_http2(COLLECTOR, parse_addresses(settings.otlp_address)))
     return found
+
+
+def by_model(service: str) -> str:
+    """Return the name of the cluster whose replicas are chosen by the model that a call names."""
+    return f"{service}-by-model"
+
+
+def _by_model(service: Service, settings: GatewaySettings, certificates: Certificates) -> dict[str, Any]:
+    cluster = _service(service, settings, certificates)
+    name = by_model(service.name)
+    cluster["load_assignment"]["cluster_name"] = name
+    # Of a replica that goes this moves its models and next to no others: Envoy's ring gives those that stay new places,
+    # and moves a sixth of their models as well where two of three are left. Of what is too much for one replica at once
+    # the rest goes to others.
+    return cluster | {
+        "name": name,
+        "lb_policy": "MAGLEV",
+        "common_lb_config": {
+            **cluster["common_lb_config"],
+            "consistent_hashing_lb_config": {"hash_balance_factor": settings.model_load_percent},
+        },
+    }
 
 
 def _service(service: Service, settings: GatewaySettings, certificates: Certificates) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from swath.api import REGISTRY, Registry
 from swath.rpc.addresses import Address
+from swath.rpc.metadata import MODEL
 from swath_gateway.certificates import CLIENT_AUTHORITY, PUBLIC_CERTIFICATE, Certificates
 from swath_gateway.clusters import ADMIN, COLLECTOR, envoy_address, headers_kb
 from swath_gateway.routing import routes
@@ -96,7 +97,8 @@ def _public(settings: GatewaySettings, registry: Registry) -> dict[str, Any]:
         # The gateway itself names the client; what a client claims is discarded.
         "forward_client_cert_details": "SANITIZE_SET",
         "set_current_client_cert_details": {"uri": True, "dns": True, "subject": True},
-        "common_http_protocol_options": {"idle_timeout": "3600s", "headers_with_underscores_action": "REJECT_REQUEST"},
+        # `triton_grpc_error` is metadata that Triton's clients send. No service takes `_` in a name for `-`.
+        "common_http_protocol_options": {"idle_timeout": "3600s", "headers_with_underscores_action": "ALLOW"},
         "http2_protocol_options": {
             "max_concurrent_streams": 1000,
             "initial_stream_window_size": _WINDOW,
@@ -189,7 +191,7 @@ def _cors(settings: GatewaySettings) -> dict[str, Any]:
         "allow_origin_string_match": match,
         "allow_methods": "POST, OPTIONS",
         "allow_headers": "content-type, x-grpc-web, x-user-agent, grpc-timeout, authorization, "
-        "swath-run-id, swath-after-seq, traceparent, tracestate",
+        f"swath-run-id, swath-after-seq, {MODEL}, traceparent, tracestate",
         "expose_headers": "grpc-status, grpc-message, grpc-status-details-bin, "
         "swath-run-id, swath-after-seq, swath-seq",
         "max_age": "86400",

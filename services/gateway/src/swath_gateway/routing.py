@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from swath.api import REGISTRY, Registry
+from swath.api import REGISTRY, Registry, Service
 from swath.api.descriptors import find_service
+from swath.rpc.metadata import MODEL
+from swath_gateway.clusters import by_model
 from swath_gateway.settings import GatewaySettings
 
 _UNTRACED = {each: {"numerator": 0} for each in ("client_sampling", "random_sampling", "overall_sampling")}
@@ -29,7 +31,11 @@ def routes(settings: GatewaySettings, registry: Registry = REGISTRY) -> list[dic
     front = registry.front
     return [
         *(_private(name) for name in registry.private),
-        *(_method(path, part, settings, registry) for path, part in registry.routes.items()),
+        *(
+            route
+            for path, part in registry.routes.items()
+            for route in _of_method(path, registry.service(part), settings, registry)
+        ),
         # Health's Watch and reflection are streams.
         {
             "match": {"prefix": "/grpc."},
@@ -47,6 +53,25 @@ def routes(settings: GatewaySettings, registry: Registry = REGISTRY) -> list[dic
 def _private(service: str) -> dict[str, Any]:
     # gRPC clients see 404 as UNIMPLEMENTED, like any method that there is not.
     return {"match": {"prefix": f"/{service}/"}, "direct_response": {"status": 404}}
+
+
+def _of_method(path: str, part: Service, settings: GatewaySettings, registry: Registry) -> list[dict[str, Any]]:
+    plain = _method(path, part.name, settings, registry)
+    if not (part.models and settings.route_by_model):
+        return [plain]
+    route = plain["route"]
+    named = {
+        **plain,
+        "match": {**plain["match"], "headers": [{"name": MODEL, "present_match": True}]},
+        "route": {
+            **route,
+            "cluster": by_model(part.name),
+            "hash_policy": [{"header": {"header_name": MODEL}}],
+            # The next place may be the same replica's.
+            "retry_policy": {**route["retry_policy"], "host_selection_retry_max_attempts": 20},
+        },
+    }
+    return [named, plain]
 
 
 def _method(path: str, part: str, settings: GatewaySettings, registry: Registry) -> dict[str, Any]:

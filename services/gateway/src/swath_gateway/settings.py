@@ -52,6 +52,13 @@ class GatewaySettings(PeerSettings):
     """Connections of clients at once; more are refused."""
     max_requests: int = Field(default=10_000, ge=1)
     """Calls under way to one service at once; more get UNAVAILABLE."""
+    route_by_model: bool = False
+    """Send calls that name a published model in the metadata `swath-model` to the replicas that keep that model, so
+    that each has a share of them. For more models than fit into the memory of one; where all fit, calls are spread
+    better without."""
+    model_load_percent: int = Field(default=150, ge=100, le=1000)
+    """With `route_by_model`: calls that one replica takes at once, in percent of what each had if all had the same.
+    What is above goes to others, which load the model as well."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Origins whose pages may call by gRPC-Web; as a variable, with commas between. `*` takes all."""
     otlp_address: str = ""

@@ -146,6 +146,8 @@ class Service(Process):
         essential: Whether health's empty name needs it, as no client can begin without.
         front: Whether it answers for the whole suite: health, reflection, the refusal of unknown methods. One does.
         local_replicas: Replicas that `make up` starts.
+        models: Whether it serves published models: where the gateway is told to, it chooses a replica by the model that
+            a call names in its metadata.
     """
 
     _: KW_ONLY
@@ -157,6 +159,7 @@ class Service(Process):
     essential: bool = False
     front: bool = False
     local_replicas: int = 1
+    models: bool = False
 
     @property
     def health_name(self) -> str:

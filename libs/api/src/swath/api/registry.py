@@ -194,6 +194,7 @@ SERVICES = (
         balancing="least_request",
         queue=True,
         local_replicas=2,
+        models=True,
         calls={
             SESSION_AUTHORITY: (*_READS_SESSIONS, "UpdateSession", "WatchGone"),
             PROFILE_SHARE: ("ReadProfiles",),

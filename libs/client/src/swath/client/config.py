@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from swath.rpc.metadata import model_metadata
+
 if TYPE_CHECKING:
     from swath.retry import Retry
 
@@ -144,9 +146,13 @@ class ClientConfig:
         """Bytes of the longest name and value of `call_metadata`."""
         return max((len(name) + len(value) for name, value in self.call_metadata()), default=0)
 
-    def call_metadata(self) -> list[tuple[str, str]]:
-        """Metadata that goes with each call."""
-        pairs = list(self.metadata.items())
+    def call_metadata(self, model: str = "") -> list[tuple[str, str]]:
+        """Metadata that goes with each call.
+
+        Args:
+            model: The published model that the call is for, if it is for one: gateways may go by it.
+        """
+        pairs = [*self.metadata.items(), *model_metadata(model)]
         token = self.token() if callable(self.token) else self.token
         if token:
             pairs.append(("authorization", f"Bearer {token}"))

@@ -32,11 +32,13 @@ class Publication:
         model: The model then.
         version: Number of the version that holds what was published.
         existed: Whether that was there before: twice the same pipeline and weights are one version.
+        untried: Why the server could not run it once with made inputs, in words; empty where it did.
     """
 
     model: pb.Model
     version: int
     existed: bool
+    untried: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,8 @@ class Models:
             pinned: Whether replicas load it before they are ready, and keep it; None leaves it as it is.
 
         Raises:
-            PreconditionError: The pipeline lacks its statistics, or cannot be built. Nothing was changed.
+            PreconditionError: The pipeline lacks its statistics, cannot be built, or fails whatever it is given.
+                Nothing was changed.
             PermissionDeniedError: The name is another's.
         """
         return self._call(_publish(name, session, aliases, description, labels, callers, editors, pinned))
@@ -230,7 +233,7 @@ def _publish(
     )
     if pinned is not None:
         request.pinned = pinned
-    return Call("Publish", request, lambda reply: Publication(reply.model, reply.version, reply.existed), _STUB)
+    return Call("Publish", request, _publication_in, _STUB)
 
 
 def _list(labels: Mapping[str, str] | None) -> Call[list[pb.Model]]:
@@ -272,6 +275,10 @@ def _update(
 
 def _unpublish(name: str, version: int | None) -> Call[None]:
     return Call("Unpublish", pb.UnpublishRequest(name=name, version=version), lambda reply: None, _STUB)
+
+
+def _publication_in(reply: Any) -> Publication:
+    return Publication(reply.model, reply.version, reply.existed, reply.untried)
 
 
 def _model_in(reply: Any) -> pb.Model:

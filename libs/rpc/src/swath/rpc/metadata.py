@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 Metadata = Iterable[tuple[str, str | bytes]]
@@ -26,6 +27,10 @@ def metadata_options(limit: int) -> list[tuple[str, int]]:
     return [("grpc.max_metadata_size", limit), ("grpc.absolute_max_metadata_size", limit)]
 
 
+MODEL = "swath-model"
+"""Says which published model a call is for: gateways, which do not read messages, may go by it."""
+
+_MODEL_NAME = re.compile(r"[\w.-]{1,128}", re.ASCII)
 _ADDED = ("user-agent", "x-envoy-", "x-forwarded-", "x-request-id", "traceparent", "tracestate")
 
 
@@ -46,3 +51,8 @@ def all_bytes(metadata: Metadata) -> int:
 def client_bytes(metadata: Metadata) -> int:
     """Return the size of a client's metadata, without what others may add."""
     return all_bytes(each for each in metadata if not each[0].startswith(_ADDED))
+
+
+def model_metadata(model: str) -> list[tuple[str, str]]:
+    """Return the metadata of a call of a published model; none for what is no name of one."""
+    return [(MODEL, model)] if _MODEL_NAME.fullmatch(model) else []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from swath.errors import Denied, InvalidInput, NotFitted, NotFound, Precondition
 from swath.published.model import TensorSpec
@@ -16,14 +16,26 @@ if TYPE_CHECKING:
 _UNBUILDABLE = (InvalidInput, NotFound, Denied)
 
 
-def probe(
-    artifacts: PipelineArtifacts, pipeline_digest: str, weights_digest: str | None
-) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
-    """Build a pipeline with its weights, as replicas of inference will, and return its inputs and outputs.
+class Probe(NamedTuple):
+    """What is known of a pipeline before it is a version.
+
+    Attributes:
+        inputs: What a call may give.
+        outputs: What it gets.
+        untried: Why no forward was run, in words; empty where one went well.
+    """
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    untried: str
+
+
+def probe(artifacts: PipelineArtifacts, pipeline_digest: str, weights_digest: str | None) -> Probe:
+    """Build a pipeline with its weights, as replicas of inference will, and run it once over made inputs.
 
     Raises:
         NotFitted: Nodes lack their statistics.
-        Precondition: It cannot be built; the message says why.
+        Precondition: It cannot be built, or fails whatever it is given; the message says why.
     """
     try:
         pipeline = artifacts.open(pipeline_digest, weights_digest)
@@ -36,10 +48,12 @@ def probe(
             metadata={"nodes": ",".join(missing)},
         )
     from swath.engine.graph.ports import Stage
+    from swath.engine.trial import try_forward
 
+    untried = try_forward(pipeline)
     # What a call may give and get, which is not what the graph leaves open: what only fits or metrics take is no input,
     # and an output that another node takes as well is one.
-    return _specs(pipeline.input_specs(Stage.INFERENCE)), _specs(pipeline.stage_outputs())
+    return Probe(_specs(pipeline.input_specs(Stage.INFERENCE)), _specs(pipeline.stage_outputs()), untried)
 
 
 def _specs(ports: Mapping[str, Port]) -> tuple[TensorSpec, ...]:

@@ -41,11 +41,13 @@ class Publication(NamedTuple):
         model: The model then.
         version: Number of the version that holds what was published.
         existed: Whether that was there before.
+        untried: Why it was not run once before, in words; empty where it was.
     """
 
     model: Model
     version: int
     existed: bool
+    untried: str = ""
 
 
 class ModelService:
@@ -98,7 +100,7 @@ class ModelService:
         publishable(await self._store.find(name), name, who)
         async with self._claimed(session) as (session, claim):
             made_of = pipeline_of(session), session.weights_digest
-            inputs, outputs = await asyncio.to_thread(probe, self._artifacts, *made_of)
+            inputs, outputs, untried = await asyncio.to_thread(probe, self._artifacts, *made_of)
             # Which it is follows from what is there when it is written.
             publication: Publication | None = None
 
@@ -108,7 +110,7 @@ class ModelService:
                 after, version = with_version(publishable(model, name, who), ModelVersion(number, *made_of, *rest))
                 for alias in aliases:
                     after = pointed(after, alias, (Share(version.number, _ALL),))
-                publication = Publication(after, version.number, version.number != number)
+                publication = Publication(after, version.number, version.number != number, untried)
                 return wishes.granted(after)
 
             after = (await self._store.change(name, decide, claim=claim, most=self._settings.quota_models)).after

@@ -29,7 +29,7 @@ class ModelServicer:
         self._service = service
 
     async def Publish(self, request: models_pb2.PublishRequest, context: Any) -> models_pb2.PublishResponse:
-        model, version, existed = await self._service.publish(
+        model, version, existed, untried = await self._service.publish(
             request.name,
             request.session_id,
             aliases=request.aliases,
@@ -41,7 +41,7 @@ class ModelServicer:
                 pinned=request.pinned if request.HasField("pinned") else None,
             ),
         )
-        return models_pb2.PublishResponse(model=message_of(model), version=version, existed=existed)
+        return models_pb2.PublishResponse(model=message_of(model), version=version, existed=existed, untried=untried)
 
     async def ListModels(self, request: models_pb2.ListModelsRequest, context: Any) -> models_pb2.ListModelsResponse:
         return models_pb2.ListModelsResponse(models=map(message_of, await self._service.list(request.labels)))

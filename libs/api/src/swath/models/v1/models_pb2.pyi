@@ -125,14 +125,16 @@ class Identities(_message.Message):
     def __init__(self, names: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class PublishResponse(_message.Message):
-    __slots__ = ("model", "version", "existed")
+    __slots__ = ("model", "version", "existed", "untried")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     EXISTED_FIELD_NUMBER: _ClassVar[int]
+    UNTRIED_FIELD_NUMBER: _ClassVar[int]
     model: Model
     version: int
     existed: bool
-    def __init__(self, model: _Optional[_Union[Model, _Mapping]] = ..., version: _Optional[int] = ..., existed: bool = ...) -> None: ...
+    untried: str
+    def __init__(self, model: _Optional[_Union[Model, _Mapping]] = ..., version: _Optional[int] = ..., existed: bool = ..., untried: _Optional[str] = ...) -> None: ...
 
 class ListModelsRequest(_message.Message):
     __slots__ = ("labels",)

@@ -83,8 +83,8 @@ class ModelServiceServicer(object):
 
     def Publish(self, request, context):
         """Publishes what a session holds as a version of a model, which is made if there is none of that name. Twice the same
-        pipeline and weights are the same version. It is built once before it is a version: what cannot be loaded is
-        FAILED_PRECONDITION, says why, and changes nothing.
+        pipeline and weights are the same version. It is built and run once before it is a version: what cannot be loaded, or
+        fails whatever the sizes of its inputs, is FAILED_PRECONDITION, says why, and changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -101,13 +101,13 @@ class AsyncClient:
         call.check(found, trailers)
         return found
 
-    async def send(self, path: str, request: bytes) -> bytes:
+    async def send(self, path: str, request: bytes, model: str = "") -> bytes:
         """As `Client.send`."""
         method = self._bare.get(path)
         if method is None:
             method = self._bare[path] = self._channel.unary_unary(path)
         with translated(path.rpartition("/")[2], self.config.target):
-            return await method(request, timeout=self.config.timeout_s, metadata=self.config.call_metadata())
+            return await method(request, timeout=self.config.timeout_s, metadata=self.config.call_metadata(model))
 
     def shared_region(self, session_id: str) -> SharedRegion | None:
         """As `Client.shared_region`."""
@@ -172,9 +172,8 @@ class AsyncClient:
     async def _infer_cube(self, cube: CubeCall) -> Outputs:
         call: Any = self._channel.stream_stream(INFER_CUBE)
         with translated("InferCube", self.config.target):
-            answers = call(
-                in_threads(cube.requests(self.config.max_message_bytes)), metadata=self.config.call_metadata()
-            )
+            metadata = self.config.call_metadata(cube.model)
+            answers = call(in_threads(cube.requests(self.config.max_message_bytes)), metadata=metadata)
             try:
                 async for answer in answers:
                     cube.receive(answer)
@@ -189,7 +188,8 @@ class AsyncClient:
         """As `Client.plan_cube`."""
         call: Any = self._channel.stream_stream(INFER_CUBE)
         with translated("InferCube", self.config.target):
-            answers = call(cube.question(), timeout=self.config.timeout_s, metadata=self.config.call_metadata())
+            metadata = self.config.call_metadata(cube.model)
+            answers = call(cube.question(), timeout=self.config.timeout_s, metadata=metadata)
             try:
                 return cube.plan(await anext(aiter(answers)))
             finally:

@@ -64,11 +64,13 @@ class Request:
         what: Names what is called, for people.
         path: Full path of the method.
         body: The request on the wire.
+        model: The published model that it is for, if it is for one.
     """
 
     what: str
     path: str
     body: bytes
+    model: str = ""
 
 
 class Subject:
@@ -117,7 +119,7 @@ class Subject:
             tensor.datatype = datatype
             message.inputs.append(tensor)
             message.raw_input_contents.append(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes())
-        return Request(self.what, _MODEL_INFER, message.SerializeToString())
+        return Request(self.what, _MODEL_INFER, message.SerializeToString(), model)
 
     async def _of_session(self) -> list[Spec]:
         from swath.client.tensors import DTYPES
@@ -134,7 +136,7 @@ class Subject:
         model, _, version = self._name.partition(":")
         request = pb.ModelMetadataRequest(name=model, version=version)
         answer = pb.ModelMetadataResponse.FromString(
-            await self._client.send(_MODEL_METADATA, request.SerializeToString())
+            await self._client.send(_MODEL_METADATA, request.SerializeToString(), model)
         )
         dtypes = {datatype: name for name, datatype in _DATATYPES.items()}
         return [Spec(each.name, dtypes.get(each.datatype, ""), tuple(each.shape)) for each in answer.inputs]

@@ -14,7 +14,7 @@ from swath.client.cli.bench import bench
 from swath.client.cli.files import cp, ls, rm
 from swath.client.cli.infer import infer
 from swath.client.cli.logs import logs
-from swath.client.cli.models import alias, models, unpublish
+from swath.client.cli.models import alias, models, unpublish, update
 from swath.client.cli.nodes import nodes
 from swath.client.cli.pipeline import pipeline
 from swath.client.cli.publish import publish
@@ -39,6 +39,7 @@ _OWN: tuple[Callable[..., Any], ...] = (
     publish,
     models,
     alias,
+    update,
     unpublish,
     nodes,
     pipeline,

@@ -121,14 +121,14 @@ async def _measured(
         arrays = made_up(specs, sizes, names) if scene is None else from_scene(next(iter(read_scenes(scene))), specs)
         request = subject.request(arrays, list(outputs))
         floor = floor_of(request)
-        answer = await client.send(request.path, request.body)
+        answer = await client.send(request.path, request.body, request.model)
 
         def told(at_a_time: int) -> None:
             if not quiet:
                 typer.echo(f"measuring {subject.what}, {at_a_time} at a time ...", err=True)
 
         runs = await measure(
-            lambda: client.send(request.path, request.body),
+            lambda: client.send(request.path, request.body, request.model),
             lambda: client.send(floor.path, floor.body),
             cpu=processes.cpu,
             told=told,

@@ -1,4 +1,4 @@
-"""``swath models``, ``swath alias`` and ``swath unpublish``: what is published, and where aliases point."""
+"""``swath models``, ``alias``, ``update``, ``unpublish``: what is published, whose, and where aliases point."""
 
 from __future__ import annotations
 
@@ -91,6 +91,57 @@ def alias(
 
 
 @connects
+def update(
+    client: Any,
+    name: Annotated[str, typer.Argument(help="Name of the model.")],
+    label: Annotated[
+        list[str] | None,
+        typer.Option("--label", help="Label, KEY=VALUE, in place of all that it has; may be repeated."),
+    ] = None,
+    caller: Annotated[
+        list[str] | None,
+        typer.Option("--caller", help="Identity that may call it, likewise; '*' is everybody; may be repeated."),
+    ] = None,
+    editor: Annotated[
+        list[str] | None, typer.Option("--editor", help="Identity that may change it, likewise; may be repeated.")
+    ] = None,
+    clear: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--clear",
+            metavar="labels|callers|editors",
+            help="Have none. Without callers everybody may call it who may call inference; may be repeated.",
+        ),
+    ] = None,
+    pin: Annotated[
+        bool | None,
+        typer.Option("--pin/--no-pin", help="Replicas load it before they are ready, and keep it.", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change the labels of a model, who may call and who may change it, and whether it is pinned.
+
+    What is not named stays as it is. Versions never change.
+    """
+    from swath.client.errors import LocalError
+
+    wanted: dict[str, Any] = {"labels": labels_of(label), "callers": caller or None, "editors": editor or None}
+    for what in clear or ():
+        if what not in wanted:
+            raise LocalError(f"--clear: expected {', '.join(wanted)}, got '{what}'")
+        if wanted[what]:
+            raise LocalError(f"--clear {what} and --{what.removesuffix('s')} exclude one another")
+        wanted[what] = {} if what == "labels" else []
+    if pin is None and all(value is None for value in wanted.values()):
+        raise LocalError("say what to change: --label, --caller, --editor, --clear, --pin or --no-pin")
+    model = client.models.update(name, **wanted, pinned=pin)
+    if as_json:
+        print_json([message_json(model)])
+        return
+    _about(make_console(), model)
+
+
+@connects
 def unpublish(
     client: Any,
     name: Annotated[str, typer.Argument(help="Name of the model.")],
@@ -138,13 +189,7 @@ def _show(console: Console, model: Any, states: Any) -> None:
 
     from rich.markup import escape
 
-    notes = [f"owner {model.owner}" if model.owner else "no owner", f"revision {model.revision}"]
-    notes += ["pinned"] * model.pinned
-    console.print(f"[bold]{model.name}[/]  [dim]{escape(' · '.join(notes))}[/]", highlight=False)
-    access = (("callers", model.callers or ["everybody"]), ("editors", model.editors or ["the owner alone"]))
-    for title, names in (*access, ("labels", [f"{key}={value}" for key, value in sorted(model.labels.items())])):
-        if names:
-            console.print(f"[dim]{title}[/]  {escape(', '.join(names))}", highlight=False)
+    _about(console, model)
     if model.aliases:
         table = plain_table("alias", "version", "before")
         for each in model.aliases:
@@ -167,6 +212,18 @@ def _show(console: Console, model: Any, states: Any) -> None:
         console.print("[dim]no replica of inference says anything of it[/]")
         return
     console.print(_states(states))
+
+
+def _about(console: Console, model: Any) -> None:
+    from rich.markup import escape
+
+    notes = [f"owner {model.owner}" if model.owner else "no owner", f"revision {model.revision}"]
+    notes += ["pinned"] * model.pinned
+    console.print(f"[bold]{model.name}[/]  [dim]{escape(' · '.join(notes))}[/]", highlight=False)
+    access = (("callers", model.callers or ["everybody"]), ("editors", model.editors or ["the owner alone"]))
+    for title, names in (*access, ("labels", [f"{key}={value}" for key, value in sorted(model.labels.items())])):
+        if names:
+            console.print(f"[dim]{title}[/]  {escape(', '.join(names))}", highlight=False)
 
 
 def _specs(title: str, specs: Any) -> Table:

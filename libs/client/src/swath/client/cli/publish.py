@@ -55,6 +55,8 @@ def publish(
 
     Labels, callers, editors and --pin are of the model: those that are given take the place of what it has.
     """
+    from rich.markup import escape
+
     from swath.client.errors import LocalError
 
     if bool(pipeline) == bool(from_session):
@@ -71,11 +73,14 @@ def publish(
             publication = client.models.publish(name, session, **wishes)
     if as_json:
         (version,) = [each for each in publication.model.versions if each.number == publication.version]
-        print_json([{"name": name, "existed": publication.existed, **message_json(version)}])
+        said = {"name": name, "existed": publication.existed, "untried": publication.untried}
+        print_json([{**said, **message_json(version)}])
         return
     console = make_console()
     done = "was published already as" if publication.existed else "published"
     console.print(f"{done} [bold]{name}[/] version [bold]{publication.version}[/]", highlight=False)
+    if publication.untried:
+        console.print(f"  [yellow]it was not run before: {escape(publication.untried)}[/]", highlight=False)
     for each in publication.model.aliases:
         if any(share.version == publication.version for share in each.targets):
             console.print(f"  {each.name} [dim]→[/] {targets_text(each.targets)}", highlight=False)

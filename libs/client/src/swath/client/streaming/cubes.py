@@ -15,7 +15,7 @@ from swath.api.payloads import split
 from swath.client.calls import Outputs
 from swath.client.config import MIB
 from swath.client.errors import CodecError, LocalError, TransferError
-from swath.client.streaming.wire import METHODS, ModelRef, as_bytes, dtype_of, named, write_inputs
+from swath.client.streaming.wire import METHODS, ModelRef, as_bytes, dtype_of, model_of, named, write_inputs
 from swath.client.tensors import as_array, wire_array
 from swath.inference.v1 import inference_pb2 as pb
 from swath.scenes import Scene
@@ -84,6 +84,9 @@ class CubeCall:
         text_prompt: For pipelines that take one.
         progress: Called as parts are computed.
         place: Makes the arrays of outputs; `numpy.empty` if not given.
+
+    Attributes:
+        model: Name of the model; empty for a session.
     """
 
     def __init__(
@@ -96,6 +99,7 @@ class CubeCall:
         progress: Progress | None = None,
         place: Place | None = None,
     ) -> None:
+        self.model = model_of(what)
         self._cube = CubeRows.of(cube)
         self._progress = progress or (lambda done, total: None)
         self._place = place or (lambda name, shape, dtype: np.empty(shape, dtype))

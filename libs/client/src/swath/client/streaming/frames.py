@@ -16,7 +16,7 @@ from swath.api.payloads import field, split
 from swath.client.calls import Outputs
 from swath.client.config import ClientConfig
 from swath.client.errors import CallError, LocalError, UnavailableError, call_error, frame_error
-from swath.client.streaming.wire import METHODS, ModelRef, named, read_outputs, write_inputs
+from swath.client.streaming.wire import METHODS, ModelRef, model_of, named, read_outputs, write_inputs
 from swath.inference.v1 import inference_pb2 as pb
 
 STREAM_INFER = METHODS + "StreamInfer"
@@ -130,7 +130,7 @@ class InferenceStream:
         self._requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._requests.put(self._said.opening)
         call: Any = channel.stream_stream(STREAM_INFER)
-        self._answers: Any = call(iter(self._requests.get, None), metadata=config.call_metadata())
+        self._answers: Any = call(iter(self._requests.get, None), metadata=config.call_metadata(model_of(what)))
         self._ended = False
         self.frames_ahead, self.version = self._said.opened(self._read())
 
@@ -208,7 +208,7 @@ class AsyncInferenceStream:
         self, channel: grpc.aio.Channel, config: ClientConfig, what: str | ModelRef, outputs: Iterable[str]
     ) -> None:
         self._said = _Conversation(config, what, outputs)
-        self._call: Any = channel.stream_stream(STREAM_INFER)(metadata=config.call_metadata())
+        self._call: Any = channel.stream_stream(STREAM_INFER)(metadata=config.call_metadata(model_of(what)))
         self._ended = False
 
     async def __aenter__(self) -> AsyncInferenceStream:

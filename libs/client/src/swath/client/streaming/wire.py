@@ -46,6 +46,11 @@ def what_of(session_id: str | None, model: str, version: str | int) -> str | Mod
     return session_id
 
 
+def model_of(what: str | ModelRef) -> str:
+    """Return the name of the model that is to be run; empty for a session."""
+    return what.name if isinstance(what, ModelRef) else ""
+
+
 def named(what: str | ModelRef) -> dict[str, Any]:
     """Return the fields of a first message that say what is to be run: a session's id, or a model."""
     if isinstance(what, str):

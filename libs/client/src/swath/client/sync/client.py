@@ -112,12 +112,13 @@ class Client:
         call.check(found, dict(ended.trailing_metadata() or ()))
         return found
 
-    def send(self, path: str, request: bytes) -> bytes:
+    def send(self, path: str, request: bytes, model: str = "") -> bytes:
         """Make a unary call of any method; messages are what is on the wire.
 
         Args:
             path: Full path, such as "/cuvis_ai.v1.CuvisAIService/Inference".
             request: The request, serialized.
+            model: The published model that it is for, if it is for one: gateways may go by it.
 
         Raises:
             CallError: The server, or the way to it, refused.
@@ -126,7 +127,7 @@ class Client:
         if method is None:
             method = self._bare[path] = self._channel.unary_unary(path)
         with translated(path.rpartition("/")[2], self.config.target):
-            return method(request, timeout=self.config.timeout_s, metadata=tuple(self.config.call_metadata()))
+            return method(request, timeout=self.config.timeout_s, metadata=tuple(self.config.call_metadata(model)))
 
     def shared_region(self, session_id: str) -> SharedRegion | None:
         """Shared memory for the calls of a session; None where the config does not ask for any."""
@@ -211,7 +212,8 @@ class Client:
     def _infer_cube(self, cube: CubeCall) -> Outputs:
         call: Any = self._channel.stream_stream(INFER_CUBE)
         with translated("InferCube", self.config.target):
-            answers: Any = call(cube.requests(self.config.max_message_bytes), metadata=self.config.call_metadata())
+            metadata = self.config.call_metadata(cube.model)
+            answers: Any = call(cube.requests(self.config.max_message_bytes), metadata=metadata)
             try:
                 for answer in answers:
                     cube.receive(answer)
@@ -226,7 +228,8 @@ class Client:
         """Ask for the plan of a cube; see `Session.plan_cube`."""
         call: Any = self._channel.stream_stream(INFER_CUBE)
         with translated("InferCube", self.config.target):
-            answers: Any = call(cube.question(), timeout=self.config.timeout_s, metadata=self.config.call_metadata())
+            metadata = self.config.call_metadata(cube.model)
+            answers: Any = call(cube.question(), timeout=self.config.timeout_s, metadata=metadata)
             try:
                 return cube.plan(next(answers))
             finally:

@@ -7,8 +7,10 @@ grpcio-reflection and its answers are read back as v1 messages.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
+from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
 from grpc_reflection.v1alpha import reflection as alpha
 from grpc_reflection.v1alpha import reflection_pb2 as alpha_pb2
 from grpc_reflection.v1alpha.reflection import aio
@@ -53,6 +55,36 @@ def _first(find: Callable[[Any], Any]) -> Any:
     raise KeyError
 
 
+class _Alpha(aio.ReflectionServicer):
+    """Answers with the names that fields have in JSON, which generated code may lack: clients do not work them out."""
+
+    # The stub file calls it a coroutine; it is an async generator.
+    async def ServerReflectionInfo(self, request_iterator: Any, unused_context: Any) -> Any:
+        answers: Any = super().ServerReflectionInfo(request_iterator, unused_context)
+        async for answer in answers:
+            if answer.HasField("file_descriptor_response"):
+                files = answer.file_descriptor_response.file_descriptor_proto
+                files[:] = map(_with_json_names, files)
+            yield answer
+
+
+@lru_cache(maxsize=256)
+def _with_json_names(data: bytes) -> bytes:
+    file = FileDescriptorProto.FromString(data)
+    for message in file.message_type:
+        _name_fields(message)
+    return file.SerializeToString()
+
+
+def _name_fields(message: DescriptorProto) -> None:
+    for field in message.field:
+        if not field.json_name:
+            first, *rest = field.name.split("_")
+            field.json_name = first + "".join(part[:1].upper() + part[1:] for part in rest)
+    for nested in message.nested_type:
+        _name_fields(nested)
+
+
 class _Version1(reflection_pb2_grpc.ServerReflectionServicer):
     def __init__(self, servicer: aio.ReflectionServicer) -> None:
         self._servicer = servicer
@@ -72,7 +104,7 @@ class _Version1(reflection_pb2_grpc.ServerReflectionServicer):
 
 def reflection_handlers(names: Iterable[str]) -> tuple[Methods, ...]:
     """Return the handlers by which clients find the services of these full names, and reflection itself."""
-    servicer = aio.ReflectionServicer((*names, *SERVICES), pool=_Pools())
+    servicer = _Alpha((*names, *SERVICES), pool=_Pools())
     return tuple(
         whole_handler(service, answers)
         for service, answers in zip(SERVICES, (servicer, _Version1(servicer)), strict=True)
