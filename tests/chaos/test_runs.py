@@ -12,7 +12,7 @@ import pytest
 
 from swath.client import Client, Session
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
-from swath_suite.guard import Mark
+from swath.runtime.guard import Mark
 from swath_suite.process import Process
 from swath_suite.suite import Suite
 from swath_suite.testing.workload import fitted, scene
