@@ -44,8 +44,8 @@ class Input:
         """Return what the pipeline takes.
 
         Raises:
-            InputInvalid: A typed element that its datatype does not hold, or bytes that are no elements of BYTES.
-            FileMissing: Its shared memory is gone.
+            InputInvalid: A typed element that its datatype does not hold, bytes that are no elements of BYTES, or
+                shared memory that has shrunk.
         """
         from swath.engine.graph.codec import view_bytes
 
