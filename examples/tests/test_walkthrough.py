@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -21,9 +22,10 @@ CALLS = 10_000
 ROUNDS = ("first version", "promoted", "rolled back")
 
 
-def walk(*arguments: str) -> subprocess.Popen[str]:
+def walk(*arguments: str, **variables: str) -> subprocess.Popen[str]:
     command = [sys.executable, str(EXAMPLES / "serving" / "walkthrough.py"), "--crop", "8", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    environment = os.environ | variables
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def finish(process: subprocess.Popen[str], timeout_s: float = 240) -> tuple[int, str]:
@@ -97,6 +99,37 @@ def test_behind_the_gateway_none_fails_either(suite: Any) -> None:
         assert figures(found["all"])[0] >= 1000
         assert found["all"][4:] == ["-", "0", "0"]
         assert found["promoted: redhare"] == ["version 2", "yes"]
+
+
+# Each of the two that take seconds to start once.
+@pytest.mark.parametrize(("proof", "other"), [("token", "triton"), ("certificate", "kserve")])
+@pytest.mark.timeout(300)
+def test_every_client_says_who_calls_by_tls(
+    public_suite: Any, identities: Any, peer: Callable[[str], Path], proof: str, other: str
+) -> None:
+    config = public_suite.config(user="alice" if proof == "certificate" else None)
+    options = [f"--tls-root={config.tls.root}"]
+    variables = {"SWATH_PASSWORD": identities.passwords["alice"]}
+    if proof == "token":
+        variables["SWATH_TOKEN"] = identities.tokens["alice"]
+    else:
+        options += [f"--tls-cert={config.tls.cert}", f"--tls-key={config.tls.key}"]
+    options += [f"--{other}-python={peer(other)}", "--user", "alice", "--calls", "250"]
+    model = f"walk-by-{proof}"
+    status, output = finish(walk("--target", config.target, "--model", model, *options, **variables))
+    assert status == 0, output
+    found = rows(output)
+    assert found["all"][5:] == ["0", "0"]
+    others = {"triton": "tritonclient", "kserve": "kserve"}
+    for client in ("swath", others[other], "redhare", *(["grpcurl"] if shutil.which("grpcurl") else [])):
+        assert found[f"promoted: {client}"] == ["version 2", "yes"]
+    with Client(public_suite.config(identities.tokens["alice"])) as client:
+        assert client.models.get(model).model.owner == "alice"
+    # Who says nothing is told so at the first call.
+    status, output = finish(walk("--target", config.target, "--model", model, f"--tls-root={config.tls.root}"))
+    assert status == 1
+    assert "The walk failed:" in output
+    assert "who calls" in output or "token" in output
 
 
 def published_by_then(client: Client, name: str, process: subprocess.Popen[str]) -> None:
