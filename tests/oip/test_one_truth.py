@@ -110,6 +110,7 @@ def test_by_every_way_the_same_bits(deployment, frames, batch, path, fitted, kin
         deployment.publish(session, name)
         called = _batch(kind, batch)
         expected = session.infer(**called)
+        declared = deployment.stub.ModelMetadata(pb.ModelMetadataRequest(name=name), timeout=60).outputs
         raw = _bits(deployment.stub.ModelInfer(_request(name, called, raw=True), timeout=60))
         typed = _bits(deployment.stub.ModelInfer(_request(name, called, raw=False), timeout=60))
         streamed = [
@@ -128,6 +129,13 @@ def test_by_every_way_the_same_bits(deployment, frames, batch, path, fitted, kin
         # Only a server on this machine that nothing is in front of.
         if deployment.replicas == 1:
             shared = by_shared_memory(deployment.stub, _request(name, called, raw=True), sizes)
+    # What goes out is what the metadata has told of.
+    for each in declared:
+        datatype, shape, _ = raw.get(each.name, (each.datatype, each.shape, b""))
+        assert datatype == each.datatype, each.name
+        assert len(shape) == len(each.shape), each.name
+        assert all(told in (-1, size) for told, size in zip(each.shape, shape, strict=True)), each.name
+    assert raw.keys() <= {each.name for each in declared}
     assert [raw] * 3 == streamed
     assert (version, frame.metrics) == (1, expected.metrics)
     assert frame.keys() == expected.keys()

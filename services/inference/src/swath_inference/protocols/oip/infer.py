@@ -118,6 +118,7 @@ class Inference:
                 request_id=asked.id,
                 batched=bool(traits.max_batch_size),
                 on_stream=on_stream,
+                declared=published.outputs,
             )
             request.write_ns = time.monotonic_ns() - began
             return data
