@@ -269,7 +269,7 @@ class TestInfer:
         rng = np.random.default_rng(3)
         cubes = [rng.random((1, 3, 4, 5), dtype=np.float32) for _ in range(40)]
 
-        async def ask(number):
+        async def ask(number) -> Any:
             wrong = number % 4 == 0
             fields = raw_input(cubes[number])
             if wrong:
