@@ -92,8 +92,10 @@ parity: $(SYNCED) .parity/.synced ## Compare with the reference packages, number
 	SWATH_REFERENCE=$$(echo $(CURDIR)/.parity/lib/python3*/site-packages) $(RUN)/pytest -q libs/engine/tests/plugins/test_reference.py
 	$(RUN)/python -m tools.parity --write
 
-fuzz: $(SYNCED) ## Ask every method thousands of times for nonsense
-	SWATH_FUZZ_EXAMPLES=$${SWATH_FUZZ_EXAMPLES:-2000} $(RUN)/pytest -n 2 --dist loadscope --timeout 3600 -o faulthandler_timeout=0 tests/fuzz
+# The million takes a quarter of an hour on two cores. What is sent follows from SWATH_FUZZ_SEED.
+fuzz: $(SYNCED) ## Ask every method thousands of times for nonsense, and the protocols over models a million times
+	SWATH_FUZZ_EXAMPLES=$${SWATH_FUZZ_EXAMPLES:-2000} SWATH_FUZZ_REQUESTS=$${SWATH_FUZZ_REQUESTS:-1000000} \
+		$(RUN)/pytest -n 2 --dist loadgroup --timeout 3600 -o faulthandler_timeout=0 tests/fuzz
 
 release-check: $(SYNCED) ## Build what is released, and try it in fresh environments
 	UV=$(UV) $(RUN)/python -m tools.release_check

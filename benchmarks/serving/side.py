@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.serving.dialects import Dialect
 from benchmarks.serving.works import wrong
 from swath.rpc.proxies import NO_PROXY
-from swath_suite.guard import Mark
+from swath.runtime.guard import Mark
 from swath_suite.process import Process, descendants
 
 START_S = 300.0

@@ -14,9 +14,9 @@ from typing import Any
 
 import grpc
 import grpc.aio
+from connection import Connection
 
 from swath.inference import open_inference_pb2 as pb
-from swath.rpc.proxies import NO_PROXY
 
 METHOD = "/inference.GRPCInferenceService/ModelInfer"
 SETTLED_S = 2.0
@@ -49,7 +49,7 @@ class Load:
     """Calls a model by its name, from a thread of its own. Use it as a context manager.
 
     Args:
-        target: The server.
+        server: Where it goes.
         request: What is sent again and again. It names no version.
         version: The one that answers at first.
         scores: Its answer, as bytes.
@@ -62,9 +62,9 @@ class Load:
     """
 
     def __init__(
-        self, target: str, request: pb.ModelInferRequest, version: int, scores: bytes, at_a_time: int = 16
+        self, server: Connection, request: pb.ModelInferRequest, version: int, scores: bytes, at_a_time: int = 16
     ) -> None:
-        self._target = target
+        self._server = server
         self._request = request.SerializeToString()
         self._at_a_time = at_a_time
         self._row = Row("while the alias moved")
@@ -114,7 +114,7 @@ class Load:
         return frozenset().union(*(versions for (since, versions), until in spans if since <= end and until >= begin))
 
     async def _calls(self) -> None:
-        async with grpc.aio.insecure_channel(self._target, options=[NO_PROXY]) as channel:
+        async with self._server.channel() as channel:
             call: Any = channel.unary_unary(METHOD, response_deserializer=pb.ModelInferResponse.FromString)
             await asyncio.gather(*(self._one_after_the_other(call) for _ in range(self._at_a_time)))
 
@@ -122,7 +122,7 @@ class Load:
         while not self._stop.is_set():
             row, begun = self._row, time.monotonic()
             try:
-                answer = await call(self._request, timeout=60)
+                answer = await call(self._request, timeout=60, metadata=self._server.metadata)
             except grpc.aio.AioRpcError as error:
                 row.failed += 1
                 self._complain(f"{error.code().name}: {error.details()}")

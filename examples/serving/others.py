@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from connection import Connection
 from google.protobuf import json_format
 from numpy.typing import NDArray
 from redhare_client import array_of, auth, stream_infer
@@ -56,25 +58,27 @@ def request_of(model: str, arrays: Arrays) -> pb.ModelInferRequest:
     return request
 
 
-def grpcurl(target: str, model: str, arrays: Arrays) -> Answer:
+def grpcurl(server: Connection, model: str, arrays: Arrays) -> Answer:
     """Call with grpcurl: the server describes its methods, and JSON holds the bytes in base64."""
     program = shutil.which("grpcurl")
     if program is None:
         raise NotInstalledError("go install github.com/fullstorydev/grpcurl/cmd/grpcurl@latest")
     method = "inference.GRPCInferenceService/ModelInfer"
     given = json_format.MessageToJson(request_of(model, arrays))
-    answer = json_format.Parse(_run([program, "-plaintext", "-d", "@", target, method], given), pb.ModelInferResponse())
+    command = [program, *server.grpcurl_options(), "-d", "@", server.target, method]
+    answer = json_format.Parse(_run(command, server, given), pb.ModelInferResponse())
     scores = np.frombuffer(answer.raw_output_contents[0], np.float32).reshape(answer.outputs[0].shape)
     return Answer(int(answer.model_version), scores)
 
 
-def redhare(target: str, model: str, arrays: Arrays) -> Answer:
+def redhare(server: Connection, model: str, arrays: Arrays) -> Answer:
     """Call as clients of IBM's elastic distributed inference do; labels of the model say what the bytes are."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "crop.npz")
         np.savez(file, cube=arrays["cube"][0])
-        url, token = auth(target, model, "anybody", "anything")
-        [answer] = stream_infer(url, token, [file], "cube")
+        certificates = server.credentials
+        url, token = auth(server.target, model, server.user, server.password, certificates)
+        [answer] = stream_infer(url, token, [file], "cube", certificates)
     if "error" in answer:
         raise ClientFailedError(answer["error"]["message"])
     return Answer(answer["version"], array_of(answer["result"][OUTPUT]))
@@ -90,7 +94,7 @@ def in_its_own_python(script: str, package: str, requirement: str, python: str) 
         python: The Python of an environment that has it; "" is this one, if it does.
     """
 
-    def call(target: str, model: str, arrays: Arrays) -> Answer:
+    def call(server: Connection, model: str, arrays: Arrays) -> Answer:
         if not python and importlib.util.find_spec(package) is None:
             name = script.partition("_")[0]
             environment = f"python -m venv .venv-{name} && .venv-{name}/bin/pip install '{requirement}'"
@@ -98,17 +102,20 @@ def in_its_own_python(script: str, package: str, requirement: str, python: str) 
         with tempfile.TemporaryDirectory() as folder:
             given, found = Path(folder, "crop.npz"), Path(folder, "answer.npz")
             np.savez(given, **arrays)
-            options = ["--server", target, "--model", model, "--output", OUTPUT, "--save", str(found)]
-            _run([python or sys.executable, str(HERE / script), *options, str(given)])
+            options = [*server.script_options(), "--model", model, "--output", OUTPUT, "--save", str(found)]
+            _run([python or sys.executable, str(HERE / script), *options, str(given)], server)
             with np.load(found) as answer:
                 return Answer(int(answer["version"]), answer["scores"])
 
     return call
 
 
-def _run(command: list[str], given: str = "") -> str:
+def _run(command: list[str], server: Connection, given: str = "") -> str:
+    environment = os.environ | server.variables()
     try:
-        done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=100, check=False)
+        done = subprocess.run(
+            command, input=given, env=environment, capture_output=True, text=True, timeout=100, check=False
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ClientFailedError(str(error)) from None
     if done.returncode:

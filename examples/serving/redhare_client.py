@@ -27,9 +27,22 @@ from swath.redhare import stream_pb2, stream_pb2_grpc
 UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
 
 
-def auth(server: str, model_name: str, user_name: str, password: str) -> tuple[str, str]:
+def open_channel(address: str, certificates: grpc.ChannelCredentials | None, options: Any = None) -> grpc.Channel:
+    """Open a channel, in plain text where there are no certificates."""
+    if certificates is None:
+        return grpc.insecure_channel(address, options=options)
+    return grpc.secure_channel(address, certificates, options=options)
+
+
+def auth(
+    server: str,
+    model_name: str,
+    user_name: str,
+    password: str,
+    certificates: grpc.ChannelCredentials | None = None,
+) -> tuple[str, str]:
     """Return the URL to open a stream at, and the token to begin it with."""
-    with grpc.insecure_channel(server) as channel:
+    with open_channel(server, certificates) as channel:
         stub = stream_pb2_grpc.InferenceStub(channel)
         attributes = {"model_name": model_name, "user_name": user_name, "password": password}
         response = stub.auth(stream_pb2.AuthRequest(attributes=attributes))
@@ -46,9 +59,11 @@ def gen_data(token: str, files: list[Path], array: str) -> Iterator[stream_pb2.R
         yield stream_pb2.Request(data=json.dumps({"key": file.name, "data": data}).encode())
 
 
-def stream_infer(url: str, token: str, files: list[Path], array: str) -> Iterator[dict[str, Any]]:
+def stream_infer(
+    url: str, token: str, files: list[Path], array: str, certificates: grpc.ChannelCredentials | None = None
+) -> Iterator[dict[str, Any]]:
     """Iterate over what the model makes of each file."""
-    with grpc.insecure_channel(url, options=UNLIMITED) as channel:
+    with open_channel(url, certificates, UNLIMITED) as channel:
         stub = stream_pb2_grpc.InferenceStub(channel)
         for response in stub.stream_infer(gen_data(token, files, array)):
             yield json.loads(response.data)
@@ -77,10 +92,12 @@ def main() -> None:
     parser.add_argument("--user", default="", help="nothing where nobody is asked who calls")
     parser.add_argument("--password", default="", help="likewise")
     parser.add_argument("--array", default="cube", help="which array of the files; the model must be labelled for it")
+    parser.add_argument("--tls-root", type=Path, help="certificates to trust (PEM); turns TLS on")
     args = parser.parse_args()
-    url, token = auth(args.server, args.model, args.user, args.password)
+    certificates = grpc.ssl_channel_credentials(args.tls_root.read_bytes()) if args.tls_root else None
+    url, token = auth(args.server, args.model, args.user, args.password, certificates)
     print(f"streams go to {url}")
-    for answer in stream_infer(url, token, args.files, args.array):
+    for answer in stream_infer(url, token, args.files, args.array, certificates):
         show(answer)
 
 

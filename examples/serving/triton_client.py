@@ -9,6 +9,7 @@ It needs `tritonclient[grpc]` and numpy alone, nothing of Swath. The npz file ho
 from __future__ import annotations
 
 import argparse
+import os
 
 import numpy as np
 import tritonclient.grpc as triton
@@ -23,6 +24,10 @@ def main() -> None:
     parser.add_argument("--model", required=True, help="name of a published model")
     parser.add_argument("--output", default="rx.scores", help="output to ask for")
     parser.add_argument("--save", help="npz file to write version and scores to")
+    parser.add_argument("--tls-root", help="certificates to trust (PEM); turns TLS on")
+    parser.add_argument("--tls-cert", help="own certificate, for mutual TLS")
+    parser.add_argument("--tls-key", help="key of that certificate")
+    parser.add_argument("--token", default=os.environ.get("SWATH_TOKEN"), help="bearer token; better in SWATH_TOKEN")
     args = parser.parse_args()
 
     with np.load(args.file) as file:
@@ -33,8 +38,11 @@ def main() -> None:
         given.set_data_from_numpy(array)
         inputs.append(given)
 
-    with triton.InferenceServerClient(args.server) as client:
-        answer = client.infer(args.model, inputs, outputs=[triton.InferRequestedOutput(args.output)])
+    files = {"root_certificates": args.tls_root, "certificate_chain": args.tls_cert, "private_key": args.tls_key}
+    headers = {"authorization": f"Bearer {args.token}"} if args.token else None
+    with triton.InferenceServerClient(args.server, ssl=bool(args.tls_root), **files) as client:
+        outputs = [triton.InferRequestedOutput(args.output)]
+        answer = client.infer(args.model, inputs, outputs=outputs, headers=headers)
     version, scores = answer.get_response().model_version, answer.as_numpy(args.output)
     print(f"version {version}: {args.output} {scores.dtype} {list(scores.shape)}, largest {scores.max():.6g}")
     if args.save:

@@ -2,7 +2,8 @@
 
     python examples/serving/walkthrough.py [--target HOST:PORT] [--calls 10000]
 
-Without --target it starts a standalone server of its own. Calls go to the model all the while, and each of them must be
+Without --target it starts a standalone server of its own. One that asks who calls is shown a token, or a certificate;
+see README.md. Calls go to the model all the while, and each of them must be
 answered by a version that was live, with that version's bits. The last thing printed is a table of what was seen; the
 status is 1 if any call failed or had a wrong answer.
 """
@@ -21,6 +22,7 @@ from pathlib import Path
 
 import grpc
 import numpy as np
+from connection import Connection, add_options, connection_of
 from counts import counted, difference
 from load import SETTLED_S, Load, Row
 from others import (
@@ -37,7 +39,7 @@ from others import (
 from rich.console import Console
 from rich.table import Table
 
-from swath.client import Client, ClientConfig, ClientError, Session, read_scenes
+from swath.client import Client, ClientError, Session, read_scenes
 from swath.errors import SwathError
 
 SCENE = Path(__file__).resolve().parents[1] / "data" / "san_diego.npz"
@@ -53,18 +55,19 @@ class WalkError(Exception):
     """The walk cannot go on."""
 
 
-ERRORS = (WalkError, ClientError, SwathError, grpc.RpcError, OSError)
+ERRORS = (WalkError, ClientError, SwathError, grpc.RpcError, OSError, ValueError)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--target", default="", help="a server that runs already; it must not ask who calls")
+    parser.add_argument("--target", default="", help="a server that runs already")
     parser.add_argument("--metrics", default="", help="URL of the metrics of that server, to watch the split in them")
     parser.add_argument("--model", default="san-diego", help="name to publish under")
     parser.add_argument("--calls", type=int, default=10_000, help="how many calls are made at least")
     parser.add_argument("--crop", type=int, default=16, help="each call sends so many rows and columns of the scene")
     parser.add_argument("--triton-python", default="", help="Python of an environment with tritonclient[grpc]")
     parser.add_argument("--kserve-python", default="", help="Python of an environment with kserve")
+    add_options(parser)
     args = parser.parse_args()
     if not 1 <= args.crop <= 100 - CORNER:
         parser.error(f"--crop must be between 1 and {100 - CORNER}, got {args.crop}")
@@ -74,7 +77,7 @@ def main() -> int:
     console = Console(highlight=False, width=max(Console().width, 110))
     try:
         with server(args.target, args.metrics) as (target, metrics):
-            return Walk(args, target, metrics, console).walk()
+            return Walk(args, connection_of(args, target), metrics, console).walk()
     except ERRORS as error:
         console.print(f"[bold red]The walk failed:[/] [red]{error}[/]", soft_wrap=True)
         return 1
@@ -101,16 +104,16 @@ def server(target: str, metrics: str) -> Iterator[tuple[str, str]]:
 class Walk:
     """The walk; read `walk` first."""
 
-    def __init__(self, args: argparse.Namespace, target: str, metrics: str, console: Console) -> None:
+    def __init__(self, args: argparse.Namespace, server: Connection, metrics: str, console: Console) -> None:
         self.model, self.calls = args.model, math.ceil(args.calls / PARTS)
-        self.target, self.metrics, self.console = target, metrics, console
+        self.server, self.metrics, self.console = server, metrics, console
         scene = next(read_scenes(SCENE)).inputs()
         crop = slice(CORNER, CORNER + args.crop)
         self.arrays: Arrays = {
             "cube": np.ascontiguousarray(scene["cube"][:, crop, crop], np.float32),
             "wavelengths": np.asarray(scene["wavelengths"], np.int32),
         }
-        self.clients: dict[str, Callable[[str, str, Arrays], Answer]] = {
+        self.clients: dict[str, Callable[[Connection, str, Arrays], Answer]] = {
             "swath": self.ours,
             "tritonclient": in_its_own_python(
                 "triton_client.py", "tritonclient", "tritonclient[grpc]", args.triton_python
@@ -126,9 +129,9 @@ class Walk:
     def walk(self) -> int:
         """Walk, and return the status to end with."""
         say = self.console.print
-        with Client(ClientConfig(target=self.target)) as client:
+        with Client(self.server.config) as client:
             client.ready(60)
-            say(f"Server at [bold]{self.target}[/]")
+            say(f"Server at [bold]{self.server.target}[/]")
             client.workspace.put(SCENE, "data/san_diego.npz")
 
             say("\n[bold]1  Train on the San Diego scene, and publish[/]")
@@ -139,7 +142,7 @@ class Walk:
             time.sleep(SETTLED_S)
             before = counted(self.metrics, self.model)
 
-            with Load(self.target, request_of(self.model, self.arrays), first, scores) as load:
+            with Load(self.server, request_of(self.model, self.arrays), first, scores) as load:
                 try:
                     self.roll_out(client, load, first)
                 except ERRORS as error:
@@ -197,9 +200,9 @@ class Walk:
         published = client.models.publish(self.model, session, aliases=aliases, labels=labels)
         return published.version, np.ascontiguousarray(scores).tobytes()
 
-    def ours(self, target: str, model: str, arrays: Arrays) -> Answer:
+    def ours(self, server: Connection, model: str, arrays: Arrays) -> Answer:
         """Call with our own client: `infer` gives the outputs alone, a stream says which version was drawn as well."""
-        with Client(ClientConfig(target=target)) as client, client.model(model).stream([OUTPUT]) as stream:
+        with Client(server.config) as client, client.model(model).stream([OUTPUT]) as stream:
             stream.send(**arrays)
             return Answer(stream.version, stream.receive().value()[OUTPUT])
 
@@ -207,7 +210,7 @@ class Walk:
         """Have each client call once, and check that its answer is that of a live version."""
         for name, call in self.clients.items():
             try:
-                answer = call(self.target, self.model, self.arrays)
+                answer = call(self.server, self.model, self.arrays)
             except NotInstalledError as missing:
                 self.asked.append((when, name, "not installed", None))
                 self.console.print(f"  - {name} is not installed: {missing}", soft_wrap=True, markup=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -21,9 +22,10 @@ CALLS = 10_000
 ROUNDS = ("first version", "promoted", "rolled back")
 
 
-def walk(*arguments: str) -> subprocess.Popen[str]:
+def walk(*arguments: str, **variables: str) -> subprocess.Popen[str]:
     command = [sys.executable, str(EXAMPLES / "serving" / "walkthrough.py"), "--crop", "8", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    environment = os.environ | variables
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def finish(process: subprocess.Popen[str], timeout_s: float = 240) -> tuple[int, str]:
@@ -97,6 +99,38 @@ def test_behind_the_gateway_none_fails_either(suite: Any) -> None:
         assert figures(found["all"])[0] >= 1000
         assert found["all"][4:] == ["-", "0", "0"]
         assert found["promoted: redhare"] == ["version 2", "yes"]
+
+
+@pytest.mark.timeout(300)
+def test_every_client_says_who_calls_by_tls(public_suite: Any, identities: Any, peer: Callable[[str], Path]) -> None:
+    config = public_suite.config(user="alice")
+    common = ["--target", config.target, f"--tls-root={config.tls.root}"]
+    proofs = {
+        "token": ([], {"SWATH_TOKEN": identities.tokens["alice"]}),
+        "certificate": ([f"--tls-cert={config.tls.cert}", f"--tls-key={config.tls.key}"], {}),
+    }
+    # Others' clients take seconds to start, so each walk has one of them; and walks wait most of the time.
+    others = {"token": ("triton", "tritonclient"), "certificate": ("kserve", "kserve")}
+    walks = {}
+    for proof, (options, variables) in proofs.items():
+        name, _ = others[proof]
+        options = [*common, "--user", "alice", "--model", f"walk-by-{proof}", "--calls", "250", *options]
+        variables["SWATH_PASSWORD"] = identities.passwords["alice"]
+        walks[proof] = walk(*options, f"--{name}-python={peer(name)}", **variables)
+    stranger = walk(*common, "--model", "walk-by-nobody")
+    ends = {proof: finish(process) for proof, process in walks.items()}
+    for proof, (status, output) in ends.items():
+        assert status == 0, output
+        found = rows(output)
+        assert found["all"][5:] == ["0", "0"]
+        for client in ("swath", others[proof][1], "redhare", *(["grpcurl"] if shutil.which("grpcurl") else [])):
+            assert found[f"promoted: {client}"] == ["version 2", "yes"]
+    with Client(public_suite.config(identities.tokens["alice"])) as client:
+        assert [client.models.get(f"walk-by-{proof}").model.owner for proof in proofs] == ["alice", "alice"]
+    # Who says nothing is told so at the first call.
+    status, output = finish(stranger)
+    assert status == 1
+    assert re.search("The walk failed: .*the call does not say who makes it", output)
 
 
 def published_by_then(client: Client, name: str, process: subprocess.Popen[str]) -> None:

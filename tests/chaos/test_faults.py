@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from swath.api import SERVICE_NAMES
-from swath_suite.guard import Mark
+from swath.runtime.guard import Mark
 from swath_suite.suite import Suite
 from swath_suite.testing.workload import Workload
 

@@ -6,13 +6,14 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
 from swath.client import Client, Session
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
-from swath_suite.guard import Mark
+from swath.runtime.guard import Mark
 from swath_suite.process import Process
 from swath_suite.suite import Suite
 from swath_suite.testing.workload import fitted, scene
@@ -62,11 +63,19 @@ def _scores(session: Session) -> np.ndarray:
     return session.infer(cube=cube, wavelengths=wavelengths, outputs=["scores"]).only("scores")
 
 
-def _assert_as_if_nothing_had_happened(disturbed: Followed, undisturbed: Followed) -> None:
+@dataclass(frozen=True)
+class Undisturbed:
+    """What a run comes to that nothing has happened to: its losses by epoch, and what the detector says then."""
+
+    losses: dict[int, dict[str, float]]
+    scores: np.ndarray
+
+
+def _assert_as_if_nothing_had_happened(disturbed: Followed, undisturbed: Undisturbed) -> None:
     assert disturbed.statuses[-1] == pb.TRAIN_STATUS_COMPLETE
     assert disturbed.losses == undisturbed.losses
     assert len(disturbed.losses) == EPOCHS
-    assert np.array_equal(disturbed.scores(), undisturbed.scores())
+    assert np.array_equal(disturbed.scores(), undisturbed.scores)
 
 
 def _workers(suite: Suite) -> list[int]:
@@ -83,12 +92,16 @@ def client(suite: Suite) -> Iterator[Client]:
         yield made
 
 
-@pytest.fixture
-def undisturbed(client: Client) -> Followed:
-    return Followed(client).follow()
+@pytest.fixture(scope="module")
+def undisturbed(suite: Suite) -> Undisturbed:
+    suite.wait(300)
+    with Client(suite.target) as client:
+        fitted(client)
+        run = Followed(client).follow()
+        return Undisturbed(run.losses, run.scores())
 
 
-def test_a_worker_is_killed_in_the_middle_of_an_epoch(suite: Suite, client: Client, undisturbed: Followed) -> None:
+def test_a_worker_is_killed_in_the_middle_of_an_epoch(suite: Suite, client: Client, undisturbed: Undisturbed) -> None:
     killed = []
 
     def kill(epoch: int) -> None:
@@ -102,7 +115,7 @@ def test_a_worker_is_killed_in_the_middle_of_an_epoch(suite: Suite, client: Clie
     _assert_as_if_nothing_had_happened(disturbed, undisturbed)
 
 
-def test_everything_that_trains_is_killed_at_once(suite: Suite, client: Client, undisturbed: Followed) -> None:
+def test_everything_that_trains_is_killed_at_once(suite: Suite, client: Client, undisturbed: Undisturbed) -> None:
     killed = []
 
     def kill(epoch: int) -> None:
@@ -119,7 +132,7 @@ def test_everything_that_trains_is_killed_at_once(suite: Suite, client: Client, 
 
 
 def test_a_training_replica_freezes_and_wakes_up_without_its_run(
-    suite: Suite, client: Client, undisturbed: Followed
+    suite: Suite, client: Client, undisturbed: Undisturbed
 ) -> None:
     frozen: list[Process] = []
     workers: list[int] = []
@@ -145,7 +158,7 @@ def test_a_training_replica_freezes_and_wakes_up_without_its_run(
     _assert_as_if_nothing_had_happened(Followed(client).follow(), undisturbed)
 
 
-def test_runs_go_on_while_everything_is_replaced(suite: Suite, client: Client, undisturbed: Followed) -> None:
+def test_runs_go_on_while_everything_is_replaced(suite: Suite, client: Client, undisturbed: Undisturbed) -> None:
     disturbed = [Followed(client) for _ in range(2)]
     with ThreadPoolExecutor() as threads:
         ends = [threads.submit(each.follow) for each in disturbed]

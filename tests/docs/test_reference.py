@@ -36,6 +36,8 @@ MENTIONING = (
 )
 ELSEWHERE = {
     "SWATH_FUZZ_EXAMPLES": "tests/fuzz/test_methods.py",
+    "SWATH_FUZZ_REQUESTS": "tests/fuzz/test_flood.py",
+    "SWATH_FUZZ_SEED": "tests/fuzz/test_flood.py",
     "SWATH_PASSWORD": "charts/swath/files/postgres.sh",
     "SWATH_REFERENCE": "libs/engine/tests/plugins/test_reference.py",
 }

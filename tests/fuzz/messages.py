@@ -10,11 +10,11 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from hypothesis import strategies as st
 
-_DEEPEST = 3
+DEEPEST = 3
+"""Messages within messages, at most."""
 _F = FieldDescriptor
 
-# Words that mean something somewhere reach further than letters at random.
-_WORDS = (
+WORDS = (
     "trainrun",
     "pipeline",
     "trainrun/san_diego_rx",
@@ -46,6 +46,7 @@ _WORDS = (
     "shared_memory_region",
     "shared_memory_byte_size",
 )
+"""Words that mean something somewhere: they reach further than letters at random."""
 
 
 def messages(kind: type[Message], session_ids: Sequence[str], depth: int = 0) -> st.SearchStrategy[Any]:
@@ -78,7 +79,7 @@ def _made(kind: type[Message], values: dict[str, Any]) -> Message:
     message = kind()
     for name, value in values.items():
         field: Any = kind.DESCRIPTOR.fields_by_name[name]
-        if _is_map(field):
+        if is_map(field):
             _fill_map(getattr(message, name), value)
         elif field.is_repeated:
             getattr(message, name).extend(value)
@@ -98,7 +99,7 @@ def _fill_map(target: Any, entries: dict[Any, Any]) -> None:
 
 
 def _values(field: FieldDescriptor, session_ids: Sequence[str], depth: int) -> st.SearchStrategy[Any]:
-    if _is_map(field):
+    if is_map(field):
         entry: Any = field.message_type
         key, value = (entry.fields_by_name[name] for name in ("key", "value"))
         return st.dictionaries(_one(key, session_ids, depth), _one(value, session_ids, depth), max_size=2)
@@ -113,9 +114,9 @@ def _one(field: FieldDescriptor, session_ids: Sequence[str], depth: int) -> st.S
         return st.sampled_from([value.number for value in field.enum_type.values]) | st.integers(-5, 1000)
     match field.type:
         case _F.TYPE_STRING:
-            return st.sampled_from(_WORDS) | st.text(max_size=30)
+            return st.sampled_from(WORDS) | st.text(max_size=30)
         case _F.TYPE_BYTES:
-            return st.sampled_from([word.encode() for word in _WORDS]) | st.binary(max_size=64)
+            return st.sampled_from([word.encode() for word in WORDS]) | st.binary(max_size=64)
         case _F.TYPE_BOOL:
             return st.booleans()
         case _F.TYPE_FLOAT:
@@ -133,8 +134,9 @@ def _one(field: FieldDescriptor, session_ids: Sequence[str], depth: int) -> st.S
 
 
 def _within(field: FieldDescriptor, depth: int) -> bool:
-    return field.message_type is None or depth < _DEEPEST
+    return field.message_type is None or depth < DEEPEST
 
 
-def _is_map(field: FieldDescriptor) -> bool:
+def is_map(field: FieldDescriptor) -> bool:
+    """Whether a field is a map."""
     return field.message_type is not None and field.message_type.GetOptions().map_entry

@@ -8,6 +8,8 @@ import uuid
 import numpy as np
 import pytest
 
+from swath.inference import open_inference_pb2 as pb
+
 from .ways import by_protocol, by_redhare, by_shared_memory, by_stream, request_of
 
 BANDS = 61
@@ -81,6 +83,7 @@ def test_by_every_way_the_same_bits(deployment, frames, batch, path, fitted, kin
         deployment.publish(session, name)
         called = _batch(kind, batch)
         expected = session.infer(**called)
+        declared = deployment.stub.ModelMetadata(pb.ModelMetadataRequest(name=name), timeout=60).outputs
         raw, typed, streamed = by_protocol(deployment.stub, name, called)
         frame, version = by_stream(deployment.client, name, called)
         recorded = by_redhare(deployment.target, name, called)
@@ -89,6 +92,13 @@ def test_by_every_way_the_same_bits(deployment, frames, batch, path, fitted, kin
         # Only a server on this machine that nothing is in front of.
         if deployment.replicas == 1:
             shared = by_shared_memory(deployment.stub, request_of(name, called, raw=True), sizes)
+    # What goes out is what the metadata has told of.
+    for each in declared:
+        datatype, shape, _ = raw.get(each.name, (each.datatype, each.shape, b""))
+        assert datatype == each.datatype, each.name
+        assert len(shape) == len(each.shape), each.name
+        assert all(told in (-1, size) for told, size in zip(each.shape, shape, strict=True)), each.name
+    assert raw.keys() <= {each.name for each in declared}
     assert [raw] * 3 == streamed
     assert (version, frame.metrics) == (1, expected.metrics)
     assert frame.keys() == expected.keys()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from swath_suite.guard import Mark, watch
+from swath.runtime.guard import Mark, watch
 
 PARENT = """
 import sys, threading
@@ -35,6 +35,8 @@ free.let_go()
 stopped = start("stopped", "exec sleep 300")
 stopped.stop()
 print(tied.pid, free.pid, flush=True)
+# Whoever marks them must have done so before this ends.
+sys.stdin.read()
 """
 
 
@@ -54,11 +56,11 @@ def _mark(pid: int) -> Mark:
 
 
 @pytest.fixture
-def started(tmp_path: Path) -> Callable[[str], tuple[subprocess.Popen[str], list[Mark], Mark]]:
-    """Starts a parent that goes on as it is told; gives it, its processes that are tied to it, and one that is not."""
+def started(tmp_path: Path) -> Callable[[], tuple[subprocess.Popen[str], list[Mark], Mark]]:
+    """Starts a parent that ends with its input; gives it, its processes that are tied to it, and one that is not."""
 
-    def start(then: str) -> tuple[subprocess.Popen[str], list[Mark], Mark]:
-        command = [sys.executable, "-c", PARENT + then, str(tmp_path)]
+    def start() -> tuple[subprocess.Popen[str], list[Mark], Mark]:
+        command = [sys.executable, "-c", PARENT, str(tmp_path)]
         parent = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
         assert parent.stdout is not None
         tied, free = map(int, parent.stdout.readline().split())
@@ -70,9 +72,9 @@ def started(tmp_path: Path) -> Callable[[str], tuple[subprocess.Popen[str], list
 
 @pytest.mark.parametrize("end", ["killed", "over"])
 def test_processes_end_with_their_parent_however_that_ends(
-    started: Callable[[str], tuple[subprocess.Popen[str], list[Mark], Mark]], end: str
+    started: Callable[[], tuple[subprocess.Popen[str], list[Mark], Mark]], end: str
 ) -> None:
-    parent, tied, free = started("sys.stdin.read()" if end == "killed" else "")
+    parent, tied, free = started()
     try:
         if end == "killed":
             # The threads that started them have ended: that is not their parent's end.

@@ -162,6 +162,44 @@ async def test_a_version_that_cannot_be_loaded_leaves_the_alias_where_it_was_and
     assert replica.cache.keys == (replica.models.find("scene", "1").key,)
 
 
+async def test_it_is_so_where_nothing_is_pinned_once_a_call_has_found_it_out(replica, scene) -> None:
+    await replica.tell(scene(1, stable=1, pinned=False))
+    await replica.tell(scene(1, 2, stable=2, previous=1, pinned=False, broken=2))
+    assert replica.answers() == 2
+    with pytest.raises(Precondition, match=r"model 'scene' version 2 could not be loaded: .*weights"):
+        await replica.infer()
+    assert replica.answers() == 1
+    assert "weights" in replica.models.find("scene", "2").reason
+    # Whoever asks for that very version is told why, again and again.
+    with pytest.raises(Precondition, match="weights"):
+        await replica.infer(replica.models.find("scene", "2"))
+    # One that is sent back to its target is still not there; one that is sent elsewhere goes there.
+    await replica.tell(scene(1, 2, 3, stable=3, previous=2, pinned=False, broken=2))
+    assert replica.answers() == 3
+
+
+async def test_an_alias_goes_over_by_itself_once_what_failed_for_a_while_can_be_loaded(
+    replica, scene, artifacts, monkeypatch
+) -> None:
+    get, away = artifacts.get, True
+
+    async def sometimes(digest: str) -> bytes:
+        if away:
+            raise Unavailable("the artifact store cannot be reached")
+        return await get(digest)
+
+    await replica.tell(scene(1, stable=1, pinned=False))
+    await replica.loader.ready(replica.models.find("scene"))
+    monkeypatch.setattr(artifacts, "get", sometimes)
+    await replica.tell(scene(1, 2, stable=2, previous=1, pinned=False))
+    with pytest.raises(Unavailable, match="the artifact store cannot be reached"):
+        await replica.loader.ready(replica.models.find("scene"))
+    assert replica.answers() == 1
+    away = False
+    await replica.until(State.READY, 2)
+    assert replica.answers() == 2
+
+
 async def test_a_start_with_a_version_that_cannot_be_loaded_takes_the_one_before(replica, scene) -> None:
     await replica.tell(scene(1, 2, stable=2, previous=1, broken=2))
     async with asyncio.timeout(10):

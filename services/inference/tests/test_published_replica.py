@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry
 
 from swath.api import INFERENCE, MODEL_CATALOGUE
 from swath.documents import canonical, parse
+from swath.engine.graph.pipeline import Pipeline
 from swath.errors import ModelNotFound, SwathError, Unavailable
 from swath.inference.v1 import inference_pb2 as pb
 from swath.inference.v1 import inference_pb2_grpc
@@ -36,6 +37,7 @@ from swath.storage import ArtifactStore
 from swath.storage.sql.engine import open_engine
 from swath.storage.sql.notifications import Notifications
 from swath_inference import InferenceService
+from swath_inference.protocols.oip.repository import Repository
 from swath_inference.protocols.stream.servicer import StreamServicer
 from swath_inference.published.calls import ModelCalls
 from swath_inference.published.exercise import sample
@@ -317,6 +319,34 @@ async def test_a_model_of_which_nothing_can_be_loaded_is_not_serving_and_the_res
     assert replica.health.models == {"swath.model/scene": NOT_SERVING, "swath.model/other": SERVING}
     assert replica.health.statuses["swath.inference"] == SERVING
     assert replica.metric("swath_model_ready", model="scene", version="1") == -1
+
+
+async def test_a_pinned_model_that_fits_no_more_is_told_of_in_words_by_readiness_and_by_the_catalogue(
+    pipelines: Pipelines, start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await pipelines.publish(1, pinned=True)
+
+    def full(pipeline: Pipeline, device: Any) -> Pipeline:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Pipeline, "to", full)
+        replica = await start(pipelines.catalogue)
+        [said] = await pipelines.said({State.FAILED})
+        words = "the device has not enough memory for this model: free some, or serve it on a larger device"
+        assert (said.version, said.reason) == (1, words)
+        await replica.until(lambda: replica.health.models == {"swath.model/scene": NOT_SERVING})
+        repository = Repository(replica.calls, lambda _: None)
+        assert not repository.is_ready("scene", "", None)
+        assert [(each.state, each.reason) for each in repository.index(None)] == [("UNAVAILABLE", words)]
+        with pytest.raises(Unavailable, match=f"version 1 could not be loaded: {words}"):
+            await replica.infer()
+        # Sessions, and other models, are served all the same.
+        assert replica.health.statuses["swath.inference"] == SERVING
+    # There is room again.
+    assert [each.reason for each in await pipelines.said({State.READY})] == [""]
+    await replica.until(lambda: replica.health.models == {"swath.model/scene": SERVING})
+    assert await replica.infer() == 1
 
 
 @pytest.fixture

@@ -581,7 +581,7 @@ class TestCubes:
                     most = max(most, service.cubes.held)
                     await asyncio.sleep(0.01)
             # All of it is free, although the client has read nothing yet.
-            assert (dict(service._calls), service.runner.waiting) == ({}, 0)
+            assert (len(service._calls), service.runner.waiting) == (0, 0)
             # Three parts that came in, and no more of their outputs.
             assert 3 * MIB < most <= 6 * MIB
             read_on.set()
@@ -617,4 +617,4 @@ class TestCubes:
             if not (service.cubes.held or service._calls or service.runner.waiting):
                 break
             await asyncio.sleep(0.01)
-        assert (service.cubes.held, dict(service._calls), service.runner.waiting) == (0, {}, 0)
+        assert (service.cubes.held, len(service._calls), service.runner.waiting) == (0, 0, 0)

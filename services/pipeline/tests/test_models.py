@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -90,6 +91,27 @@ class TestPublishing:
         moved = await models.publish("rx", await holding(), aliases=["stable"], wishes=Wishes(pinned=True))
         assert (moved.version, moved.existed, moved.model.pinned) == (1, True, True)
         assert moved.model.aliases == (Alias("stable", whole(1)),)
+
+    async def test_who_publish_the_same_at_the_same_time_publish_one_version(
+        self, models: ModelService, holding: Holding
+    ) -> None:
+        sessions = [await holding() for _ in range(6)]
+        came = await asyncio.gather(*(models.publish("rx", each, wishes=AS_IT_IS) for each in sessions))
+        assert [each.version for each in came] == [1] * 6
+        assert sorted(each.existed for each in came) == [False] + [True] * 5
+        model, _ = await models.get("rx")
+        assert [each.number for each in model.versions] == [1]
+
+    async def test_a_version_stays_as_it_is_whatever_its_owner_says(
+        self, models: ModelService, holding: Holding
+    ) -> None:
+        before = (await models.publish("rx", await holding(), description="first", wishes=AS_IT_IS)).model
+        await models.publish("rx", await holding(), description="again", wishes=Wishes(labels={"a": "b"}))
+        await models.publish("rx", await holding(1), aliases=["stable"], wishes=Wishes(pinned=True))
+        await models.update("rx", Wishes(editors=["eve"]))
+        after, _ = await models.get("rx")
+        assert after.version(1) == before.version(1)
+        assert after.revision > before.revision
 
     async def test_what_is_not_said_is_left_as_it_is(self, models: ModelService, holding: Holding) -> None:
         wishes = Wishes(labels={"a": "b"}, callers=["bob"], editors=["eve"], pinned=True)

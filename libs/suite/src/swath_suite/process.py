@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from swath.errors import TimedOut, Unavailable
-from swath_suite.guard import GUARD, Mark
+from swath.runtime.guard import GUARD, Mark, tie
 
 _LOWEST_PORT = 10000
 _RESERVED_S = 600.0
@@ -92,9 +92,7 @@ class Process:
                 # A terminal's Ctrl-C is for whoever started it, who stops it in order.
                 start_new_session=True,
             )
-        self._mark = Mark.of(self._child.pid)
-        if self._mark is not None:
-            GUARD.add(self._mark)
+        self._mark = tie(self._child.pid)
 
     def wait_until(self, ready: Any, timeout_s: float = 120.0) -> None:
         """Wait until `ready()` is true.

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from swath.sessions.model import Session, Sessions
 from swath.sessions.preconditions import pipeline_of
 from swath.storage import ArtifactStore, Workspace
+from swath_inference.calls import CallOptions, CallsByHolder
 from swath_inference.dataplane.request import Batch
 from swath_inference.dataplane.runner import Runner, Target, known_of, let_pass
 from swath_inference.dataplane.streaming.memory import CubeMemory
-from swath_inference.dataplane.streaming.streams import Holder, OpenStreams, SameThroughout, Stream
+from swath_inference.dataplane.streaming.streams import OpenStreams, SameThroughout, Stream
 from swath_inference.profiling.profiler import Profiler
 from swath_inference.settings import InferenceSettings
 
@@ -52,7 +52,7 @@ class InferenceService:
         self.runner = Runner(settings, artifacts, workspace)
         self._sessions = sessions
         self.profiler = profiler or Profiler()
-        self._calls: Counter[str] = Counter()
+        self._calls = CallsByHolder[str]()
         self._closed: set[str] = set()
         self.streams = OpenStreams()
         self.cubes = CubeMemory(settings.cube_bytes)
@@ -68,11 +68,7 @@ class InferenceService:
         only: Sequence[str],
         write: Callable[[dict[str, Any]], Any],
         unknown: Callable[[Sequence[str]], None] = let_pass,
-        *,
-        holder: Holder | None = None,
-        size: int | None = None,
-        deadline: float | None = None,
-        priority: int = 0,
+        **options: Unpack[CallOptions],
     ) -> Any:
         """Run the session's pipeline over one batch; arguments and errors as of `Runner.infer`.
 
@@ -80,20 +76,10 @@ class InferenceService:
             SessionNotFound: No such session.
             PipelineMissing: It has no pipeline.
         """
-        self._calls[session_id] += 1
+        self._calls.enter(session_id)
         try:
             session = await self._sessions.get(session_id)
-            return await self.runner.infer(
-                self._target(session),
-                read,
-                only,
-                write,
-                unknown,
-                holder=holder,
-                size=size,
-                deadline=deadline,
-                priority=priority,
-            )
+            return await self.runner.infer(self._target(session), read, only, write, unknown, **options)
         finally:
             self._leave(session_id)
 
@@ -122,7 +108,7 @@ class InferenceService:
         Raises:
             SessionNotFound, PipelineMissing, Unavailable: As of `infer`.
         """
-        self._calls[session_id] += 1
+        self._calls.enter(session_id)
         try:
             target = self._target(await self._sessions.get(session_id))
             model = await calls.model(target.key, await self.runner.model(target))
@@ -152,14 +138,10 @@ class InferenceService:
         return Target(key, session.id, observe=observe, synchronize=session.profiling.synchronize_device)
 
     def _leave(self, session_id: str) -> None:
-        calls = self._calls
-        calls[session_id] -= 1
-        if not calls[session_id]:
-            del calls[session_id]
-            # What this call brought back after the session was closed goes again.
-            if session_id in self._closed:
-                self._closed.discard(session_id)
-                self._release(session_id)
+        # What this call brought back after the session was closed goes again.
+        if self._calls.leave(session_id) and session_id in self._closed:
+            self._closed.discard(session_id)
+            self._release(session_id)
 
     def _release(self, session_id: str) -> bool:
         self.profiler.forget(session_id)

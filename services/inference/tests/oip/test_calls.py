@@ -1,8 +1,11 @@
 """The protocol's calls over a real server, by raw stubs."""
 
+import asyncio
 import re
+from dataclasses import replace
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -32,6 +35,12 @@ def _array(response, index=0):
     described, raw = response.outputs[index], response.raw_output_contents[index]
     assert not described.HasField("contents")
     return np.frombuffer(raw, np.float32).reshape(described.shape)
+
+
+def _beside(name):
+    """Return the fields of a request with one input too many."""
+    one, more = raw_input(CUBE), raw_input(CUBE, name)
+    return {key: [*one[key], *more[key]] for key in one}
 
 
 class TestServer:
@@ -74,6 +83,10 @@ class TestServer:
             door.stub.CudaSharedMemoryUnregister(pb.CudaSharedMemoryUnregisterRequest()),
         ):
             assert (await refusal(call))[0] == "UNIMPLEMENTED"
+
+    async def test_a_method_that_there_is_not(self, door):
+        call = door.channel.unary_unary("/inference.GRPCInferenceService/ModelExplain")
+        assert (await refusal(call(b"")))[0] == "UNIMPLEMENTED"
 
     async def test_health_knows_its_name_and_no_others(self, door):
         health: Any = health_pb2_grpc.HealthStub(door.channel)
@@ -211,6 +224,7 @@ class TestInfer:
             ({"model_version": "0"}, "INVALID_ARGUMENT", "0"),
             ({"model_version": "1.5"}, "NOT_FOUND", "1.5"),
             ({"inputs": []}, "INVALID_ARGUMENT", "1 entries|got 1"),
+            (_beside("more"), "INVALID_ARGUMENT", "unexpected inference input 'more' for model 'scale'"),
             ({"inputs": [], "raw_input_contents": []}, "INVALID_ARGUMENT", "missing required inputs.*data"),
             (raw_input(CUBE, "cubex"), "INVALID_ARGUMENT", "unexpected inference input 'cubex' for model 'scale'"),
             (
@@ -232,6 +246,46 @@ class TestInfer:
         code, _ = await refusal(door.infer(inputs=[shape], raw_input_contents=[b""]))
         assert code == "INVALID_ARGUMENT"
         np.testing.assert_allclose(_array(await door.infer(**raw_input(CUBE))), SCALED, atol=1e-6)
+
+    async def test_nothing_goes_out_that_the_metadata_has_told_otherwise_of(self, door, shop):
+        model = shop.catalogue["scale"]
+        [version] = model.versions
+        [output] = version.outputs
+        for told in (
+            replace(output, dtype="float64"),
+            replace(output, shape=(-1, -1)),
+            replace(output, shape=(-1,) * 3 + (7,)),
+        ):
+            shop.put(replace(model, versions=(replace(version, outputs=(told,)),)))
+            code, text = await refusal(door.infer(**raw_input(CUBE)))
+            assert (code, "gave an output 'node.normalized' of FP32 [2, 3, 4, 5], and has declared" in text) == (
+                "INTERNAL",
+                True,
+            )
+        shop.put(model)
+        assert len((await door.infer(**raw_input(CUBE))).outputs) == 1
+
+    async def test_calls_that_come_together_each_get_their_own(self, door):
+        rng = np.random.default_rng(3)
+        cubes = [rng.random((1, 3, 4, 5), dtype=np.float32) for _ in range(40)]
+
+        async def ask(number) -> Any:
+            wrong = number % 4 == 0
+            fields = raw_input(cubes[number])
+            if wrong:
+                # One that says more than it sends would read on into another's.
+                fields["inputs"][0].shape[0] = 2
+            try:
+                return _array(await door.infer(**fields))
+            except grpc.aio.AioRpcError as error:
+                assert wrong
+                return error.code().name
+
+        for number, found in enumerate(await asyncio.gather(*map(ask, range(40)))):
+            if number % 4 == 0:
+                assert found == "INVALID_ARGUMENT"
+            else:
+                np.testing.assert_allclose(found, _scaled(cubes[number]), atol=1e-6)
 
     async def test_a_model_that_was_not_trained_says_so(self, door, shop):
         shop.publish("rx", {"name": "rx", **RX})

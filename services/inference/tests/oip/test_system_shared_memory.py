@@ -1,14 +1,18 @@
 """System shared memory: what clients register, what lies in it, and what they do to it."""
 
+import asyncio
 import os
+import subprocess
+import sys
 import uuid
 from contextlib import suppress
+from pathlib import Path
 
 import grpc
 import numpy as np
 import pytest
 
-from swath.errors import FileMissing, Precondition
+from swath.errors import Exhausted, FileMissing, Precondition
 from swath.inference import open_inference_pb2 as pb
 from swath.inference import open_inference_pb2_grpc
 from swath_inference.protocols.oip.messages import MemoryReference
@@ -191,6 +195,43 @@ class TestTensors:
             assert (code, "has 8 bytes" in text) == ("INVALID_ARGUMENT", True)
         assert len((await door.infer(**raw_input(CUBE))).outputs) == 1
 
+    async def test_a_segment_that_was_unlinked_stays_and_another_of_its_name_is_not_taken_for_it(self, door, segment):
+        place = segment(CUBE.tobytes() + bytes(SIZE))
+        await _register(door.stub, "r", place, 0, 2 * SIZE)
+        mine = os.open(place.path, os.O_RDONLY)
+        os.unlink(place.path)
+        other = segment(b"\xee" * 2 * SIZE, place.name)
+        response = await door.stub.ModelInfer(_request("r", out="r", out_offset=SIZE))
+        assert list(response.raw_output_contents) == [b""]
+        assert os.pread(mine, SIZE, SIZE) == await _expected(door)
+        os.close(mine)
+        assert set(other.read()) == {0xEE}
+        # It is the other one from when that is registered on.
+        await door.stub.SystemSharedMemoryUnregister(pb.SystemSharedMemoryUnregisterRequest(name="r"))
+        await _register(door.stub, "r", other, 0, SIZE)
+        assert (await door.stub.ModelInfer(_request("r"))).raw_output_contents[0] != await _expected(door)
+
+    async def test_a_segment_that_shrinks_again_and_again_while_calls_use_it_ends_nobody(self, door, segment):
+        place, on = segment(CUBE.tobytes() + bytes(SIZE)), asyncio.Event()
+        await _register(door.stub, "r", place, 0, 2 * SIZE)
+
+        async def shake():
+            while not on.is_set():
+                os.truncate(place.path, SIZE // 2)
+                await asyncio.sleep(0)
+                os.truncate(place.path, 2 * SIZE)
+                await asyncio.sleep(0)
+
+        shaking = asyncio.create_task(shake())
+        for _ in range(200):
+            try:
+                await door.stub.ModelInfer(_request("r", out="r", out_offset=SIZE))
+            except grpc.aio.AioRpcError as error:
+                assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+        on.set()
+        await shaking
+        assert len((await door.infer(**raw_input(CUBE))).outputs) == 1
+
     async def test_a_name_that_is_taken_back_meanwhile_does_not_matter(self, door, segment):
         memory, client = SystemSharedMemory(offered=True, free=True), Client(None, "c", True)
         place = segment(b"abcd")
@@ -204,12 +245,12 @@ class TestTensors:
 
 
 class TestClients:
-    def test_another_machine_has_none(self, segment):
+    async def test_another_machine_has_none(self, segment):
         memory = SystemSharedMemory(offered=True, free=True)
         with pytest.raises(Precondition, match="same host"):
             memory.register(Client(None, "ipv4:10.0.0.1:1", False), Registered("r", segment().name, 0, 1))
 
-    def test_who_is_known_names_segments_of_its_own(self, segment):
+    async def test_who_is_known_names_segments_of_its_own(self, segment):
         memory, alice = SystemSharedMemory(offered=True), Client("alice", "c", True)
         with pytest.raises(Precondition, match="swath-alice"):
             memory.register(alice, Registered("r", segment().name, 0, 1))
@@ -219,10 +260,69 @@ class TestClients:
             memory.reader(Client("bob", "c", True), MemoryReference("r", 0, 1), "data")
         assert bytes(memory.reader(Client("alice", "d", True), MemoryReference("r", 0, 1), "data")()) == b"\xaa"
 
-    def test_the_oldest_of_very_many_connections_loses_its_names(self, segment):
+    async def test_the_oldest_of_very_many_connections_loses_its_names(self, segment):
         memory, place = SystemSharedMemory(offered=True, free=True), segment()
         clients = [Client(None, str(number), True) for number in range(300)]
         for client in clients:
             memory.register(client, Registered("r", place.name, 0, 1))
         assert memory.listed(clients[0]) == []
         assert len(memory.listed(clients[-1])) == 1
+
+    async def test_what_a_client_that_died_has_unlinked_is_freed_after_a_while(self, segment):
+        now = [0.0]
+        memory = SystemSharedMemory(offered=True, free=True, clock=lambda: now[0])
+        dead, living = Client(None, "dead", True), Client(None, "living", True)
+        unlinked, kept, used = (segment() for _ in range(3))
+        for client, name, place in ((dead, "a", unlinked), (dead, "b", kept), (living, "c", used)):
+            memory.register(client, Registered(name, place.name, 0, 4096))
+        for place in (unlinked, used):
+            os.unlink(place.path)
+        open_files = _open_files(unlinked.name)
+        now[0] = 599.0
+        memory.reader(living, MemoryReference("c", 0, 1), "data")
+        memory.forget_unlinked()
+        assert _open_files(unlinked.name) == open_files == 1
+        now[0] = 601.0
+        memory.forget_unlinked()
+        assert _open_files(unlinked.name) == 0
+        assert [each.name for each in memory.listed(dead)] == ["b"]
+        assert [each.name for each in memory.listed(living)] == ["c"]
+
+    async def test_a_client_that_is_killed_leaves_its_regions_to_others_of_its_caller_and_harms_nobody(
+        self, door, segment
+    ):
+        place = segment(CUBE.tobytes())
+        script = f"""
+import grpc, time
+from swath.inference import open_inference_pb2 as pb, open_inference_pb2_grpc
+stub = open_inference_pb2_grpc.GRPCInferenceServiceStub(grpc.insecure_channel({door.target!r}))
+stub.SystemSharedMemoryRegister(pb.SystemSharedMemoryRegisterRequest(name="r", key={place.name!r}, byte_size={SIZE}))
+print("registered", flush=True)
+time.sleep(60)
+"""
+        client = await asyncio.create_subprocess_exec(sys.executable, "-c", script, stdout=subprocess.PIPE)
+        assert client.stdout is not None
+        assert await client.stdout.readline() == b"registered\n"
+        client.kill()
+        await client.wait()
+        assert (await door.stub.ModelInfer(_request("r"))).raw_output_contents[0] == await _expected(door)
+        assert await _status(door.stub) == {}
+
+    async def test_there_are_as_many_regions_as_the_server_can_hold_open(self, segment, monkeypatch):
+        monkeypatch.setattr("swath_inference.protocols.oip.shared_memory._MOST_REGIONS", 3)
+        now = [0.0]
+        memory, place = SystemSharedMemory(offered=True, free=True, clock=lambda: now[0]), segment()
+        for number in range(3):
+            memory.register(Client(None, str(number), True), Registered("r", place.name, 0, 1))
+        with pytest.raises(Exhausted, match="'s': clients have registered 3, as many as there may be"):
+            memory.register(Client(None, "4", True), Registered("s", place.name, 0, 1))
+        # What nobody will ever take back makes room.
+        os.unlink(place.path)
+        now[0] = 601.0
+        memory.register(Client(None, "4", True), Registered("s", segment().name, 0, 1))
+
+
+def _open_files(name):
+    """Return how often this process has a segment open."""
+    links = [os.readlink(each) for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]
+    return sum(name in link for link in links)

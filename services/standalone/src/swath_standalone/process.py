@@ -17,12 +17,15 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from swath.api import CUVIS
 from swath.errors import TimedOut, Unavailable
 from swath.rpc.proxies import NO_PROXY
+from swath.runtime.guard import GUARD, Mark, tie
 
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 
 
 class ServerProcess:
     """Runs `python -m swath_standalone`; as a context manager, started and stopped.
+
+    It ends with this process, however that ends.
 
     Args:
         state: State folder; a server started on it again finds everything as it was.
@@ -44,6 +47,7 @@ class ServerProcess:
         self._allow_root = tuple(allow_root)
         self._environment = dict(environment or {})
         self._process: subprocess.Popen[str] | None = None
+        self._mark: Mark | None = None
 
     @property
     def target(self) -> str:
@@ -78,8 +82,15 @@ class ServerProcess:
             command += ["--allow-root", str(folder)]
         with self.log.open("a") as log:
             self._process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ, **self._environment}
+                command,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env={**os.environ, **self._environment},
+                # A terminal's Ctrl-C is for whoever started it, who stops it in order.
+                start_new_session=True,
             )
+        self._mark = tie(self._process.pid)
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if "listening on" not in line:
@@ -133,6 +144,8 @@ class ServerProcess:
         if self._process.stdout is not None:
             self._process.stdout.close()
         self._process = None
+        if self._mark is not None:
+            GUARD.remove(self._mark)
         return code
 
     def __enter__(self) -> Self:

@@ -9,7 +9,17 @@ from collections.abc import Mapping
 from importlib.resources import files
 
 _PREFIX = "SWATH_"
-_OTHERS = frozenset(("SWATH_E2E", "SWATH_FUZZ_EXAMPLES", "SWATH_PASSWORD", "SWATH_REFERENCE", "SWATH_TEST_DEVICE"))
+_OTHERS = frozenset(
+    (
+        "SWATH_E2E",
+        "SWATH_FUZZ_EXAMPLES",
+        "SWATH_FUZZ_REQUESTS",
+        "SWATH_FUZZ_SEED",
+        "SWATH_PASSWORD",
+        "SWATH_REFERENCE",
+        "SWATH_TEST_DEVICE",
+    )
+)
 """Those of tests and of the installation, which no process reads as a setting."""
 _SERVICE_LINK = re.compile(r"(.+?)_(?:SERVICE_(?:HOST|PORT)\w*|PORT(?:_\d+_(?:TCP|UDP|SCTP)\w*)?)")
 

@@ -30,14 +30,18 @@ class Workload:
     Args:
         config: How the gateway is reached.
         clients: How many at once.
+        detector: Opens the session of each; it fits one of its own if not given.
 
     Attributes:
         acknowledged: Calls that succeeded, by kind.
         failures: Calls that did not, by kind.
     """
 
-    def __init__(self, config: ClientConfig | str, clients: int = 2) -> None:
+    def __init__(
+        self, config: ClientConfig | str, clients: int = 2, detector: Callable[[Client], Session] | None = None
+    ) -> None:
         self._config = config
+        self._detector = fitted if detector is None else detector
         self._folder = f"chaos-{next(_folders)}"
         self._ended = threading.Event()
         self._started = threading.Barrier(clients + 1)
@@ -104,7 +108,7 @@ class Workload:
 
     def _rounds(self, client: Client, number: int) -> None:
         cube, wavelengths = scene()
-        session = fitted(client)
+        session = self._detector(client)
 
         def infer() -> np.ndarray:
             return session.infer(cube=cube, wavelengths=wavelengths, outputs=["scores"]).only("scores")

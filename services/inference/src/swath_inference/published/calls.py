@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
+from swath_inference.calls import CallOptions, CallsByHolder
 from swath_inference.dataplane.request import Batch
 from swath_inference.dataplane.runner import Runner, Target, known_of, let_pass
-from swath_inference.dataplane.streaming.streams import Holder, OpenStreams, Stream
+from swath_inference.dataplane.streaming.streams import OpenStreams, Stream
 from swath_inference.published.counts import OK, ModelCounts, code_of
 from swath_inference.published.loading import Loader
 from swath_inference.published.model import Published
@@ -44,7 +44,7 @@ class ModelCalls:
         self.streams = OpenStreams()
         self._loader = loader
         self._runner = runner
-        self._calls: Counter[str] = Counter()
+        self._calls = CallsByHolder[str]()
 
     async def infer(
         self,
@@ -53,11 +53,7 @@ class ModelCalls:
         only: Sequence[str],
         write: Callable[[dict[str, Any]], Any],
         unknown: Callable[[Sequence[str]], None] = let_pass,
-        *,
-        holder: Holder | None = None,
-        size: int | None = None,
-        deadline: float | None = None,
-        priority: int = 0,
+        **options: Unpack[CallOptions],
     ) -> Any:
         """Run a version over one batch, and count that as a call of it; arguments and errors as of `Runner.infer`.
 
@@ -71,9 +67,7 @@ class ModelCalls:
         # Flat, as the runner is, and for the same reason.
         counts, began, code = self.counts.of(published), time.monotonic(), OK
         try:
-            return await self.infer_part(
-                published, read, only, write, unknown, holder=holder, size=size, deadline=deadline, priority=priority
-            )
+            return await self.infer_part(published, read, only, write, unknown, **options)
         except BaseException as error:
             code = code_of(error)
             raise
@@ -88,18 +82,18 @@ class ModelCalls:
         write: Callable[[dict[str, Any]], Any],
         unknown: Callable[[Sequence[str]], None] = let_pass,
         started: Started | None = None,
-        **how: Any,
+        **options: Unpack[CallOptions],
     ) -> Any:
         """Run a version over a part of what is counted as a call elsewhere; arguments and errors as of `infer`.
 
         Args:
             started: As of `Target`, for who counts calls beside the counts here.
         """
-        self._enter(published)
+        self._calls.enter(published.holder)
         try:
             if not self._loader.is_ready(published):
                 await self._loader.ready(published)
-            return await self._runner.infer(self._target(published, started), read, only, write, unknown, **how)
+            return await self._runner.infer(self._target(published, started), read, only, write, unknown, **options)
         finally:
             self._leave(published)
 
@@ -145,7 +139,7 @@ class ModelCalls:
     @contextmanager
     def using(self, published: Published) -> Iterator[None]:
         """Keep what is loaded for a version until the end of the block, if it is unpublished meanwhile."""
-        self._enter(published)
+        self._calls.enter(published.holder)
         try:
             yield
         finally:
@@ -175,17 +169,10 @@ class ModelCalls:
         if published.holder not in self._calls and self._runner.release(published.holder):
             await self._runner.free_memory()
 
-    def _enter(self, published: Published) -> None:
-        self._calls[published.holder] += 1
-
     def _leave(self, published: Published) -> None:
-        calls, holder = self._calls, published.holder
-        calls[holder] -= 1
-        if not calls[holder]:
-            del calls[holder]
-            # What this call has kept, or brought back, after the version was unpublished goes.
-            if not self.models.has(published):
-                self._runner.release(holder)
+        # What this call has kept, or brought back, after the version was unpublished goes.
+        if self._calls.leave(published.holder) and not self.models.has(published):
+            self._runner.release(published.holder)
 
     def _target(self, published: Published, also: Started | None = None) -> Target:
         counted = self.counts.of(published).started

@@ -41,7 +41,8 @@ class Loader:
     """Loads pinned versions as soon as they are published, others when they are called.
 
     Each version is loaded once at a time, however many wait for it. One that fails is tried again after a pause, which
-    grows, unless what it is made of is at fault: that never changes. Until then whoever calls it is told why.
+    grows, unless what it is made of is at fault: that never changes. Until then whoever calls it is told why, and
+    aliases stay where they were.
 
     Args:
         models: What is published.
@@ -172,7 +173,8 @@ class Loader:
 
     async def _load(self, published: Published) -> None:
         name, number, what = published.name, published.version, (published.holder, published.key)
-        if published.state is not State.READY:
+        # One that has failed says why until it is loaded.
+        if published.state is State.KNOWN:
             self._tell(name, {number: Status(State.LOADING)})
         try:
             model = await self._kept_model(published)
@@ -220,12 +222,21 @@ class Loader:
         else:
             _log.warning("a published model could not be loaded", model=published.name, error=error.message)
         self._tell(published.name, {published.version: Status(State.FAILED, _reason(error))})
+        if not failure.final:
+            loop = asyncio.get_running_loop()
+            self._retries[what] = loop.call_later(pause + _LATER_S, self._again, published)
         if published.holder in self._pinned:
-            if not failure.final:
-                loop = asyncio.get_running_loop()
-                self._retries[what] = loop.call_later(pause + _LATER_S, self.arrange)
             # Which versions are to be there instead may be others now.
             self.arrange()
+
+    def _again(self, published: Published) -> None:
+        """Try to load a version again that an alias waits for: as long as it cannot be loaded nobody calls it."""
+        model = next((each for each in self._models.catalogue if each.name == published.name), None)
+        if model is None or not self._models.has(published) or self.is_ready(published):
+            return
+        targets = {share.version for shares in wanted(model).values() for share in shares}
+        if published.holder in self._pinned or published.version in targets:
+            self._begin(self._models.versions(published.name)[published.version])
 
     def _tell(self, name: str, statuses: dict[int, Status]) -> None:
         self._models.tell(name, statuses)

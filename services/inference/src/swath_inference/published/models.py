@@ -175,7 +175,5 @@ class PublishedModels:
                 reason=status.reason,
             )
         known = (self._entries or {}).get(model.name)
-        routes = in_force(
-            model, lambda number: versions[number].state is State.READY, {} if known is None else known.routes
-        )
+        routes = in_force(model, lambda number: versions[number].state, {} if known is None else known.routes)
         return _Entry(model, versions, dict(routes))

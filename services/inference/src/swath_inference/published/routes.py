@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import accumulate
 
-from swath.published.model import STABLE, Model, Share
+from swath.published.model import STABLE, Model, Share, State
 
 UNNAMED = ""
 """Stands for the versions of calls that name none."""
@@ -53,17 +53,18 @@ def before(model: Model) -> dict[str, Shares]:
     return routes
 
 
-def in_force(model: Model, ready: Callable[[int], bool], now: Mapping[str, Route]) -> Iterator[tuple[str, Route]]:
+def in_force(model: Model, state: Callable[[int], State], now: Mapping[str, Route]) -> Iterator[tuple[str, Route]]:
     """Iterate over the routes by which calls of a model go.
 
-    Where a model is pinned, a version that is not loaded here takes no calls as long as others can: those which an
-    alias goes to at the moment, or else pointed at before.
+    A version that could not be loaded here takes no calls as long as others can: those which an alias goes to at the
+    moment, or else pointed at before. Where a model is pinned, nor does one that is not loaded yet.
 
     Args:
         model: As it is from now on.
-        ready: Whether a version is loaded here.
+        state: How far this replica is with a version.
         now: Routes up to now.
     """
+    takes = {State.READY} if model.pinned else {State.READY, State.KNOWN, State.LOADING}
     there = {version.number for version in model.versions}
     earlier = before(model)
     for name, targets in wanted(model).items():
@@ -71,8 +72,8 @@ def in_force(model: Model, ready: Callable[[int], bool], now: Mapping[str, Route
         choices = [left for each in (targets, current, earlier.get(name, ())) if (left := _those(each, there))]
         if not choices:
             continue
-        loaded = (each for each in choices if all(ready(share.version) for share in each))
-        yield name, Route(choices[0] if not model.pinned else next(loaded, choices[0]))
+        able = (each for each in choices if takes.issuperset(state(share.version) for share in each))
+        yield name, Route(next(able, choices[0]))
 
 
 def _those(shares: Iterable[Share], there: set[int]) -> Shares:

@@ -12,7 +12,8 @@ from swath_inference.protocols.oip.messages import InferMessage, call_parameters
 from swath_inference.protocols.oip.repository import Repository
 from swath_inference.protocols.oip.shared_memory import Client, SystemSharedMemory
 from swath_inference.protocols.oip.statistics import Request, Statistics
-from swath_inference.protocols.oip.tensors.inputs import Input, checked_inputs
+from swath_inference.protocols.oip.tensors.elements import Input
+from swath_inference.protocols.oip.tensors.inputs import checked_inputs
 from swath_inference.protocols.oip.tensors.outputs import answer, wanted_outputs
 from swath_inference.protocols.oip.traits import ModelTraits
 from swath_inference.published.calls import ModelCalls
@@ -117,6 +118,7 @@ class Inference:
                 request_id=asked.id,
                 batched=bool(traits.max_batch_size),
                 on_stream=on_stream,
+                declared=published.outputs,
             )
             request.write_ns = time.monotonic_ns() - began
             return data

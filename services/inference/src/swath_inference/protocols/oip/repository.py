@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ from swath.errors import Denied, InputInvalid, ModelNotFound, Precondition, Swat
 from swath.inference import open_inference_pb2 as pb
 from swath.published.model import Model, State
 from swath.published.names import no_model, shown
+from swath_inference.calls import CallsByHolder
 from swath_inference.dataplane.models import Key
 from swath_inference.published.calls import ModelCalls
 from swath_inference.published.model import Published
@@ -52,7 +52,7 @@ class Repository:
         self._models = calls.models
         self._calls = calls
         self._loaded = loaded
-        self._running: Counter[tuple[str, Key]] = Counter()
+        self._running = CallsByHolder[tuple[str, Key]]()
         self._unloaded: set[tuple[str, Key]] = set()
         self._ended = asyncio.Event()
 
@@ -71,14 +71,11 @@ class Repository:
 
     def enter(self, published: Published) -> None:
         """Count a call of a version, which then has to `leave`, as one that runs."""
-        self._running[_id(published)] += 1
+        self._running.enter(_id(published))
 
     def leave(self, published: Published) -> None:
         """Count a call no longer."""
-        what = _id(published)
-        self._running[what] -= 1
-        if not self._running[what]:
-            del self._running[what]
+        if self._running.leave(_id(published)):
             self._ended.set()
 
     def index(self, caller: str | None, *, ready: bool = False) -> list[Entry]:
@@ -159,7 +156,7 @@ class Repository:
         if self._model(name, caller).pinned:
             raise Precondition(f"model {shown(name)} is pinned, so that replicas keep it: unpin it, or unpublish it")
         self._unloaded.update(map(_id, versions))
-        while any(self._running[_id(each)] for each in versions):
+        while any(_id(each) in self._running for each in versions):
             self._ended.clear()
             await self._ended.wait()
         for each in versions:
@@ -181,7 +178,7 @@ class Repository:
 
     def _entry(self, published: Published) -> Entry:
         if _id(published) in self._unloaded:
-            running = self._running[_id(published)]
+            running = _id(published) in self._running
             return Entry(published, "UNLOADING" if running else "UNAVAILABLE", _UNLOADED)
         return Entry(published, _STATES[published.state], published.reason)
 

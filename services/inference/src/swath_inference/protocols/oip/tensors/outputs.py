@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from swath.api.payloads import Buffer, field
-from swath.errors import InputInvalid
+from swath.errors import InputInvalid, SwathError
 from swath.inference import open_inference_pb2 as pb
 from swath.published.model import TensorSpec
 from swath_inference.protocols.oip.messages import MemoryReference, classes_wanted, memory_reference
-from swath_inference.protocols.oip.tensors.datatypes import BYTES, torch_types
+from swath_inference.protocols.oip.tensors.datatypes import BYTES, datatype_of, torch_types
 
 WriteMemory = Callable[[memoryview], None]
 """Writes shared memory, and nothing beside the place that it is for."""
@@ -80,6 +80,7 @@ def answer(
     request_id: str,
     batched: bool,
     on_stream: bool,
+    declared: Sequence[TensorSpec] = (),
 ) -> bytes:
     """Return a ModelInferResponse on the wire, or on a stream the ModelStreamInferResponse that holds it.
 
@@ -91,10 +92,13 @@ def answer(
         request_id: Goes back as it came.
         batched: Whether the first axes are the batch's.
         on_stream: Whether it goes to a stream.
+        declared: What the model has told of its outputs.
 
     Raises:
         InputInvalid: An output that was asked for has no form here, is not there, or is larger than its place.
+        SwathError: The model gives a tensor that is not what it has told of.
     """
+    specs = {spec.name: spec for spec in declared}
     response = pb.ModelInferResponse(model_name=name, model_version=str(version), id=request_id)
     if on_stream:
         response.parameters["triton_final_response"].bool_param = True
@@ -110,6 +114,9 @@ def answer(
                 "type that the protocol has"
             )
         datatype, shape, data = formed
+        spec = specs.get(key)
+        if spec is not None and hasattr(outputs[key], "dtype") and not (each and each.classes):
+            _check_declared(spec, datatype, shape, name)
         described = response.outputs.add(name=key, datatype=datatype, shape=shape)
         if each is not None and each.memory is not None:
             _place(described, each.memory, data, name)
@@ -117,6 +124,21 @@ def answer(
         raw += field(_RAW, data)
     parts = [response.SerializeToString(), *raw]
     return b"".join(field(_INFER_RESPONSE, *parts) if on_stream else parts)
+
+
+def _check_declared(spec: TensorSpec, datatype: str, shape: Sequence[int], model: str) -> None:
+    """Let nothing out that clients were told otherwise of: they lay out their memory by it."""
+    if spec.dtype == "tensor":
+        return
+    told = datatype_of(spec.dtype).name
+    fits = len(shape) == len(spec.shape) and all(
+        want in (-1, have) for want, have in zip(spec.shape, shape, strict=True)
+    )
+    if datatype != told or not fits:
+        raise SwathError(
+            f"model {model!r} gave an output {spec.name!r} of {datatype} {list(shape)}, and has declared {told} "
+            f"{list(spec.shape)}: a fault of its nodes"
+        )
 
 
 def _place(

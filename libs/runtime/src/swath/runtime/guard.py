@@ -75,6 +75,17 @@ GUARD = Guard()
 """The one of this process."""
 
 
+def tie(pid: int) -> Mark | None:
+    """End a child with this process, however that ends, and with it its group, which it leads; return its mark.
+
+    None where it has ended already.
+    """
+    mark = Mark.of(pid)
+    if mark is not None:
+        GUARD.add(mark)
+    return mark
+
+
 def _started() -> int:
     read, write = os.pipe()
     # A session of its own: what ends a terminal's processes, or a test run's group, leaves it its work. No output of
