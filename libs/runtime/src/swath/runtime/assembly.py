@@ -73,6 +73,7 @@ class Assembly:
         drain: Ends what would outlast a drain, such as streams; called when health has long been NOT_SERVING.
         metrics: Registers its metrics.
         health: Is given what publishes health of its models; called before `start`.
+        others: Services that it answers and that the registry does not know, such as those that users define.
     """
 
     service: str
@@ -85,3 +86,4 @@ class Assembly:
     drain: Callable[[], Awaitable[None]] | None = None
     metrics: Callable[[Metrics], None] | None = None
     health: Callable[[SetModels], None] | None = None
+    others: OtherServices | None = None

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 import grpc
 
 from swath.api import REGISTRY, Registry
-from swath.rpc.caller import set_caller
+from swath.errors import Denied
+from swath.rpc.caller import Caller, set_caller
 from swath.rpc.metadata import Metadata
 from swath.rpc.server.calls import Admit
 from swath.runtime.auth.authentication import Authenticator
 from swath.runtime.auth.authorization import require_granted
-from swath.runtime.auth.identity import peer_uri
+from swath.runtime.auth.identity import peer_uri, service_of
 
 
 class Access:
@@ -58,3 +61,42 @@ class Access:
                 set_caller(await authenticator.identify(metadata, peer))
 
         return admit
+
+    @property
+    def identifies(self) -> bool:
+        """Whether callers must prove who they are."""
+        return self._authenticator is not None
+
+    def check_peer(self, auth_context: Mapping[str, Iterable[bytes]]) -> None:
+        """Refuse calls of users' services that come around the gateway, where there is one.
+
+        Args:
+            auth_context: As gRPC's servicer context gives it.
+
+        Raises:
+            Denied: They do.
+        """
+        if not (self._tls and self._behind_gateway):
+            return
+        peer = peer_uri(auth_context)
+        if not any(each.edge for each in self._registry.processes if each.name == service_of(peer, self._registry)):
+            raise Denied(
+                f"{peer or 'a client without a URI name in its certificate'} may not call users' services here; clients "
+                "call the gateway",
+                metadata={"peer": peer or ""},
+            )
+
+    async def identify(self, metadata: Metadata, auth_context: Mapping[str, Iterable[bytes]]) -> Caller | None:
+        """Return who makes a call of a service that the registry does not know; None where nobody is asked.
+
+        Args:
+            metadata: Of the call.
+            auth_context: As gRPC's servicer context gives it.
+
+        Raises:
+            Unauthenticated: Nothing proves it.
+            Unavailable: An issuer's keys are not known, and it cannot be reached.
+        """
+        if self._authenticator is None:
+            return None
+        return await self._authenticator.identify(metadata, peer_uri(auth_context) if self._tls else None)
