@@ -97,7 +97,7 @@ def refusal(places: Places, problems: Sequence[tuple[Path, str]]) -> ConfigInval
     lines = [f"{places.of(path)}: {said}".removeprefix(": ") for path, said in problems]
     if len(lines) == 1:
         return ConfigInvalid(lines[0])
-    return ConfigInvalid(f"{len(lines)} things are wrong: " + "".join(f"\n  {line}" for line in lines))
+    return ConfigInvalid(f"{len(lines)} things are wrong:" + "".join(f"\n  {line}" for line in lines))
 
 
 def _problems(error: ValidationError) -> Iterator[tuple[Path, str]]:

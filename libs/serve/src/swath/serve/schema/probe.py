@@ -1,0 +1,172 @@
+"""Checks the code of an application in a process of its own, before anything is deployed of it.
+
+Users' code runs while it is imported: it may hang, exit or break things, and what it has imported stays. `python -m
+swath.serve.schema.probe` reads a question from its standard input and writes an answer, as JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from swath.errors import ConfigInvalid, TimedOut
+from swath.serve.config import nearest
+from swath.serve.exceptions import RayServeException
+from swath.serve.schema.documents import ApplicationConfig
+
+_LAST_WORDS = 2000
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found in the code of an application.
+
+    Attributes:
+        deployments: Names, in the order in which they are bound; the last one is what clients reach.
+        services: Full names of its gRPC services.
+    """
+
+    deployments: tuple[str, ...]
+    services: tuple[str, ...]
+
+
+def probe_here(application: ApplicationConfig, servicer_functions: Sequence[str]) -> Found:
+    """Import the code of an application into this process and check it.
+
+    Raises:
+        ConfigInvalid: Something does not resolve, or does not fit; the message says what, and the nearest right one.
+    """
+    from swath.serve.application import import_application, nodes
+    from swath.serve.schema.services import read_functions
+
+    services = read_functions(servicer_functions)
+    try:
+        found = nodes(import_application(application.import_path, application.args or None), application.name)
+    except (RayServeException, ValueError, TypeError) as error:
+        hint = _near_module(error.__cause__) if isinstance(error.__cause__, ModuleNotFoundError) else ""
+        raise ConfigInvalid(f"import_path: {error}{hint}") from error
+    except Exception as error:
+        raise ConfigInvalid(
+            f"import_path: {application.import_path}: building it failed: {type(error).__name__}: {error}"
+        ) from error
+    options = {node.name: node.options for node in found}
+    for override in application.deployments:
+        if override.name not in options:
+            raise ConfigInvalid(
+                f"deployments: Deployment {override.name!r} does not exist{nearest(override.name, options)}. "
+                f"Available: {[*options]}"
+            )
+        try:
+            options[override.name].changed(override.given)
+        except (TypeError, ValueError) as error:
+            raise ConfigInvalid(f"deployments: {override.name}: {error}") from error
+    return Found(tuple(options), tuple(services))
+
+
+async def probe(
+    application: ApplicationConfig,
+    servicer_functions: Sequence[str],
+    *,
+    folders: Sequence[Path] = (),
+    environment: Mapping[str, str] | None = None,
+    timeout_s: float = 120.0,
+) -> Found:
+    """Check the code of an application in a process of its own.
+
+    Args:
+        application: The part of a config file that is about it.
+        servicer_functions: Import paths of the functions that add its services to a server.
+        folders: With its code.
+        environment: Variables of the process; those of this one if None. Those of the application come beside.
+        timeout_s: Longest time that it may take.
+
+    Raises:
+        ConfigInvalid: Something does not resolve, or does not fit.
+        TimedOut: Importing it takes too long.
+    """
+    given = application.model_dump(mode="json", exclude_unset=True)
+    question = {"application": given, "functions": [*servicer_functions]}
+    variables = dict(os.environ if environment is None else environment) | application.runtime_env.env_vars
+    # What the code prints goes to the log, and not into the answer.
+    answer, theirs = os.pipe()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", __spec__.name if __spec__ else __name__),
+        *(str(theirs), *map(str, folders)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        pass_fds=(theirs,),
+        env=variables,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    reading = asyncio.create_task(asyncio.to_thread(_read_all, answer))
+    try:
+        async with asyncio.timeout(timeout_s):
+            printed, _ = await process.communicate(json.dumps(question).encode())
+            said = await reading
+    except TimeoutError:
+        raise TimedOut(
+            f"import_path {application.import_path!r} of application {application.name!r} was not imported within "
+            f"{timeout_s:g} s"
+        ) from None
+    finally:
+        # With all that it has started.
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        await process.wait()
+        await reading
+    if not said:
+        words = printed.decode(errors="replace").strip()[-_LAST_WORDS:].splitlines()
+        raise ConfigInvalid(
+            f"import_path {application.import_path!r}: importing it ended the process (exit status "
+            f"{process.returncode}){': ' + words[-1] if words else ''}"
+        )
+    told = json.loads(said)
+    if "problem" in told:
+        raise ConfigInvalid(told["problem"])
+    return Found(tuple(told["deployments"]), tuple(told["services"]))
+
+
+def _near_module(error: ModuleNotFoundError) -> str:
+    """Return the end of a sentence that names the module nearest to one that is not there."""
+    import pkgutil
+
+    package, _, name = (error.name or "").rpartition(".")
+    places = getattr(sys.modules.get(package), "__path__", None) if package else sys.path[:3]
+    return nearest(name, [each.name for each in pkgutil.iter_modules(places)]) if places else ""
+
+
+def _read_all(descriptor: int) -> bytes:
+    with open(descriptor, "rb") as file:
+        return file.read()
+
+
+def main() -> None:
+    """Answer one question."""
+    answer, *folders = sys.argv[1:]
+    sys.path[:0] = folders
+    question: dict[str, Any] = json.loads(sys.stdin.buffer.read())
+    try:
+        found = probe_here(ApplicationConfig.model_validate(question["application"]), question["functions"])
+        told: dict[str, Any] = asdict(found)
+    except ConfigInvalid as error:
+        told = {"problem": error.message}
+    with open(int(answer), "w") as file:
+        json.dump(told, file)
+    sys.stdout.flush()
+    # Threads of users' code wait for nobody.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
