@@ -39,7 +39,7 @@ def wanted(
         owner=who or "",
         config=given,
         grpc_options=options,
-        found={name: list(each) for name, each in dataclasses.asdict(found).items()},
+        found=found.as_json(),
         bundle=bundle,
         deployed_at=at,
         deployed_by=who or "",
@@ -107,10 +107,11 @@ def without_all(who: str | None) -> Callable[[Applications], Applications]:
     return lambda before: {name: each for name, each in before.items() if not each.owned_by(who)}
 
 
-def reserved(services: Sequence[str]) -> str | None:
+def reserved(found: Found) -> str | None:
     """Return the name of a gRPC service that users may not define, if one is among these."""
     ours = {each.name for each in REGISTRY.grpc_services}
-    return next((name for name in services if name in ours or name.startswith(_RESERVED)), None)
+    names = [each.name for each in found.services]
+    return next((name for name in names if name in ours or name.startswith(_RESERVED)), None)
 
 
 def config_of(application: Application) -> ApplicationConfig:

@@ -185,7 +185,7 @@ class AppsService:
         for index, (application, answer) in enumerate(zip(applications, answers, strict=True)):
             if not isinstance(answer, Found):
                 problems.append((("applications", index), answer.message))
-            elif (service := reserved(answer.services)) is not None:
+            elif (service := reserved(answer)) is not None:
                 problems.append((("grpc_options", "grpc_servicer_functions"), f"{service} is a service of the suite"))
             else:
                 found[application.name] = answer

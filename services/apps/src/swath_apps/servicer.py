@@ -69,7 +69,7 @@ def _state(told: tuple[Application, State]) -> apps_pb2.ApplicationState:
         ],
         owner=application.owner,
         access=application.access,
-        services=application.found.get("services", ()),
+        services=[each["name"] for each in application.found["services"]],
     )
 
 

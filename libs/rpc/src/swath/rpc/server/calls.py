@@ -20,7 +20,7 @@ from swath.rpc.metadata import Metadata, all_bytes, client_bytes
 from swath.rpc.server.call_log import CallLog, CallRecord
 from swath.rpc.server.failures import end_call, forget_frames
 from swath.rpc.server.handlers import KINDS, MAKERS, answers_of, behaviour, shape, status_of, writer_of
-from swath.rpc.server.in_flight import InFlight, in_flight_handler
+from swath.rpc.server.in_flight import InFlight
 from swath.rpc.server.methods import Methods
 from swath.rpc.tracing import CallSpan, CallTraces
 
@@ -56,8 +56,6 @@ class Calls(grpc.GenericRpcHandler):
     Args:
         handlers: Slices and whole services; of two that have a method the first one answers.
         standard: Health and reflection: for everybody, until the server's end, and part of no trace.
-        others: Asked for methods that none of them has, such as those of services that users define. What happens
-            around its calls is its own: here they are counted as in flight, and nothing else.
         fallback: Answers what none of them does, for everybody.
         slow_s: Seconds after which a unary call is logged as slow.
         in_flight: Counts calls; one that is never closed if not given.
@@ -72,7 +70,6 @@ class Calls(grpc.GenericRpcHandler):
         handlers: Iterable[Methods],
         *,
         standard: Iterable[Methods] = (),
-        others: grpc.GenericRpcHandler | None = None,
         fallback: grpc.GenericRpcHandler | None = None,
         slow_s: float = 2.0,
         in_flight: InFlight | None = None,
@@ -87,7 +84,6 @@ class Calls(grpc.GenericRpcHandler):
         self._metrics = metrics
         self._traces = traces
         self._access = access
-        self._others = others
         self._fallback = fallback
         self._handlers: dict[str, grpc.RpcMethodHandler] = {}
         for group, known in ((handlers, self._guarded), (standard, self._standard)):
@@ -97,10 +93,6 @@ class Calls(grpc.GenericRpcHandler):
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
         handler = self._handlers.get(handler_call_details.method)
-        if handler is None and self._others is not None:
-            handler = self._others.service(handler_call_details)
-            if handler is not None:
-                return in_flight_handler(handler, self._in_flight)
         if handler is None and self._fallback is not None:
             unknown = self._fallback.service(handler_call_details)
             if unknown is not None:

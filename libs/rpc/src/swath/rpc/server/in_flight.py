@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Any
-
-import grpc
 
 from swath.errors import Unavailable
-from swath.rpc.server.failures import end_call
-from swath.rpc.server.handlers import MAKERS, answers_of, behaviour, shape
 
 
 class InFlight:
@@ -51,41 +46,3 @@ class InFlight:
             self._empty = asyncio.Event()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._empty.wait(), timeout_s)
-
-
-def in_flight_handler(handler: grpc.RpcMethodHandler, in_flight: InFlight) -> grpc.RpcMethodHandler:
-    """Return a handler whose calls are counted, and refused once the server drains.
-
-    Args:
-        handler: Answers; what it reads and writes stays as it is.
-        in_flight: Counts.
-    """
-    inner, (_, answers_stream) = behaviour(handler), shape(handler)
-
-    async def enter(context: grpc.aio.ServicerContext) -> None:
-        try:
-            in_flight.enter()
-        except Unavailable as error:
-            await end_call("", error, context)
-
-    async def answer(request: Any, context: grpc.aio.ServicerContext) -> Any:
-        await enter(context)
-        try:
-            return await inner(request, context)
-        finally:
-            in_flight.leave()
-
-    async def answer_with_stream(request: Any, context: grpc.aio.ServicerContext) -> None:
-        await enter(context)
-        try:
-            async with answers_of(inner(request, context)) as answers:
-                async for each in answers:
-                    await context.write(each)
-        finally:
-            in_flight.leave()
-
-    return MAKERS[shape(handler)](
-        answer_with_stream if answers_stream else answer,
-        request_deserializer=handler.request_deserializer,
-        response_serializer=handler.response_serializer,
-    )

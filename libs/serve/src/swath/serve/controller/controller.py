@@ -155,6 +155,11 @@ class Controller:
         overviews = {each.name: each.overview() for each in reversed(known)}
         return ServeStatus({"host": "DRAINING" if self._draining else "HEALTHY"}, dict(reversed(overviews.items())))
 
+    def coming_up(self, name: str) -> bool:
+        """Return whether an application, or a new version of one that serves, is about to come up."""
+        task = self._deploying.get(name)
+        return task is not None and not task.done()
+
     def spec(self, name: str) -> ApplicationSpec | None:
         """Return what an application that serves was deployed as."""
         application = self._applications.get(name)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from swath.documents import dump_yaml
-from swath.errors import ConfigInvalid
+from swath.errors import ConfigInvalid, InvalidInput
 from swath.serve.application import import_application, nodes
 from swath.serve.config import UNUSED, gRPCOptions
 from swath.serve.exceptions import RayServeException
-from swath.serve.schema.services import read_functions
+from swath.serve.front.services import read_services
 
 _HEAD = """\
 # Applications as they are in the code, made by `swath app build`. What is changed here counts more than the code; what is
@@ -29,7 +29,10 @@ def build(import_paths: Sequence[str], servicer_functions: Sequence[str] = ()) -
     Raises:
         ConfigInvalid: One does not resolve, or is none. The message says which, and the nearest right one.
     """
-    read_functions(servicer_functions)
+    try:
+        read_services(servicer_functions)
+    except InvalidInput as error:
+        raise ConfigInvalid(error.message) from error
     single = len(import_paths) == 1
     applications = [
         _application(import_path, f"app{number}", "/" if single else f"/app{number}")

@@ -7,6 +7,7 @@ swath.serve.schema.probe` reads a question from its standard input and writes an
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import signal
@@ -16,9 +17,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from swath.errors import ConfigInvalid, TimedOut
+from swath.errors import ConfigInvalid, InvalidInput, TimedOut
+from swath.serve.application import import_application, nodes
 from swath.serve.config import nearest
 from swath.serve.exceptions import RayServeException
+from swath.serve.exchange import Method
+from swath.serve.front.services import Service, read_services
 from swath.serve.schema.documents import ApplicationConfig
 
 _LAST_WORDS = 2000
@@ -30,11 +34,38 @@ class Found:
 
     Attributes:
         deployments: Names, in the order in which they are bound; the last one is what clients reach.
-        services: Full names of its gRPC services.
+        services: Its gRPC services.
     """
 
     deployments: tuple[str, ...]
-    services: tuple[str, ...]
+    services: tuple[Service, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON-able data, which `of_json` reads."""
+        return {
+            "deployments": [*self.deployments],
+            "services": [
+                {
+                    "name": each.name,
+                    "methods": [asdict(method) for method in each.methods],
+                    "files": [base64.b64encode(file).decode() for file in each.files],
+                }
+                for each in self.services
+            ],
+        }
+
+    @classmethod
+    def of_json(cls, data: Mapping[str, Any]) -> Found:
+        """Return what `as_json` has written."""
+        services = (
+            Service(
+                each["name"],
+                tuple(Method(**method) for method in each["methods"]),
+                tuple(base64.b64decode(file) for file in each["files"]),
+            )
+            for each in data["services"]
+        )
+        return cls(tuple(data["deployments"]), tuple(services))
 
 
 def probe_here(application: ApplicationConfig, servicer_functions: Sequence[str]) -> Found:
@@ -43,10 +74,10 @@ def probe_here(application: ApplicationConfig, servicer_functions: Sequence[str]
     Raises:
         ConfigInvalid: Something does not resolve, or does not fit; the message says what, and the nearest right one.
     """
-    from swath.serve.application import import_application, nodes
-    from swath.serve.schema.services import read_functions
-
-    services = read_functions(servicer_functions)
+    try:
+        services = read_services(servicer_functions)
+    except InvalidInput as error:
+        raise ConfigInvalid(error.message) from error
     try:
         found = nodes(import_application(application.import_path, application.args or None), application.name)
     except (RayServeException, ValueError, TypeError) as error:
@@ -67,7 +98,7 @@ def probe_here(application: ApplicationConfig, servicer_functions: Sequence[str]
             options[override.name].changed(override.given)
         except (TypeError, ValueError) as error:
             raise ConfigInvalid(f"deployments: {override.name}: {error}") from error
-    return Found(tuple(options), tuple(services))
+    return Found(tuple(options), services)
 
 
 async def probe(
@@ -134,7 +165,7 @@ async def probe(
     told = json.loads(said)
     if "problem" in told:
         raise ConfigInvalid(told["problem"])
-    return Found(tuple(told["deployments"]), tuple(told["services"]))
+    return Found.of_json(told)
 
 
 def _near_module(error: ModuleNotFoundError) -> str:
@@ -158,7 +189,7 @@ def main() -> None:
     question: dict[str, Any] = json.loads(sys.stdin.buffer.read())
     try:
         found = probe_here(ApplicationConfig.model_validate(question["application"]), question["functions"])
-        told: dict[str, Any] = asdict(found)
+        told = found.as_json()
     except ConfigInvalid as error:
         told = {"problem": error.message}
     with open(int(answer), "w") as file:
