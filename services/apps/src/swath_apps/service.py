@@ -11,13 +11,13 @@ from swath.errors import ConfigInvalid, TimedOut
 from swath.serve.schema import ApplicationConfig, Found, Read, probe, read
 from swath.serve.schema.places import Path as Place
 from swath.serve.schema.reading import refusal
-from swath_apps.access import identity, require_deployer, seen
-from swath_apps.bundles import Bundles, Stored
-from swath_apps.hosting import Hosting, State
-from swath_apps.planning import deployed, reserved, wanted, without, without_all
-from swath_apps.rows import Application
+from swath_apps.deployed.access import identity, require_deployer, seen
+from swath_apps.deployed.planning import deployed, reserved, wanted, without, without_all
+from swath_apps.deployed.rows import Application
+from swath_apps.deployed.store import ApplicationStore
+from swath_apps.running.bundles import Bundles, Stored
+from swath_apps.running.hosting import Hosting, State
 from swath_apps.settings import AppsSettings
-from swath_apps.store import ApplicationStore
 
 _CHECKS_AT_ONCE = 2
 
@@ -39,9 +39,7 @@ class AppsService:
         settings: Who may deploy, and how much.
     """
 
-    def __init__(
-        self, store: ApplicationStore, bundles: Bundles, hosting: Hosting, settings: AppsSettings
-    ) -> None:
+    def __init__(self, store: ApplicationStore, bundles: Bundles, hosting: Hosting, settings: AppsSettings) -> None:
         self._store = store
         self._bundles = bundles
         self._hosting = hosting

@@ -7,8 +7,8 @@ from contextlib import aclosing
 from typing import Any
 
 from swath.apps.v1 import apps_pb2
-from swath_apps.hosting import State
-from swath_apps.rows import Application
+from swath_apps.deployed.rows import Application
+from swath_apps.running.hosting import State
 from swath_apps.service import AppsService
 
 

@@ -84,6 +84,11 @@ class Registry:
         return MappingProxyType({path: service.name for service, path, _ in self._methods(public=True)})
 
     @cached_property
+    def methods(self) -> frozenset[str]:
+        """Full paths of all methods, public or private."""
+        return frozenset(path for public in (True, False) for _, path, _ in self._methods(public=public))
+
+    @cached_property
     def mutating(self) -> frozenset[str]:
         """Full paths of the public methods that change something."""
         return frozenset(path for _, path, method in self._methods(public=True) if method.mutating)

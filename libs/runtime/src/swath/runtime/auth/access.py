@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-
 import grpc
 
 from swath.api import REGISTRY, Registry
-from swath.errors import Denied
-from swath.rpc.caller import Caller, set_caller
+from swath.errors import Denied, Unauthenticated
+from swath.rpc.caller import set_caller, set_unidentified
 from swath.rpc.metadata import Metadata
 from swath.rpc.server.calls import Admit
 from swath.runtime.auth.authentication import Authenticator
@@ -47,6 +45,8 @@ class Access:
             method: Full path.
         """
         registry, tls = self._registry, self._tls
+        if method not in registry.methods:
+            return self._admission_to_others()
         public = method in registry.routes
         granted = tls and (self._behind_gateway or not public)
         authenticator = self._authenticator if public and method not in registry.open else None
@@ -62,41 +62,32 @@ class Access:
 
         return admit
 
-    @property
-    def identifies(self) -> bool:
-        """Whether callers must prove who they are."""
-        return self._authenticator is not None
+    def _admission_to_others(self) -> Admit | None:
+        """Return what admits the calls of services that the registry does not know.
 
-    def check_peer(self, auth_context: Mapping[str, Iterable[bytes]]) -> None:
-        """Refuse calls of users' services that come around the gateway, where there is one.
-
-        Args:
-            auth_context: As gRPC's servicer context gives it.
-
-        Raises:
-            Denied: They do.
+        Whoever answers them decides who may call what: it finds who calls, or why that is not known.
         """
-        if not (self._tls and self._behind_gateway):
-            return
-        peer = peer_uri(auth_context)
-        if not any(each.edge for each in self._registry.processes if each.name == service_of(peer, self._registry)):
+        authenticator, around = self._authenticator, self._tls and self._behind_gateway
+        if authenticator is None and not around:
+            return None
+
+        async def admit(context: grpc.aio.ServicerContext, metadata: Metadata) -> None:
+            peer = peer_uri(context.auth_context()) if self._tls else None
+            if around:
+                self._require_edge(peer)
+            if authenticator is not None:
+                try:
+                    set_caller(await authenticator.identify(metadata, peer))
+                except Unauthenticated as error:
+                    set_unidentified(error)
+
+        return admit
+
+    def _require_edge(self, peer: str | None) -> None:
+        name = service_of(peer, self._registry)
+        if not any(each.edge and each.name == name for each in self._registry.processes):
             raise Denied(
-                f"{peer or 'a client without a URI name in its certificate'} may not call users' services here; clients "
-                "call the gateway",
+                f"{peer or 'a client without a URI name in its certificate'} may not call users' services here; "
+                "clients call the gateway",
                 metadata={"peer": peer or ""},
             )
-
-    async def identify(self, metadata: Metadata, auth_context: Mapping[str, Iterable[bytes]]) -> Caller | None:
-        """Return who makes a call of a service that the registry does not know; None where nobody is asked.
-
-        Args:
-            metadata: Of the call.
-            auth_context: As gRPC's servicer context gives it.
-
-        Raises:
-            Unauthenticated: Nothing proves it.
-            Unavailable: An issuer's keys are not known, and it cannot be reached.
-        """
-        if self._authenticator is None:
-            return None
-        return await self._authenticator.identify(metadata, peer_uri(auth_context) if self._tls else None)

@@ -61,7 +61,9 @@ def pack(source: Path, modules: Sequence[Path] = ()) -> bytes:
     if not found:
         raise FileMissing(f"{source}: no file is left to bundle once ignore files have been followed")
     if len(found) > MAX_FILES:
-        raise TooLarge(f"{source} has {len(found)} files, more than {MAX_FILES}: name what to leave out in .swathignore")
+        raise TooLarge(
+            f"{source} has {len(found)} files, more than {MAX_FILES}: name what to leave out in .swathignore"
+        )
     total = sum(path.stat().st_size for _, path in found)
     if total > MAX_UNPACKED_BYTES:
         raise _too_large(source, f"{total >> 20} MiB in {len(found)} files", MAX_UNPACKED_BYTES, found)

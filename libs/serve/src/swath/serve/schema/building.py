@@ -13,8 +13,8 @@ from swath.serve.exceptions import RayServeException
 from swath.serve.front.services import read_services
 
 _HEAD = """\
-# Applications as they are in the code, made by `swath app build`. What is changed here counts more than the code; what is
-# left out stays as the code has it.
+# Applications as they are in the code, made by `swath app build`. What is changed here counts more than the code; what
+# is left out stays as the code has it.
 
 """
 

@@ -35,7 +35,7 @@ class LoggingConfig(Document):
 
 
 class RuntimeEnv(Document):
-    """What surrounds the code of an application. What would be fetched from elsewhere is refused or said to be unused."""
+    """What surrounds the code of an application. What would come from elsewhere is refused or said to be unused."""
 
     working_dir: str | None = None
     """Folder with the code: a path, or `local://` and a path."""

@@ -165,7 +165,7 @@ def _notes(config: ServeConfig) -> Iterator[str]:
     yield from (f"{key} is unused: {why}" for key, why in _UNUSED.items() if key in given)
     routes = [each.name for each in config.applications if "route_prefix" in each.model_fields_set]
     if routes:
-        yield f"route_prefix is unused (applications {', '.join(routes)}): HTTP is not served, calls name an application"
+        yield f"route_prefix is unused (applications {', '.join(routes)}): HTTP is not served, calls name applications"
     for application in config.applications:
         for key, why in _UNUSED_ENV.items():
             if getattr(application.runtime_env, key):

@@ -27,7 +27,9 @@ def spec(
     """
     environment = application.runtime_env
     # What has an effect on all its processes makes new ones, as other code does.
-    version = json.dumps([code_version, application.import_path, application.args, environment.env_vars], sort_keys=True)
+    version = json.dumps(
+        [code_version, application.import_path, application.args, environment.env_vars], sort_keys=True
+    )
     return ApplicationSpec(
         name=application.name,
         import_path=application.import_path,

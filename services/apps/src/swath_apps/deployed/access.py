@@ -8,9 +8,9 @@ from __future__ import annotations
 from swath.errors import ApplicationNotFound, Denied
 from swath.rpc.caller import caller
 from swath.serve.config import nearest
-from swath_apps.rows import Application
+from swath_apps.deployed.rows import Application
+from swath_apps.deployed.store import Applications
 from swath_apps.settings import AppsSettings
-from swath_apps.store import Applications
 
 
 def identity() -> str | None:
@@ -40,7 +40,8 @@ def seen(applications: Applications, name: str, who: str | None) -> Application:
         names = [each.name for each in applications.values() if each.seen_by(who)]
         there = f"there are {', '.join(names)}" if names else "none is deployed"
         raise ApplicationNotFound(
-            f"there is no application {name[:200]!r}{nearest(name, names)} ({there})", metadata={"application": name[:200]}
+            f"there is no application {name[:200]!r}{nearest(name, names)} ({there})",
+            metadata={"application": name[:200]},
         )
     return found
 

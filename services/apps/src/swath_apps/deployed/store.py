@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from swath.storage.sql.engine import GroupWriter, run
 from swath.storage.sql.notifications import notify
-from swath_apps.rows import Application, application_of, columns
-from swath_apps.tables import APPLICATIONS, SCHEMA
+from swath_apps.deployed.rows import Application, application_of, columns
+from swath_apps.deployed.tables import APPLICATIONS, SCHEMA
 
 CHANGED = "apps.changed"
 """Notifications of this channel say that applications were deployed or deleted."""
@@ -22,8 +22,8 @@ Applications = Mapping[str, Application]
 """Applications by name, in order of deployment."""
 
 Decision = Callable[[Applications], Applications]
-"""Given all applications, returns what there is to be. May raise to refuse. Called once per try, in another thread where
-nobody calls; nothing is written where nothing is to change."""
+"""Given all applications, returns what there is to be. May raise to refuse. Called once per try, in another thread
+where nobody calls; nothing is written where nothing is to change."""
 
 
 class ApplicationStore:

@@ -10,9 +10,9 @@ from swath.api import REGISTRY
 from swath.documents import dump_yaml
 from swath.errors import ApplicationQuota, Denied
 from swath.serve.schema import ApplicationConfig, Found, ServeConfig
-from swath_apps.access import changeable
-from swath_apps.rows import Application
-from swath_apps.store import Applications
+from swath_apps.deployed.access import changeable
+from swath_apps.deployed.rows import Application
+from swath_apps.deployed.store import Applications
 
 _RESERVED = ("grpc.", "ray.serve.")
 _SAME = ("config", "grpc_options", "found", "bundle")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -17,10 +17,10 @@ from swath.serve.exchange import ApplicationStatus
 from swath.serve.launch.local import LocalLauncher
 from swath.serve.schema import spec
 from swath.storage.sql.notifications import Notifications
-from swath_apps.bundles import Bundles
-from swath_apps.planning import config_of
-from swath_apps.rows import Application
-from swath_apps.store import CHANGED, Applications, ApplicationStore
+from swath_apps.deployed.planning import config_of
+from swath_apps.deployed.rows import Application
+from swath_apps.deployed.store import CHANGED, Applications, ApplicationStore
+from swath_apps.running.bundles import Bundles
 
 _log = structlog.get_logger("swath.apps")
 
@@ -59,9 +59,7 @@ class Hosting:
         grace_s: Seconds for which a bundle stays that no application refers to.
     """
 
-    def __init__(
-        self, store: ApplicationStore, notifications: Notifications, bundles: Bundles, grace_s: float
-    ) -> None:
+    def __init__(self, store: ApplicationStore, notifications: Notifications, bundles: Bundles, grace_s: float) -> None:
         self._store = store
         self._notifications = notifications
         self._bundles = bundles
@@ -72,12 +70,22 @@ class Hosting:
         self.controller.watch(self._wake)
         self.rows: Applications = {}
         self._broken: dict[str, str] = {}
+        self._told: list[Callable[[], None]] = []
         self._one = asyncio.Lock()
         self._changed = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
 
-    def follow(self) -> None:
-        """Begin to deploy what is written down, and go on with what is changed."""
+    def told(self, function: Callable[[], None]) -> None:
+        """Have a function called when there are other applications than before."""
+        self._told.append(function)
+
+    async def begin(self) -> None:
+        """Deploy what is written down, in the background, and go on with what is changed.
+
+        Raises:
+            Unavailable: The database does not answer.
+        """
+        await self.reconcile()
         self._following = asyncio.create_task(self._follow())
 
     async def stop(self) -> None:
@@ -109,6 +117,8 @@ class Hosting:
                         specs.append(running)
             self.rows, self._broken = rows, broken
             self.controller.apply(specs)
+            for function in self._told:
+                function()
             self._wake()
         await self._bundles.collect({each.bundle for each in rows.values() if each.bundle}, self._grace_s)
 
