@@ -7,8 +7,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterable, Mapping
 from typing import NamedTuple
 
-from swath.errors import ConfigInvalid, TimedOut
-from swath.serve.schema import ApplicationConfig, Found, Read, probe, read
+from swath.serve.schema import ApplicationConfig, CodeInvalid, Found, Read, probe, read
 from swath.serve.schema.places import Path as Place
 from swath.serve.schema.reading import refusal
 from swath_apps.deployed.access import identity, require_deployer, seen
@@ -163,7 +162,7 @@ class AppsService:
             raise refusal(given.places, problems)
         folders = {digest: await self._bundles.renewed(digest) for digest in {*bundles.values()} - {""}}
 
-        async def one(application: ApplicationConfig) -> Found | ConfigInvalid | TimedOut:
+        async def one(application: ApplicationConfig) -> Found | CodeInvalid:
             digest = _bundle_of(application.name, bundles)
             async with self._checks:
                 try:
@@ -174,15 +173,15 @@ class AppsService:
                         environment=self._hosting.environment,
                         timeout_s=self._settings.app_check_s,
                     )
-                except (ConfigInvalid, TimedOut) as error:
+                except CodeInvalid as error:
                     return error
 
         answers = await asyncio.gather(*map(one, applications))
         found: dict[str, Found] = {}
         problems: list[tuple[Place, str]] = []
         for index, (application, answer) in enumerate(zip(applications, answers, strict=True)):
-            if not isinstance(answer, Found):
-                problems.append((("applications", index), answer.message))
+            if isinstance(answer, CodeInvalid):
+                problems += answer.below(index)
             elif (service := reserved(answer)) is not None:
                 problems.append((("grpc_options", "grpc_servicer_functions"), f"{service} is a service of the suite"))
             else:

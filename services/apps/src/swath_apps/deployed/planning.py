@@ -32,6 +32,9 @@ def wanted(
         at: When, Unix time in seconds.
     """
     given = application.model_dump(mode="json", exclude_unset=True)
+    # A name reads best before what it is the name of.
+    deployments = [{"name": each.pop("name"), **each} for each in given.pop("deployments", ())]
+    given |= {"deployments": deployments} if deployments else {}
     options = config.grpc_options.model_dump(mode="json", exclude_unset=True)
     text = dump_yaml({**({"grpc_options": options} if options else {}), "applications": [given]})
     return Application(

@@ -2,12 +2,13 @@
 
 from swath.serve.schema.building import build
 from swath.serve.schema.documents import ApplicationConfig, ServeConfig
-from swath.serve.schema.probe import Found, probe
+from swath.serve.schema.probe import CodeInvalid, Found, probe
 from swath.serve.schema.reading import Read, read, read_file
 from swath.serve.schema.specs import local_folders, spec
 
 __all__ = [
     "ApplicationConfig",
+    "CodeInvalid",
     "Found",
     "Read",
     "ServeConfig",

@@ -15,16 +15,17 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path as FilePath
 from typing import Any
 
-from swath.errors import ConfigInvalid, InvalidInput, TimedOut
+from swath.errors import ConfigInvalid, InvalidInput
 from swath.serve.application import import_application, nodes
-from swath.serve.config import nearest
+from swath.serve.config import DeploymentOptions, nearest
 from swath.serve.exceptions import RayServeException
 from swath.serve.exchange import Method
 from swath.serve.front.services import Service, read_services
 from swath.serve.schema.documents import ApplicationConfig
+from swath.serve.schema.places import Path
 
 _LAST_WORDS = 2000
 
@@ -69,36 +70,60 @@ class Found:
         return cls(tuple(data["deployments"]), tuple(services))
 
 
+class CodeInvalid(ConfigInvalid):
+    """The code of an application does not fit what a config file says of it.
+
+    Args:
+        problems: What is wrong, and where: paths below the application, or of `grpc_options`.
+    """
+
+    def __init__(self, problems: Sequence[tuple[Path, str]]) -> None:
+        super().__init__("; ".join(said for _, said in problems))
+        self.problems = tuple(problems)
+
+    def below(self, index: int) -> list[tuple[Path, str]]:
+        """Return what is wrong with the paths that a file has, for the application of this number."""
+        return [
+            (path if path[:1] == ("grpc_options",) else ("applications", index, *path), said)
+            for path, said in self.problems
+        ]
+
+
 def probe_here(application: ApplicationConfig, servicer_functions: Sequence[str]) -> Found:
     """Import the code of an application into this process and check it.
 
     Raises:
-        ConfigInvalid: Something does not resolve, or does not fit; the message says what, and the nearest right one.
+        CodeInvalid: Something does not resolve, or does not fit; it says what, where, and the nearest right one.
     """
+    problems: list[tuple[Path, str]] = []
+    services: tuple[Service, ...] = ()
     try:
         services = read_services(servicer_functions)
     except InvalidInput as error:
-        raise ConfigInvalid(error.message) from error
+        said = error.message.removeprefix("grpc_servicer_functions: ")
+        problems.append((("grpc_options", "grpc_servicer_functions"), said))
+    options: dict[str, DeploymentOptions] = {}
     try:
         found = nodes(import_application(application.import_path, application.args or None), application.name)
     except (RayServeException, ValueError, TypeError) as error:
         hint = _near_module(error.__cause__) if isinstance(error.__cause__, ModuleNotFoundError) else ""
-        raise ConfigInvalid(f"import_path: {error}{hint}") from error
+        raise CodeInvalid([*problems, (("import_path",), f"{error}{hint}")]) from error
     except Exception as error:
-        raise ConfigInvalid(
-            f"import_path: {application.import_path}: building it failed: {type(error).__name__}: {error}"
-        ) from error
+        said = f"{application.import_path}: building it failed: {type(error).__name__}: {error}"
+        raise CodeInvalid([*problems, (("import_path",), said)]) from error
     options = {node.name: node.options for node in found}
-    for override in application.deployments:
+    for index, override in enumerate(application.deployments):
+        place = ("deployments", index, "name")
         if override.name not in options:
-            raise ConfigInvalid(
-                f"deployments: Deployment {override.name!r} does not exist{nearest(override.name, options)}. "
-                f"Available: {[*options]}"
-            )
+            near = nearest(override.name, options)
+            problems.append((place, f"Deployment {override.name!r} does not exist{near}. Available: {[*options]}"))
+            continue
         try:
             options[override.name].changed(override.given)
         except (TypeError, ValueError) as error:
-            raise ConfigInvalid(f"deployments: {override.name}: {error}") from error
+            problems.append((place[:2], str(error)))
+    if problems:
+        raise CodeInvalid(problems)
     return Found(tuple(options), services)
 
 
@@ -106,7 +131,7 @@ async def probe(
     application: ApplicationConfig,
     servicer_functions: Sequence[str],
     *,
-    folders: Sequence[Path] = (),
+    folders: Sequence[FilePath] = (),
     environment: Mapping[str, str] | None = None,
     timeout_s: float = 120.0,
 ) -> Found:
@@ -120,8 +145,7 @@ async def probe(
         timeout_s: Longest time that it may take.
 
     Raises:
-        ConfigInvalid: Something does not resolve, or does not fit.
-        TimedOut: Importing it takes too long.
+        CodeInvalid: Something does not resolve, does not fit, or takes too long to be imported.
     """
     given = application.model_dump(mode="json", exclude_unset=True)
     question = {"application": given, "functions": [*servicer_functions]}
@@ -145,10 +169,8 @@ async def probe(
             printed, _ = await process.communicate(json.dumps(question).encode())
             said = await reading
     except TimeoutError:
-        raise TimedOut(
-            f"import_path {application.import_path!r} of application {application.name!r} was not imported within "
-            f"{timeout_s:g} s"
-        ) from None
+        late = f"{application.import_path}: it was not imported within {timeout_s:g} s"
+        raise CodeInvalid([(("import_path",), late)]) from None
     finally:
         # With all that it has started.
         with contextlib.suppress(ProcessLookupError):
@@ -157,13 +179,13 @@ async def probe(
         await reading
     if not said:
         words = printed.decode(errors="replace").strip()[-_LAST_WORDS:].splitlines()
-        raise ConfigInvalid(
-            f"import_path {application.import_path!r}: importing it ended the process (exit status "
-            f"{process.returncode}){': ' + words[-1] if words else ''}"
+        ended = f"importing it ended the process (exit status {process.returncode})"
+        raise CodeInvalid(
+            [(("import_path",), f"{application.import_path}: {ended}{': ' + words[-1] if words else ''}")]
         )
     told = json.loads(said)
-    if "problem" in told:
-        raise ConfigInvalid(told["problem"])
+    if "problems" in told:
+        raise CodeInvalid([(tuple(path), said) for path, said in told["problems"]])
     return Found.of_json(told)
 
 
@@ -189,8 +211,8 @@ def main() -> None:
     try:
         found = probe_here(ApplicationConfig.model_validate(question["application"]), question["functions"])
         told = found.as_json()
-    except ConfigInvalid as error:
-        told = {"problem": error.message}
+    except CodeInvalid as error:
+        told = {"problems": error.problems}
     with open(int(answer), "w") as file:
         json.dump(told, file)
     sys.stdout.flush()
