@@ -118,6 +118,7 @@ def _process(process: Process, registry: Registry) -> dict[str, Any]:
             "health": process.health_name,
             "database": process.database,
             "queue": process.queue,
+            "catchAll": process.name == registry.catch_all,
             "routes": routes,
         }
     return found
