@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from swath import serve
 from swath.serve.controller.controller import Controller, HostCaller
@@ -57,9 +58,9 @@ class Runtime:
         return answers, exchange.outcome
 
 
-@pytest.fixture
-async def runtime() -> AsyncIterator[Runtime]:
-    """A host whose processes end with the test."""
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_runtime() -> AsyncIterator[Runtime]:
+    """A host for all tests of a module, each with applications of its own. They run on the module's event loop."""
     controller = Controller(LocalLauncher())
     set_caller(HostCaller(controller))
     yield Runtime(controller)
@@ -68,7 +69,7 @@ async def runtime() -> AsyncIterator[Runtime]:
 
 
 @pytest.fixture
-async def until() -> Callable[[Callable[[], Any]], Any]:
+def until() -> Callable[[Callable[[], Any]], Any]:
     """Waits until something is so."""
 
     async def wait(so: Callable[[], Any]) -> Any:

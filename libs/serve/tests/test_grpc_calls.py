@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 import pytest
+import pytest_asyncio
 from google.protobuf.wrappers_pb2 import Int64Value, StringValue
 
 from swath import serve
@@ -16,6 +17,9 @@ from swath.serve.exceptions import ApplicationNotFound, BackPressureError, Reque
 
 OK, CANCELLED, UNKNOWN, INVALID, EXHAUSTED, UNIMPLEMENTED, INTERNAL = 0, 1, 2, 3, 8, 12, 13
 DATA_LOSS = 15
+
+STRING = "google.protobuf.StringValue"
+INT64 = "google.protobuf.Int64Value"
 
 
 @serve.deployment(max_ongoing_requests=50)
@@ -139,6 +143,9 @@ class Service:
     def reconfigure(self, config: Any) -> None:
         pass
 
+    def forget(self) -> None:
+        self.seen.clear()
+
     def what_was_seen(self) -> list[str]:
         return self.seen
 
@@ -151,12 +158,22 @@ def _values(answers: list[bytes]) -> list[str]:
     return [StringValue.FromString(each).value for each in answers]
 
 
-@pytest.fixture
-async def service(runtime: Any) -> Any:
-    await runtime.run(Service.bind())
-    return runtime
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def deployed(shared_runtime: Any) -> Any:
+    await shared_runtime.run(Service.bind())
+    return shared_runtime
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def service(deployed: Any) -> Any:
+    await deployed.handle("Service").forget.remote()
+    return deployed
+
+
+ONE = (False, False)
 UNARY_STREAM = (False, True)
 STREAM_UNARY = (True, False)
 STREAM_STREAM = (True, True)
@@ -181,21 +198,30 @@ async def test_what_the_context_holds_counts(service: Any) -> None:
 @pytest.mark.parametrize(
     ("method", "streams", "code", "text"),
     [
-        ("CodeThenRaise", (False, False), 9, "ValueError: not now"),
-        ("OkThenRaise", (False, False), INTERNAL, "ValueError: not now"),
-        ("Raise", (False, False), INTERNAL, "FileNotFoundError: cannot read cube.bin"),
-        ("Nothing", (False, False), INTERNAL, "TypeError: Method 'Nothing' must give google.protobuf.StringValue, got NoneType"),
-        ("WrongMessage", (False, False), INTERNAL, "TypeError: Method 'WrongMessage' must give google.protobuf.StringValue, "
-         "got google.protobuf.Int64Value"),
-        ("NotUnary", (False, False), INTERNAL, "TypeError: Method 'NotUnary' returned a generator."),
-        ("NotAStream", UNARY_STREAM, INTERNAL, "TypeError: Called method 'NotAStream' as a stream, but it did not return a"),
-        ("PlainSum", STREAM_UNARY, INTERNAL, "TypeError: Method 'PlainSum' takes a stream, so it must be an `async def`"),
-        ("number", (False, False), INTERNAL, "TypeError: 'number' of deployment 'Service' is not a callable object"),
-        ("Missing", (False, False), UNIMPLEMENTED, "Method 'Missing' is not implemented by deployment 'Service'."),
-        ("reconfigure", (False, False), UNIMPLEMENTED, "Method 'reconfigure' is not implemented by deployment 'Service'."),
-        ("__init__", (False, False), UNIMPLEMENTED, "Method '__init__' is not implemented by deployment 'Service'."),
+        ("CodeThenRaise", ONE, 9, "ValueError: not now"),
+        ("OkThenRaise", ONE, INTERNAL, "ValueError: not now"),
+        ("Raise", ONE, INTERNAL, "FileNotFoundError: cannot read cube.bin"),
+        ("Nothing", ONE, INTERNAL, f"TypeError: Method 'Nothing' must give {STRING}, got NoneType"),
+        ("WrongMessage", ONE, INTERNAL, f"TypeError: Method 'WrongMessage' must give {STRING}, got {INT64}"),
+        ("NotUnary", ONE, INTERNAL, "TypeError: Method 'NotUnary' returned a generator."),
+        (
+            "NotAStream",
+            UNARY_STREAM,
+            INTERNAL,
+            "TypeError: Called method 'NotAStream' as a stream, but it did not return",
+        ),
+        (
+            "PlainSum",
+            STREAM_UNARY,
+            INTERNAL,
+            "TypeError: Method 'PlainSum' takes a stream, so it must be an `async def`",
+        ),
+        ("number", ONE, INTERNAL, "TypeError: 'number' of deployment 'Service' is not a callable object"),
+        ("Missing", ONE, UNIMPLEMENTED, "Method 'Missing' is not implemented by deployment 'Service'."),
+        ("reconfigure", ONE, UNIMPLEMENTED, "Method 'reconfigure' is not implemented by deployment 'Service'."),
+        ("__init__", ONE, UNIMPLEMENTED, "Method '__init__' is not implemented by deployment 'Service'."),
     ],
-)  # fmt: skip
+)
 async def test_failures_are_short_and_true(
     service: Any, method: str, streams: tuple[bool, bool], code: int, text: str
 ) -> None:
@@ -303,23 +329,24 @@ async def test_a_reader_that_stops_stops_the_generator(service: Any) -> None:
     assert flood.outcome.code == OK
 
 
-async def test_queues_end_at_deadlines_and_are_bounded(runtime: Any) -> None:
-    await runtime.run(Service.options(max_ongoing_requests=1, max_queued_requests=1).bind())
-    first = await runtime.open("Waits")
+async def test_queues_end_at_deadlines_and_are_bounded(shared_runtime: Any) -> None:
+    runtime = shared_runtime
+    await runtime.run(Service.options(max_ongoing_requests=1, max_queued_requests=1).bind(), "narrow")
+    first = await runtime.open("Waits", application="narrow")
     with pytest.raises(RequestTimedOut):
-        await runtime.open("Async", deadline=time.time() + 0.05)
-    waiting = asyncio.create_task(runtime.call("Async", _text("x")))
+        await runtime.open("Async", application="narrow", deadline=time.time() + 0.05)
+    waiting = asyncio.create_task(runtime.call("Async", _text("x"), application="narrow"))
     await asyncio.sleep(0)
     with pytest.raises(BackPressureError):
-        await runtime.open("Async")
+        await runtime.open("Async", application="narrow")
     first.cancel()
     answers, _ = await waiting
     assert _values(answers) == ["async x"]
 
 
-async def test_an_unknown_application_is_not_found(runtime: Any) -> None:
+async def test_an_unknown_application_is_not_found(shared_runtime: Any) -> None:
     with pytest.raises(ApplicationNotFound):
-        await runtime.open("Async", application="none")
+        await shared_runtime.open("Async", application="none")
 
 
 @serve.deployment
@@ -327,7 +354,7 @@ def answer_all(request: StringValue) -> StringValue:
     return StringValue(value=request.value[::-1])
 
 
-async def test_a_function_answers_to_every_method(runtime: Any) -> None:
-    await runtime.run(answer_all.bind())
-    answers, _ = await runtime.call("Whatever", _text("abc"))
+async def test_a_function_answers_to_every_method(shared_runtime: Any) -> None:
+    await shared_runtime.run(answer_all.bind(), "function")
+    answers, _ = await shared_runtime.call("Whatever", _text("abc"), application="function")
     assert _values(answers) == ["cba"]

@@ -237,7 +237,7 @@ def test_streams_and_values_are_not_taken_for_one_another(worker: DeploymentHand
     with pytest.raises(TypeError, match="did not return a generator"):
         list(worker.options(stream=True).doubled.remote(1))
     stream = worker.options(stream=True).numbers.remote(1)
-    with pytest.raises(TypeError, match="no `.result"):
+    with pytest.raises(TypeError, match=r"no `\.result"):
         stream.result()
     with pytest.raises(TypeError, match="not awaited"):
         stream.__await__()
