@@ -74,7 +74,7 @@ def until() -> Callable[[Callable[[], Any]], Any]:
 
     async def wait(so: Callable[[], Any]) -> Any:
         async with asyncio.timeout(20):
-            while not (found := so()):
+            while not (found := so()):  # noqa: ASYNC110 - what is waited for has no event
                 await asyncio.sleep(0.01)
         return found
 
