@@ -1,4 +1,4 @@
-"""The host in a driver's process, on an event loop of a thread of its own: `serve.run`, `serve.start`, the others."""
+"""The host in a driver's process, on an event loop of a thread of its own: `run`, `start` and the others."""
 
 from __future__ import annotations
 
