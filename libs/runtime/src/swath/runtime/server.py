@@ -10,8 +10,7 @@ import grpc
 
 from swath.errors import InvalidInput
 from swath.health.v1 import health_pb2
-from swath.rpc.metadata import ROOM_BYTES, metadata_options
-from swath.rpc.server.binding import bind
+from swath.rpc.server.binding import bind, server_options
 from swath.rpc.server.calls import Calls
 from swath.rpc.server.health import HealthBoard
 from swath.rpc.server.in_flight import InFlight
@@ -31,24 +30,6 @@ _LAST_ANSWERS_S = 0.5
 """Time for responses on their way out, and for the last health status to reach watchers."""
 
 _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
-
-
-def server_options(settings: ServerSettings) -> list[tuple[str, int]]:
-    """Return channel arguments of a server."""
-    options = [
-        # Otherwise two servers share a port silently, and calls go to either.
-        ("grpc.so_reuseport", 0),
-        ("grpc.max_receive_message_length", settings.max_message_bytes),
-        ("grpc.max_send_message_length", settings.max_message_bytes),
-        *metadata_options(settings.max_metadata_bytes + ROOM_BYTES),
-        # Clients of long streams ping to notice a dead peer, the gateway every three seconds; by default gRPC ends
-        # connections that ping so often.
-        ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
-        ("grpc.keepalive_permit_without_calls", 1),
-    ]
-    if settings.max_connection_age_s:
-        options.append(("grpc.max_connection_age_ms", int(settings.max_connection_age_s * 1000)))
-    return options
 
 
 class Server:
@@ -93,7 +74,11 @@ class Server:
             traces=CallTraces(),
             access=self._access(behind_gateway=behind_gateway),
         )
-        self._server = grpc.aio.server(options=server_options(settings))
+        self._server = grpc.aio.server(
+            options=server_options(
+                settings.max_message_bytes, settings.max_metadata_bytes, settings.max_connection_age_s
+            )
+        )
         self._server.add_generic_rpc_handlers((calls,))
         self._probes: ProbeServer | None = None
         self.address = settings.address

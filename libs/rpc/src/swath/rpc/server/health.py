@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 
@@ -28,6 +28,23 @@ _ASK_INTERVAL_S = 1.0
 
 Status = health_pb2.HealthCheckResponse.ServingStatus
 Statuses = Mapping[str, Status]
+
+
+class Board(Protocol):
+    """What a health servicer answers from."""
+
+    @property
+    def statuses(self) -> Statuses:
+        """What each name is that List has."""
+        ...
+
+    async def status(self, name: str) -> Status | None:
+        """Return what a name is; None for an unknown one."""
+        ...
+
+    def elsewhere(self, name: str) -> bool:
+        """Return whether what a name is may change without `HealthServicer.publish` being called."""
+        ...
 
 
 class HealthBoard:
@@ -59,7 +76,7 @@ class HealthBoard:
         self.statuses: Statuses = {}
         self.models: Statuses = {}
         self.ask_models: Callable[[str], Awaitable[Status | None]] | None = None
-        self.servicer = _Servicer(self)
+        self.servicer = HealthServicer(self)
 
     @property
     def names(self) -> dict[str, tuple[str, ...]]:
@@ -85,9 +102,13 @@ class HealthBoard:
     async def status(self, name: str) -> Status | None:
         """Return what a name is; None for an unknown one."""
         status = self.statuses.get(name, self.models.get(name))
-        if status is None and name.startswith(MODEL) and self.ask_models is not None:
+        if status is None and self.ask_models is not None and self.elsewhere(name):
             return await self.ask_models(name)
         return status
+
+    def elsewhere(self, name: str) -> bool:
+        """Return whether a name is asked about elsewhere each time."""
+        return name.startswith(MODEL) and self.ask_models is not None
 
     def _status(self, parts: tuple[str, ...], *, also: bool = True) -> Status:
         goes = self._draining and self._own.issuperset(parts)
@@ -133,10 +154,13 @@ def listed(statuses: Statuses) -> health_pb2.HealthListResponse:
     return health_pb2.HealthListResponse(statuses=answers)
 
 
-class _Servicer(health_pb2_grpc.HealthServicer):
-    """Answers from the board. Each watch can be ended; the package's own loses all of a name when one of them ends."""
+class HealthServicer(health_pb2_grpc.HealthServicer):
+    """Answers Check, List and Watch from a board.
 
-    def __init__(self, board: HealthBoard) -> None:
+    Each watch can be ended; the package's own servicer loses all of a name when one of them ends.
+    """
+
+    def __init__(self, board: Board) -> None:
         self._board = board
         self._watches: dict[asyncio.Task[None], str] = {}
         self._changed = asyncio.Event()
@@ -171,7 +195,7 @@ class _Servicer(health_pb2_grpc.HealthServicer):
     async def List(self, request: Any, context: Any) -> Any:  # noqa: N802 - the protocol's name
         return listed(self._board.statuses)
 
-    def end_watches(self, own: set[str]) -> None:
+    def end_watches(self, own: Collection[str] = ()) -> None:
         """End the watches of all names but these."""
         for watch, name in self._watches.items():
             if name not in own:
@@ -186,7 +210,6 @@ class _Servicer(health_pb2_grpc.HealthServicer):
                 await context.write(health_pb2.HealthCheckResponse(status=status))
                 told = status
             # What is elsewhere has to be asked again.
-            asks = name.startswith(MODEL) and self._board.ask_models is not None
             with suppress(TimeoutError):
-                async with asyncio.timeout(_ASK_INTERVAL_S if asks else None):
+                async with asyncio.timeout(_ASK_INTERVAL_S if self._board.elsewhere(name) else None):
                     await changed.wait()

@@ -1,0 +1,15 @@
+"""The gRPC front of applications: users' own services at one address, beside what the server says of itself.
+
+services   users' protobuf services, read off their servicer functions
+requests   what metadata says of a request: which application, which id
+calls      calls of the users' methods, of all four kinds
+refusals   how calls end that failed
+about      ray.serve.RayServeAPIService, and health by the standard protocol
+metrics    figures of applications
+server     a server of all that
+"""
+
+from swath.serve.front.server import Front, FrontOptions, serve
+from swath.serve.front.services import Service, read_services
+
+__all__ = ["Front", "FrontOptions", "Service", "read_services", "serve"]
