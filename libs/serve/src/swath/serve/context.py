@@ -35,8 +35,9 @@ class RunningRequest:
 
     def end(self) -> None:
         """Say that the handler has ended."""
-        while self.ended:
-            self.ended.pop()()
+        told, self.ended = self.ended, []
+        for each in told:
+            each()
 
 
 running: ContextVar[RunningRequest | None] = ContextVar("swath_serve_request", default=None)

@@ -127,6 +127,11 @@ class Exchange(Protocol):
         ...
 
     @property
+    def compression(self) -> int | None:
+        """How the handler wants its answers compressed, as it was when it gave the first one."""
+        ...
+
+    @property
     def outcome(self) -> Outcome:
         """How the call ended. Valid once the iteration has ended, which never raises for a failure of the handler."""
         ...

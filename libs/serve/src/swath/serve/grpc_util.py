@@ -82,6 +82,10 @@ class RayServegRPCContext:
         """Set how the answer is compressed; only what is sent afterwards, in a stream."""
         self._compression = grpc.Compression(compression)
 
+    def compression(self) -> int | None:
+        """Return the number of the compression that was set; None before."""
+        return None if self._compression is None else self._compression.value
+
     def invocation_metadata(self) -> list[tuple[str, str | bytes]]:
         """Return what the client sent as metadata, order and duplicates kept; bytes of `-bin` keys."""
         return list(self._facts.metadata)
@@ -169,8 +173,7 @@ class RayServegRPCContext:
     def outcome(self) -> Outcome:
         """Return what the context says of the call's end, for whoever ends it."""
         number = 0 if self._code is None else self._code.value[0]
-        compression = None if self._compression is None else self._compression.value
-        return Outcome(number, self._details, self._trailing, compression)
+        return Outcome(number, self._details, self._trailing, self.compression())
 
     def close(self) -> None:
         """Note that the call is over or cancelled: `is_active` is False from now on."""

@@ -1,4 +1,4 @@
-"""The host in a driver's process, on an event loop of a thread of its own: `serve.run`, `serve.start` and the others."""
+"""The host in a driver's process, on an event loop of a thread of its own: `run`, `start` and the others."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import time
 from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
 
+from swath.errors import SwathError
 from swath.serve.config import HTTPOptions, gRPCOptions
 from swath.serve.context import replica_context
 from swath.serve.controller.controller import Controller, HostCaller
@@ -58,13 +59,16 @@ class Host:
             # Only now: without gRPC nothing of the front is needed.
             from swath.serve import front
 
-            self._front = await front.serve(self.controller, self.options)
+            try:
+                self._front = await front.serve(self.controller, self.options)
+            except SwathError as error:
+                raise RayServeException(f"serve.start: {error.message}") from error
             _LOG.info("applications are served at %s", self._front.address)
 
     @property
     def address(self) -> str | None:
         """Where the front listens, None without one."""
-        return self._front.address if self._front else None
+        return str(self._front.address) if self._front else None
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
         """Run something on the host's loop and wait for it."""
@@ -118,7 +122,7 @@ def start(
 
     Raises:
         ValueError: An option is unknown or has a value that it cannot have.
-        RayServeException: A servicer function cannot be imported.
+        RayServeException: A servicer function cannot be imported, TLS files cannot be used, or the port is taken.
     """
     global _host
     options = gRPCOptions.read(grpc_options, "grpc_options")

@@ -27,6 +27,7 @@ _TRIES_PER_REPLICA = 3
 _FIRST_DELAY_S = 0.1
 _CONSTRUCTOR_DELAY_S = 1.0
 _RESTART_DELAY_S = 10.0
+_REPLACED = "; a new one runs"
 _SETTLED_S = 10.0
 """Seconds that a replica has to run for its death to count as the first one."""
 
@@ -182,8 +183,8 @@ class Pool:
         self._ran = True
         self._failures = 0
         replica.since = time.monotonic()
-        if not self._unwell:
-            self._message = ""
+        if self._message and not self._message.endswith(_REPLACED):
+            self._message += _REPLACED
         if not self._reached and self.ready:
             self._reached = True
             self._trigger = Trigger.CONFIG_UPDATE_COMPLETED
@@ -371,11 +372,12 @@ class Pool:
 
     def overview(self) -> DeploymentStatusOverview:
         """Return what `serve.status()` says of it."""
+        message = "; ".join(dict.fromkeys(filter(None, (self._message, *self._unwell.values()))))
         states = Counter(str(each.state) for each in self._replicas.values())
         if self._spare is not None:
             states[str(State.SPARE)] += 1
         return DeploymentStatusOverview(
-            self.name, self.status, self._trigger, dict(states), self._message, self.router.waiting, self.router.ongoing
+            self.name, self.status, self._trigger, dict(states), message, self.router.waiting, self.router.ongoing
         )
 
 

@@ -162,5 +162,5 @@ async def _feed(requests: AsyncIterator[bytes], exchange: Exchange) -> None:
 
 def _compress(context: grpc.aio.ServicerContext, exchange: Exchange) -> None:
     """Compress the answers if the handler has asked for it before the first one."""
-    if (wish := exchange.outcome.compression) is not None:
+    if (wish := exchange.compression) is not None:
         context.set_compression(grpc.Compression(wish))

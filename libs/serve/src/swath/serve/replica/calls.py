@@ -82,7 +82,7 @@ class Calls:
                 serialize = self._messages.serialize
 
                 def encode(item: Any) -> tuple[list[Buffer], Any]:
-                    return [serialize(method, item)], None
+                    return [serialize(method, item)], context.compression()
 
                 await execution.stream(handler, self._threads, (argument,), kwargs, call, encode)
             else:

@@ -41,13 +41,14 @@ def _method(method: Method) -> tuple[Any, ...]:
 class ClientCall:
     """A call of a gRPC client, running in a replica. See `swath.serve.exchange.Exchange`."""
 
-    __slots__ = ("_call", "_facts", "_last", "_outcome")
+    __slots__ = ("_call", "_facts", "_last", "_outcome", "compression")
 
     def __init__(self, call: Call, facts: RequestFacts) -> None:
         self._call = call
         self._facts = facts
         self._outcome: Outcome | None = None
         self._last: bytes | None = None
+        self.compression: int | None = None
 
     async def send(self, body: bytes) -> None:
         """Send a message of the client's stream; waits while the handler is behind."""
@@ -73,7 +74,8 @@ class ClientCall:
     async def __anext__(self) -> bytes:
         message = await self._call.receive()
         if message is not None:
-            return bytes(message[1])
+            self.compression, body = message
+            return bytes(body)
         if self._outcome is None:
             self._settle()
             if self._last is not None:
@@ -87,6 +89,7 @@ class ClientCall:
             return
         (code, details, trailing, compression, retry, has_body), payload = self._call.end
         self._outcome = Outcome(code, details, trailing, compression, retry)
+        self.compression = compression
         if has_body and code == 0:
             self._last = bytes(payload)
 
