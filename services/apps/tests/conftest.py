@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.resources
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 
 import grpc
 import pytest
-from grpc_tools import protoc
 
 from swath.apps.v1 import apps_pb2 as pb
 from swath.apps.v1.apps_pb2_grpc import ApplicationServiceStub
@@ -23,74 +21,7 @@ from swath.runtime.settings import ServerSettings
 from swath.serve.bundles import pack
 from swath.storage import ArtifactStore, FolderObjects, Workspace
 from swath_apps import AppsSettings, build
-
-PROTO = """\
-syntax = "proto3";
-package user.v1;
-message Hello { string name = 1; }
-message Said { string text = 1; }
-service GreetService {
-  rpc Greet(Hello) returns (Said);
-  rpc Count(Hello) returns (stream Said);
-}
-"""
-
-CODE = """\
-import os
-
-import greet_pb2
-from swath import serve
-
-
-@serve.deployment
-class Prefix:
-    def __init__(self):
-        self.text = "Hello"
-
-    def reconfigure(self, config):
-        self.text = config["text"]
-
-    def __call__(self):
-        return self.text
-
-
-@serve.deployment
-class Greeter:
-    def __init__(self, prefix):
-        self.prefix = prefix
-
-    async def Greet(self, request, grpc_context):
-        told = dict(grpc_context.invocation_metadata())
-        secrets = [name for name in os.environ if name.startswith("SWATH_")]
-        who = told.get("swath-caller", "nobody")
-        text = f"{await self.prefix.remote()} {request.name} from {who}"
-        return greet_pb2.Said(text=f"{text} {told.get('authorization')} {secrets}")
-
-    async def Count(self, request):
-        for number in range(3):
-            yield greet_pb2.Said(text=str(number))
-
-
-@serve.deployment(max_constructor_retry_count=1)
-class Broken:
-    def __init__(self):
-        raise ValueError("no weights")
-
-
-app = Greeter.bind(Prefix.bind())
-broken = Broken.bind()
-"""
-
-CONFIG = """\
-grpc_options:
-  grpc_servicer_functions: [greet_pb2_grpc.add_GreetServiceServicer_to_server]
-applications:
-- name: greet
-  import_path: greeter:app
-  deployments:
-  - name: Prefix
-    user_config: {text: Bonjour}
-"""
+from swath_suite.testing.greeting import CONFIG, GREET, hello, said, write_greeting
 
 TOKENS = {name: f"token-of-{name}" for name in ("alice", "bob")}
 
@@ -98,13 +29,7 @@ TOKENS = {name: f"token-of-{name}" for name in ("alice", "bob")}
 @pytest.fixture(scope="session")
 def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with an application and its proto, as users have them."""
-    folder = tmp_path_factory.mktemp("code")
-    (folder / "greet.proto").write_text(PROTO)
-    (folder / "greeter.py").write_text(CODE)
-    include = importlib.resources.files("grpc_tools") / "_proto"
-    made = [f"--python_out={folder}", f"--grpc_python_out={folder}", "greet.proto"]
-    assert protoc.main(["protoc", f"-I{folder}", f"-I{include}", *made]) == 0
-    return folder
+    return write_greeting(tmp_path_factory.mktemp("code"))
 
 
 class Served:
@@ -137,11 +62,8 @@ class Served:
 
     async def greet(self, name: str = "Ada", who: str = "", application: str = "greet") -> str:
         """Call the users' service."""
-        call: Any = self.channel.unary_unary("/user.v1.GreetService/Greet")
-        # A message with one text, as both of the service's are.
-        request = b"\x0a" + bytes([len(name)]) + name.encode()
-        answer = await call(request, metadata=(*_said(who), ("application", application)), timeout=30)
-        return answer[2:].decode()
+        call: Any = self.channel.unary_unary(GREET, hello, said)
+        return await call(name, metadata=(*_said(who), ("application", application)), timeout=30)
 
 
 def _said(who: str) -> tuple[tuple[str, str], ...]:

@@ -75,6 +75,9 @@ def test_replicas_of_inference_get_calls_by_what_they_have_to_do(tmp_path: Path)
 
 def test_what_nobody_owns_goes_to_users_applications_and_has_no_time_limit(tmp_path: Path) -> None:
     document = bootstrap(GatewaySettings(), tmp_path)
+    by_prefix = {each["match"]["prefix"]: each for each in _routes(document) if "prefix" in each["match"]}
+    assert by_prefix["/grpc.reflection."]["route"]["cluster"] == "apps"
+    assert by_prefix["/grpc."]["route"]["cluster"] == "session"
     (route,) = [each["route"] for each in _routes(document) if each["match"] == {"prefix": "/", "grpc": {}}]
     assert (route["cluster"], route["timeout"], route["idle_timeout"]) == ("apps", "0s", "0s")
     # A call that may have been begun is never repeated.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from swath.api import APPS
+from swath.api import APPS, PUBLIC
 from swath.rpc.server.methods import slice_handler
 from swath.runtime.assembly import Assembly, Deps
 from swath.storage.sql.engine import open_engine
@@ -45,7 +45,8 @@ def build(deps: Deps, *, settings: AppsSettings) -> Assembly:
     return Assembly(
         service="apps",
         handlers=(slice_handler(APPS, "apps", AppsServicer(AppsService(store, bundles, hosting, settings))),),
-        names=(APPS,),
+        # Reflection of the whole suite is answered here, where users' services are known.
+        names=PUBLIC,
         start=start,
         drain=drain,
         others=UsersServices(hosting),

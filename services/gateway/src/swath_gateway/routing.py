@@ -29,12 +29,15 @@ def routes(settings: GatewaySettings, registry: Registry = REGISTRY) -> list[dic
     return [
         *(_private(name) for name in registry.private),
         *(_method(path, part, settings, registry) for path, part in registry.routes.items()),
-        # Health's Watch and reflection are streams.
-        {
-            "match": {"prefix": "/grpc."},
-            "route": {"cluster": registry.front, **_endless(), "retry_policy": _retries(False)},
-            "tracing": _UNTRACED,
-        },
+        # Health's Watch and reflection are streams. Users' services are found where they are answered.
+        *(
+            {
+                "match": {"prefix": prefix},
+                "route": {"cluster": part, **_endless(), "retry_policy": _retries(False)},
+                "tracing": _UNTRACED,
+            }
+            for prefix, part in (("/grpc.reflection.", registry.catch_all), ("/grpc.", registry.front))
+        ),
         # Which of users' methods are streams is not known here: the client's deadline is their limit.
         {
             "match": {"prefix": "/", "grpc": {}},

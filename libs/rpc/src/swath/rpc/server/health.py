@@ -64,6 +64,7 @@ class HealthBoard:
         models: Likewise of the models of services here.
         ask_models: Asks elsewhere what the name of a model is; None where it is known nowhere.
         others: Answers for names of what users define, which come after all others; None where they define nothing.
+        ask_others: Asks elsewhere what such a name is; None where it is known nowhere.
     """
 
     def __init__(self, parts: Iterable[str], others: Iterable[str] = (), *, registry: Registry = REGISTRY) -> None:
@@ -78,6 +79,7 @@ class HealthBoard:
         self.models: Statuses = {}
         self.ask_models: Callable[[str], Awaitable[Status | None]] | None = None
         self.others: Board | None = None
+        self.ask_others: Callable[[str], Awaitable[Status | None]] | None = None
         self.servicer = HealthServicer(self)
 
     @property
@@ -104,19 +106,18 @@ class HealthBoard:
     async def status(self, name: str) -> Status | None:
         """Return what a name is; None for an unknown one."""
         status = self.statuses.get(name, self.models.get(name))
-        if status is None and self.ask_models is not None and self.elsewhere(name):
-            return await self.ask_models(name)
+        if status is None and (ask := self._asked(name)) is not None:
+            return await ask(name)
         if status is None and self.others is not None:
             return await self.others.status(name)
         return status
 
     def elsewhere(self, name: str) -> bool:
         """Return whether a name is asked about elsewhere each time."""
-        if name in self.statuses or name in self.models:
-            return False
-        if name.startswith(MODEL):
-            return self.ask_models is not None
-        return self.others is not None and self.others.elsewhere(name)
+        return name not in self.statuses and name not in self.models and self._asked(name) is not None
+
+    def _asked(self, name: str) -> Callable[[str], Awaitable[Status | None]] | None:
+        return self.ask_models if name.startswith(MODEL) else self.ask_others
 
     def _status(self, parts: tuple[str, ...], *, also: bool = True) -> Status:
         goes = self._draining and self._own.issuperset(parts)
