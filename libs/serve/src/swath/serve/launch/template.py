@@ -18,6 +18,7 @@ import sys
 import threading
 import traceback
 
+from swath.serve import compat
 from swath.serve.launch.port import NEWS
 from swath.serve.transport.memory import keep_large_blocks
 
@@ -31,6 +32,7 @@ def main() -> None:
     _die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal: the host says when to stop
     sys.path[:0] = [folder for folder in settings["path"] if folder not in sys.path]
+    compat.install_here()
     if settings.get("alone"):
         _be_replica(control)
     for name in settings["preload"]:

@@ -134,7 +134,8 @@ class Servable:
         if self._is_function:
             return _handler(name, self.object)
         deployment = self._node.name
-        if from_client and (name.startswith("_") or name in _HOOKS):
+        hidden = name != "__call__" and (name.startswith("_") or name in _HOOKS)
+        if from_client and hidden:
             raise MethodNotFound(f"Method {name!r} is not implemented by deployment {deployment!r}.")
         function = getattr(self.object, name, None)
         if function is None:
