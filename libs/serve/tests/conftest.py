@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
+import sys
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import grpc
 import pytest
 import pytest_asyncio
+from grpc_tools import protoc
 
 from swath import serve
 from swath.serve.controller.controller import Controller, HostCaller
@@ -86,3 +92,50 @@ def driver() -> Iterator[None]:
     """A driver's own host, which ends with the module."""
     yield
     serve.shutdown()
+
+
+PROTOS = Path(__file__).parent / "protos"
+
+
+@pytest.fixture(scope="session")
+def probe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
+    """The modules of wire_probe.proto, to be imported by their names as those of users are."""
+    folder = tmp_path_factory.mktemp("protos")
+    status = protoc.main(
+        ["protoc", f"-I{PROTOS}", f"--python_out={folder}", f"--grpc_python_out={folder}", "wire_probe.proto"]
+    )
+    assert status == 0
+    sys.path.insert(0, str(folder))
+    yield SimpleNamespace(
+        pb=importlib.import_module("wire_probe_pb2"),
+        grpc=importlib.import_module("wire_probe_pb2_grpc"),
+        folder=folder,
+        functions=(
+            "wire_probe_pb2_grpc.add_ProbeServicer_to_server",
+            "wire_probe_pb2_grpc.add_OtherServicer_to_server",
+        ),
+    )
+    sys.path.remove(str(folder))
+
+
+@pytest.fixture
+def ended() -> Callable[[Any], Awaitable[SimpleNamespace]]:
+    """Awaits a call; says how it ended: code, details, trailers, and the messages before."""
+    return _ended
+
+
+async def _ended(call: Any) -> SimpleNamespace:
+    """How a call ended: its code, details, trailers, and the messages before."""
+    messages = []
+    try:
+        if hasattr(call, "__aiter__"):
+            async for each in call:
+                messages.append(each)
+        else:
+            messages.append(await call)
+    except grpc.aio.AioRpcError as error:
+        return SimpleNamespace(
+            code=error.code(), details=error.details(), trailers=tuple(error.trailing_metadata()), messages=messages
+        )
+    trailers = tuple(await call.trailing_metadata())
+    return SimpleNamespace(code=await call.code(), details=await call.details(), trailers=trailers, messages=messages)

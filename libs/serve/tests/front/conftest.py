@@ -1,43 +1,16 @@
 """A front over applications of the same process."""
 
 import asyncio
-import importlib
 import socket
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import grpc
 import pytest
-from grpc_tools import protoc
 
 from swath.serve import front
 from swath.serve.config import gRPCOptions
 
 from .local import LocalApplications
-
-PROTOS = Path(__file__).parents[1] / "protos"
-
-
-@pytest.fixture(scope="session")
-def probe(tmp_path_factory) -> SimpleNamespace:
-    """The modules of wire_probe.proto, to be imported by their names as those of users are."""
-    folder = tmp_path_factory.mktemp("protos")
-    status = protoc.main(
-        ["protoc", f"-I{PROTOS}", f"--python_out={folder}", f"--grpc_python_out={folder}", "wire_probe.proto"]
-    )
-    assert status == 0
-    sys.path.insert(0, str(folder))
-    yield SimpleNamespace(
-        pb=importlib.import_module("wire_probe_pb2"),
-        grpc=importlib.import_module("wire_probe_pb2_grpc"),
-        folder=folder,
-        functions=(
-            "wire_probe_pb2_grpc.add_ProbeServicer_to_server",
-            "wire_probe_pb2_grpc.add_OtherServicer_to_server",
-        ),
-    )
-    sys.path.remove(str(folder))
 
 
 @pytest.fixture
@@ -71,23 +44,6 @@ def free_port() -> int:
     with socket.socket() as trial:
         trial.bind(("127.0.0.1", 0))
         return trial.getsockname()[1]
-
-
-async def ended(call) -> SimpleNamespace:
-    """How a call ended: its code, details, trailers, and the messages before."""
-    messages = []
-    try:
-        if hasattr(call, "__aiter__"):
-            async for each in call:
-                messages.append(each)
-        else:
-            messages.append(await call)
-    except grpc.aio.AioRpcError as error:
-        return SimpleNamespace(
-            code=error.code(), details=error.details(), trailers=tuple(error.trailing_metadata()), messages=messages
-        )
-    trailers = tuple(await call.trailing_metadata())
-    return SimpleNamespace(code=await call.code(), details=await call.details(), trailers=trailers, messages=messages)
 
 
 async def until(condition) -> None:

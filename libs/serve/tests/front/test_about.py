@@ -14,7 +14,7 @@ from swath.reflection.v1 import reflection_pb2, reflection_pb2_grpc
 from swath.serve import front
 from swath.serve.generated import serve_pb2, serve_pb2_grpc
 
-from .conftest import ended, until
+from .conftest import until
 
 CODE = grpc.StatusCode
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -32,7 +32,7 @@ class App:
         yield self.answer()
 
 
-async def both(server):
+async def both(server, ended):
     stub = serve_pb2_grpc.RayServeAPIServiceStub(server.channel)
     metadata = (("application", "nobody"), ("request_id", "1"))
     return [
@@ -41,24 +41,24 @@ async def both(server):
     ]
 
 
-async def test_ray_serves_own_service(served, probe):
+async def test_ray_serves_own_service(served, probe, ended):
     server = await served()
-    for end in await both(server):
+    for end in await both(server, ended):
         assert (end.code, end.details) == (CODE.UNAVAILABLE, "Route table is not populated yet.")
     for name in ("b", "a"):
         server.applications.deploy(name, App(probe))
-    listed, health = await both(server)
+    listed, health = await both(server, ended)
     assert (listed.code, list(listed.messages[0].application_names), listed.trailers) == (CODE.OK, ["b", "a"], ())
     assert health.messages[0].SerializeToString() == b"\x0a\x07success"
     server.applications.goes = True
-    for end in await both(server):
+    for end in await both(server, ended):
         assert (end.code, end.details) == (CODE.UNAVAILABLE, "This node is being drained.")
     metadata = (("application", "a"),)
     assert (await server.stub.Unary(server.ask(number=1), metadata=metadata)).number == 1
     server.applications.goes = False
     for name in ("b", "a"):
         server.applications.delete(name)
-    listed, health = await both(server)
+    listed, health = await both(server, ended)
     assert (listed.code, list(listed.messages[0].application_names)) == (CODE.OK, [])
     assert health.code is CODE.OK
 
@@ -109,7 +109,7 @@ async def reflected(server, version, **question):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_reflection_follows_what_is_served(served, probe, version):
+async def test_reflection_follows_what_is_served(served, probe, version, ended):
     server = await served()
     other = front.read_services(["wire_probe_pb2_grpc.add_OtherServicer_to_server"])
 
@@ -135,14 +135,14 @@ async def test_reflection_follows_what_is_served(served, probe, version):
     assert unknown.error_response.error_code == 5
 
 
-async def test_reflection_can_be_off(served):
+async def test_reflection_can_be_off(served, ended):
     server = await served(enable_reflection=False)
     request, stub = VERSIONS["v1"]
     end = await ended(stub(server.channel).ServerReflectionInfo(iter([request(list_services="*")])))
     assert end.code is CODE.UNIMPLEMENTED
 
 
-async def test_figures_and_log_lines_by_application(served, probe, free_port):
+async def test_figures_and_log_lines_by_application(served, probe, free_port, ended):
     server = await served(metrics_port=free_port)
     server.applications.deploy("a", App(probe))
     await server.stub.Unary(server.ask())
@@ -163,7 +163,7 @@ async def test_figures_and_log_lines_by_application(served, probe, free_port):
     assert "attack" not in text
 
 
-async def test_a_stop_ends_no_call(served, probe):
+async def test_a_stop_ends_no_call(served, probe, ended):
     server = await served()
     go = asyncio.Event()
 

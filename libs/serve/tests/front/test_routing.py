@@ -6,8 +6,6 @@ import uuid
 import grpc
 import pytest
 
-from .conftest import ended
-
 PING = "Ping /ray.serve.RayServeAPIService/ListApplications for available applications."
 NOT_SET = f"Application metadata not set. {PING}"
 KINDS = ("Unary", "Server", "Client", "Bidi")
@@ -60,7 +58,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_the_application_is_chosen_by_metadata(served, probe, kind):
+async def test_the_application_is_chosen_by_metadata(served, probe, kind, ended):
     for names, metadata, expected, text in CASES:
         server = await served()
         for name in names:
@@ -74,7 +72,7 @@ async def test_the_application_is_chosen_by_metadata(served, probe, kind):
         assert end.trailers[0][0] == "request_id"
 
 
-async def test_an_id_comes_back_as_it_is_and_the_last_one_counts(served, probe):
+async def test_an_id_comes_back_as_it_is_and_the_last_one_counts(served, probe, ended):
     server = await served()
     server.applications.deploy("app1", App("app1", probe))
     end = await ended(call(server, "Unary", (("request_id", "1"), ("request_id", "my id"))))
@@ -82,7 +80,7 @@ async def test_an_id_comes_back_as_it_is_and_the_last_one_counts(served, probe):
 
 
 @pytest.mark.parametrize("metadata", [(), (("request_id", ""),)])
-async def test_who_sends_no_id_gets_a_new_one(served, probe, metadata):
+async def test_who_sends_no_id_gets_a_new_one(served, probe, metadata, ended):
     server = await served()
     server.applications.deploy("app1", App("app1", probe))
     ends = await asyncio.gather(*(ended(call(server, "Unary", metadata)) for _ in range(2)))
@@ -92,7 +90,7 @@ async def test_who_sends_no_id_gets_a_new_one(served, probe, metadata):
     assert server.applications.exchanges[0].facts.sent_request_id is None
 
 
-async def test_an_id_that_is_too_long_to_come_back_is_refused(served, probe):
+async def test_an_id_that_is_too_long_to_come_back_is_refused(served, probe, ended):
     server = await served()
     server.applications.deploy("app1", App("app1", probe))
     end = await ended(call(server, "Unary", (("request_id", "x" * 4097),)))
@@ -101,7 +99,7 @@ async def test_an_id_that_is_too_long_to_come_back_is_refused(served, probe):
     assert uuid.UUID(end.trailers[0][1]).version == 4
 
 
-async def test_facts_of_the_request_reach_the_application(served, probe):
+async def test_facts_of_the_request_reach_the_application(served, probe, ended):
     server = await served(request_timeout_s=60.0)
     server.applications.deploy("app1", App("app1", probe))
     sent = (
@@ -130,7 +128,7 @@ async def test_two_services_with_one_method_reach_the_same_handler(served, probe
     assert (await other.Unary(server.ask(number=3))).number == 3
 
 
-async def test_what_is_too_much_metadata_is_refused_with_an_id(served, probe):
+async def test_what_is_too_much_metadata_is_refused_with_an_id(served, probe, ended):
     server = await served(max_metadata_bytes=8192)
     server.applications.deploy("app1", App("app1", probe))
     end = await ended(call(server, "Unary", (("request_id", "1"), ("big", "x" * 9000))))

@@ -5,7 +5,7 @@ import asyncio
 import grpc
 import pytest
 
-from .conftest import ended, until
+from .conftest import until
 
 CODE = grpc.StatusCode
 
@@ -100,7 +100,7 @@ CASES = [
 ]
 
 
-async def test_a_handler_says_how_its_call_ends(app):
+async def test_a_handler_says_how_its_call_ends(app, ended):
     server = await app()
     for what, code, details, trailers in CASES:
         end = await ended(server.stub.Unary(server.ask(what=what), metadata=(("request_id", "1"),)))
@@ -108,7 +108,7 @@ async def test_a_handler_says_how_its_call_ends(app):
         assert end.trailers == (("request_id", "1"), *trailers)
 
 
-async def test_ok_has_details_and_trailers_too(app):
+async def test_ok_has_details_and_trailers_too(app, ended):
     server = await app()
     call = server.stub.Unary(server.ask(what="set ok", number=2), metadata=(("request_id", "1"),))
     end = await ended(call)
@@ -116,14 +116,14 @@ async def test_ok_has_details_and_trailers_too(app):
     assert end.trailers == (("request_id", "1"), ("num", "0"))
 
 
-async def test_details_are_cut_to_what_trailers_carry(app):
+async def test_details_are_cut_to_what_trailers_carry(app, ended):
     server = await app()
     end = await ended(server.stub.Unary(server.ask(what="long")))
     assert end.code is CODE.ABORTED
     assert end.details.endswith("(100000 characters in all)")
 
 
-async def test_a_stream_ends_as_its_handler_leaves_it(app):
+async def test_a_stream_ends_as_its_handler_leaves_it(app, ended):
     server = await app()
     late = await ended(server.stub.Server(server.ask(what="late", number=2)))
     assert (late.code, len(late.messages)) == (CODE.DATA_LOSS, 2)
@@ -152,14 +152,14 @@ async def test_a_handler_may_answer_before_the_end_of_the_stream(app):
     assert (await call).number == 1
 
 
-async def test_a_method_that_the_application_lacks(app):
+async def test_a_method_that_the_application_lacks(app, ended):
     server = await app()
     end = await ended(server.stub.Missing(server.ask()))
     assert (end.code, end.trailers[0][0]) == (CODE.UNIMPLEMENTED, "request_id")
     assert "Missing" in end.details
 
 
-async def test_a_method_that_no_service_has(app):
+async def test_a_method_that_no_service_has(app, ended):
     server = await app()
     end = await ended(server.channel.unary_unary("/wire.probe.Probe/Nothing")(b""))
     assert (end.code, end.trailers[0][0]) == (CODE.UNIMPLEMENTED, "request_id")
@@ -167,14 +167,14 @@ async def test_a_method_that_no_service_has(app):
 
 
 @pytest.mark.parametrize("path", ["Unary", "Server"])
-async def test_bytes_that_are_no_message(app, path):
+async def test_bytes_that_are_no_message(app, path, ended):
     server = await app()
     make = server.channel.unary_unary if path == "Unary" else server.channel.unary_stream
     end = await ended(make(f"/wire.probe.Probe/{path}")(b"\xff\xff\xff"))
     assert (end.code, end.trailers[0][0]) == (CODE.INVALID_ARGUMENT, "request_id")
 
 
-async def test_a_full_queue_says_when_to_come_again(app):
+async def test_a_full_queue_says_when_to_come_again(app, ended):
     server = await app()
     server.applications.busy.add("app")
     end = await ended(server.stub.Unary(server.ask(), metadata=(("request_id", "1"),)))
@@ -185,7 +185,7 @@ async def test_a_full_queue_says_when_to_come_again(app):
 
 
 @pytest.mark.parametrize("kind", ["Unary", "Server", "Bidi", "queue"])
-async def test_the_servers_time_limit_holds_from_end_to_end(app, kind):
+async def test_the_servers_time_limit_holds_from_end_to_end(app, kind, ended):
     server = await app(request_timeout_s=0.2)
     if kind == "queue":
         server.applications.stuck.add("app")
@@ -209,7 +209,7 @@ async def test_the_servers_time_limit_holds_from_end_to_end(app, kind):
         await until(lambda: server.app.cut)
 
 
-async def test_a_clients_deadline_reaches_the_handler(app):
+async def test_a_clients_deadline_reaches_the_handler(app, ended):
     server = await app()
     end = await ended(server.stub.Unary(server.ask(what="wait"), timeout=0.2))
     assert end.code is CODE.DEADLINE_EXCEEDED
@@ -253,7 +253,7 @@ async def test_answers_are_compressed_where_the_handler_says_so(app):
         assert dict(await call.initial_metadata()).get("grpc-encoding", encoding) == encoding
 
 
-async def test_messages_above_the_limit_are_refused_with_their_size(app):
+async def test_messages_above_the_limit_are_refused_with_their_size(app, ended):
     server = await app(max_message_bytes=100_000)
     end = await ended(server.stub.Unary(server.ask(data=bytes(200_000))))
     assert end.code is CODE.RESOURCE_EXHAUSTED

@@ -18,7 +18,9 @@ import sys
 import threading
 import traceback
 
+from swath.serve import compat
 from swath.serve.launch.port import NEWS
+from swath.serve.transport.memory import keep_large_blocks
 
 _PR_SET_PDEATHSIG = 1
 
@@ -30,6 +32,7 @@ def main() -> None:
     _die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal: the host says when to stop
     sys.path[:0] = [folder for folder in settings["path"] if folder not in sys.path]
+    compat.install_here()
     if settings.get("alone"):
         _be_replica(control)
     for name in settings["preload"]:
@@ -41,6 +44,7 @@ def main() -> None:
     # Threads do not live on in a fork, and what they hold stays locked: such replicas start from nothing.
     fresh = threading.active_count() > 1
     importlib.import_module("swath.serve.replica.process")
+    keep_large_blocks()
     gc.collect()
     gc.freeze()
     _serve(control, fresh)
