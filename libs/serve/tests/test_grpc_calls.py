@@ -303,6 +303,7 @@ async def test_cancel_reaches_async_handlers_and_plain_generators(service: Any) 
     assert [each async for each in waits] == []
     assert (waits.outcome.code, waits.outcome.details) == (CANCELLED, "the client has gone")
     assert service.overview("Service").ongoing == 0
+    seen: list[str] = []
     for _ in range(200):
         seen = await service.handle("Service").what_was_seen.remote()
         if len(seen) == 2:
@@ -316,7 +317,7 @@ async def test_a_reader_that_stops_stops_the_generator(service: Any) -> None:
     answers = aiter(flood)
     assert len(await anext(answers)) > 1_000_000
     handle = service.handle("Service")
-    before = []
+    seen, before = [], [""]
     for _ in range(100):
         seen = await handle.what_was_seen.remote()
         if seen == before:

@@ -58,6 +58,17 @@ class Versioned:
         if self.ill:
             raise RuntimeError("feeling ill")
 
+    @serve.multiplexed(max_num_models_per_replica=1)
+    async def model(self, model_id: str) -> str:
+        self.configs.append(f"loaded {model_id}")
+        return model_id
+
+    async def by_model(self) -> tuple[int, str]:
+        return os.getpid(), await self.model()
+
+    def with_more_memory(self) -> None:
+        self.held = bytearray(300_000_000)
+
     async def block(self) -> None:
         time.sleep(600)  # noqa: ASYNC251 - what is tested
 
@@ -223,9 +234,8 @@ async def test_zero_replicas_answer_the_first_call_and_go_again(runtime: Any, na
 
 
 async def test_calls_make_more_replicas(runtime: Any, name: str, until: Any) -> None:
-    scaling = {
-        "max_replicas": 3, "target_ongoing_requests": 1, "upscale_delay_s": 0, "downscale_delay_s": 0.2, "look_back_period_s": 0.2
-    }  # fmt: skip
+    soon = {"upscale_delay_s": 0, "downscale_delay_s": 0.2, "look_back_period_s": 0.2}
+    scaling = {"max_replicas": 3, "target_ongoing_requests": 1, **soon}
     deployment = Versioned.options(autoscaling_config=scaling, max_ongoing_requests=1)
     await runtime.run(deployment.bind("1"), name)
     handle = runtime.handle("Versioned", name)
@@ -317,6 +327,56 @@ async def test_a_replica_whose_code_blocks_is_replaced(runtime: Any, name: str, 
     with pytest.raises(ReplicaDied):
         await blocked
     assert await handle.pid.remote() != pid
+
+
+async def test_a_replica_that_leaks_is_replaced(runtime: Any, name: str, until: Any) -> None:
+    options = {"health_check_period_s": 0.1, "ray_actor_options": {"memory": 250_000_000}}
+    await runtime.run(Versioned.options(**options).bind("1"), name)
+    handle = runtime.handle("Versioned", name)
+    pid = await handle.pid.remote()
+    await handle.with_more_memory.remote()
+    text = "above ray_actor_options.memory=2.5e+08; it is replaced"
+    await until(lambda: text in runtime.overview("Versioned", name).message)
+    assert await handle.pid.remote() != pid
+
+
+async def test_calls_of_a_model_go_to_the_replica_that_has_it(runtime: Any, name: str) -> None:
+    await runtime.run(Versioned.options(num_replicas=2).bind("1"), name)
+    handle = runtime.handle("Versioned", name)
+    found: dict[str, set[int]] = {}
+    for _ in range(10):
+        for model in ("a", "b"):
+            pid, answered = await handle.options(multiplexed_model_id=model).by_model.remote()
+            assert answered == model
+            found.setdefault(model, set()).add(pid)
+    assert len(found["a"]) == len(found["b"]) == 1
+    assert found["a"] != found["b"]
+
+
+async def test_calls_of_a_session_go_to_one_replica(runtime: Any, name: str) -> None:
+    await runtime.run(Versioned.options(num_replicas=2).bind("1"), name)
+    handle = runtime.handle("Versioned", name).options(session_id="s")
+    assert len({await handle.pid.remote() for _ in range(12)}) == 1
+
+
+async def test_an_application_that_starts_is_waited_for_and_may_be_deleted(runtime: Any, name: str) -> None:
+    task = runtime.controller.begin(_spec(Slow.bind(), name))
+    waiting = runtime.handle("Slow", name).remote()
+    await asyncio.sleep(0.3)
+    assert runtime.controller.state(name).status is ApplicationStatus.DEPLOYING
+    await asyncio.wait_for(runtime.controller.delete(name), 10)
+    with pytest.raises(RayServeException, match="has stopped"):
+        await waiting
+    with pytest.raises(RayServeException, match="was deleted"):
+        await task
+
+
+@serve.deployment
+class Slow:
+    async def __init__(self) -> None:
+        await asyncio.sleep(600)
+
+    def __call__(self) -> None: ...
 
 
 CODE = """

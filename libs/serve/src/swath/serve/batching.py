@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, overload
 
 from swath.serve.context import detached, get_multiplexed_model_id
 
-Batched = Callable[..., Awaitable[Any]]
+Batched = Callable[..., Coroutine[Any, Any, Any]]
 
 
 class _Item:

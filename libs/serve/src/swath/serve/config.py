@@ -6,12 +6,15 @@ Names and defaults are Ray Serve's. An option that Ray has and that means nothin
 from __future__ import annotations
 
 import difflib
+import logging
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+_LOG = logging.getLogger("swath.serve")
 
 LOOPBACK = "127.0.0.1"
 
@@ -211,8 +214,8 @@ class DeploymentOptions(_Options):
 
     Attributes:
         num_replicas: Replicas; None where `autoscaling_config` says.
-        ray_actor_options: Resources of a replica and its environment. On one machine `num_cpus` bounds the threads of
-            numerical libraries and `runtime_env.env_vars` are set; a cluster's launcher reads the others.
+        ray_actor_options: Resources of a replica, and its environment. Here `runtime_env.env_vars` are set, and a
+            replica that has more than `memory` bytes is replaced; a cluster's launcher reads the others.
         max_ongoing_requests: Calls that a replica runs at a time.
         max_queued_requests: Calls that may wait for a replica, -1 for any number. One queue per deployment; Ray has one
             per caller.
@@ -299,6 +302,8 @@ class DeploymentOptions(_Options):
         for name in given:
             if name not in type(self).model_fields:
                 raise TypeError(f"unknown deployment option {name!r}{nearest(name, type(self).model_fields)}")
+        for name in UNUSED.intersection(given):
+            _LOG.info("deployment option %s is Ray's own and not used", name)
         scales = given.get("autoscaling_config") is not None
         if scales and given.get("num_replicas") not in (None, "auto"):
             raise ValueError(

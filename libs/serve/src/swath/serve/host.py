@@ -131,7 +131,8 @@ def start(
             _LOG.info("serve.start: %s is not used: applications are served over gRPC", name)
     with _starting:
         if _host is not None:
-            _LOG.info("serve.start: already running; nothing has changed")
+            told = _LOG.info if grpc_options is None else _LOG.warning
+            told("serve.start: already running; nothing has changed")
             return
         if replica_context() is not None:
             raise RayServeException("serve.start: this is a replica; applications are deployed from outside")

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import weakref
 from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, overload
 
 from swath.serve.context import detached, get_multiplexed_model_id, running
 
-Loader = Callable[..., Awaitable[Any]]
+Loader = Callable[..., Coroutine[Any, Any, Any]]
 
 _told: Callable[[list[str]], None] | None = None
-_caches: dict[int, ModelCache] = {}
+_caches: weakref.WeakSet[ModelCache] = weakref.WeakSet()
 
 
 def tell(told: Callable[[list[str]], None] | None) -> None:
@@ -45,6 +46,8 @@ class ModelCache:
         self._held: OrderedDict[str, _Held] = OrderedDict()
         self._loading: dict[str, asyncio.Task[_Held]] = {}
         self._awaited: Counter[str] = Counter()
+        # Not where it is made: that function is pickled with copies of what it names.
+        _caches.add(self)
 
     @property
     def models(self) -> list[str]:
@@ -121,7 +124,7 @@ class ModelCache:
 
 def _tell_all() -> None:
     if _told is not None:
-        _told([model for cache in _caches.values() for model in cache.models])
+        _told([model for cache in _caches for model in cache.models])
 
 
 @overload
@@ -177,7 +180,6 @@ def multiplexed(
             if cache is None:
                 bound = functools.partial(load, owner) if method else load
                 cache = ModelCache(bound, limit)
-                _caches[id(cache)] = cache
                 if method:
                     vars(owner)[key] = cache
                 else:

@@ -190,6 +190,9 @@ class DeployedApplication:
 
     async def _ended(self, version: Version, kept: Sequence[Pool]) -> None:
         pools = [pool for pool in version.pools.values() if pool not in kept]
+        for pool in pools:
+            if not pool.serves:
+                pool.router.close(DeploymentUnavailableError(f"Deployment {pool.name!r} of {self.name!r} has stopped."))
         await version.idle(pools)
         await asyncio.gather(*(pool.stop(0.0) for pool in pools))
         self._host.changed()

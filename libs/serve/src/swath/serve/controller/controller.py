@@ -22,6 +22,7 @@ from swath.serve.router.calls import Relays, open_client_call, open_python_call
 from swath.serve.router.router import Router
 from swath.serve.transport.call import Call
 from swath.serve.transport.frames import Buffer
+from swath.serve.transport.memory import keep_large_blocks
 
 _LOG = logging.getLogger("swath.serve")
 
@@ -41,6 +42,7 @@ class Controller:
     def __init__(
         self, launcher: Launcher, servicer_functions: Sequence[str] = (), send_tracebacks: bool = False
     ) -> None:
+        keep_large_blocks()
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self._launcher = launcher
         self._host = Host(launcher, Relays(self._resolve), self._changed)
@@ -98,6 +100,8 @@ class Controller:
     async def _deploy(self, application: DeployedApplication, spec: ApplicationSpec, keep: bool) -> None:
         try:
             found = spec.deployments or await described(spec, self._launcher, self._settings[0])
+            if self._deploying.get(spec.name) is not asyncio.current_task():
+                raise RayServeException("another version was deployed, or the application was deleted, meanwhile")
             deployments = overridden(found, spec, dump_config)
         except (RayServeException, TypeError, ValueError) as error:
             application.fail(str(error))

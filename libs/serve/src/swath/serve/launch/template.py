@@ -20,6 +20,7 @@ import traceback
 
 from swath.serve import compat
 from swath.serve.launch.port import NEWS
+from swath.serve.transport.memory import keep_large_blocks
 
 _PR_SET_PDEATHSIG = 1
 
@@ -43,6 +44,7 @@ def main() -> None:
     # Threads do not live on in a fork, and what they hold stays locked: such replicas start from nothing.
     fresh = threading.active_count() > 1
     importlib.import_module("swath.serve.replica.process")
+    keep_large_blocks()
     gc.collect()
     gc.freeze()
     _serve(control, fresh)

@@ -17,7 +17,7 @@ from swath.serve.replica.messages import InvalidRequest, Messages
 from swath.serve.replica.outcome import as_tuple, failed, said
 from swath.serve.replica.servable import Handler, Kind, Servable
 from swath.serve.replica.threads import Threads
-from swath.serve.transport.call import Call
+from swath.serve.transport.call import Call, Ended
 from swath.serve.transport.frames import Buffer
 from swath.serve.transport.values import pack, unpack
 
@@ -92,7 +92,7 @@ class Calls:
             outcome = Outcome(_INVALID_ARGUMENT, str(error))
         except gRPCAborted:
             outcome = context.outcome()
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, Ended):
             outcome = Outcome(_CANCELLED, f"Request {request.facts.request_id} was cancelled.")
         except BaseException as error:  # whatever a handler raises ends its call, and nothing else
             self._log(error, method.path, request)
@@ -143,7 +143,7 @@ class Calls:
                 await execution.stream(handler, self._threads, args, kwargs, call, encode)
             else:
                 packed = pack(await execution.result(handler, self._threads, args, kwargs))
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, Ended):
             call.finish_with((False, (), "cancelled", ""))
         except BaseException as error:  # it goes to the caller
             if not isinstance(error, RayServeException):

@@ -41,7 +41,7 @@ class Messages:
             InvalidRequest: The bytes are none.
         """
         try:
-            return self._class(method.request_type).FromString(bytes(body))
+            return self._class(method.request_type).FromString(body)  # pyright: ignore[reportArgumentType]  - takes a bytearray too
         except DecodeError:
             raise InvalidRequest(
                 f"the request is not the message that this method takes: expected {method.request_type}, got "

@@ -62,13 +62,15 @@ class Servable:
         self._threads = threads
         self._is_function = not inspect.isclass(node.target)
         self._handlers: dict[tuple[str, bool], Handler] = {}
-        self.object: Any = node.target if self._is_function else node.target.__new__(node.target)
+        target: Any = node.target
+        self.object: Any = target if self._is_function else target.__new__(target)
 
     async def construct(self) -> None:
         """Call the constructor, which may be `async def`."""
         if self._is_function:
             return
-        done = type(self.object).__init__(self.object, *self._node.args, **self._node.kwargs)
+        made: Any = self._node.target
+        done = made.__init__(self.object, *self._node.args, **self._node.kwargs)
         if inspect.isawaitable(done):
             await done
 
@@ -110,7 +112,7 @@ class Servable:
     def model_limit(self) -> int:
         """Models that a replica may hold, of all its methods; 0 for none, -1 for any number."""
         own = [] if self._is_function else [getattr(type(self.object), name, None) for name in dir(type(self.object))]
-        limits = [each.__swath_multiplexed__ for each in own if hasattr(each, "__swath_multiplexed__")]
+        limits = [limit for each in own if (limit := getattr(each, "__swath_multiplexed__", 0))]
         return -1 if -1 in limits else sum(limits)
 
     def handler(self, name: str, from_client: bool) -> Handler:

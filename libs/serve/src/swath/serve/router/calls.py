@@ -143,7 +143,11 @@ class Relays:
         task = asyncio.get_running_loop().create_task(self._relay(call, source))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        call.on_cancel = task.cancel
+
+        def cancel() -> None:
+            task.cancel()
+
+        call.on_cancel = cancel
 
     async def _relay(self, incoming: Call, source: Any) -> None:
         kind, application, deployment, *about = incoming.about

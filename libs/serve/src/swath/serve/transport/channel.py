@@ -15,6 +15,10 @@ _ALONE = 64 * 1024
 """Parts of so many bytes are written by themselves; smaller ones are joined first."""
 
 
+_SOCKET = 4 * 1024 * 1024
+"""Bytes that the system is asked to hold between both ends: large bodies go over in few turns."""
+
+
 class Channel(asyncio.BufferedProtocol):
     """One end of a socket. Belongs to the event loop that connected it.
 
@@ -54,6 +58,8 @@ class Channel(asyncio.BufferedProtocol):
         """Take a connected socket."""
         channel = cls(on_call, on_event, on_lost)
         sock.setblocking(False)
+        for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+            sock.setsockopt(socket.SOL_SOCKET, option, _SOCKET)
         await channel.loop.create_unix_connection(lambda: channel, sock=sock)
         return channel
 
