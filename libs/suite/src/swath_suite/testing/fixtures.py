@@ -1,4 +1,4 @@
-"""Fixtures for tests that need a database, an object store or a program. A pytest plugin: the root conftest.py loads it."""
+"""Fixtures for tests that need a database, an object store or a program. A plugin that the root conftest.py loads."""
 
 from __future__ import annotations
 
