@@ -13,6 +13,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from swath.apps.v1 import apps_pb2 as pb
 from swath.rpc.status import read_details
+from swath_suite.testing.greeting import hello
 
 
 def _reason(error: grpc.aio.AioRpcError) -> str:
@@ -71,6 +72,26 @@ async def test_an_application_from_its_deployment_to_its_end(served: Any, code: 
     )
     error = await _refused(served.stub.Delete(pb.DeleteRequest(name="greet")))
     assert (error.code(), _reason(error)) == (grpc.StatusCode.NOT_FOUND, "APPLICATION_NOT_FOUND")
+
+
+async def test_a_call_ends_after_the_time_that_the_file_gives_it(served: Any, code: Path, config: str) -> None:
+    limited = config.replace("grpc_options:\n", "grpc_options:\n  port: 9001\n  request_timeout_s: 0.5\n")
+    first, *_ = await served.deploy(limited, await served.put(code))
+    assert list(first.notes) == [
+        "grpc_options.port is unused here: the server's own settings say where it listens, and how"
+    ]
+    counts: Any = served.channel.unary_stream("/user.v1.GreetService/Count", hello)
+    answers = []
+
+    async def read() -> None:
+        async for each in counts("for ever", metadata=(("application", "greet"),)):
+            answers.append(each)
+
+    error = await _refused(read())
+    assert (error.code(), error.details()) == (grpc.StatusCode.DEADLINE_EXCEEDED, "Request timed out after 0.5s.")
+    # What had been sent stays.
+    assert len(answers) == 3
+    assert await served.greet() == "Bonjour Ada from nobody None []"
 
 
 async def test_what_is_wrong_changes_nothing(served: Any, code: Path, config: str) -> None:

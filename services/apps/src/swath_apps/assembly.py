@@ -34,6 +34,8 @@ def build(deps: Deps, *, settings: AppsSettings) -> Assembly:
     hosting = Hosting(store, notifications, bundles, settings.app_bundle_grace_s)
     stack.push_async_callback(hosting.stop)
 
+    users = UsersServices(hosting)
+
     async def start() -> None:
         await store.open()
         # What was acknowledged before is deployed again, before the first call comes.
@@ -49,5 +51,6 @@ def build(deps: Deps, *, settings: AppsSettings) -> Assembly:
         names=PUBLIC,
         start=start,
         drain=drain,
-        others=UsersServices(hosting),
+        metrics=users.tell,
+        others=users,
     )

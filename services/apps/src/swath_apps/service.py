@@ -19,6 +19,7 @@ from swath_apps.running.hosting import Hosting, State
 from swath_apps.settings import AppsSettings
 
 _CHECKS_AT_ONCE = 2
+_OPTIONS = {"grpc_servicer_functions", "request_timeout_s"}
 
 
 class Deployment(NamedTuple):
@@ -89,7 +90,7 @@ class AppsService:
         await self._store.change(deployed(rows, who, self._settings.quota_apps))
         await self._hosting.reconcile()
         told = await self._mine(who)
-        yield Deployment(told, given.notes)
+        yield Deployment(told, (*given.notes, *_unused_options(given)))
         while wait and not self._hosting.settled([each.name for each, _ in told]):
             await self._hosting.changed()
             now_told = await self._mine(who)
@@ -190,6 +191,12 @@ class AppsService:
             # What is wrong with all is said once.
             raise refusal(given.places, list(dict.fromkeys(problems)))
         return found
+
+
+def _unused_options(given: Read) -> list[str]:
+    names = given.config.grpc_options.model_fields_set - _OPTIONS
+    why = "the server's own settings say where it listens, and how"
+    return [f"grpc_options.{name} is unused here: {why}" for name in sorted(names)]
 
 
 def _bundle_of(name: str, bundles: Mapping[str, str]) -> str | None:

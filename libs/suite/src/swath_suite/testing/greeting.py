@@ -19,6 +19,7 @@ service GreetService {
 """
 
 CODE = """\
+import asyncio
 import os
 
 import greet_pb2
@@ -52,6 +53,8 @@ class Greeter:
     async def Count(self, request):
         for number in range(3):
             yield greet_pb2.Said(text=str(number))
+        if request.name == "for ever":
+            await asyncio.sleep(600)
 
 
 @serve.deployment(max_constructor_retry_count=1)

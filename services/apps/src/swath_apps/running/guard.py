@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-from swath.errors import Unsupported
+from swath.errors import TimedOut, Unsupported
 from swath.rpc.caller import caller, unidentified
-from swath.serve.exceptions import ApplicationNotFound
-from swath.serve.exchange import Applications, ApplicationView, Exchange, Method, RequestFacts
+from swath.serve.exceptions import ApplicationNotFound, RequestTimedOut
+from swath.serve.exchange import Applications, ApplicationView, Exchange, Load, Method, Outcome, RequestFacts
+from swath.serve.front.refusals import timed_out
 from swath.serve.schema import Found
 from swath_apps.deployed.rows import Application
 from swath_apps.running.hosting import Hosting
@@ -17,6 +19,7 @@ from swath_apps.running.hosting import Hosting
 CALLER = "swath-caller"
 """Metadata that users' code finds: the name of who calls, where callers prove who they are."""
 
+_DEADLINE_EXCEEDED = 4
 _SECRET = ("authorization", "x-forwarded-client-cert", CALLER)
 """With what callers prove who they are, users' code could say to be them; who calls they cannot say themselves."""
 
@@ -48,6 +51,10 @@ class GuardedApplications(Applications):
     def draining(self) -> bool:
         """Return whether the host is about to stop."""
         return self._controller.draining()
+
+    def loads(self) -> Sequence[Load]:
+        """Return what the deployments of the applications have to do."""
+        return self._controller.loads()
 
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
         """Have a function called when an application has come, gone or changed; returns what ends that."""
@@ -83,8 +90,18 @@ class GuardedApplications(Applications):
         metadata = tuple((key, value) for key, value in facts.metadata if key not in _SECRET)
         if who is not None:
             metadata = (*metadata, (CALLER, who.name))
-        facts = dataclasses.replace(facts, metadata=metadata, deadline=_earlier(facts.deadline, row))
-        return await self._controller.open(application, own, facts, body)
+        seconds = row.grpc_options.get("request_timeout_s")
+        if seconds is None:
+            facts = dataclasses.replace(facts, metadata=metadata)
+            return await self._controller.open(application, own, facts, body)
+        end = time.time() + float(seconds)
+        deadline = end if facts.deadline is None else min(facts.deadline, end)
+        facts = dataclasses.replace(facts, metadata=metadata, deadline=deadline)
+        try:
+            exchange = await self._controller.open(application, own, facts, body)
+        except RequestTimedOut as error:
+            raise TimedOut(timed_out(seconds)) if time.time() >= end else error from error
+        return _Limited(exchange, max(0.0, end - time.time()), timed_out(seconds))
 
     def _methods_of(self, row: Application) -> Mapping[str, Method]:
         known = self._methods.get(row.name)
@@ -95,10 +112,44 @@ class GuardedApplications(Applications):
         return known[1]
 
 
-def _earlier(deadline: float | None, row: Application) -> float | None:
-    """Return when a call ends, as its client and the application's config file have it."""
-    seconds = row.grpc_options.get("request_timeout_s")
-    if seconds is None:
-        return deadline
-    own = time.time() + float(seconds)
-    return own if deadline is None else min(deadline, own)
+class _Limited(Exchange):
+    """A call that ends after a time, whatever it does: its config file says so.
+
+    Args:
+        exchange: The call.
+        seconds: From now on.
+        text: For the client.
+    """
+
+    def __init__(self, exchange: Exchange, seconds: float, text: str) -> None:
+        self._exchange = exchange
+        self._text = text
+        self._late = False
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._end)
+
+    async def send(self, body: bytes) -> None:
+        await self._exchange.send(body)
+
+    async def finish(self) -> None:
+        await self._exchange.finish()
+
+    def cancel(self, reason: str = "") -> None:
+        self._timer.cancel()
+        self._exchange.cancel(reason)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for each in self._exchange:
+                yield each
+        finally:
+            self._timer.cancel()
+
+    @property
+    def outcome(self) -> Outcome:
+        if self._late:
+            return Outcome(code=_DEADLINE_EXCEEDED, details=self._text)
+        return self._exchange.outcome
+
+    def _end(self) -> None:
+        self._late = True
+        self._exchange.cancel(self._text)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from swath.api.descriptors import pools as own_pools
+from swath.rpc.server.metrics import Metrics
 from swath.serve.config import gRPCOptions
 from swath.serve.front import Front, Service
 from swath.serve.schema import Found
@@ -36,6 +37,10 @@ class UsersServices:
                 known = services.get(service.name)
                 services[service.name] = service if known is None else _united(known, service)
         self._front.publish(services.values())
+
+    def tell(self, metrics: Metrics) -> None:
+        """Publish figures of applications and their deployments."""
+        self._front.tell(metrics)
 
     def names(self) -> Sequence[str]:
         """Return the full names that reflection lists."""
