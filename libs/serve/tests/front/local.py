@@ -11,7 +11,7 @@ from google.protobuf import message_factory
 from google.protobuf.message import DecodeError
 
 from swath.serve.exceptions import BackPressureError, MethodNotFound, RequestTimedOut
-from swath.serve.exchange import ApplicationStatus, ApplicationView, Method, Outcome, RequestFacts
+from swath.serve.exchange import ApplicationStatus, ApplicationView, Load, Method, Outcome, RequestFacts
 from swath.serve.grpc_util import RayServegRPCContext, gRPCAborted, gRPCInputStream
 
 _END = object()
@@ -64,6 +64,9 @@ class LocalApplications:
 
     def draining(self) -> bool:
         return self.goes
+
+    def loads(self) -> list[Load]:
+        return [Load(name, "Ingress", 1, 2, 3, 4) for name in self.objects]
 
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
         self._watchers.append(changed)

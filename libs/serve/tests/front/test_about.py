@@ -161,6 +161,8 @@ async def test_figures_and_log_lines_by_application(served, probe, free_port, en
     assert any(line.startswith(f"swath_application_call_seconds_count{{{missing}}} 1.0") for line in lines)
     assert any(line.startswith(f"swath_application_calls_in_flight{{{unary}}} 0.0") for line in lines)
     assert "attack" not in text
+    for name, value in (("queue_length", 1), ("calls_ongoing", 2), ("replicas", 3), ("models", 4)):
+        assert f'swath_deployment_{name}{{application="a",deployment="Ingress"}} {value}.0' in lines
 
 
 async def test_a_stop_ends_no_call(served, probe, ended):

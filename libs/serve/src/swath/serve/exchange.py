@@ -107,6 +107,27 @@ class ApplicationView:
     healthy: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a deployment has to do now.
+
+    Attributes:
+        application: Its application.
+        deployment: Its name.
+        queued: Calls that wait for a replica.
+        ongoing: Calls that run.
+        replicas: Replicas that take calls.
+        models: Multiplexed models in these, together.
+    """
+
+    application: str
+    deployment: str
+    queued: int
+    ongoing: int
+    replicas: int
+    models: int
+
+
 class Exchange(Protocol):
     """One running call of the ingress deployment of an application. Belongs to the event loop that opened it."""
 
@@ -154,6 +175,10 @@ class Applications(Protocol):
 
     def draining(self) -> bool:
         """Return whether the host is about to stop: calls are answered, health says no."""
+        ...
+
+    def loads(self) -> Sequence[Load]:
+        """Return what each deployment has to do now. Also called in another thread."""
         ...
 
     async def open(self, application: str, method: Method, facts: RequestFacts, body: bytes | None) -> Exchange:

@@ -14,7 +14,7 @@ from swath.serve.controller.pool import Host, Pool
 from swath.serve.controller.specs import ApplicationSpec
 from swath.serve.controller.status import ServeStatus
 from swath.serve.exceptions import ApplicationNotFound, RayServeException
-from swath.serve.exchange import ApplicationView, Exchange, Method, RequestFacts
+from swath.serve.exchange import ApplicationView, Exchange, Load, Method, RequestFacts
 from swath.serve.handle import Target
 from swath.serve.launch.port import Launcher
 from swath.serve.replica.definition import dump_config
@@ -180,6 +180,17 @@ class Controller:
     def draining(self) -> bool:
         """Return whether the host is about to stop."""
         return self._draining
+
+    def loads(self) -> Sequence[Load]:
+        """Return what each deployment has to do now. Also called in another thread."""
+        found = []
+        for application in list(self._applications.values()):
+            current = application.current
+            for name, pool in list(current.pools.items()) if current else ():
+                router, places = pool.router, pool.router.places
+                models = sum(len(place.models) for place in places)
+                found.append(Load(application.name, name, router.waiting, router.ongoing, len(places), models))
+        return found
 
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
         """Have a function called, soon, when an application has come, gone or changed; returns what ends that."""

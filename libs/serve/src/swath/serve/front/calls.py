@@ -26,15 +26,16 @@ class ApplicationCalls(grpc.GenericRpcHandler):
     Args:
         applications: Who answers.
         timeout_s: Seconds that every call has, its time in the queue and a stream's whole life included.
-        metrics: Count calls by application, if given.
+
+    Attributes:
+        services: What is served.
+        metrics: Count calls by application, if there are any.
     """
 
-    def __init__(
-        self, applications: Applications, *, timeout_s: float | None = None, metrics: ApplicationMetrics | None = None
-    ) -> None:
+    def __init__(self, applications: Applications, *, timeout_s: float | None = None) -> None:
         self._applications = applications
         self._timeout_s = timeout_s
-        self._metrics = metrics
+        self.metrics: ApplicationMetrics | None = None
         self._handlers: dict[str, tuple[Method, grpc.RpcMethodHandler]] = {}
         self.services: tuple[Service, ...] = ()
 
@@ -90,8 +91,8 @@ class ApplicationCalls(grpc.GenericRpcHandler):
         counts, failure, waiting = None, None, True
         try:
             facts = read_request(context, self._applications.names(), self._timeout_s)
-            if self._metrics is not None:
-                counts = self._metrics.of(facts.application, method.path)
+            if self.metrics is not None:
+                counts = self.metrics.of(facts.application, method.path)
                 counts.started += 1
             body = None if method.request_streaming else requests
             try:

@@ -1,8 +1,8 @@
-"""Figures of applications: calls by status, how long until the first answer and until the end."""
+"""Figures of applications, how long calls take to their first answer and to their end, and of deployments."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import grpc
 from prometheus_client import CollectorRegistry
@@ -10,8 +10,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from swath.rpc.server.metrics import Seconds, spelled
+from swath.serve.exchange import Load
 
 _LABELS = ("application", "grpc_service", "grpc_method")
+_DEPLOYMENT = ("application", "deployment")
 
 
 class ApplicationMetrics(Collector):
@@ -81,3 +83,45 @@ class ApplicationCounts:
         """Count a call that has ended, however it has."""
         self.ended[code] = self.ended.get(code, 0) + 1
         self.whole.add(seconds)
+
+
+class DeploymentMetrics(Collector):
+    """What each deployment has to do.
+
+    Args:
+        registry: Where it is published.
+        loads: Returns it; called in another thread.
+    """
+
+    def __init__(self, registry: CollectorRegistry, loads: Callable[[], Sequence[Load]]) -> None:
+        self._loads = loads
+        registry.register(self)
+
+    def describe(self) -> Iterable[Metric]:
+        """Return the names; asked when this is registered."""
+        return self._sampled(())
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the samples."""
+        return self._sampled(self._loads())
+
+    def _sampled(self, loads: Sequence[Load]) -> Iterable[Metric]:
+        queued = GaugeMetricFamily(
+            "swath_deployment_queue_length", "Calls that wait for a replica, by deployment.", labels=_DEPLOYMENT
+        )
+        ongoing = GaugeMetricFamily(
+            "swath_deployment_calls_ongoing", "Calls that replicas run, by deployment.", labels=_DEPLOYMENT
+        )
+        replicas = GaugeMetricFamily(
+            "swath_deployment_replicas", "Replicas that take calls, by deployment.", labels=_DEPLOYMENT
+        )
+        models = GaugeMetricFamily(
+            "swath_deployment_models", "Multiplexed models in the replicas of a deployment.", labels=_DEPLOYMENT
+        )
+        for each in loads:
+            labels = (each.application, each.deployment)
+            queued.add_metric(labels, each.queued)
+            ongoing.add_metric(labels, each.ongoing)
+            replicas.add_metric(labels, each.replicas)
+            models.add_metric(labels, each.models)
+        return queued, ongoing, replicas, models

@@ -25,7 +25,7 @@ from swath.rpc.tracing import CallTraces
 from swath.serve.exchange import Applications
 from swath.serve.front.about import RAY_SERVE, ApplicationHealth, RayServeAPI
 from swath.serve.front.calls import ApplicationCalls
-from swath.serve.front.metrics import ApplicationMetrics
+from swath.serve.front.metrics import ApplicationMetrics, DeploymentMetrics
 from swath.serve.front.refusals import UnknownMethods
 from swath.serve.front.requests import identify
 from swath.serve.front.services import Service, ServicerFunction, read_services
@@ -125,9 +125,10 @@ class Front:
         self._stopping = False
         self._in_flight = InFlight()
         self._metrics = metrics
-        counts = None if metrics is None else ApplicationMetrics(metrics.registry)
-        self._calls = ApplicationCalls(applications, timeout_s=options.request_timeout_s, metrics=counts)
+        self._calls = ApplicationCalls(applications, timeout_s=options.request_timeout_s)
         self._calls.publish(services)
+        if metrics is not None:
+            self.tell(metrics)
         self._api = RayServeAPI(applications, self._draining)
         self.health = ApplicationHealth(applications, self._draining)
         self._unwatch: Callable[[], None] = lambda: None
@@ -137,6 +138,11 @@ class Front:
     def publish(self, services: Iterable[Service]) -> None:
         """Serve these services from now on, and no others: also by reflection. Calls that run go on."""
         self._calls.publish(services)
+
+    def tell(self, metrics: Metrics) -> None:
+        """Publish figures of applications and their deployments; once."""
+        self._calls.metrics = ApplicationMetrics(metrics.registry)
+        DeploymentMetrics(metrics.registry, self._applications.loads)
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """Return the users' methods for another server's `Calls`, as what comes later."""

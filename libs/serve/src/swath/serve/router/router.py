@@ -136,9 +136,14 @@ class Router:
         return len(self._waiters)
 
     @property
+    def places(self) -> list[Place]:
+        """Replicas that take calls."""
+        return list(self._places.values())
+
+    @property
     def ongoing(self) -> int:
         """Calls that run, in replicas that are about to stop too."""
-        return sum(place.ongoing for place in self._places.values()) + self._leaving
+        return sum(place.ongoing for place in self.places) + self._leaving
 
     @property
     def places(self) -> list[Place]:
