@@ -118,7 +118,7 @@ async def test_corrupt_bytes(channel, ended):
 
 async def test_large_messages_pass_both_ways(probe, ask):
     options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-    async with grpc.aio.insecure_channel(serve.address(), options=options) as channel:
+    async with grpc.aio.insecure_channel(serve.address() or "", options=options) as channel:
         call = probe.grpc.ProbeStub(channel).Server(ask(number=1, data=bytes(20 << 20)), metadata=APP)
         assert [len(each.data) async for each in call] == [20 << 20]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import aclosing
 from typing import Any
 
@@ -79,7 +79,7 @@ class ApplicationCalls(grpc.GenericRpcHandler):
 
         return answer
 
-    async def _answers(self, method: Method, requests: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
+    async def _answers(self, method: Method, requests: Any, context: grpc.aio.ServicerContext) -> AsyncGenerator[bytes]:
         """Iterate over the answers of a call.
 
         Args:
@@ -118,7 +118,7 @@ class ApplicationCalls(grpc.GenericRpcHandler):
 
     async def _exchanged(
         self, exchange: Exchange, method: Method, requests: Any, context: grpc.aio.ServicerContext
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes]:
         """Iterate over what an exchange answers; when that is left early, the exchange is cancelled."""
         feeding = asyncio.create_task(_feed(requests, exchange)) if method.request_streaming else None
         ended = first = False

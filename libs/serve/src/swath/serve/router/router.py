@@ -145,11 +145,6 @@ class Router:
         """Calls that run, in replicas that are about to stop too."""
         return sum(place.ongoing for place in self.places) + self._leaving
 
-    @property
-    def places(self) -> list[Place]:
-        """Replicas that take calls."""
-        return list(self._places.values())
-
     # What calls do.
 
     async def acquire(self, facts: RequestFacts) -> Slot:
