@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from swath.serve.config import DeploymentOptions
 from swath.serve.controller.describing import environment_of
+from swath.serve.controller.orders import Orders
 from swath.serve.controller.pool import Host, Pool
-from swath.serve.controller.replica import Orders
 from swath.serve.controller.specs import ApplicationSpec, DeploymentSpec
 from swath.serve.controller.status import ApplicationStatusOverview, DeploymentStatus
 from swath.serve.exceptions import DeploymentUnavailableError, RayServeException

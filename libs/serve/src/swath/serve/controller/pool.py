@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
 import uuid
 from collections import Counter
@@ -13,7 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from swath.serve.config import DeploymentOptions
-from swath.serve.controller.replica import Orders, Replica, State
+from swath.serve.controller.orders import Orders, State
+from swath.serve.controller.replica import Replica
+from swath.serve.controller.restarts import Restarts
 from swath.serve.controller.scaling import Scaler
 from swath.serve.controller.status import DeploymentStatus, DeploymentStatusOverview, Trigger
 from swath.serve.exceptions import DeploymentUnavailableError, RayServeException
@@ -23,13 +24,7 @@ from swath.serve.router.router import Router
 
 _LOG = logging.getLogger("swath.serve")
 
-_TRIES_PER_REPLICA = 3
-_FIRST_DELAY_S = 0.1
-_CONSTRUCTOR_DELAY_S = 1.0
-_RESTART_DELAY_S = 10.0
 _REPLACED = "; a new one runs"
-_SETTLED_S = 10.0
-"""Seconds that a replica has to run for its death to count as the first one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +89,7 @@ class Pool:
         self._reached = False
         self._ran = False
         self._unwell: dict[str, str] = {}
-        self._failures = 0
-        self._not_before = 0.0
+        self._restarts = Restarts()
         self._timer: asyncio.TimerHandle | None = None
         self._stopping = False
         self._ticker: asyncio.Task[None] | None = None
@@ -181,7 +175,7 @@ class Pool:
         """Have it take calls."""
         assert replica.place is not None
         self._ran = True
-        self._failures = 0
+        self._restarts.succeeded()
         replica.since = time.monotonic()
         if self._message and not self._message.endswith(_REPLACED):
             self._message += _REPLACED
@@ -193,17 +187,12 @@ class Pool:
 
     def _count_failure(self, why: str) -> None:
         """Take note of a replica that did not come up."""
-        self._failures += 1
-        tries = min(self.options.max_constructor_retry_count, _TRIES_PER_REPLICA * max(1, self.target))
-        again = self._ran or self._failures < tries
-        self._message = f"A replica failed to start: {why}" + (
-            "" if again else f" (given up after {self._failures} tries)"
-        )
+        again = self._restarts.failed_to_start(self.options, self.target) or self._ran
+        given_up = "" if again else f" (given up after {self._restarts.failures} tries)"
+        self._message = f"A replica failed to start: {why}{given_up}"
         self._trigger = Trigger.REPLICA_STARTUP_FAILED
         _LOG.error("%s/%s: %s", self._application, self.name, self._message)
-        if again:
-            self._delay(_CONSTRUCTOR_DELAY_S)
-        else:
+        if not again:
             self.failed = self._message
             self.router.close(
                 DeploymentUnavailableError(
@@ -243,10 +232,7 @@ class Pool:
         self._message = f"Replica {replica.tag}: its process {how}"
         self._trigger = Trigger.HEALTH_CHECK_FAILED
         _LOG.error("%s/%s: %s", self._application, self.name, self._message)
-        if time.monotonic() - replica.since < _SETTLED_S:
-            self._failures += 1
-            if self._failures > 1:
-                self._delay(_RESTART_DELAY_S)
+        self._restarts.died(time.monotonic() - replica.since)
         self._replicas.pop(replica.tag, None)
         self._unwell.pop(replica.tag, None)
         self._reconcile()
@@ -268,7 +254,7 @@ class Pool:
         active = self._of(State.STARTING, State.RUNNING)
         missing = self.target - len(active)
         if missing > 0 and self.failed is None:
-            wait = self._not_before - time.monotonic()
+            wait = self._restarts.wait_s
             if wait > 0:
                 self._later(wait)
             else:
@@ -304,10 +290,6 @@ class Pool:
         if replica.place is not None:
             self.router.remove(replica.place)
         replica.stop(self.options.graceful_shutdown_timeout_s if grace_s is None else grace_s)
-
-    def _delay(self, most_s: float) -> None:
-        wait = min(most_s, _FIRST_DELAY_S * math.pow(2, min(self._failures, 20) - 1))
-        self._not_before = time.monotonic() + wait
 
     def _later(self, wait: float) -> None:
         if self._timer is not None:
