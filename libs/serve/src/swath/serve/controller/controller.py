@@ -50,6 +50,7 @@ class Controller:
         self._applications: dict[str, DeployedApplication] = {}
         self._leaving: list[DeployedApplication] = []
         self._deploying: dict[str, asyncio.Task[None]] = {}
+        self._wanted: dict[str, ApplicationSpec] = {}
         self._deletions: set[asyncio.Task[None]] = set()
         self._watchers: dict[int, Callable[[], None]] = {}
         self._telling = False
@@ -88,6 +89,10 @@ class Controller:
         Returns:
             A task that ends when it is up; it fails with RayServeException, TypeError or ValueError where it cannot be.
         """
+        coming = self._deploying.get(spec.name)
+        if keep and coming is not None and not coming.done() and self._wanted.get(spec.name) == spec:
+            # The same comes up already.
+            return coming
         application = self._applications.get(spec.name)
         if application is None:
             application = self._applications[spec.name] = DeployedApplication(spec.name, self._host, self._settings)
@@ -95,6 +100,7 @@ class Controller:
         task = self.loop.create_task(self._deploy(application, spec, keep))
         task.add_done_callback(_retrieved)
         self._deploying[spec.name] = task
+        self._wanted[spec.name] = spec
         return task
 
     async def _deploy(self, application: DeployedApplication, spec: ApplicationSpec, keep: bool) -> None:
@@ -122,6 +128,7 @@ class Controller:
         if application is None:
             return
         task = self._deploying.pop(name, None)
+        self._wanted.pop(name, None)
         self._leaving.append(application)
         deletion = self.loop.create_task(application.delete())
         self._changed()
@@ -158,6 +165,11 @@ class Controller:
         known = [*self._applications.values(), *self._leaving]
         overviews = {each.name: each.overview() for each in reversed(known)}
         return ServeStatus({"host": "DRAINING" if self._draining else "HEALTHY"}, dict(reversed(overviews.items())))
+
+    def coming_up(self, name: str) -> bool:
+        """Return whether an application, or a new version of one that serves, is about to come up."""
+        task = self._deploying.get(name)
+        return task is not None and not task.done()
 
     def spec(self, name: str) -> ApplicationSpec | None:
         """Return what an application that serves was deployed as."""
