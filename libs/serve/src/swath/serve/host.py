@@ -59,6 +59,7 @@ class Host:
             # Only now: without gRPC nothing of the front is needed.
             from swath.serve import front
 
+            front.log_by_the_standard_library()
             try:
                 self._front = await front.serve(self.controller, self.options)
             except SwathError as error:
