@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,8 +12,10 @@ import grpc
 import pytest
 from typer.testing import CliRunner, Result
 
+from swath.client import AsyncClient
 from swath.client.cli import app
 from swath.rpc.proxies import NO_PROXY
+from swath.serve.bundles import pack
 from swath_standalone.process import ServerProcess
 from swath_suite.testing.greeting import CONFIG, GREET, hello, said, write_greeting
 
@@ -42,6 +45,16 @@ def _greet(server: ServerProcess) -> str:
     with grpc.insecure_channel(server.target, options=[NO_PROXY]) as channel:
         call: Any = channel.unary_unary(GREET, hello, said)
         return call("Ada", metadata=(("application", "greet"),), timeout=60)
+
+
+async def _deployed_again(server: ServerProcess, code: Path) -> tuple[list[str], list[str]]:
+    """Deploy the same code; return the states that were told, and what is deployed then."""
+    async with AsyncClient(server.target) as client:
+        bundle = await client.applications.put_bundle(pack(code))
+        (kept,) = await client.applications.configs("greet")
+        deployment = client.applications.deploy(kept.config, bundles={"": bundle.digest})
+        states = [each.applications[0].status async for each in deployment]
+        return states[-1:], [each.name for each in await client.applications.status()]
 
 
 def test_a_config_file_with_its_code_from_deploy_to_delete(
@@ -83,6 +96,9 @@ def test_a_config_file_with_its_code_from_deploy_to_delete(
     server.kill()
     server.start(wait_for="swath.apps")
     assert _greet(server) == "Bonjour Ada from nobody None []"
+
+    # The asyncio client does the same: what has not changed goes on.
+    assert asyncio.run(_deployed_again(server, code)) == (["RUNNING"], ["greet"])
 
     # An application that does not come up is told by the exit code, and takes the place of all others.
     failed = swath("deploy", "greeter:broken", "--name", "broken", "--app-dir", str(code))
