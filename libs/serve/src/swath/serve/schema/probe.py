@@ -20,6 +20,7 @@ from typing import Any
 
 from swath.errors import InvalidInput
 from swath.serve.application import import_application, nodes
+from swath.serve.compat import install_here
 from swath.serve.config import DeploymentOptions, nearest
 from swath.serve.exceptions import RayServeException
 from swath.serve.exchange import Method
@@ -208,6 +209,7 @@ def main() -> None:
     """Answer one question."""
     answer, *folders = sys.argv[1:]
     sys.path[:0] = folders
+    install_here()
     question: dict[str, Any] = json.loads(sys.stdin.buffer.read())
     try:
         found = probe_here(ApplicationConfig.model_validate(question["application"]), question["functions"])
