@@ -13,6 +13,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from swath.apps.v1 import apps_pb2 as pb
 from swath.rpc.status import read_details
+from swath_apps.running import hosting
 from swath_suite.testing.greeting import hello
 
 
@@ -142,6 +143,30 @@ async def test_what_was_acknowledged_is_deployed_again_and_what_fails_says_why(
         assert "ValueError: no weights" in told.message
         assert list((await served.stub.Shutdown(pb.ShutdownRequest())).applications) == ["greet", "broken"]
         assert await served.states() == {}
+
+
+async def test_code_that_cannot_be_had_for_a_while_is_waited_for(
+    serve_from: Any, tmp_path: Path, code: Path, config: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hosting, "_RETRY_S", 0.2)
+    async with serve_from(tmp_path) as served:
+        await served.deploy(config, await served.put(code))
+    (tmp_path / "artifacts").rename(tmp_path / "away")
+    for folder in (tmp_path / "bundles").iterdir():
+        folder.rename(tmp_path / "gone")
+    async with serve_from(tmp_path) as served:
+        (told,) = (await served.stub.Status(pb.StatusRequest())).applications
+        assert told.status == "DEPLOY_FAILED"
+        assert "there is no bundle sha256:" in told.message
+        for place in (tmp_path / "away").rglob("*"):
+            if place.is_file():
+                there = tmp_path / "artifacts" / place.relative_to(tmp_path / "away")
+                there.parent.mkdir(parents=True, exist_ok=True)
+                there.write_bytes(place.read_bytes())
+        async with asyncio.timeout(30):
+            while (await served.states())["greet"] != "RUNNING":  # noqa: ASYNC110 - the server is asked
+                await asyncio.sleep(0.05)
+        assert await served.greet() == "Bonjour Ada from nobody None []"
 
 
 async def test_who_may_deploy_call_and_see(serve_from: Any, tmp_path: Path, code: Path, config: str) -> None:

@@ -88,7 +88,7 @@ class AppsService:
             for each in given.config.applications
         ]
         await self._store.change(deployed(rows, who, self._settings.quota_apps))
-        await self._hosting.reconcile()
+        await self._hosting.reconcile(again=True)
         told = await self._mine(who)
         yield Deployment(told, (*given.notes, *_unused_options(given)))
         while wait and not self._hosting.settled([each.name for each, _ in told]):

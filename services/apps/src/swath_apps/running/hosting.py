@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 
 import structlog
@@ -69,11 +69,13 @@ class Hosting:
         self.controller = Controller(LocalLauncher(self.environment))
         self.controller.watch(self._wake)
         self.rows: Applications = {}
+        self._applied: list[ApplicationSpec] = []
         self._broken: dict[str, str] = {}
         self._told: list[Callable[[], None]] = []
         self._one = asyncio.Lock()
         self._changed = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
+        self._retrying: asyncio.Task[None] | None = None
 
     def told(self, function: Callable[[], None]) -> None:
         """Have a function called when there are other applications than before."""
@@ -90,13 +92,17 @@ class Hosting:
 
     async def stop(self) -> None:
         """End all that runs, within the time that calls have."""
-        if self._following is not None:
-            self._following.cancel()
-            await asyncio.wait([self._following])
+        if tasks := [each for each in (self._following, self._retrying) if each is not None]:
+            for each in tasks:
+                each.cancel()
+            await asyncio.wait(tasks)
         await self.controller.stop()
 
-    async def reconcile(self) -> None:
+    async def reconcile(self, *, again: bool = False) -> None:
         """Deploy what is written down now; returns when it is under way.
+
+        Args:
+            again: Whether to try once more what has failed, although nothing has changed.
 
         Raises:
             Unavailable: The database does not answer.
@@ -110,16 +116,21 @@ class Hosting:
                 try:
                     specs.append(await self._spec(application))
                 except SwathError as error:
-                    _log.error("an application cannot be deployed", application=name, error=error.message)
+                    if self._broken.get(name) != error.message:
+                        _log.error("an application cannot be deployed", application=name, error=error.message)
                     broken[name] = error.message
                     # What serves goes on.
                     if (running := self.controller.spec(name)) is not None:
                         specs.append(running)
             self.rows, self._broken = rows, broken
-            self.controller.apply(specs)
+            if again or specs != self._applied:
+                self.controller.apply(specs)
+                self._applied = specs
             for function in self._told:
                 function()
             self._wake()
+        if broken and self._retrying is None:
+            self._retrying = asyncio.create_task(self._retry())
         await self._bundles.collect({each.bundle for each in rows.values() if each.bundle}, self._grace_s)
 
     def state(self, name: str) -> State:
@@ -166,6 +177,14 @@ class Hosting:
             folders=[folder] if folder is not None else [],
             code_version=application.bundle or "",
         )
+
+    async def _retry(self) -> None:
+        """Try again what could not be deployed for want of its code, such as while the object store was away."""
+        while self._broken:
+            await asyncio.sleep(_RETRY_S)
+            with suppress(SwathError):
+                await self.reconcile()
+        self._retrying = None
 
     async def _follow(self) -> None:
         async with aclosing(self._notifications.subscribe(CHANGED)) as changes:
