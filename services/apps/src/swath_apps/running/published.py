@@ -9,6 +9,7 @@ from swath.api.descriptors import pools as own_pools
 from swath.rpc.server.metrics import Metrics
 from swath.serve.config import gRPCOptions
 from swath.serve.front import Front, Service
+from swath.serve.front.about import RAY_SERVE
 from swath.serve.schema import Found
 from swath_apps.running.guard import GuardedApplications
 from swath_apps.running.hosting import Hosting
@@ -43,8 +44,8 @@ class UsersServices:
         self._front.tell(metrics)
 
     def names(self) -> Sequence[str]:
-        """Return the full names that reflection lists."""
-        return self._front.names()
+        """Return the full names that reflection lists: users' own, as Ray Serve does."""
+        return [name for name in self._front.names() if name != RAY_SERVE.full_name]
 
     def pools(self) -> Iterable[Any]:
         """Return the descriptor pools that hold them, after the suite's own: no user's file hides one of those."""
