@@ -34,6 +34,7 @@ def main(folder: Path) -> None:
     torch.manual_seed(0)
     model, colours = ColourModel(len(COLOURS)), torch.tensor(list(COLOURS.values()))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    loss = torch.tensor(0.0)
     for _ in range(300):
         labels = torch.randint(len(COLOURS), (64,))
         pictures = colours[labels][:, :, None, None] + 0.1 * torch.randn(64, 3, 8, 8) + 0.05 * torch.randn(64, 3, 1, 1)

@@ -47,6 +47,7 @@ def served(folder: Path) -> Iterator[Callable[..., str]]:
         )
         started.append(process)
         assert process.stdout is not None
+        line = ""
         for _ in applications or (1, 2):
             while " runs at " not in (line := process.stdout.readline()):
                 assert line, "the server has ended"

@@ -63,7 +63,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace
 def _ask(channel: grpc.Channel, path: str, body: bytes, metadata: list[Any]) -> tuple[bytes | None, Any]:
     call = channel.unary_unary(path)
     try:
-        answer, ended = call.with_call(body, metadata=metadata, timeout=PATIENCE_S)
+        answer, ended = call.with_call(body, metadata=tuple(metadata), timeout=PATIENCE_S)
     except grpc.RpcError as error:
         return None, error
     return answer, ended
@@ -75,7 +75,7 @@ def _ask(channel: grpc.Channel, path: str, body: bytes, metadata: list[Any]) -> 
     database=None,
     derandomize="SWATH_FUZZ_EXAMPLES" not in os.environ,
     phases=(Phase.generate, Phase.shrink),
-    suppress_health_check=list(HealthCheck),
+    suppress_health_check=(HealthCheck.too_slow, HealthCheck.function_scoped_fixture),
 )
 @given(data=st.data())
 def test_the_front_answers_whatever_it_is_asked(served: SimpleNamespace, data: st.DataObject) -> None:

@@ -28,7 +28,7 @@ def wire(probe, tmp_path_factory):
 
 @pytest.fixture
 async def channel(wire):
-    async with grpc.aio.insecure_channel(serve.address()) as channel:
+    async with grpc.aio.insecure_channel(serve.address() or "") as channel:
         yield channel
 
 

@@ -106,6 +106,19 @@ async def test_a_full_queue_refuses_with_a_hint(unary):
         assert int(dict(end.trailers)["grpc-retry-pushback-ms"]) >= 0
 
 
+async def test_a_call_that_is_cancelled_in_the_queue_leaves_it(stub, ask, unary):
+    narrow = (("application", "narrow"),)
+    running = asyncio.create_task(unary("runs", 1000, narrow))
+    await asyncio.sleep(0.2)
+    waiting = stub.Unary(ask(what="waits"), metadata=narrow)
+    await asyncio.sleep(0.2)
+    waiting.cancel()
+    await asyncio.sleep(0.2)
+    after = await unary("after", 0, narrow)
+    assert (after.code, after.messages[0].text) == (CODE.OK, "after")
+    assert (await running).code is CODE.OK
+
+
 async def test_a_method_that_the_class_lacks(stub, ask, ended):
     end = await ended(stub.Missing(ask(), metadata=APP))
     assert (end.code, end.details) == (CODE.UNIMPLEMENTED, "Method 'Missing' is not implemented by deployment 'App'.")
@@ -118,7 +131,7 @@ async def test_corrupt_bytes(channel, ended):
 
 async def test_large_messages_pass_both_ways(probe, ask):
     options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-    async with grpc.aio.insecure_channel(serve.address(), options=options) as channel:
+    async with grpc.aio.insecure_channel(serve.address() or "", options=options) as channel:
         call = probe.grpc.ProbeStub(channel).Server(ask(number=1, data=bytes(20 << 20)), metadata=APP)
         assert [len(each.data) async for each in call] == [20 << 20]
 

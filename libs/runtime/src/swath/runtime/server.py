@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import grpc
@@ -15,9 +15,10 @@ from swath.rpc.server.calls import Calls
 from swath.rpc.server.health import HealthBoard
 from swath.rpc.server.in_flight import InFlight
 from swath.rpc.server.methods import FallbackHandler, Methods, whole_handler
-from swath.rpc.server.reflection import reflection_handlers
+from swath.rpc.server.reflection import changing_reflection_handlers, reflection_handlers
 from swath.rpc.tls import server_credentials, tls_files
 from swath.rpc.tracing import CallTraces
+from swath.runtime.assembly import OtherServices
 from swath.runtime.auth.access import Access
 from swath.runtime.auth.authentication import Authenticator
 from swath.runtime.probes import ProbeServer
@@ -43,6 +44,7 @@ class Server:
         behind_gateway: Whether clients reach it through the gateway alone. With TLS, public methods are then the
             gateway's to call, and private ones those services' that `swath.runtime.auth.authorization` names.
         metrics: Where calls are counted; served on `metrics_port`.
+        others: Services that come and go, if there are any.
 
     Raises:
         InvalidInput: TLS files, or files with tokens or keys of issuers, cannot be used.
@@ -57,15 +59,24 @@ class Server:
         *,
         behind_gateway: bool = False,
         metrics: Metrics | None = None,
+        others: OtherServices | None = None,
     ) -> None:
         self._settings = settings
         self._health = health
         self._in_flight = InFlight()
         self._tls = tls_files(settings)
         self._metrics = metrics
+        if others is not None:
+            health.others = others.health
+            others.watch(health.servicer.publish)
         calls = Calls(
             handlers,
-            standard=(whole_handler(_HEALTH, health.servicer), *reflection_handlers((*names, _HEALTH))),
+            later=() if others is None else (others.handler,),
+            standard=(
+                whole_handler(_HEALTH, health.servicer),
+                *_reflection((*names, _HEALTH), others),
+                *(() if others is None else others.open),
+            ),
             fallback=FallbackHandler(),
             slow_s=settings.slow_call_s,
             in_flight=self._in_flight,
@@ -139,3 +150,9 @@ class Server:
         if self._tls is None and authenticator is None:
             return None
         return Access(authenticator, tls=self._tls is not None, behind_gateway=behind_gateway)
+
+
+def _reflection(names: Sequence[str], others: OtherServices | None) -> tuple[Methods, ...]:
+    if others is None:
+        return reflection_handlers(names)
+    return changing_reflection_handlers(lambda: (*names, *others.names()), others.pools)

@@ -19,7 +19,6 @@ from swath.serve.controller.specs import spec_of
 from swath.serve.controller.status import ServeStatus
 from swath.serve.deployment import Application, Deployment
 from swath.serve.exceptions import RayServeException
-from swath.serve.exchange import ApplicationStatus
 from swath.serve.handle import DeploymentHandle, Target, set_caller
 from swath.serve.launch.local import LocalLauncher
 
@@ -41,6 +40,7 @@ class Host:
     def __init__(self, options: gRPCOptions) -> None:
         self.options = options
         self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(_told)
         self._thread = threading.Thread(target=self._loop.run_forever, name="swath-serve", daemon=True)
         self._thread.start()
         self._front: Any = None
@@ -59,6 +59,7 @@ class Host:
             # Only now: without gRPC nothing of the front is needed.
             from swath.serve import front
 
+            front.log_by_the_standard_library()
             try:
                 self._front = await front.serve(self.controller, self.options)
             except SwathError as error:
@@ -72,10 +73,7 @@ class Host:
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
         """Run something on the host's loop and wait for it."""
-        try:
-            return asyncio.run_coroutine_threadsafe(work, self._loop).result()
-        except KeyboardInterrupt:
-            raise
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def stop(self) -> None:
         """End the front, all applications and the loop."""
@@ -95,6 +93,13 @@ class Host:
             await self._front.stop(5.0)
         if controller is not None:
             await controller.stop()
+
+
+def _told(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Tell what went wrong on the loop, but for a wake-up that grpc's other loop in this process has read before."""
+    early = isinstance(context.get("exception"), BlockingIOError)
+    if not (early and "PollerCompletionQueue" in repr(context.get("handle"))):
+        loop.default_exception_handler(context)
 
 
 _host: Host | None = None
@@ -138,7 +143,6 @@ def start(
             raise RayServeException("serve.start: this is a replica; applications are deployed from outside")
         _host = Host(options)
         atexit.register(shutdown)
-        os.register_at_fork(after_in_child=_forget)
 
 
 def _forget() -> None:
@@ -304,7 +308,4 @@ def _running() -> Host:
     return _host
 
 
-def is_running(name: str) -> bool:
-    """Return whether an application runs and answers."""
-    found = status().applications.get(name)
-    return found is not None and found.status is ApplicationStatus.RUNNING
+os.register_at_fork(after_in_child=_forget)

@@ -141,8 +141,9 @@ def time_limit(method: Callable[..., Any]) -> Callable[[], AbstractAsyncContextM
 
     @asynccontextmanager
     async def limited() -> AsyncIterator[None]:
+        limit = asyncio.timeout(seconds)
         try:
-            async with asyncio.timeout(seconds) as limit:
+            async with limit:
                 yield
         except TimeoutError:
             if limit.expired():

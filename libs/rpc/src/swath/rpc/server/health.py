@@ -63,6 +63,8 @@ class HealthBoard:
         statuses: What each name is, as a whole: replaced and never changed, so that other threads may read it.
         models: Likewise of the models of services here.
         ask_models: Asks elsewhere what the name of a model is; None where it is known nowhere.
+        others: Answers for names of what users define, which come after all others; None where they define nothing.
+        ask_others: Asks elsewhere what such a name is; None where it is known nowhere.
     """
 
     def __init__(self, parts: Iterable[str], others: Iterable[str] = (), *, registry: Registry = REGISTRY) -> None:
@@ -76,6 +78,8 @@ class HealthBoard:
         self.statuses: Statuses = {}
         self.models: Statuses = {}
         self.ask_models: Callable[[str], Awaitable[Status | None]] | None = None
+        self.others: Board | None = None
+        self.ask_others: Callable[[str], Awaitable[Status | None]] | None = None
         self.servicer = HealthServicer(self)
 
     @property
@@ -102,13 +106,18 @@ class HealthBoard:
     async def status(self, name: str) -> Status | None:
         """Return what a name is; None for an unknown one."""
         status = self.statuses.get(name, self.models.get(name))
-        if status is None and self.ask_models is not None and self.elsewhere(name):
-            return await self.ask_models(name)
+        if status is None and (ask := self._asked(name)) is not None:
+            return await ask(name)
+        if status is None and self.others is not None:
+            return await self.others.status(name)
         return status
 
     def elsewhere(self, name: str) -> bool:
         """Return whether a name is asked about elsewhere each time."""
-        return name.startswith(MODEL) and self.ask_models is not None
+        return name not in self.statuses and name not in self.models and self._asked(name) is not None
+
+    def _asked(self, name: str) -> Callable[[str], Awaitable[Status | None]] | None:
+        return self.ask_models if name.startswith(MODEL) else self.ask_others
 
     def _status(self, parts: tuple[str, ...], *, also: bool = True) -> Status:
         goes = self._draining and self._own.issuperset(parts)

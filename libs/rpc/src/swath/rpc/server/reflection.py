@@ -65,7 +65,8 @@ class _Servicer(aio.ReflectionServicer):
 
     def _list_services(self, request: Any) -> Any:
         self._service_names = tuple(sorted({*self._names(), *SERVICES}))
-        return super()._list_services(request)
+        inherited: Any = super()
+        return inherited._list_services(request)
 
 
 class _Version1(reflection_pb2_grpc.ServerReflectionServicer):

@@ -50,6 +50,7 @@ class Controller:
         self._applications: dict[str, DeployedApplication] = {}
         self._leaving: list[DeployedApplication] = []
         self._deploying: dict[str, asyncio.Task[None]] = {}
+        self._wanted: dict[str, ApplicationSpec] = {}
         self._deletions: set[asyncio.Task[None]] = set()
         self._watchers: dict[int, Callable[[], None]] = {}
         self._telling = False
@@ -88,13 +89,18 @@ class Controller:
         Returns:
             A task that ends when it is up; it fails with RayServeException, TypeError or ValueError where it cannot be.
         """
+        coming = self._deploying.get(spec.name)
+        if keep and coming is not None and not coming.done() and self._wanted.get(spec.name) == spec:
+            # The same comes up already.
+            return coming
         application = self._applications.get(spec.name)
         if application is None:
             application = self._applications[spec.name] = DeployedApplication(spec.name, self._host, self._settings)
         self._populated = True
         task = self.loop.create_task(self._deploy(application, spec, keep))
-        task.add_done_callback(_retrieved)
+        task.add_done_callback(self._deployed)
         self._deploying[spec.name] = task
+        self._wanted[spec.name] = spec
         return task
 
     async def _deploy(self, application: DeployedApplication, spec: ApplicationSpec, keep: bool) -> None:
@@ -109,7 +115,11 @@ class Controller:
             self._changed()
             raise
         await application.deploy(spec, deployments, keep)
-        self._forget_environments()
+
+    def _deployed(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            task.exception()  # status says it, whether somebody waits or not
+        self._changed()
 
     async def settled(self) -> None:
         """Wait until no application is about to come up or to go."""
@@ -122,6 +132,7 @@ class Controller:
         if application is None:
             return
         task = self._deploying.pop(name, None)
+        self._wanted.pop(name, None)
         self._leaving.append(application)
         deletion = self.loop.create_task(application.delete())
         self._changed()
@@ -130,7 +141,6 @@ class Controller:
         await deletion
         self._leaving.remove(application)
         self._changed()
-        self._forget_environments()
 
     def drain(self) -> None:
         """Say that the host is about to stop: calls are answered, health says no."""
@@ -147,9 +157,8 @@ class Controller:
         await self._launcher.close()
 
     def _forget_environments(self) -> None:
-        forget = getattr(self._launcher, "forget", None)
-        if forget is not None and not self._leaving and all(task.done() for task in self._deploying.values()):
-            forget(set().union(*(each.environments for each in self._applications.values())))
+        if not self._leaving and all(task.done() for task in self._deploying.values()):
+            self._launcher.forget(set().union(*(each.environments for each in self._applications.values())))
 
     # What it says.
 
@@ -158,6 +167,11 @@ class Controller:
         known = [*self._applications.values(), *self._leaving]
         overviews = {each.name: each.overview() for each in reversed(known)}
         return ServeStatus({"host": "DRAINING" if self._draining else "HEALTHY"}, dict(reversed(overviews.items())))
+
+    def coming_up(self, name: str) -> bool:
+        """Return whether an application, or a new version of one that serves, is about to come up."""
+        task = self._deploying.get(name)
+        return task is not None and not task.done()
 
     def spec(self, name: str) -> ApplicationSpec | None:
         """Return what an application that serves was deployed as."""
@@ -207,6 +221,7 @@ class Controller:
 
     def _tell(self) -> None:
         self._telling = False
+        self._forget_environments()
         for changed in list(self._watchers.values()):
             changed()
 
@@ -291,8 +306,3 @@ class HostCaller:
             RayServeException: It cannot start.
         """
         return await self._controller.open_python(target, about, payload)
-
-
-def _retrieved(task: asyncio.Task[None]) -> None:
-    if not task.cancelled():
-        task.exception()  # status says it, whether somebody waits or not

@@ -6,10 +6,12 @@ calls      calls of the users' methods, of all four kinds
 refusals   how calls end that failed
 about      ray.serve.RayServeAPIService, and health by the standard protocol
 metrics    figures of applications
+logs       log lines of calls in a user's own program
 server     a server of all that
 """
 
+from swath.serve.front.logs import log_by_the_standard_library
 from swath.serve.front.server import Front, FrontOptions, serve
 from swath.serve.front.services import Service, read_services
 
-__all__ = ["Front", "FrontOptions", "Service", "read_services", "serve"]
+__all__ = ["Front", "FrontOptions", "Service", "log_by_the_standard_library", "read_services", "serve"]

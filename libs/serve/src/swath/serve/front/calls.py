@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import aclosing
 from typing import Any
 
@@ -15,8 +15,8 @@ from swath.rpc.server.handlers import MAKERS, ends_after, status_of
 from swath.serve.exceptions import RayServeException
 from swath.serve.exchange import Applications, Exchange, Method
 from swath.serve.front.metrics import ApplicationMetrics
-from swath.serve.front.refusals import end, refusal, timed_out
-from swath.serve.front.requests import read_request
+from swath.serve.front.refusals import end, pushback, refusal, timed_out
+from swath.serve.front.requests import REQUEST_ID, read_request
 from swath.serve.front.services import Service
 
 
@@ -79,7 +79,7 @@ class ApplicationCalls(grpc.GenericRpcHandler):
 
         return answer
 
-    async def _answers(self, method: Method, requests: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[bytes]:
+    async def _answers(self, method: Method, requests: Any, context: grpc.aio.ServicerContext) -> AsyncGenerator[bytes]:
         """Iterate over the answers of a call.
 
         Args:
@@ -101,6 +101,9 @@ class ApplicationCalls(grpc.GenericRpcHandler):
                 told, trailers = refusal(error, facts.application, facts.request_id, self._timeout_s)
                 context.set_trailing_metadata(trailers)
                 raise told from error
+            except SwathError as error:
+                context.set_trailing_metadata(((REQUEST_ID, facts.request_id), *pushback(error.retry_after)))
+                raise
             async with aclosing(self._exchanged(exchange, method, requests, context)) as answers:
                 async for each in answers:
                     if counts is not None and waiting:
@@ -118,7 +121,7 @@ class ApplicationCalls(grpc.GenericRpcHandler):
 
     async def _exchanged(
         self, exchange: Exchange, method: Method, requests: Any, context: grpc.aio.ServicerContext
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes]:
         """Iterate over what an exchange answers; when that is left early, the exchange is cancelled."""
         feeding = asyncio.create_task(_feed(requests, exchange)) if method.request_streaming else None
         ended = first = False

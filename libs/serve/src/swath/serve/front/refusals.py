@@ -70,7 +70,7 @@ def refusal(
         after_s = _BUSY_S
     told = _BY_CODE.get(error.code, SwathError)(error.message or type(error).__name__)
     told.retry_after = after_s
-    return told, (*trailers, *_pushback(after_s))
+    return told, (*trailers, *pushback(after_s))
 
 
 async def end(context: grpc.aio.ServicerContext, request_id: str, outcome: Outcome) -> None:
@@ -85,7 +85,7 @@ async def end(context: grpc.aio.ServicerContext, request_id: str, outcome: Outco
     except ValueError as error:
         context.set_trailing_metadata(((REQUEST_ID, request_id),))
         raise SwathError(f"ValueError: {error}") from error
-    trailers = ((REQUEST_ID, request_id), *own, *_pushback(outcome.retry_after_s))
+    trailers = ((REQUEST_ID, request_id), *own, *pushback(outcome.retry_after_s))
     details = short(outcome.details, _DETAILS_BYTES)
     code = _CODES.get(outcome.code, grpc.StatusCode.UNKNOWN)
     if code is not grpc.StatusCode.OK:
@@ -95,7 +95,12 @@ async def end(context: grpc.aio.ServicerContext, request_id: str, outcome: Outco
         context.set_details(details)
 
 
-def _pushback(after_s: float | None) -> Trailers:
+def pushback(after_s: float | None) -> Trailers:
+    """Return the trailer that says when a call is worth another try; none where nobody knows.
+
+    Args:
+        after_s: Seconds from now.
+    """
     return () if after_s is None else ((_PUSHBACK, str(max(0, round(after_s * 1000)))),)
 
 

@@ -48,8 +48,8 @@ def identify(context: grpc.aio.ServicerContext) -> str:
 
 def id_in_trailers(context: grpc.aio.ServicerContext) -> str:
     """Return the id that `identify` has put into the trailers; empty before."""
-    found = context.trailing_metadata()
-    return str(found[0][1]) if found else ""
+    first = next(iter(context.trailing_metadata() or ()), None)
+    return "" if first is None else str(first[1])
 
 
 def read_request(context: grpc.aio.ServicerContext, names: Sequence[str], timeout_s: float | None) -> RequestFacts:

@@ -17,7 +17,7 @@ from swath.rpc.metadata import Metadata
 from swath.rpc.server.binding import bind, server_options
 from swath.rpc.server.calls import Admit, Calls
 from swath.rpc.server.in_flight import InFlight
-from swath.rpc.server.methods import whole_handler
+from swath.rpc.server.methods import Methods, whole_handler
 from swath.rpc.server.metrics import Metrics
 from swath.rpc.server.reflection import changing_reflection_handlers
 from swath.rpc.tls import TlsSettings, server_credentials, tls_files
@@ -147,6 +147,10 @@ class Front:
     def handlers(self) -> grpc.GenericRpcHandler:
         """Return the users' methods for another server's `Calls`, as what comes later."""
         return self._calls
+
+    def api(self) -> Methods:
+        """Return the methods of Ray Serve's own service, for another server: anybody may call them."""
+        return self._api.methods()
 
     def names(self) -> tuple[str, ...]:
         """Return the full names of the services that reflection lists beside itself."""

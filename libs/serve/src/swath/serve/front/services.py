@@ -11,7 +11,7 @@ import importlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool
@@ -85,7 +85,7 @@ def import_function(path: str) -> ServicerFunction:
         near = difflib.get_close_matches(name, there, n=1) or there[:3]
         hint = f"; it has {', '.join(near)}" if near else "; it has no function add_..._to_server"
         raise InvalidInput(f"grpc_servicer_functions: {path}: module {module_name} has no function {name}{hint}")
-    return function
+    return cast(ServicerFunction, function)
 
 
 def _named(function: str | ServicerFunction) -> str:

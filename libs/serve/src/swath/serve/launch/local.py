@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from collections import deque
+from collections.abc import Mapping
 
 from swath.serve.exceptions import DeploymentUnavailableError
 from swath.serve.launch.port import NEWS, Environment
@@ -43,7 +44,7 @@ class LocalProcess:
 class _Template:
     """A process that replicas are forked from, as the host sees it."""
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, variables: Mapping[str, str]) -> None:
         self._loop = asyncio.get_running_loop()
         self._control, theirs = socket.socketpair()
         settings = json.dumps({"path": environment.path, "preload": environment.preload})
@@ -51,7 +52,7 @@ class _Template:
             [sys.executable, "-m", "swath.serve.launch.template", str(theirs.fileno()), settings],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
-            env={"OMP_NUM_THREADS": "1", **os.environ, **dict(environment.variables)},
+            env={"OMP_NUM_THREADS": "1", **variables, **dict(environment.variables)},
             start_new_session=True,
         )
         theirs.close()
@@ -130,14 +131,15 @@ class _Template:
 
 
 class LocalLauncher:
-    """Forks replicas on this machine."""
+    """Forks replicas on this machine.
 
-    def __init__(self) -> None:
+    Args:
+        variables: Environment variables that replicas find; those of this process if None.
+    """
+
+    def __init__(self, variables: Mapping[str, str] | None = None) -> None:
+        self._variables = os.environ if variables is None else variables
         self._templates: dict[Environment, _Template] = {}
-
-    async def warm(self, environment: Environment) -> None:
-        """Start the process that replicas with this environment are forked from; it imports in the background."""
-        self._template(environment)
 
     async def start(self, environment: Environment) -> LocalProcess:
         """Fork a replica.
@@ -157,7 +159,7 @@ class LocalLauncher:
         if found is None or found.dead:
             if found is not None:
                 found.close()
-            found = self._templates[environment] = _Template(environment)
+            found = self._templates[environment] = _Template(environment, self._variables)
         return found
 
     async def close(self) -> None:
