@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 from swath.errors import SwathError
 from swath.serve.config import HTTPOptions, gRPCOptions
 from swath.serve.context import replica_context
-from swath.serve.controller.controller import Controller, HostCaller
+from swath.serve.controller.calling import HostCaller
+from swath.serve.controller.controller import Controller
 from swath.serve.controller.specs import spec_of
 from swath.serve.controller.status import ServeStatus
 from swath.serve.deployment import Application, Deployment

@@ -284,25 +284,3 @@ class Controller:
                 f"Available: {list(version.pools)}"
             )
         return pool.router
-
-
-class HostCaller:
-    """Carries the calls of handles in the host's own process.
-
-    Args:
-        controller: Of the host.
-    """
-
-    by_value = True
-
-    def __init__(self, controller: Controller) -> None:
-        self._controller = controller
-        self.loop: asyncio.AbstractEventLoop = controller.loop
-
-    async def open(self, target: Target, about: tuple[Any, ...], payload: Sequence[Buffer]) -> Call:
-        """Start a call.
-
-        Raises:
-            RayServeException: It cannot start.
-        """
-        return await self._controller.open_python(target, about, payload)
