@@ -26,8 +26,8 @@ CHART = Path(__file__).parent / "swath"
 _BEGIN, _END = "<!-- values: begin -->", "<!-- values: end -->"
 # The expression of the alert on services that are down.
 _COMPONENTS = re.compile(r'(up\{app_kubernetes_io_component=~")[^"]*("\})')
-# What the gateway hands on as well: one service answers for the health of the suite, and where users' services are known
-# all of it is described.
+# What the gateway hands on as well: one service answers for the health of the suite, and all of it is described where
+# users' services are known.
 _FRONT = ("grpc.health.v1.Health",)
 _CATCH_ALL = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
 

@@ -73,7 +73,7 @@ def _said(who: str) -> tuple[tuple[str, str], ...]:
 @asynccontextmanager
 async def serving(state: Path, *, auth: bool = False, **settings: Any) -> AsyncIterator[Served]:
     """Serve from a folder; whoever serves from it again finds what was deployed."""
-    tokens = {name: hashlib.sha256(token.encode()).hexdigest() for name, token in TOKENS.items()}
+    tokens: dict[str, Any] = {name: hashlib.sha256(each.encode()).hexdigest() for name, each in TOKENS.items()}
     process = ServerSettings(port=0, auth="required" if auth else "off", tokens=tokens if auth else {})
     async with AsyncExitStack() as stack:
         deps = Deps(

@@ -17,8 +17,8 @@ class AppsSettings(BaseSettings):
     app_deployers: Annotated[tuple[str, ...], NoDecode] = ("*",)
     """Identities that may deploy applications, separated by commas; `*` is whoever proves who they are. Code that
     is deployed runs with the rights of the server's user: name those who are trusted with that. Empty: nobody."""
-    app_bundle_max_bytes: int = Field(default=64 * 2**20, gt=0, le=64 * 2**20)
-    """Largest bundle of code, in bytes, packed."""
+    app_bundle_max_bytes: int = Field(default=64 * 2**20, gt=0)
+    """Largest bundle of code, in bytes, packed; above 64 MiB none is taken."""
     quota_apps: int = Field(default=0, ge=0)
     """Applications that an identity may have; 0 means any number. Where nobody is asked who calls (SWATH_AUTH is off)
     all callers are one identity, and share this."""

@@ -145,6 +145,10 @@ class _Limited(Exchange):
             self._timer.cancel()
 
     @property
+    def compression(self) -> int | None:
+        return self._exchange.compression
+
+    @property
     def outcome(self) -> Outcome:
         if self._late:
             return Outcome(code=_DEADLINE_EXCEEDED, details=self._text)

@@ -21,7 +21,7 @@ _MAX_PART_BYTES = 255
 
 
 def checked_name(name: str) -> str:
-    """Return the name of a file in a bundle, `folder/file.py`, if it is one that stays within the bundle.
+    """Return the name of a file in a bundle, with its folders, if it is one that stays within the bundle.
 
     Raises:
         PathDenied: It leads elsewhere, or is no name of a file.

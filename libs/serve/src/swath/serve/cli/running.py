@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -63,6 +65,10 @@ def run(
             port=grpc_port,
         )
 
+    if reload and find_spec("watchfiles") is None:
+        from swath.client.errors import MissingPackageError
+
+        raise MissingPackageError("--reload needs the package watchfiles: pip install 'swath-serve[cli]'")
     found = read()
     if not blocking:
         _in_background()
@@ -142,6 +148,11 @@ async def _run(found: Given, read: Callable[[], Given], *, reload: bool, ready_f
     try:
         await running.start(checked)
         console.print(f"listening on {running.address}", highlight=False)
+        # From now on no change is missed.
+        watching = [
+            asyncio.create_task(follow(running, read, checked.folders, partial(console.print, highlight=False), told))
+            for _ in range(reload)
+        ]
         coming = asyncio.create_task(_come_up(console, running, names, states))
         stopping = asyncio.create_task(told.wait())
         await asyncio.wait([coming, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -153,11 +164,11 @@ async def _run(found: Given, read: Callable[[], Given], *, reload: bool, ready_f
             return 1
         _say_ready(ready_fd)
         console.print("press Ctrl-C to stop", style="dim", highlight=False)
-        if reload:
-            watching = asyncio.create_task(_tell(console, running, states, print_changes))
-            await follow(running, read, checked.folders, lambda text: console.print(text, highlight=False), told)
-            watching.cancel()
-        await told.wait()
+        telling = asyncio.create_task(_tell(console, running, states, print_changes))
+        await asyncio.wait([stopping, *watching], return_when=asyncio.FIRST_COMPLETED)
+        telling.cancel()
+        for each in watching:
+            await each
         return 0
     finally:
         await running.stop()

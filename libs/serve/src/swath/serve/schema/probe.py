@@ -18,8 +18,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path as FilePath
 from typing import Any
 
-from swath.errors import ConfigInvalid, InvalidInput
+from swath.errors import InvalidInput
 from swath.serve.application import import_application, nodes
+from swath.serve.compat import install_here
 from swath.serve.config import DeploymentOptions, nearest
 from swath.serve.exceptions import RayServeException
 from swath.serve.exchange import Method
@@ -70,15 +71,16 @@ class Found:
         return cls(tuple(data["deployments"]), tuple(services))
 
 
-class CodeInvalid(ConfigInvalid):
-    """The code of an application does not fit what a config file says of it.
+class CodeInvalid(Exception):
+    """The code of an application does not fit what a config file says of it: whoever has the file says where.
 
     Args:
         problems: What is wrong, and where: paths below the application, or of `grpc_options`.
     """
 
     def __init__(self, problems: Sequence[tuple[Path, str]]) -> None:
-        super().__init__("; ".join(said for _, said in problems))
+        self.message = "; ".join(said for _, said in problems)
+        super().__init__(self.message)
         self.problems = tuple(problems)
 
     def below(self, index: int) -> list[tuple[Path, str]]:
@@ -207,6 +209,7 @@ def main() -> None:
     """Answer one question."""
     answer, *folders = sys.argv[1:]
     sys.path[:0] = folders
+    install_here()
     question: dict[str, Any] = json.loads(sys.stdin.buffer.read())
     try:
         found = probe_here(ApplicationConfig.model_validate(question["application"]), question["functions"])

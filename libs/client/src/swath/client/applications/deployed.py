@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
 import grpc
@@ -31,8 +31,7 @@ class Applications:
         Raises:
             InvalidArgumentError, PermissionDeniedError: It is no bundle.
         """
-        pieces = (pb.PutBundleRequest(data=data[at : at + MIB]) for at in range(0, len(data), MIB))
-        return self._call("PutBundle", pieces)
+        return self._call("PutBundle", _pieces(data))
 
     def deploy(
         self, config: str, *, file: str = "config", bundles: Mapping[str, str] | None = None, wait: bool = True
@@ -90,3 +89,58 @@ class Applications:
     def _call(self, method: str, request: Any) -> Any:
         with translated(method, self._config.target, self._config.longest_entry):
             return getattr(self._stub, method)(request, metadata=self._config.call_metadata())
+
+
+class AsyncApplications:
+    """As `Applications`, for `AsyncClient`: each method is to be awaited, and `deploy` to be iterated over.
+
+    Args:
+        channel: To the server.
+        config: Of the client.
+    """
+
+    def __init__(self, channel: grpc.aio.Channel, config: ClientConfig) -> None:
+        any_channel: Any = channel
+        self._stub: Any = ApplicationServiceStub(any_channel)
+        self._config = config
+
+    async def put_bundle(self, data: bytes) -> pb.PutBundleResponse:
+        """As `Applications.put_bundle`."""
+        return await self._call("PutBundle", _pieces(data))
+
+    async def deploy(
+        self, config: str, *, file: str = "config", bundles: Mapping[str, str] | None = None, wait: bool = True
+    ) -> AsyncIterator[pb.DeployResponse]:
+        """As `Applications.deploy`."""
+        request = pb.DeployRequest(config=config, file=file, bundles=bundles or {}, wait=wait)
+        with translated("Deploy", self._config.target, self._config.longest_entry):
+            answers = self._stub.Deploy(request, metadata=self._config.call_metadata())
+            try:
+                async for each in answers:
+                    yield each
+            finally:
+                answers.cancel()
+
+    async def status(self, name: str = "") -> list[pb.ApplicationState]:
+        """As `Applications.status`."""
+        return list((await self._call("Status", pb.StatusRequest(name=name))).applications)
+
+    async def configs(self, name: str = "") -> list[pb.ApplicationConfig]:
+        """As `Applications.configs`."""
+        return list((await self._call("GetConfig", pb.GetConfigRequest(name=name))).applications)
+
+    async def delete(self, name: str) -> None:
+        """As `Applications.delete`."""
+        await self._call("Delete", pb.DeleteRequest(name=name))
+
+    async def shutdown(self) -> list[str]:
+        """As `Applications.shutdown`."""
+        return list((await self._call("Shutdown", pb.ShutdownRequest())).applications)
+
+    async def _call(self, method: str, request: Any) -> Any:
+        with translated(method, self._config.target, self._config.longest_entry):
+            return await getattr(self._stub, method)(request, metadata=self._config.call_metadata())
+
+
+def _pieces(data: bytes) -> Iterator[pb.PutBundleRequest]:
+    return (pb.PutBundleRequest(data=data[at : at + MIB]) for at in range(0, len(data), MIB))
