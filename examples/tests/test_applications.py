@@ -6,6 +6,7 @@ import functools
 import http.server
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -33,35 +34,30 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def served(folder: Path) -> Iterator[Callable[..., str]]:
-    """Starts servers; returns where each one is."""
-    started: list[subprocess.Popen[str]] = []
+def started(folder: Path) -> Iterator[Callable[..., str]]:
+    """Starts programs in the folder; returns what each prints where it says where it listens."""
+    programs: list[subprocess.Popen[str]] = []
 
-    def start(*applications: str) -> str:
-        process = subprocess.Popen(
-            [sys.executable, "server.py", "0", *applications],
-            cwd=folder,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        assert process.stdout is not None
-        line = ""
-        for _ in applications or (1, 2):
-            while " runs at " not in (line := process.stdout.readline()):
-                assert line, "the server has ended"
+    def start(said: str, *command: str) -> str:
+        program = subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        programs.append(program)
+        assert program.stdout is not None
+        while said not in (line := program.stdout.readline()):
+            assert line, "the program has ended"
         return line.split()[-1]
 
     yield start
-    for process in started:
-        process.communicate(timeout=30)
-        assert process.returncode == 0
+    for program in programs:
+        program.send_signal(signal.SIGINT)
+        program.communicate(timeout=60)
 
 
 @pytest.fixture(scope="module")
-def both(served: Callable[..., str]) -> str:
-    return served()
+def both(started: Callable[..., str], folder: Path) -> str:
+    """Both applications, by the config file as it is but for the port, which may be taken."""
+    config = folder / "config.yaml"
+    config.write_text(config.read_text().replace("port: 9000", "port: 0"))
+    return started("listening on ", str(Path(sys.executable).with_name("swath")), "app", "run", "config.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +110,6 @@ def test_image_classification(both: str, client: Callable[..., str], pictures: s
     assert shares == sorted(shares, reverse=True)
 
 
-def test_grpc_context(served: Callable[..., str], client: Callable[..., str]) -> None:
-    target = served("app1=grpc_context:g")
+def test_grpc_context(started: Callable[..., str], client: Callable[..., str]) -> None:
+    target = started("app1 runs at ", sys.executable, "server.py", "0", "app1=grpc_context:g")
     assert "both calls ended as they were to" in client("grpc_context_client.py", target)

@@ -17,7 +17,8 @@ import pytest_asyncio
 from grpc_tools import protoc
 
 from swath import serve
-from swath.serve.controller.controller import Controller, HostCaller
+from swath.serve.controller.calling import HostCaller
+from swath.serve.controller.controller import Controller
 from swath.serve.controller.specs import spec_of
 from swath.serve.deployment import Application
 from swath.serve.exchange import Exchange, Method, Outcome, RequestFacts

@@ -447,3 +447,32 @@ async def test_watchers_are_told(runtime: Any, name: str) -> None:
     assert statuses[0] is ApplicationStatus.DEPLOYING
     assert ApplicationStatus.RUNNING in statuses
     assert statuses[-1] is None
+
+
+async def test_processes_to_fork_from_go_with_the_last_version_that_needs_them(
+    runtime: Any, name: str, tmp_path: Path, until: Any
+) -> None:
+    module = f"code_{name}"
+    (tmp_path / f"{module}.py").write_text(
+        f"{CODE}\nimport time\nGreeter.func_or_class.waits = lambda self: time.sleep(1)\n"
+    )
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / f"{module}.py").write_text(CODE)
+
+    def spec(folder: Path) -> ApplicationSpec:
+        return ApplicationSpec(name, f"{module}:build", {"word": folder.name}, folders=(str(folder),))
+
+    await runtime.controller.begin(spec(tmp_path), keep=True)
+    handle = runtime.handle("Greeter", name)
+    before = _parent(await handle.pid.remote())
+    running = handle.waits.remote()
+    await asyncio.sleep(0.1)
+    await runtime.controller.begin(spec(tmp_path / "other"), keep=True)
+    assert await handle.remote() == "other"
+    # What the old version's replica was forked from stays until its calls have ended.
+    assert await running is None
+    await until(lambda: not Path(f"/proc/{before}").exists())
+
+
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])

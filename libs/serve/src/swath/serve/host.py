@@ -14,12 +14,12 @@ from typing import Any, TypeVar
 from swath.errors import SwathError
 from swath.serve.config import HTTPOptions, gRPCOptions
 from swath.serve.context import replica_context
-from swath.serve.controller.controller import Controller, HostCaller
+from swath.serve.controller.calling import HostCaller
+from swath.serve.controller.controller import Controller
 from swath.serve.controller.specs import spec_of
 from swath.serve.controller.status import ServeStatus
 from swath.serve.deployment import Application, Deployment
 from swath.serve.exceptions import RayServeException
-from swath.serve.exchange import ApplicationStatus
 from swath.serve.handle import DeploymentHandle, Target, set_caller
 from swath.serve.launch.local import LocalLauncher
 
@@ -41,6 +41,7 @@ class Host:
     def __init__(self, options: gRPCOptions) -> None:
         self.options = options
         self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(_told)
         self._thread = threading.Thread(target=self._loop.run_forever, name="swath-serve", daemon=True)
         self._thread.start()
         self._front: Any = None
@@ -73,10 +74,7 @@ class Host:
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
         """Run something on the host's loop and wait for it."""
-        try:
-            return asyncio.run_coroutine_threadsafe(work, self._loop).result()
-        except KeyboardInterrupt:
-            raise
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def stop(self) -> None:
         """End the front, all applications and the loop."""
@@ -96,6 +94,13 @@ class Host:
             await self._front.stop(5.0)
         if controller is not None:
             await controller.stop()
+
+
+def _told(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Tell what went wrong on the loop, but for a wake-up that grpc's other loop in this process has read before."""
+    early = isinstance(context.get("exception"), BlockingIOError)
+    if not (early and "PollerCompletionQueue" in repr(context.get("handle"))):
+        loop.default_exception_handler(context)
 
 
 _host: Host | None = None
@@ -139,7 +144,6 @@ def start(
             raise RayServeException("serve.start: this is a replica; applications are deployed from outside")
         _host = Host(options)
         atexit.register(shutdown)
-        os.register_at_fork(after_in_child=_forget)
 
 
 def _forget() -> None:
@@ -305,7 +309,4 @@ def _running() -> Host:
     return _host
 
 
-def is_running(name: str) -> bool:
-    """Return whether an application runs and answers."""
-    found = status().applications.get(name)
-    return found is not None and found.status is ApplicationStatus.RUNNING
+os.register_at_fork(after_in_child=_forget)

@@ -86,7 +86,7 @@ class DeployedApplication:
         self._failure: str | None = None
         self._deployed_at = time.time()
         self._changed = asyncio.Event()
-        self._ending: set[asyncio.Task[None]] = set()
+        self._ending: dict[asyncio.Task[None], Version] = {}
 
     # Deploying.
 
@@ -185,8 +185,7 @@ class DeployedApplication:
 
     def _end(self, version: Version, kept: Sequence[Pool]) -> None:
         task = asyncio.get_running_loop().create_task(self._ended(version, kept))
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
+        self._ending[task] = version
 
     async def _ended(self, version: Version, kept: Sequence[Pool]) -> None:
         pools = [pool for pool in version.pools.values() if pool not in kept]
@@ -195,6 +194,9 @@ class DeployedApplication:
                 pool.router.close(DeploymentUnavailableError(f"Deployment {pool.name!r} of {self.name!r} has stopped."))
         await version.idle(pools)
         await asyncio.gather(*(pool.stop(0.0) for pool in pools))
+        task = asyncio.current_task()
+        assert task is not None
+        self._ending.pop(task, None)
         self._host.changed()
 
     async def delete(self) -> None:
@@ -236,8 +238,8 @@ class DeployedApplication:
 
     @property
     def environments(self) -> set[Environment]:
-        """Environments that its replicas are started in."""
-        versions = [each for each in (self.current, self._coming) if each is not None]
+        """Environments that its replicas are started in, those of versions that end too."""
+        versions = [each for each in (self.current, self._coming, *self._ending.values()) if each is not None]
         return {pool.orders.environment for version in versions for pool in version.pools.values()}
 
     def view(self) -> ApplicationView:

@@ -98,7 +98,7 @@ class Controller:
             application = self._applications[spec.name] = DeployedApplication(spec.name, self._host, self._settings)
         self._populated = True
         task = self.loop.create_task(self._deploy(application, spec, keep))
-        task.add_done_callback(_retrieved)
+        task.add_done_callback(self._deployed)
         self._deploying[spec.name] = task
         self._wanted[spec.name] = spec
         return task
@@ -115,7 +115,11 @@ class Controller:
             self._changed()
             raise
         await application.deploy(spec, deployments, keep)
-        self._forget_environments()
+
+    def _deployed(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            task.exception()  # status says it, whether somebody waits or not
+        self._changed()
 
     async def settled(self) -> None:
         """Wait until no application is about to come up or to go."""
@@ -137,7 +141,6 @@ class Controller:
         await deletion
         self._leaving.remove(application)
         self._changed()
-        self._forget_environments()
 
     def drain(self) -> None:
         """Say that the host is about to stop: calls are answered, health says no."""
@@ -154,9 +157,8 @@ class Controller:
         await self._launcher.close()
 
     def _forget_environments(self) -> None:
-        forget = getattr(self._launcher, "forget", None)
-        if forget is not None and not self._leaving and all(task.done() for task in self._deploying.values()):
-            forget(set().union(*(each.environments for each in self._applications.values())))
+        if not self._leaving and all(task.done() for task in self._deploying.values()):
+            self._launcher.forget(set().union(*(each.environments for each in self._applications.values())))
 
     # What it says.
 
@@ -219,6 +221,7 @@ class Controller:
 
     def _tell(self) -> None:
         self._telling = False
+        self._forget_environments()
         for changed in list(self._watchers.values()):
             changed()
 
@@ -281,30 +284,3 @@ class Controller:
                 f"Available: {list(version.pools)}"
             )
         return pool.router
-
-
-class HostCaller:
-    """Carries the calls of handles in the host's own process.
-
-    Args:
-        controller: Of the host.
-    """
-
-    by_value = True
-
-    def __init__(self, controller: Controller) -> None:
-        self._controller = controller
-        self.loop: asyncio.AbstractEventLoop = controller.loop
-
-    async def open(self, target: Target, about: tuple[Any, ...], payload: Sequence[Buffer]) -> Call:
-        """Start a call.
-
-        Raises:
-            RayServeException: It cannot start.
-        """
-        return await self._controller.open_python(target, about, payload)
-
-
-def _retrieved(task: asyncio.Task[None]) -> None:
-    if not task.cancelled():
-        task.exception()  # status says it, whether somebody waits or not

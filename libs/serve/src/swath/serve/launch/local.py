@@ -141,10 +141,6 @@ class LocalLauncher:
         self._variables = os.environ if variables is None else variables
         self._templates: dict[Environment, _Template] = {}
 
-    async def warm(self, environment: Environment) -> None:
-        """Start the process that replicas with this environment are forked from; it imports in the background."""
-        self._template(environment)
-
     async def start(self, environment: Environment) -> LocalProcess:
         """Fork a replica.
 

@@ -57,8 +57,8 @@ class Launcher(Protocol):
         """
         ...
 
-    async def warm(self, environment: Environment) -> None:
-        """Get ready for `start`."""
+    def forget(self, used: set[Environment]) -> None:
+        """Let go what it keeps for environments other than those."""
         ...
 
     async def close(self) -> None:
