@@ -26,12 +26,10 @@ CHART = Path(__file__).parent / "swath"
 _BEGIN, _END = "<!-- values: begin -->", "<!-- values: end -->"
 # The expression of the alert on services that are down.
 _COMPONENTS = re.compile(r'(up\{app_kubernetes_io_component=~")[^"]*("\})')
-# What the gateway hands on as well: one service answers for the health of the suite and describes all of it.
-_FRONT = (
-    "grpc.health.v1.Health",
-    "grpc.reflection.v1.ServerReflection",
-    "grpc.reflection.v1alpha.ServerReflection",
-)
+# What the gateway hands on as well: one service answers for the health of the suite, and all of it is described where
+# users' services are known.
+_FRONT = ("grpc.health.v1.Health",)
+_CATCH_ALL = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
 
 
 class Value(NamedTuple):
@@ -114,10 +112,13 @@ def _process(process: Process, registry: Registry) -> dict[str, Any]:
         routes = [{"service": service, "method": method} for service, method in methods]
         if process.front:
             routes += [{"service": name} for name in _FRONT]
+        if process.name == registry.catch_all:
+            routes += [{"service": name} for name in _CATCH_ALL]
         found |= {
             "health": process.health_name,
             "database": process.database,
             "queue": process.queue,
+            "catchAll": process.name == registry.catch_all,
             "routes": routes,
         }
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -88,15 +87,3 @@ def refused() -> Callable[..., tuple[grpc.StatusCode, str, str]]:
         return error.code(), info.reason, error.details()
 
     return call
-
-
-@pytest.fixture(scope="session")
-def grpcurl() -> str:
-    """The program grpcurl."""
-    found = shutil.which("grpcurl") or shutil.which("grpcurl", path=str(Path.home() / "go" / "bin"))
-    if found is None:
-        how = "go install github.com/fullstorydev/grpcurl/cmd/grpcurl@latest"
-        if os.environ.get("CI"):
-            pytest.fail(f"grpcurl is missing: {how}")
-        pytest.skip(f"grpcurl is missing: {how}")
-    return found

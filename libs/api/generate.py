@@ -1,4 +1,4 @@
-"""Makes the Python code of protos/ in this library, or checks that it is up to date.
+"""Makes the Python code of protos/ in this library and in libs/serve, or checks that it is up to date.
 
     python libs/api/generate.py           write
     python libs/api/generate.py --check   exit 1 and name the files that differ
@@ -27,6 +27,8 @@ from grpc_tools import protoc
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROTOS = REPOSITORY / "protos"
 TARGET = REPOSITORY / "libs" / "api" / "src"
+SERVE = REPOSITORY / "libs" / "serve" / "src"
+"""What users of swath.serve import by Ray's names lies below that package."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ ADOPTED = (
         json_names=False,
         own_pool=True,
     ),
+    Adopted("ray/serve/serve.proto", "ray/serve/serve.proto", "swath.serve.generated", json_names=False, own_pool=True),
 )
 
 _SERIALIZED = re.compile(r"""AddSerializedFile\(b(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\)""")
@@ -142,17 +145,31 @@ def _in_own_pool(text: str) -> str:
     return replaced
 
 
-def differences(fresh: Path) -> list[str]:
-    """Return generated files that differ from those in the tree, are missing there, or should no longer be there."""
+def target(path: Path) -> Path:
+    """Return where a compiled file belongs.
+
+    Args:
+        path: Relative to what `compile_all` fills.
+    """
+    return (SERVE if path.parts[:2] == ("swath", "serve") else TARGET) / path
+
+
+def differences(fresh: Path) -> list[Path]:
+    """Return generated files that differ from those in the tree, are missing there, or should no longer be there.
+
+    Args:
+        fresh: What `compile_all` has filled; the files are relative to it.
+    """
     wanted = {path.relative_to(fresh) for path in fresh.rglob("*.py*")}
     present = {
-        path.relative_to(TARGET)
+        path.relative_to(root)
         for pattern in ("*_pb2.py", "*_pb2.pyi", "*_pb2_grpc.py")
-        for path in TARGET.rglob(pattern)
+        for root in (TARGET, SERVE)
+        for path in root.rglob(pattern)
     }
-    changed = {path for path in wanted & present if not filecmp.cmp(fresh / path, TARGET / path, shallow=False)}
+    changed = {path for path in wanted & present if not filecmp.cmp(fresh / path, target(path), shallow=False)}
     missing = {path for path in wanted - present if path.name != "__init__.py"}
-    return sorted(str(path) for path in changed | missing | (present - wanted))
+    return sorted(changed | missing | (present - wanted))
 
 
 def main() -> int:
@@ -168,8 +185,12 @@ def main() -> int:
                 print(f"out of date: {path} (run `make gen`)", file=sys.stderr)
             return 1 if outdated else 0
         for path in outdated:
-            (TARGET / path).unlink(missing_ok=True)
-        shutil.copytree(fresh, TARGET, dirs_exist_ok=True)
+            target(path).unlink(missing_ok=True)
+        for path in fresh.rglob("*"):
+            place = target(path.relative_to(fresh))
+            if path.is_file() and not (place.exists() and path.name == "__init__.py"):
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, place)
     print(f"{len(outdated)} files changed")
     return 0
 

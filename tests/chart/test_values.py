@@ -151,6 +151,7 @@ def test_services_get_credentials_of_what_they_use_alone(render: Callable[..., O
         "session",
         "pipeline",
         "training",
+        "apps",
     }
     assert "SWATH_S3_SECRET_ACCESS_KEY" not in held["gateway"]
 

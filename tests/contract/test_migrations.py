@@ -15,6 +15,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
+import swath_apps.deployed.tables
 import swath_pipeline.models.tables
 import swath_session.tables
 import swath_training.runs.database.tables
@@ -34,6 +35,7 @@ pytestmark = [
     params=[
         swath_session.tables.SCHEMA,
         swath_pipeline.models.tables.SCHEMA,
+        swath_apps.deployed.tables.SCHEMA,
         swath_training.runs.database.tables.SCHEMA,
     ],
     ids=lambda schema: schema.name,

@@ -27,6 +27,7 @@ def test_list_names_every_service(ask):
         "grpc.reflection.v1alpha.ServerReflection",
         "inference.GRPCInferenceService",
         "redhare.Inference",
+        "swath.apps.v1.ApplicationService",
         "swath.inference.v1.InferenceService",
         "swath.inference.v1.SharedMemoryService",
         "swath.models.v1.ModelService",

@@ -56,14 +56,21 @@ def _made_in(sources: Sources, module: Module) -> Iterator[Metric]:
             name, text = arguments.get("name"), arguments.get("documentation", arguments.get("text"))
             if isinstance(name, ast.Constant) and isinstance(text, ast.Constant):
                 labels = next((arguments[each] for each in _LABELS if each in arguments), None)
-                owner = module.name.partition(".")[0]
                 yield Metric(
-                    service=owner.removeprefix("swath_") if owner.startswith("swath_") else "",
+                    service=_owner(module.name),
                     name=f"{name.value}_total" if kind == "counter" else str(name.value),
                     type=kind,
                     labels=tuple(_value(module, labels)) if labels is not None else (),
                     text=str(text.value),
                 )
+
+
+def _owner(module: str) -> str:
+    """Return the service whose processes serve what a module makes; empty for every one."""
+    if module.startswith("swath.serve."):
+        return "apps"
+    package = module.partition(".")[0]
+    return package.removeprefix("swath_") if package.startswith("swath_") else ""
 
 
 def _kind(sources: Sources, module: Module, function: ast.expr) -> str:

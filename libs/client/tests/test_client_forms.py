@@ -14,12 +14,14 @@ from swath.client import (
     Session,
     Workspace,
 )
+from swath.client.applications import Applications, AsyncApplications
 
 PAIRS = [
     (Client, AsyncClient),
     (Session, AsyncSession),
     (InferenceStream, AsyncInferenceStream),
     (Workspace, AsyncWorkspace),
+    (Applications, AsyncApplications),
 ]
 
 

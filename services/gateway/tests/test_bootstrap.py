@@ -67,7 +67,26 @@ def test_private_services_are_not_for_clients(tmp_path: Path, service: str) -> N
 def test_replicas_of_inference_get_calls_by_what_they_have_to_do(tmp_path: Path) -> None:
     found = bootstrap(GatewaySettings(), tmp_path)["static_resources"]["clusters"]
     policies = {each["name"]: each["lb_policy"] for each in found if "lb_policy" in each}
-    assert policies == {**dict.fromkeys(SERVICE_NAMES, "ROUND_ROBIN"), "inference": "LEAST_REQUEST"}
+    assert policies == {
+        **dict.fromkeys(SERVICE_NAMES, "ROUND_ROBIN"),
+        **dict.fromkeys(("inference", "apps"), "LEAST_REQUEST"),
+    }
+
+
+def test_what_nobody_owns_goes_to_users_applications_and_has_no_time_limit(tmp_path: Path) -> None:
+    document = bootstrap(GatewaySettings(), tmp_path)
+    by_prefix = {each["match"]["prefix"]: each for each in _routes(document) if "prefix" in each["match"]}
+    assert by_prefix["/grpc.reflection."]["route"]["cluster"] == "apps"
+    assert by_prefix["/grpc."]["route"]["cluster"] == "session"
+    (route,) = [each["route"] for each in _routes(document) if each["match"] == {"prefix": "/", "grpc": {}}]
+    assert (route["cluster"], route["timeout"], route["idle_timeout"]) == ("apps", "0s", "0s")
+    # A call that may have been begun is never repeated.
+    assert "unavailable" not in route["retry_policy"]["retry_on"]
+    # Statuses that users' code answers with eject no replica.
+    clusters = {each["name"]: each for each in document["static_resources"]["clusters"]}
+    ejected = "enforcing_consecutive_gateway_failure"
+    assert clusters["apps"]["outlier_detection"][ejected] == 0
+    assert clusters["session"]["outlier_detection"][ejected] == 100
 
 
 def test_who_names_a_model_is_sent_where_it_is(tmp_path: Path) -> None:

@@ -99,7 +99,8 @@ def _service(service: Service, settings: GatewaySettings, certificates: Certific
             "split_external_local_origin_errors": True,
             "consecutive_local_origin_failure": 3,
             "consecutive_gateway_failure": 5,
-            "enforcing_consecutive_gateway_failure": 100,
+            # What users' code answers says nothing of the replica that runs it.
+            "enforcing_consecutive_gateway_failure": 0 if service.catch_all else 100,
             # Errors of clients are no failures of a replica.
             "enforcing_consecutive_5xx": 0,
             "enforcing_success_rate": 0,

@@ -26,9 +26,8 @@ def routes(settings: GatewaySettings, registry: Registry = REGISTRY) -> list[dic
 
     Args:
         settings: Time limits.
-        registry: Which service owns which method. What nobody owns goes to its front.
+        registry: Which service owns which method. What nobody owns goes to the one that answers users' services.
     """
-    front = registry.front
     return [
         *(_private(name) for name in registry.private),
         *(
@@ -36,13 +35,20 @@ def routes(settings: GatewaySettings, registry: Registry = REGISTRY) -> list[dic
             for path, part in registry.routes.items()
             for route in _of_method(path, registry.service(part), settings, registry)
         ),
-        # Health's Watch and reflection are streams.
+        # Health's Watch and reflection are streams. Users' services are found where they are answered.
+        *(
+            {
+                "match": {"prefix": prefix},
+                "route": {"cluster": part, **_endless(), "retry_policy": _retries(False)},
+                "tracing": _UNTRACED,
+            }
+            for prefix, part in (("/grpc.reflection.", registry.catch_all), ("/grpc.", registry.front))
+        ),
+        # Which of users' methods are streams is not known here: the client's deadline is their limit.
         {
-            "match": {"prefix": "/grpc."},
-            "route": {"cluster": front, **_endless(), "retry_policy": _retries(False)},
-            "tracing": _UNTRACED,
+            "match": {"prefix": "/", "grpc": {}},
+            "route": {"cluster": registry.catch_all, **_endless(), "retry_policy": _retries(False)},
         },
-        {"match": {"prefix": "/", "grpc": {}}, "route": {"cluster": front, **_limited(settings)}},
         {
             "match": {"prefix": "/"},
             "direct_response": {"status": 415, "body": {"inline_string": "This address speaks gRPC and gRPC-Web.\n"}},

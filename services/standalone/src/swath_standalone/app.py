@@ -14,6 +14,7 @@ from swath.runtime.assembly import Assembly, Deps
 from swath.runtime.logs import Telemetry
 from swath.sessions.ownership import OwnedSessions
 from swath.storage import ArtifactStore, FolderObjects, Workspace
+from swath_apps import build as build_apps
 from swath_config import build as build_config
 from swath_inference import Identities, NoReplicas
 from swath_inference import build as build_inference
@@ -77,7 +78,8 @@ def compose(settings: StandaloneSettings, launcher: Launcher, stack: AsyncExitSt
         launcher=launcher,
         max_message_bytes=settings.max_message_bytes,
     )
-    return session, config, pipeline, inference, training
+    apps = build_apps(deps, settings=settings.apps)
+    return session, config, pipeline, inference, training, apps
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
 from swath.runtime.settings import ServerSettings
+from swath_apps.settings import AppsSettings
 from swath_config.settings import ConfigSettings
 from swath_inference.settings import InferenceSettings
 from swath_pipeline.settings import PipelineSettings
@@ -52,6 +53,8 @@ class StandaloneSettings(ServerSettings):
     """What the inference service holds and takes."""
     training: TrainingSettings = Field(default_factory=TrainingSettings)
     """How runs are followed, resumed and stopped."""
+    apps: AppsSettings = Field(default_factory=AppsSettings)
+    """Who may deploy applications, and what they may cost."""
 
     @field_validator("allow_root", mode="before")
     @classmethod

@@ -2,6 +2,7 @@
 
 from swath.api.model import TRUST, USER, GrpcService, Method, Ports, Process, Service, Slice
 from swath.api.registry import (
+    APPS,
     ARTIFACT_REFERENCES,
     CUVIS,
     GATEWAY,
@@ -36,6 +37,7 @@ owner = REGISTRY.owner
 owners = REGISTRY.owners
 
 __all__ = [
+    "APPS",
     "ARTIFACT_REFERENCES",
     "CUVIS",
     "GATEWAY",

@@ -145,6 +145,7 @@ class Service(Process):
         queue: Whether replicas are added by the metric `swath_<name>_queue_length`.
         essential: Whether health's empty name needs it, as no client can begin without.
         front: Whether it answers for the whole suite: health, reflection, the refusal of unknown methods. One does.
+        catch_all: Whether it answers gRPC services that are not in the registry: those that users define. One may.
         local_replicas: Replicas that `make up` starts.
         models: Whether it serves published models: where the gateway is told to, it chooses a replica by the model that
             a call names in its metadata.
@@ -158,6 +159,7 @@ class Service(Process):
     queue: bool = False
     essential: bool = False
     front: bool = False
+    catch_all: bool = False
     local_replicas: int = 1
     models: bool = False
 

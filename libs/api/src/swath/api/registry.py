@@ -20,6 +20,7 @@ INFERENCE = "swath.inference.v1.InferenceService"
 OPEN_INFERENCE = "inference.GRPCInferenceService"
 REDHARE = "redhare.Inference"
 """IBM's elastic distributed inference."""
+APPS = "swath.apps.v1.ApplicationService"
 SESSION_AUTHORITY = "swath.session.v1.SessionAuthority"
 """Private: what the other services ask of the session service."""
 PROFILE_SHARE = "swath.inference.v1.ProfileShare"
@@ -253,6 +254,28 @@ SERVICES = (
             Slice(
                 GrpcService(PROFILE_SHARE, "swath/inference/v1/profiles.proto"),
                 (Method("ReadProfiles", idempotent=True),),
+            ),
+        ),
+    ),
+    Service(
+        "apps",
+        # Users' deployments may need torch.
+        image="torch",
+        balancing="least_request",
+        database=True,
+        catch_all=True,
+        owns=(
+            Slice(
+                GrpcService(APPS, "swath/apps/v1/apps.proto", public=True),
+                (
+                    Method("PutBundle", mutating=True),
+                    # A repeated one could undo what somebody else has deployed meanwhile.
+                    Method("Deploy", mutating=True),
+                    Method("Status", idempotent=True),
+                    Method("GetConfig", idempotent=True),
+                    Method("Delete", mutating=True),
+                    Method("Shutdown", mutating=True),
+                ),
             ),
         ),
     ),

@@ -49,6 +49,11 @@ class Registry:
         return next(each.name for each in self.services if each.front)
 
     @cached_property
+    def catch_all(self) -> str:
+        """The service that gets calls of methods that nobody owns: the front, unless another one says that it does."""
+        return next((each.name for each in self.services if each.catch_all), self.front)
+
+    @cached_property
     def essential(self) -> tuple[str, ...]:
         """Services without which no client can begin."""
         return tuple(each.name for each in self.services if each.essential)
@@ -77,6 +82,11 @@ class Registry:
     def routes(self) -> Mapping[str, str]:
         """Full path of each public method, such as "/cuvis_ai.v1.CuvisAIService/Train", to its service's name."""
         return MappingProxyType({path: service.name for service, path, _ in self._methods(public=True)})
+
+    @cached_property
+    def methods(self) -> frozenset[str]:
+        """Full paths of all methods, public or private."""
+        return frozenset(path for public in (True, False) for _, path, _ in self._methods(public=public))
 
     @cached_property
     def mutating(self) -> frozenset[str]:
@@ -162,6 +172,8 @@ def _problems(registry: Registry) -> Iterator[str]:
     yield from (f"a name is {_NAME.pattern}, got {name!r}" for name in names if not _NAME.fullmatch(name))
     if sum(each.front for each in registry.services) != 1:
         yield "expected one service with front=True"
+    if sum(each.catch_all for each in registry.services) > 1:
+        yield "expected at most one service with catch_all=True"
     declared = Counter(each.name for each in registry.grpc_services)
     yield from (f"{name} is declared in two ways" for name, count in declared.items() if count > 1)
     public, private = ([path for _, path, _ in registry._methods(public=each)] for each in (True, False))

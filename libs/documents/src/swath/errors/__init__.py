@@ -16,7 +16,8 @@ SwathError                          INTERNAL
 │   ├── FileMissing
 │   ├── ArtifactMissing
 │   ├── RunNotFound
-│   └── ModelNotFound                 no such published model or version, or not for this caller
+│   ├── ModelNotFound                 no such published model or version, or not for this caller
+│   └── ApplicationNotFound           no such application, or not for this caller
 ├── Precondition                    FAILED_PRECONDITION
 │   ├── PipelineMissing               the session has no pipeline yet
 │   ├── NotFitted                     a node has no statistics or weights yet
@@ -38,7 +39,8 @@ SwathError                          INTERNAL
 │       ├── SessionQuota
 │       ├── RunQuota
 │       ├── WorkspaceQuota
-│       └── ModelQuota
+│       ├── ModelQuota
+│       └── ApplicationQuota
 ├── Conflict                        ABORTED
 │   ├── RevisionConflict
 │   ├── AttemptFenced                a worker whose attempt at a run was replaced by a newer one
@@ -60,6 +62,7 @@ SwathError                          INTERNAL
 
 from swath.errors.base import SwathError, restore
 from swath.errors.request import (
+    ApplicationNotFound,
     ArtifactMissing,
     ConfigInvalid,
     ConfigNotFound,
@@ -91,6 +94,7 @@ from swath.errors.request import (
     WeightsInvalid,
 )
 from swath.errors.serving import (
+    ApplicationQuota,
     ArtifactCorrupt,
     AttemptFenced,
     Conflict,
@@ -118,6 +122,8 @@ from swath.errors.serving import (
 from swath.errors.system import path_error, system_error
 
 __all__ = [
+    "ApplicationNotFound",
+    "ApplicationQuota",
     "ArtifactCorrupt",
     "ArtifactMissing",
     "AttemptFenced",

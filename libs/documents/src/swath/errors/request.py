@@ -103,6 +103,12 @@ class ModelNotFound(NotFound):
     reason = "MODEL_NOT_FOUND"
 
 
+class ApplicationNotFound(NotFound):
+    """There is no such application: it was never deployed, was deleted, or is not for the caller."""
+
+    reason = "APPLICATION_NOT_FOUND"
+
+
 class Precondition(SwathError):
     """The request is valid, but not in this state of the session or of the server."""
 

@@ -79,6 +79,12 @@ class ModelQuota(QuotaExceeded):
     reason = "MODEL_QUOTA"
 
 
+class ApplicationQuota(QuotaExceeded):
+    """The identity has reached its quota of applications."""
+
+    reason = "APPLICATION_QUOTA"
+
+
 class Conflict(SwathError):
     """Somebody else wrote at the same time: read again, then repeat the request."""
 

@@ -8,6 +8,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Literal
 
+from swath.errors import Unauthenticated
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -24,6 +26,7 @@ class Caller:
 
 
 _caller: ContextVar[Caller | None] = ContextVar("caller", default=None)
+_unidentified: ContextVar[Unauthenticated | None] = ContextVar("unidentified", default=None)
 
 
 def caller() -> Caller | None:
@@ -34,6 +37,16 @@ def caller() -> Caller | None:
 def set_caller(who: Caller | None) -> None:
     """Set who calls, for the rest of this task."""
     _caller.set(who)
+
+
+def unidentified() -> Unauthenticated | None:
+    """Return why it is not known who called a method that is open to some, although callers are asked; else None."""
+    return _unidentified.get()
+
+
+def set_unidentified(error: Unauthenticated) -> None:
+    """Set why it is not known who calls, for the rest of this task."""
+    _unidentified.set(error)
 
 
 @contextmanager

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
+
+import grpc
 
 from swath.rpc.addresses import Address
+from swath.rpc.server.health import Board
 from swath.rpc.server.methods import Methods
 from swath.runtime.logs import Telemetry
 from swath.storage import ArtifactStore, Workspace
@@ -55,6 +58,37 @@ class Deps:
         return self.database_url or self.state / file
 
 
+class OtherServices(Protocol):
+    """gRPC services that come and go, and that no registry knows."""
+
+    @property
+    def handler(self) -> grpc.GenericRpcHandler:
+        """Answers their methods; see `Calls`, which asks it `later`."""
+        ...
+
+    @property
+    def open(self) -> Sequence[Methods]:
+        """What anybody may call without saying who calls."""
+        ...
+
+    @property
+    def health(self) -> Board:
+        """Answers for their names."""
+        ...
+
+    def names(self) -> Sequence[str]:
+        """Return the full names that reflection lists."""
+        ...
+
+    def pools(self) -> Iterable[Any]:
+        """Return the descriptor pools that hold them."""
+        ...
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Have a function called when health may have changed."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Assembly:
     """A service put together, for a process to start, serve, drain and close.
@@ -73,6 +107,7 @@ class Assembly:
         drain: Ends what would outlast a drain, such as streams; called when health has long been NOT_SERVING.
         metrics: Registers its metrics.
         health: Is given what publishes health of its models; called before `start`.
+        others: Services that it answers and that the registry does not know: those that users define.
     """
 
     service: str
@@ -85,3 +120,4 @@ class Assembly:
     drain: Callable[[], Awaitable[None]] | None = None
     metrics: Callable[[Metrics], None] | None = None
     health: Callable[[SetModels], None] | None = None
+    others: OtherServices | None = None

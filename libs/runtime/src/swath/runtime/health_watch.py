@@ -7,11 +7,13 @@ import socket
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from swath.api import REGISTRY
 from swath.rpc.addresses import Address
 from swath.rpc.server.health import HealthBoard, Status
 
@@ -21,7 +23,7 @@ _RESOLVE_INTERVAL_S = 5.0
 _LATE_LIMIT_S = 60.0
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _REMEMBERED = 1000
-"""Names of models from which on old answers are forgotten."""
+"""Names from which on old answers are forgotten."""
 _OF_MODELS = "inference"
 """The service that answers for names of models."""
 
@@ -54,7 +56,9 @@ class HealthWatch:
     async def start(self) -> None:
         """Begin to ask."""
         if _OF_MODELS in self._addresses:
-            self._board.ask_models = self._ask_models
+            self._board.ask_models = partial(self._ask_once, _OF_MODELS)
+        if REGISTRY.catch_all in self._addresses:
+            self._board.ask_others = partial(self._ask_once, REGISTRY.catch_all)
         self._tasks = [asyncio.create_task(self._watch(part)) for part in self._addresses]
 
     async def stop(self) -> None:
@@ -85,8 +89,8 @@ class HealthWatch:
             for channel in channels.values():
                 await channel.close()
 
-    async def _ask_models(self, name: str) -> Status | None:
-        """Return what the name of a model is: SERVING where one of the replicas that compute models serves it.
+    async def _ask_once(self, part: str, name: str) -> Status | None:
+        """Return what a name is that a service's replicas know: SERVING where one of them serves it.
 
         Anybody may ask, so however many do replicas are asked once per interval.
         """
@@ -95,12 +99,12 @@ class HealthWatch:
         if asking is None or now - at >= _POLL_INTERVAL_S:
             if len(self._asked) >= _REMEMBERED:
                 self._asked = {each: kept for each, kept in self._asked.items() if now - kept[0] < _POLL_INTERVAL_S}
-            asking = asyncio.create_task(self._ask_for(name))
+            asking = asyncio.create_task(self._ask_for(part, name))
             self._asked[name] = now, asking
         return await asyncio.shield(asking)
 
-    async def _ask_for(self, name: str) -> Status | None:
-        channels = self._channels.get(_OF_MODELS, {}).values()
+    async def _ask_for(self, part: str, name: str) -> Status | None:
+        channels = self._channels.get(part, {}).values()
         said = await asyncio.gather(*(_check(channel, name) for channel in channels), return_exceptions=True)
         known = {answer.status for answer in said if not isinstance(answer, BaseException)}
         return max(known, key=lambda status: status == _SERVING, default=None)

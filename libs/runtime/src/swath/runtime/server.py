@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from swath.errors import InvalidInput
 from swath.health.v1 import health_pb2
-from swath.rpc.metadata import ROOM_BYTES, metadata_options
-from swath.rpc.server.binding import bind
+from swath.rpc.server.binding import bind, server_options
 from swath.rpc.server.calls import Calls
 from swath.rpc.server.health import HealthBoard
 from swath.rpc.server.in_flight import InFlight
 from swath.rpc.server.methods import FallbackHandler, Methods, whole_handler
 from swath.rpc.server.reactor import make_server
-from swath.rpc.server.reflection import reflection_handlers
+from swath.rpc.server.reflection import changing_reflection_handlers, reflection_handlers
 from swath.rpc.tls import server_credentials, tls_files
 from swath.rpc.tracing import CallTraces
+from swath.runtime.assembly import OtherServices
 from swath.runtime.auth.access import Access
 from swath.runtime.auth.authentication import Authenticator
 from swath.runtime.probes import ProbeServer
@@ -32,24 +32,6 @@ _LAST_ANSWERS_S = 0.5
 _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 
-def server_options(settings: ServerSettings) -> list[tuple[str, int]]:
-    """Return channel arguments of a server."""
-    options = [
-        # Otherwise two servers share a port silently, and calls go to either.
-        ("grpc.so_reuseport", 0),
-        ("grpc.max_receive_message_length", settings.max_message_bytes),
-        ("grpc.max_send_message_length", settings.max_message_bytes),
-        *metadata_options(settings.max_metadata_bytes + ROOM_BYTES),
-        # Clients of long streams ping to notice a dead peer, the gateway every three seconds; by default gRPC ends
-        # connections that ping so often.
-        ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
-        ("grpc.keepalive_permit_without_calls", 1),
-    ]
-    if settings.max_connection_age_s:
-        options.append(("grpc.max_connection_age_ms", int(settings.max_connection_age_s * 1000)))
-    return options
-
-
 class Server:
     """A gRPC server with health and reflection.
 
@@ -61,6 +43,7 @@ class Server:
         behind_gateway: Whether clients reach it through the gateway alone. With TLS, public methods are then the
             gateway's to call, and private ones those services' that `swath.runtime.auth.authorization` names.
         metrics: Where calls are counted; served on `metrics_port`.
+        others: Services that come and go, if there are any.
 
     Raises:
         InvalidInput: TLS files, or files with tokens or keys of issuers, cannot be used.
@@ -75,15 +58,24 @@ class Server:
         *,
         behind_gateway: bool = False,
         metrics: Metrics | None = None,
+        others: OtherServices | None = None,
     ) -> None:
         self._settings = settings
         self._health = health
         self._in_flight = InFlight()
         self._tls = tls_files(settings)
         self._metrics = metrics
+        if others is not None:
+            health.others = others.health
+            others.watch(health.servicer.publish)
         calls = Calls(
             handlers,
-            standard=(whole_handler(_HEALTH, health.servicer), *reflection_handlers((*names, _HEALTH))),
+            later=() if others is None else (others.handler,),
+            standard=(
+                whole_handler(_HEALTH, health.servicer),
+                *_reflection((*names, _HEALTH), others),
+                *(() if others is None else others.open),
+            ),
             fallback=FallbackHandler(),
             slow_s=settings.slow_call_s,
             in_flight=self._in_flight,
@@ -92,7 +84,9 @@ class Server:
             traces=CallTraces(),
             access=self._access(behind_gateway=behind_gateway),
         )
-        self._server = make_server(server_options(settings))
+        self._server = make_server(
+            server_options(settings.max_message_bytes, settings.max_metadata_bytes, settings.max_connection_age_s)
+        )
         self._server.add_generic_rpc_handlers((calls,))
         self._probes: ProbeServer | None = None
         self.address = settings.address
@@ -153,3 +147,9 @@ class Server:
         if self._tls is None and authenticator is None:
             return None
         return Access(authenticator, tls=self._tls is not None, behind_gateway=behind_gateway)
+
+
+def _reflection(names: Sequence[str], others: OtherServices | None) -> tuple[Methods, ...]:
+    if others is None:
+        return reflection_handlers(names)
+    return changing_reflection_handlers(lambda: (*names, *others.names()), others.pools)

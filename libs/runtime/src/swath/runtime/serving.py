@@ -122,7 +122,8 @@ def _server(settings: ServerSettings, program: Program, assemblies: Sequence[Ass
     ]
     names = dict.fromkeys(name for each in assemblies for name in each.names)
     metrics = _metrics(assemblies) if settings.metrics_port else None
-    return Server(settings, handlers, names, health, behind_gateway=program.in_suite, metrics=metrics)
+    others = next((each.others for each in assemblies if each.others is not None), None)
+    return Server(settings, handlers, names, health, behind_gateway=program.in_suite, metrics=metrics, others=others)
 
 
 def _metrics(assemblies: Iterable[Assembly]) -> Metrics:

@@ -1,4 +1,4 @@
-"""Fixtures for tests that need a database or an object store. A pytest plugin: the root conftest.py loads it."""
+"""Fixtures for tests that need a database, an object store or a program. A plugin that the root conftest.py loads."""
 
 from __future__ import annotations
 
@@ -32,6 +32,13 @@ def missing(why: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(f"{why} (CI must have it)")
     pytest.skip(why)
+
+
+@pytest.fixture(scope="session")
+def grpcurl() -> str:
+    """The program grpcurl."""
+    found = shutil.which("grpcurl") or shutil.which("grpcurl", path=str(Path.home() / "go" / "bin"))
+    return found or missing("grpcurl is missing: go install github.com/fullstorydev/grpcurl/cmd/grpcurl@latest")
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import grpc.aio
 
 from swath.client import calls, channel
 from swath.client.aio.session import AsyncSession
+from swath.client.applications import AsyncApplications
 from swath.client.calls import Call, Outputs
 from swath.client.config import ClientConfig
 from swath.client.errors import (
@@ -50,6 +51,7 @@ class AsyncClient:
         model_stub: That of ModelService.
         workspace: The server's files.
         models: The server's published models.
+        applications: The applications that are deployed there.
     """
 
     def __init__(self, config: ClientConfig | str | None = None) -> None:
@@ -62,6 +64,7 @@ class AsyncClient:
         self.node_stub: Any = NodeServiceStub(any_channel)
         self.model_stub: Any = ModelServiceStub(any_channel)
         self.models = AsyncModels(self.call)
+        self.applications = AsyncApplications(self._channel, self.config)
         self._runs: Any = RunServiceStub(any_channel)
         self._bare: dict[str, Any] = {}
 

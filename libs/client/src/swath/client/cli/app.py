@@ -66,8 +66,11 @@ class Commands(TyperGroup):
         function = _function(cmd_name)
         if function is None:
             return None
+        group = isinstance(function, typer.Typer)
         if self._listing:
-            return TyperCommand(cmd_name, help=inspect.getdoc(function))
+            return TyperCommand(cmd_name, help=str(function.info.help) if group else inspect.getdoc(function))
+        if group:
+            return typer.main.get_command(function)
         single = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
         single.command(cmd_name)(function)
         return typer.main.get_command(single)
@@ -124,7 +127,7 @@ def _entry_points() -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
 
 
-def _function(name: str) -> Callable[..., Any] | None:
+def _function(name: str) -> Callable[..., Any] | typer.Typer | None:
     own = {function.__name__: function for function in _OWN}
     if name in own:
         return own[name]

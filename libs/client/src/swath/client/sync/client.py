@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import grpc
 
 from swath.client import calls, channel
+from swath.client.applications import Applications
 from swath.client.calls import Call, Outputs
 from swath.client.config import ClientConfig
 from swath.client.errors import (
@@ -51,6 +52,7 @@ class Client:
         model_stub: That of ModelService.
         workspace: The server's files.
         models: The server's published models.
+        applications: The applications that are deployed there.
     """
 
     def __init__(self, config: ClientConfig | str | None = None) -> None:
@@ -61,6 +63,7 @@ class Client:
         self.node_stub = NodeServiceStub(self._channel)
         self.model_stub = ModelServiceStub(self._channel)
         self.models = Models(self.call)
+        self.applications = Applications(self._channel, self.config)
         self._runs = RunServiceStub(self._channel)
         self._bare: dict[str, Any] = {}
 

@@ -2,7 +2,7 @@
 
 methods      the methods of a gRPC service that a Swath service registers, and the refusal of all others
 handlers     handlers of all four kinds taken apart and put together again
-binding      the ports and sockets that it takes
+binding      its options, and the ports and sockets that it takes
 calls        what happens around every call, in one function per method
 failures     errors to statuses
 call_log     log lines of calls

@@ -1,4 +1,4 @@
-"""Ports and sockets that a server takes: all of what it was asked for, or none."""
+"""Options of servers, and the ports and sockets that they take: all of what they were asked for, or none."""
 
 from __future__ import annotations
 
@@ -10,6 +10,33 @@ from collections.abc import Callable
 
 from swath.errors import Unavailable
 from swath.rpc.addresses import Address
+from swath.rpc.metadata import ROOM_BYTES, metadata_options
+
+
+def server_options(
+    max_message_bytes: int, max_metadata_bytes: int, max_connection_age_s: float = 0.0
+) -> list[tuple[str, int]]:
+    """Return the channel arguments of a server.
+
+    Args:
+        max_message_bytes: Largest message either way.
+        max_metadata_bytes: Most metadata of a client. A little more is let through, for `Calls` to say what is wrong.
+        max_connection_age_s: When connections are asked to reconnect; 0 never.
+    """
+    options = [
+        # Otherwise two servers share a port silently, and calls go to either.
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.max_send_message_length", max_message_bytes),
+        *metadata_options(max_metadata_bytes + ROOM_BYTES),
+        # Clients of long streams ping to notice a dead peer, the gateway every three seconds; by default gRPC ends
+        # connections that ping so often.
+        ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+    ]
+    if max_connection_age_s:
+        options.append(("grpc.max_connection_age_ms", int(max_connection_age_s * 1000)))
+    return options
 
 
 def bind(take: Callable[[str], int], address: Address, setting: str) -> int:

@@ -1,4 +1,4 @@
-"""Log lines of a call: a warning while it is slow, and an audit line where it changes something."""
+"""Log lines of a call: a warning while it is slow, an audit line where it changes something, or one for each."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from swath.rpc.caller import caller
 from swath.rpc.tracing import CallSpan, about_session
 
 _log = structlog.get_logger("swath.calls")
+_access = structlog.get_logger("swath.access")
 _audit = structlog.get_logger("swath.audit")
 
 
@@ -32,14 +33,15 @@ class CallLog:
         self._under_way: dict[CallRecord, None] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    def of(self, method: str, *, slow: bool) -> MethodLog:
+    def of(self, method: str, *, slow: bool, all_calls: bool = False) -> MethodLog:
         """Return what logs the calls of a method.
 
         Args:
             method: Full path.
             slow: Whether one may be slow; not where its client decides how long it takes.
+            all_calls: Whether each call leaves a line when it ends.
         """
-        return MethodLog(self if slow else None, method)
+        return MethodLog(self if slow else None, method, all_calls=all_calls)
 
     def add(self, record: CallRecord) -> None:
         """Begin to watch a call."""
@@ -74,9 +76,10 @@ class CallLog:
 class MethodLog:
     """What logs the calls of one method."""
 
-    def __init__(self, slow: CallLog | None, method: str) -> None:
+    def __init__(self, slow: CallLog | None, method: str, *, all_calls: bool = False) -> None:
         self.slow = slow
         self.method = method
+        self.all_calls = all_calls
         self.audited = method in MUTATING
 
     def begin(self, context: grpc.aio.ServicerContext, span: CallSpan | None) -> CallRecord:
@@ -103,7 +106,7 @@ class CallRecord:
         self._span = span
         self._session = ""
         # gRPC knows it no more once the client has left.
-        self._peer = context.peer() if log.audited else ""
+        self._peer = context.peer() if log.audited or log.all_calls else ""
         self._variables = copy_context()
         self.started = time.monotonic()
 
@@ -120,6 +123,8 @@ class CallRecord:
         seconds = time.monotonic() - self.started
         if self._log.slow is not None:
             self._log.slow.remove(self, seconds)
+        if self._log.all_calls:
+            _access.info("call", method=self._log.method, code=code.name, seconds=round(seconds, 4), **self._facts())
         if self._log.audited:
             _audit.info("audit", method=self._log.method, code=code.name, seconds=round(seconds, 3), **self._facts())
 

@@ -7,7 +7,6 @@ parses, answers, and turns an error into a status.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -27,6 +26,7 @@ from swath.rpc.server.handlers import (
     shape,
     status_of,
     takes_one_message,
+    time_limit,
     writer_of,
 )
 from swath.rpc.server.in_flight import InFlight
@@ -40,8 +40,6 @@ Admit = Callable[[grpc.aio.ServicerContext, Metadata], Awaitable[None]]
 """Refuses a call by raising, or sets who calls."""
 
 _EOF = cast(Any, grpc.aio).EOF  # its type stubs lack it
-_LEAVING_S = 0.05
-"""To gRPC, a client that leaves at once looks like one that sends nothing, until its cancellation arrives."""
 
 
 class Access(Protocol):
@@ -64,6 +62,8 @@ class Calls(grpc.GenericRpcHandler):
 
     Args:
         handlers: Slices and whole services; of two that have a method the first one answers.
+        later: Handlers whose methods come and go, asked where `handlers` have none. A method's handler is put into what
+            is around it once: they are to return the same one as long as it is the same method.
         standard: Health and reflection: for everybody, until the server's end, and part of no trace.
         fallback: Answers what none of them does, for everybody.
         slow_s: Seconds after which a unary call is logged as slow.
@@ -71,13 +71,15 @@ class Calls(grpc.GenericRpcHandler):
         max_metadata_bytes: Most metadata that a client may send; None where nobody counts.
         metrics: Count calls, if given. Unknown methods count as one, since clients may call anything.
         traces: Make calls part of their clients' traces, if given.
-        access: Who may call the methods of `handlers`; everybody if not given.
+        access: Who may call the methods of `handlers` and `later`; everybody if not given.
+        log_all: Whether every call of these leaves a line in the log.
     """
 
     def __init__(
         self,
         handlers: Iterable[Methods],
         *,
+        later: Iterable[grpc.GenericRpcHandler] = (),
         standard: Iterable[Methods] = (),
         fallback: grpc.GenericRpcHandler | None = None,
         slow_s: float = 2.0,
@@ -86,8 +88,12 @@ class Calls(grpc.GenericRpcHandler):
         metrics: CallMetrics | None = None,
         traces: CallTraces | None = None,
         access: Access | None = None,
+        log_all: bool = False,
     ) -> None:
         self._log = CallLog(slow_s)
+        self._log_all = log_all
+        self._later = tuple(later)
+        self._put_around: dict[str, tuple[grpc.RpcMethodHandler, grpc.RpcMethodHandler]] = {}
         self._in_flight = in_flight or InFlight()
         self._max_metadata_bytes = max_metadata_bytes
         self._metrics = metrics
@@ -101,16 +107,27 @@ class Calls(grpc.GenericRpcHandler):
                     self._handlers.setdefault(path, known(path, handler))
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
-        handler = self._handlers.get(handler_call_details.method)
+        handler = self._handlers.get(handler_call_details.method) or self._added(handler_call_details)
         if handler is None and self._fallback is not None:
             unknown = self._fallback.service(handler_call_details)
             if unknown is not None:
                 return self._unknown(handler_call_details.method, unknown)
         return handler
 
+    def _added(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+        """Return the handler of a method that came later, in what is around it."""
+        path = details.method
+        for each in self._later:
+            if (handler := each.service(details)) is not None:
+                known = self._put_around.get(path)
+                if known is None or known[0] is not handler:
+                    known = self._put_around[path] = (handler, self._guarded(path, handler))
+                return known[1]
+        return None
+
     def _guarded(self, path: str, handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
         admit = self._access.admission(path) if self._access is not None else None
-        return self._around(path, handler, path, self._traces, self._in_flight, admit)
+        return self._around(path, handler, path, self._traces, self._in_flight, admit, log_all=self._log_all)
 
     def _standard(self, path: str, handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
         return self._around(path, handler, path, None, InFlight(), None)
@@ -126,15 +143,17 @@ class Calls(grpc.GenericRpcHandler):
         traces: CallTraces | None,
         in_flight: InFlight,
         admit: Admit | None,
+        *,
+        log_all: bool = False,
     ) -> grpc.RpcMethodHandler:
         requests_stream, answers_stream = shape(handler)
         inner = behaviour(handler)
-        send = writer_of(inner)
+        send, limited = writer_of(inner), time_limit(inner)
         # Requests are parsed and single answers written here: gRPC answers UNKNOWN to bytes that are no message, and
         # with an exception's text to what is no answer.
         parse, write = handler.request_deserializer or _as_it_is, handler.response_serializer or _as_it_is
         # How long an upload or a stream takes is up to the client; a unary call that takes long is up to the server.
-        log = self._log.of(path, slow=not requests_stream and not answers_stream)
+        log = self._log.of(path, slow=not requests_stream and not answers_stream, all_calls=log_all)
         counts = None if self._metrics is None else self._metrics.of(KINDS[requests_stream, answers_stream], counted_as)
         trace = None if traces is None else traces.of(path)
         limit = self._max_metadata_bytes
@@ -152,8 +171,8 @@ class Calls(grpc.GenericRpcHandler):
             record.about(request)
             return request
 
-        async def read_each(requests: AsyncIterator[Any], record: CallRecord) -> AsyncIterator[Any]:
-            async for data in requests:
+        async def read_each(context: grpc.aio.ServicerContext, record: CallRecord) -> AsyncIterator[Any]:
+            while (data := await _next(context)) is not None:
                 if counts is not None:
                     counts.received += 1
                 yield read(data, record)
@@ -167,7 +186,7 @@ class Calls(grpc.GenericRpcHandler):
                 counts.end(code, time.monotonic() - started)
 
         async def answer(requests: Any, context: grpc.aio.ServicerContext) -> Any:
-            data = None if requests_stream else await _one(context)
+            data = None if requests_stream else await _next(context)
             started = time.monotonic()
             if counts is not None:
                 counts.started += 1
@@ -187,16 +206,19 @@ class Calls(grpc.GenericRpcHandler):
                         _check_size(metadata, limit)
                     in_flight.enter()
                     try:
-                        pending = inner(read_each(requests, record) if requests_stream else read(data, record), context)
-                        data = None  # What a message was parsed from may go before it is answered.
-                        if answers_stream:
-                            async with answers_of(pending) as answers:
-                                async for each in answers:
-                                    await send(context, each)
-                                    if counts is not None:
-                                        counts.sent += 1
-                        else:
-                            response = await pending
+                        async with limited():
+                            pending = inner(
+                                read_each(context, record) if requests_stream else read(data, record), context
+                            )
+                            data = None  # What a message was parsed from may go before it is answered.
+                            if answers_stream:
+                                async with answers_of(pending) as answers:
+                                    async for each in answers:
+                                        await send(context, each)
+                                        if counts is not None:
+                                            counts.sent += 1
+                            else:
+                                response = await pending
                     finally:
                         in_flight.leave()
                     if not answers_stream:
@@ -228,13 +250,18 @@ class Calls(grpc.GenericRpcHandler):
         return around
 
 
-async def _one(context: grpc.aio.ServicerContext) -> Any:
-    """Return the message of a call that carries one; None where it carries none."""
+async def _next(context: grpc.aio.ServicerContext) -> Any:
+    """Return the next message of a client; None after its last.
+
+    Raises:
+        asyncio.CancelledError: The client has left.
+    """
     data = await context.read()
-    if data is not _EOF:
-        return data
-    await asyncio.sleep(_LEAVING_S)
-    return None
+    if data is _EOF:
+        # To gRPC, a client that leaves looks like one that has sent all, until its cancellation arrives: that is on its
+        # way by then, and what is read once more arrives after it.
+        data = await context.read()
+    return None if data is _EOF else data
 
 
 def _check_size(metadata: Metadata, limit: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, nullcontext
 from typing import Any, TypeVar
 
 import grpc
@@ -79,6 +79,7 @@ async def _written(answering: Awaitable[None]) -> AsyncIterator[Any]:
 
 
 _UNREAD = "_swath_unread"
+_LIMIT = "_swath_limit"
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -124,6 +125,46 @@ def writer_of(method: Callable[..., Any]) -> Callable[[grpc.aio.ServicerContext,
 
 async def _write(context: grpc.aio.ServicerContext, answer: Any) -> None:
     await context.write(answer)
+
+
+def ends_after(seconds: float, text: str) -> Callable[[Method], Method]:
+    """Mark a function that answers: its calls end after a time, with DEADLINE_EXCEEDED, whatever they do.
+
+    Args:
+        seconds: From when its message is there to the end of the answer, a stream's too.
+        text: For the client.
+    """
+
+    def mark(method: Method) -> Method:
+        setattr(method, _LIMIT, (seconds, text))
+        return method
+
+    return mark
+
+
+def time_limit(method: Callable[..., Any]) -> Callable[[], AbstractAsyncContextManager[None]]:
+    """Return what is to be around a call of a function that answers; see `ends_after`.
+
+    Raises, when the block is left:
+        TimedOut: Its time was over.
+    """
+    found = getattr(method, _LIMIT, None)
+    if found is None:
+        return nullcontext
+    seconds, text = found
+
+    @asynccontextmanager
+    async def limited() -> AsyncIterator[None]:
+        limit = asyncio.timeout(seconds)
+        try:
+            async with limit:
+                yield
+        except TimeoutError:
+            if limit.expired():
+                raise TimedOut(text) from None
+            raise
+
+    return limited
 
 
 _ROUNDED = 0.011

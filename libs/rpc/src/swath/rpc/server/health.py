@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 
@@ -28,6 +28,23 @@ _ASK_INTERVAL_S = 1.0
 
 Status = health_pb2.HealthCheckResponse.ServingStatus
 Statuses = Mapping[str, Status]
+
+
+class Board(Protocol):
+    """What a health servicer answers from."""
+
+    @property
+    def statuses(self) -> Statuses:
+        """What each name is that List has."""
+        ...
+
+    async def status(self, name: str) -> Status | None:
+        """Return what a name is; None for an unknown one."""
+        ...
+
+    def elsewhere(self, name: str) -> bool:
+        """Return whether what a name is may change without `HealthServicer.publish` being called."""
+        ...
 
 
 class HealthBoard:
@@ -46,6 +63,8 @@ class HealthBoard:
         statuses: What each name is, as a whole: replaced and never changed, so that other threads may read it.
         models: Likewise of the models of services here.
         ask_models: Asks elsewhere what the name of a model is; None where it is known nowhere.
+        others: Answers for names of what users define, which come after all others; None where they define nothing.
+        ask_others: Asks elsewhere what such a name is; None where it is known nowhere.
     """
 
     def __init__(self, parts: Iterable[str], others: Iterable[str] = (), *, registry: Registry = REGISTRY) -> None:
@@ -59,7 +78,9 @@ class HealthBoard:
         self.statuses: Statuses = {}
         self.models: Statuses = {}
         self.ask_models: Callable[[str], Awaitable[Status | None]] | None = None
-        self.servicer = _Servicer(self)
+        self.others: Board | None = None
+        self.ask_others: Callable[[str], Awaitable[Status | None]] | None = None
+        self.servicer = HealthServicer(self)
 
     @property
     def names(self) -> dict[str, tuple[str, ...]]:
@@ -85,9 +106,18 @@ class HealthBoard:
     async def status(self, name: str) -> Status | None:
         """Return what a name is; None for an unknown one."""
         status = self.statuses.get(name, self.models.get(name))
-        if status is None and name.startswith(MODEL) and self.ask_models is not None:
-            return await self.ask_models(name)
+        if status is None and (ask := self._asked(name)) is not None:
+            return await ask(name)
+        if status is None and self.others is not None:
+            return await self.others.status(name)
         return status
+
+    def elsewhere(self, name: str) -> bool:
+        """Return whether a name is asked about elsewhere each time."""
+        return name not in self.statuses and name not in self.models and self._asked(name) is not None
+
+    def _asked(self, name: str) -> Callable[[str], Awaitable[Status | None]] | None:
+        return self.ask_models if name.startswith(MODEL) else self.ask_others
 
     def _status(self, parts: tuple[str, ...], *, also: bool = True) -> Status:
         goes = self._draining and self._own.issuperset(parts)
@@ -133,10 +163,13 @@ def listed(statuses: Statuses) -> health_pb2.HealthListResponse:
     return health_pb2.HealthListResponse(statuses=answers)
 
 
-class _Servicer(health_pb2_grpc.HealthServicer):
-    """Answers from the board. Each watch can be ended; the package's own loses all of a name when one of them ends."""
+class HealthServicer(health_pb2_grpc.HealthServicer):
+    """Answers Check, List and Watch from a board.
 
-    def __init__(self, board: HealthBoard) -> None:
+    Each watch can be ended; the package's own servicer loses all of a name when one of them ends.
+    """
+
+    def __init__(self, board: Board) -> None:
         self._board = board
         self._watches: dict[asyncio.Task[None], str] = {}
         self._changed = asyncio.Event()
@@ -171,7 +204,7 @@ class _Servicer(health_pb2_grpc.HealthServicer):
     async def List(self, request: Any, context: Any) -> Any:  # noqa: N802 - the protocol's name
         return listed(self._board.statuses)
 
-    def end_watches(self, own: set[str]) -> None:
+    def end_watches(self, own: Collection[str] = ()) -> None:
         """End the watches of all names but these."""
         for watch, name in self._watches.items():
             if name not in own:
@@ -186,7 +219,6 @@ class _Servicer(health_pb2_grpc.HealthServicer):
                 await context.write(health_pb2.HealthCheckResponse(status=status))
                 told = status
             # What is elsewhere has to be asked again.
-            asks = name.startswith(MODEL) and self._board.ask_models is not None
             with suppress(TimeoutError):
-                async with asyncio.timeout(_ASK_INTERVAL_S if asks else None):
+                async with asyncio.timeout(_ASK_INTERVAL_S if self._board.elsewhere(name) else None):
                     await changed.wait()

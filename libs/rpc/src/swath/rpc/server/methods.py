@@ -55,17 +55,27 @@ def slice_handler(service: str, part: str, servicer: Any, *, registry: Registry 
         LookupError: The registry has no such service.
     """
     owned = registry.service(part).methods(service)
-    return Methods(service, _handlers(service, owned, servicer))
+    return Methods(service, _handlers(find_service(service), owned, servicer))
 
 
 def whole_handler(service: str, servicer: Any) -> Methods:
     """Return the handlers of all methods of a gRPC service that is private to one Swath service."""
-    names = tuple(method.name for method in find_service(service).methods)
-    return Methods(service, _handlers(service, names, servicer))
+    return described_handler(find_service(service), servicer)
 
 
-def _handlers(service: str, names: tuple[str, ...], servicer: Any) -> dict[str, grpc.RpcMethodHandler]:
-    methods = find_service(service).methods_by_name
+def described_handler(service: Any, servicer: Any) -> Methods:
+    """Return the handlers of all methods of a gRPC service that no registry knows.
+
+    Args:
+        service: Its descriptor.
+        servicer: Has an async method of each method's name.
+    """
+    names = tuple(method.name for method in service.methods)
+    return Methods(service.full_name, _handlers(service, names, servicer))
+
+
+def _handlers(service: Any, names: tuple[str, ...], servicer: Any) -> dict[str, grpc.RpcMethodHandler]:
+    methods = service.methods_by_name
     handlers = {}
     for name in names:
         method, answer = methods[name], getattr(servicer, name)

@@ -128,14 +128,33 @@ class CallMetrics(Collector):
         for labels, counts in self._methods.copy().items():
             started.add_metric(labels, counts.started)
             for code, ended in counts.ended.copy().items():
-                handled.add_metric((*labels, _SPELLED[code]), ended)
+                handled.add_metric((*labels, spelled(code)), ended)
             received.add_metric(labels, counts.received)
             sent.add_metric(labels, counts.sent)
-            ends = zip(_BOUNDS, accumulate(counts.by_seconds), strict=True)
-            seconds.add_metric(labels, buckets=list(ends), sum_value=counts.seconds)
+            counts.seconds.sample(seconds, labels)
         return started, handled, received, sent, seconds
 
     describe = collect
+
+
+class Seconds:
+    """How often something took how long."""
+
+    __slots__ = ("_by_bucket", "_total")
+
+    def __init__(self) -> None:
+        self._total = 0.0
+        self._by_bucket = [0] * len(_BOUNDS)
+
+    def add(self, seconds: float) -> None:
+        """Count once."""
+        self._total += seconds
+        self._by_bucket[bisect_left(_BUCKETS, seconds)] += 1
+
+    def sample(self, family: HistogramMetricFamily, labels: Sequence[str]) -> None:
+        """Add it to a metric that is asked for. May be another thread than the one that counts."""
+        ends = zip(_BOUNDS, accumulate(self._by_bucket), strict=True)
+        family.add_metric(labels, buckets=list(ends), sum_value=self._total)
 
 
 class MethodCounts:
@@ -146,23 +165,20 @@ class MethodCounts:
         received: Messages.
         sent: Messages.
         ended: Calls, by status.
-        seconds: All calls took together.
-        by_seconds: Calls that ended, by the bucket of the time that they took.
+        seconds: What the calls that ended took.
     """
 
-    __slots__ = ("by_seconds", "ended", "received", "seconds", "sent", "started")
+    __slots__ = ("ended", "received", "seconds", "sent", "started")
 
     def __init__(self) -> None:
         self.started = self.received = self.sent = 0
         self.ended: dict[grpc.StatusCode, int] = {}
-        self.seconds = 0.0
-        self.by_seconds = [0] * len(_BOUNDS)
+        self.seconds = Seconds()
 
     def end(self, code: grpc.StatusCode, seconds: float) -> None:
         """Count a call that has ended, however it has."""
         self.ended[code] = self.ended.get(code, 0) + 1
-        self.seconds += seconds
-        self.by_seconds[bisect_left(_BUCKETS, seconds)] += 1
+        self.seconds.add(seconds)
 
 
 # As the metrics of gRPC's other languages spell them.
@@ -170,6 +186,11 @@ _SPELLED = {code: "".join(word.capitalize() for word in code.name.split("_")) fo
     grpc.StatusCode.OK: "OK",
     grpc.StatusCode.CANCELLED: "Canceled",
 }
+
+
+def spelled(code: grpc.StatusCode) -> str:
+    """Return a status code as metrics have it."""
+    return _SPELLED[code]
 
 
 class _Reader:

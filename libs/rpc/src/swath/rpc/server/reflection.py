@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
@@ -25,14 +26,17 @@ SERVICES = (alpha.SERVICE_NAME, reflection_pb2.DESCRIPTOR.services_by_name["Serv
 class _Pools:
     """Several descriptor pools as one, with as much of a pool as the servicer asks for."""
 
+    def __init__(self, more: Callable[[], Iterable[Any]]) -> None:
+        self._more = more
+
     def FindFileByName(self, name: str) -> Any:
-        return _first(lambda pool: pool.FindFileByName(name))
+        return self._first(lambda pool: pool.FindFileByName(name))
 
     def FindFileContainingSymbol(self, name: str) -> Any:
-        return _first(lambda pool: pool.FindFileContainingSymbol(name))
+        return self._first(lambda pool: pool.FindFileContainingSymbol(name))
 
     def FindMessageTypeByName(self, name: str) -> Any:
-        return _first(lambda pool: pool.FindMessageTypeByName(name))
+        return self._first(lambda pool: pool.FindMessageTypeByName(name))
 
     def FindExtensionByNumber(self, message: Any, number: int) -> Any:
         return message.file.pool.FindExtensionByNumber(message, number)
@@ -40,23 +44,34 @@ class _Pools:
     def FindAllExtensions(self, message: Any) -> Any:
         return message.file.pool.FindAllExtensions(message)
 
+    def _first(self, find: Callable[[Any], Any]) -> Any:
+        """Return what is found in the first of the pools that has it.
 
-def _first(find: Callable[[Any], Any]) -> Any:
-    """Return what is found in the first of the pools that has it.
+        Raises:
+            KeyError: None has.
+        """
+        for pool in chain(self._more(), pools()):
+            try:
+                return find(pool)
+            except KeyError:
+                continue
+        raise KeyError
 
-    Raises:
-        KeyError: None has.
+
+class _Servicer(aio.ReflectionServicer):
+    """The package's, with services that may come and go.
+
+    It answers with the names that fields have in JSON, which generated code may lack: clients do not work them out.
     """
-    for pool in pools():
-        try:
-            return find(pool)
-        except KeyError:
-            continue
-    raise KeyError
 
+    def __init__(self, names: Callable[[], Iterable[str]], pool: Any) -> None:
+        super().__init__((), pool=pool)
+        self._names = names
 
-class _Alpha(aio.ReflectionServicer):
-    """Answers with the names that fields have in JSON, which generated code may lack: clients do not work them out."""
+    def _list_services(self, request: Any) -> Any:
+        self._service_names = tuple(sorted({*self._names(), *SERVICES}))
+        inherited: Any = super()
+        return inherited._list_services(request)
 
     # The stub file calls it a coroutine; it is an async generator.
     async def ServerReflectionInfo(self, request_iterator: Any, unused_context: Any) -> Any:
@@ -104,7 +119,20 @@ class _Version1(reflection_pb2_grpc.ServerReflectionServicer):
 
 def reflection_handlers(names: Iterable[str]) -> tuple[Methods, ...]:
     """Return the handlers by which clients find the services of these full names, and reflection itself."""
-    servicer = _Alpha((*names, *SERVICES), pool=_Pools())
+    fixed = tuple(names)
+    return changing_reflection_handlers(lambda: fixed, lambda: ())
+
+
+def changing_reflection_handlers(
+    names: Callable[[], Iterable[str]], more: Callable[[], Iterable[Any]]
+) -> tuple[Methods, ...]:
+    """Return the handlers by which clients find services that come and go, and reflection itself.
+
+    Args:
+        names: Returns the full names of the services that there are now.
+        more: Returns the descriptor pools that hold them, beside those of the suite's own API.
+    """
+    servicer = _Servicer(names, _Pools(more))
     return tuple(
         whole_handler(service, answers)
         for service, answers in zip(SERVICES, (servicer, _Version1(servicer)), strict=True)

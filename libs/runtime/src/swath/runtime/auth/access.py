@@ -5,12 +5,13 @@ from __future__ import annotations
 import grpc
 
 from swath.api import REGISTRY, Registry
-from swath.rpc.caller import set_caller
+from swath.errors import Denied, Unauthenticated
+from swath.rpc.caller import set_caller, set_unidentified
 from swath.rpc.metadata import Metadata
 from swath.rpc.server.calls import Admit
 from swath.runtime.auth.authentication import Authenticator
 from swath.runtime.auth.authorization import require_granted
-from swath.runtime.auth.identity import peer_uri
+from swath.runtime.auth.identity import peer_uri, service_of
 
 
 class Access:
@@ -44,6 +45,8 @@ class Access:
             method: Full path.
         """
         registry, tls = self._registry, self._tls
+        if method not in registry.methods:
+            return self._admission_to_others()
         public = method in registry.routes
         granted = tls and (self._behind_gateway or not public)
         authenticator = self._authenticator if public and method not in registry.open else None
@@ -58,3 +61,33 @@ class Access:
                 set_caller(await authenticator.identify(metadata, peer))
 
         return admit
+
+    def _admission_to_others(self) -> Admit | None:
+        """Return what admits the calls of services that the registry does not know.
+
+        Whoever answers them decides who may call what: it finds who calls, or why that is not known.
+        """
+        authenticator, around = self._authenticator, self._tls and self._behind_gateway
+        if authenticator is None and not around:
+            return None
+
+        async def admit(context: grpc.aio.ServicerContext, metadata: Metadata) -> None:
+            peer = peer_uri(context.auth_context()) if self._tls else None
+            if around:
+                self._require_edge(peer)
+            if authenticator is not None:
+                try:
+                    set_caller(await authenticator.identify(metadata, peer))
+                except Unauthenticated as error:
+                    set_unidentified(error)
+
+        return admit
+
+    def _require_edge(self, peer: str | None) -> None:
+        name = service_of(peer, self._registry)
+        if not any(each.edge and each.name == name for each in self._registry.processes):
+            raise Denied(
+                f"{peer or 'a client without a URI name in its certificate'} may not call users' services here; "
+                "clients call the gateway",
+                metadata={"peer": peer or ""},
+            )

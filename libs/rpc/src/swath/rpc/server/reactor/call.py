@@ -132,11 +132,13 @@ class ReactorCall(grpc.aio.ServicerContext[Any, Any]):
             first, self._first = self._first, None
             return EOF if first is None else first
         self._check_open()
-        if self._left or not self._handler.request_streaming:
-            return EOF
+        if self._left:
+            raise asyncio.CancelledError
         waiting = self._server.loop.create_future()
         self._batch((cygrpc.ReceiveMessageOperation(_NO_FLAGS),), _resolver(waiting, _message))
         data = await waiting
+        if data is None and self._left:
+            raise asyncio.CancelledError  # a client that leaves has not sent all
         return EOF if data is None else data
 
     async def write(self, message: Any) -> None:

@@ -1,0 +1,56 @@
+"""The apps service put together."""
+
+from __future__ import annotations
+
+from swath.api import APPS, PUBLIC
+from swath.rpc.server.methods import slice_handler
+from swath.runtime.assembly import Assembly, Deps
+from swath.storage.sql.engine import open_engine
+from swath.storage.sql.notifications import Notifications
+from swath_apps.deployed.store import ApplicationStore
+from swath_apps.deployed.tables import SCHEMA
+from swath_apps.running.bundles import Bundles
+from swath_apps.running.hosting import Hosting
+from swath_apps.running.published import UsersServices
+from swath_apps.service import AppsService
+from swath_apps.servicer import AppsServicer
+from swath_apps.settings import AppsSettings
+
+
+def build(deps: Deps, *, settings: AppsSettings) -> Assembly:
+    """Put the service together.
+
+    Args:
+        deps: What the process gives.
+        settings: Of this service.
+    """
+    stack = deps.stack
+    engine = open_engine(deps.database(f"{SCHEMA.name}.db"), schema=SCHEMA.name)
+    store = ApplicationStore(engine)
+    stack.push_async_callback(store.close)
+    notifications = Notifications(engine)
+    stack.push_async_callback(notifications.close)
+    bundles = Bundles(deps.artifacts, deps.state / "bundles", settings.app_bundle_max_bytes)
+    hosting = Hosting(store, notifications, bundles, settings.app_bundle_grace_s)
+    stack.push_async_callback(hosting.stop)
+
+    users = UsersServices(hosting)
+
+    async def start() -> None:
+        await store.open()
+        # What was acknowledged before is deployed again, before the first call comes.
+        await hosting.begin()
+
+    async def drain() -> None:
+        hosting.controller.drain()
+
+    return Assembly(
+        service="apps",
+        handlers=(slice_handler(APPS, "apps", AppsServicer(AppsService(store, bundles, hosting, settings))),),
+        # Reflection of the whole suite is answered here, where users' services are known.
+        names=PUBLIC,
+        start=start,
+        drain=drain,
+        metrics=users.tell,
+        others=users,
+    )

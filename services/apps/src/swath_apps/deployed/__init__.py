@@ -1,0 +1,1 @@
+"""What is deployed: rows, who may change them, and what becomes of them."""

@@ -1,0 +1,1 @@
+"""What runs of it: code, processes, and the calls of clients."""
