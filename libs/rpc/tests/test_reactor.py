@@ -120,7 +120,7 @@ async def test_a_handler_says_with_which_status_it_ends(serve: Serve):
         context.set_details("é %\n")
         return b"not seen"
 
-    async def abort(request: bytes, context: Any) -> bytes:
+    async def abort(request: bytes, context: Any) -> None:
         context.set_trailing_metadata((("x-why", "before"),))
         await context.abort(grpc.StatusCode.NOT_FOUND, "nothing")
 
@@ -230,7 +230,7 @@ async def test_a_client_that_reads_nothing_holds_the_writer_back(serve: Serve):
             written += 1
 
     channel = await serve(Flood=("unary_stream", flood))
-    call = channel.unary_stream("/s.S/Flood")(b"")
+    call: Any = channel.unary_stream("/s.S/Flood")(b"")
     assert len(await call.read()) == 1 << 20
     await asyncio.sleep(1.0)
     assert written < 30  # windows of HTTP/2 and buffers hold some

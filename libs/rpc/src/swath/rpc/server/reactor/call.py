@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import grpc
 import structlog
-from grpc import _compression
-from grpc._cython import cygrpc
 
 from swath.rpc.server.handlers import answers_of, behaviour
+from swath.rpc.server.reactor.core import cygrpc, metadata_of
 
 if TYPE_CHECKING:
-    from swath.rpc.server.reactor.server import ReactorServer
+    from swath.rpc.server.reactor.server import Reactor
 
 _log = structlog.get_logger("swath.calls")
 
@@ -42,7 +41,7 @@ class ReactorCall(grpc.aio.ServicerContext[Any, Any]):
         handler: Answers it.
     """
 
-    def __init__(self, server: ReactorServer, event: Any, handler: grpc.RpcMethodHandler) -> None:
+    def __init__(self, server: Reactor, event: Any, handler: grpc.RpcMethodHandler) -> None:
         self._server = server
         self._call = event.call
         self._details = event.call_details
@@ -220,7 +219,7 @@ class ReactorCall(grpc.aio.ServicerContext[Any, Any]):
     async def _handled(self) -> bytes | None:
         """Return the one answer; None for a handler that writes its answers itself."""
         handler = self._handler
-        asked = self.requests() if handler.request_streaming else await self.read()
+        asked: Any = self.requests() if handler.request_streaming else await self.read()
         if handler.request_deserializer is not None and not handler.request_streaming:
             asked = handler.request_deserializer(asked)
         answering = behaviour(handler)(asked, self)
@@ -275,8 +274,7 @@ class ReactorCall(grpc.aio.ServicerContext[Any, Any]):
             return ()
         self._begun = True
         if self._compression is not None:
-            chosen = _compression.compression_algorithm_to_metadata(self._compression)
-            metadata = (chosen, *metadata)
+            metadata = (metadata_of(self._compression), *metadata)
         return (cygrpc.SendInitialMetadataOperation(metadata or None, _NO_FLAGS),)
 
     def _next_flags(self) -> int:

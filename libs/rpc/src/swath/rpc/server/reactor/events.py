@@ -9,8 +9,8 @@ from typing import Any
 
 import grpc
 import structlog
-from grpc._cython import cygrpc
 
+from swath.rpc.server.reactor.core import cygrpc
 from swath.rpc.server.reactor.turns import TurnLoop
 
 _log = structlog.get_logger("swath.calls")

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import grpc
-from grpc._cython import cygrpc
 
 from swath.rpc.server.handlers import begins_with_message
 from swath.rpc.server.reactor.call import ReactorCall
+from swath.rpc.server.reactor.core import core_of, cygrpc
 from swath.rpc.server.reactor.events import Deal, Events
 from swath.rpc.server.reactor.turns import TurnLoop
 
@@ -52,7 +52,7 @@ class Reactor(grpc.aio.Server):
         return self._listening(address, self._core.add_http2_port(address.encode()))
 
     def add_secure_port(self, address: str, server_credentials: grpc.ServerCredentials) -> int:
-        return self._listening(address, self._core.add_http2_port(address.encode(), server_credentials._credentials))
+        return self._listening(address, self._core.add_http2_port(address.encode(), core_of(server_credentials)))
 
     async def start(self) -> None:
         self._events = Events.enter(self.loop)

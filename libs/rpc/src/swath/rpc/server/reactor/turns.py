@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 
 class TurnLoop(asyncio.SelectorEventLoop):
@@ -39,7 +39,11 @@ class TurnLoop(asyncio.SelectorEventLoop):
         self._guests: deque[asyncio.Handle] = deque()
         super().__init__(_LendingSelector(self))
 
-    _ready: deque[asyncio.Handle]
+    if TYPE_CHECKING:  # what of the base class has no public name
+        _ready: deque[asyncio.Handle]
+
+        def _write_to_self(self) -> None: ...
+        def _check_closed(self) -> None: ...
 
     def take_turn(self) -> bool:
         """Wait for the turn; return whether there is one, which is not so once the loop is closed."""
