@@ -235,6 +235,7 @@ async def test_a_client_that_reads_nothing_holds_the_writer_back(serve: Serve):
     await asyncio.sleep(1.0)
     assert written < 30  # windows of HTTP/2 and buffers hold some
     assert [len(await call.read()) for _ in range(99)] == [1 << 20] * 99
+    assert await call.read() is grpc.aio.EOF  # type: ignore[attr-defined]
     assert written == 100
 
 

@@ -34,18 +34,18 @@ def keep_freed_memory(limit: int, *, library: Any = None) -> bool:
     Small blocks are cached by each thread as before. What is kept is memory that the process had needed at once before.
 
     Args:
-        limit: Bytes at the heap's end that are kept at most; above them all but 64 MiB are given back. 0 changes
-            nothing.
+        limit: Bytes at the heap's end that are kept at most; above them all but 64 MiB are given back. With 0 large
+            blocks come from the kernel and go back to it, as by default. The small ones that a message arrives in come
+            from the one heap all the same: of a heap of a thread's own little is given back.
         library: The C library; the process's own if not given.
 
     Returns:
-        Whether the allocator can be told so: it is glibc's.
+        Whether large blocks come from the heap now: the allocator is glibc's.
     """
     tell = getattr(library or _libc(), "mallopt", None)
-    if tell is None or not limit:
+    if tell is None or tell(_ARENA_MAX, 1) != 1 or not limit:
         return False
     wanted = (
-        (_ARENA_MAX, 1),
         (_MMAP_MAX, 0),
         (_TOP_PAD, min(limit, _TOP_PAD_BYTES)),
         (_TRIM_THRESHOLD, min(limit, MAX_KEPT_BYTES)),

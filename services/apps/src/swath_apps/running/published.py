@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from swath.api.descriptors import pools as own_pools
-from swath.rpc.server.metrics import Metrics
 from swath.serve.config import gRPCOptions
 from swath.serve.front import Front, Service
 from swath.serve.front.about import RAY_SERVE
 from swath.serve.schema import Found
 from swath_apps.running.guard import GuardedApplications
 from swath_apps.running.hosting import Hosting
+
+if TYPE_CHECKING:  # a server without a port for them needs no Prometheus
+    from swath.rpc.server.metrics import Metrics
 
 
 class UsersServices:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import aclosing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
@@ -14,10 +14,12 @@ from swath.errors import SwathError
 from swath.rpc.server.handlers import MAKERS, ends_after, status_of
 from swath.serve.exceptions import RayServeException
 from swath.serve.exchange import Applications, Exchange, Method
-from swath.serve.front.metrics import ApplicationMetrics
 from swath.serve.front.refusals import end, pushback, refusal, timed_out
 from swath.serve.front.requests import REQUEST_ID, read_request
 from swath.serve.front.services import Service
+
+if TYPE_CHECKING:  # a server without a port for them needs no Prometheus
+    from swath.serve.front.metrics import ApplicationMetrics
 
 
 class ApplicationCalls(grpc.GenericRpcHandler):

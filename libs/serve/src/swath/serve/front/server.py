@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import grpc
 from google.protobuf import descriptor_pool
@@ -18,17 +18,18 @@ from swath.rpc.server.binding import bind, server_options
 from swath.rpc.server.calls import Admit, Calls
 from swath.rpc.server.in_flight import InFlight
 from swath.rpc.server.methods import Methods, whole_handler
-from swath.rpc.server.metrics import Metrics
 from swath.rpc.server.reflection import changing_reflection_handlers
 from swath.rpc.tls import TlsSettings, server_credentials, tls_files
 from swath.rpc.tracing import CallTraces
 from swath.serve.exchange import Applications
 from swath.serve.front.about import RAY_SERVE, ApplicationHealth, RayServeAPI
 from swath.serve.front.calls import ApplicationCalls
-from swath.serve.front.metrics import ApplicationMetrics, DeploymentMetrics
 from swath.serve.front.refusals import UnknownMethods
 from swath.serve.front.requests import identify
 from swath.serve.front.services import Service, ServicerFunction, read_services
+
+if TYPE_CHECKING:  # a server without a port for them needs no Prometheus
+    from swath.rpc.server.metrics import Metrics
 
 _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 _LAST_ANSWERS_S = 0.5
@@ -141,6 +142,8 @@ class Front:
 
     def tell(self, metrics: Metrics) -> None:
         """Publish figures of applications and their deployments; once."""
+        from swath.serve.front.metrics import ApplicationMetrics, DeploymentMetrics
+
         self._calls.metrics = ApplicationMetrics(metrics.registry)
         DeploymentMetrics(metrics.registry, self._applications.loads)
 
@@ -255,7 +258,7 @@ async def serve(applications: Applications, options: FrontOptions, services: Ite
     """
     if services is None:
         services = await asyncio.to_thread(read_services, options.grpc_servicer_functions)
-    metrics = Metrics() if options.metrics_port else None
+    metrics = _metrics() if options.metrics_port else None
     front = Front(applications, options, services, metrics)
     try:
         await front.start()
@@ -264,3 +267,9 @@ async def serve(applications: Applications, options: FrontOptions, services: Ite
             metrics.stop()
         raise
     return front
+
+
+def _metrics() -> Metrics:
+    from swath.rpc.server.metrics import Metrics
+
+    return Metrics()
