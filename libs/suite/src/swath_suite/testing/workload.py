@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from swath.client import CallError, Client, ClientConfig, Session
+from swath.client import CallError, Client, ClientConfig, RetryConfig, Session
 
 SCENE = Path(__file__).resolve().parents[5] / "examples" / "data" / "san_diego.npz"
 
@@ -28,7 +28,7 @@ class Workload:
     that clients publish; whatever fails in spite of that is kept as well.
 
     Args:
-        config: How the gateway is reached.
+        config: How the gateway is reached; an address alone is given more patience than clients have by default.
         clients: How many at once.
         detector: Opens the session of each; it fits one of its own if not given.
 
@@ -40,6 +40,9 @@ class Workload:
     def __init__(
         self, config: ClientConfig | str, clients: int = 2, detector: Callable[[Client], Session] | None = None
     ) -> None:
+        if isinstance(config, str):
+            # A service of one replica takes some seconds to come back, more on a machine that is busy.
+            config = ClientConfig(target=config, retry=RetryConfig(initial_s=1.0))
         self._config = config
         self._detector = fitted if detector is None else detector
         self._folder = f"chaos-{next(_folders)}"
