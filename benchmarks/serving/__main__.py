@@ -22,7 +22,7 @@ from benchmarks.serving.report import page
 from benchmarks.serving.results import Journal, Results
 from benchmarks.serving.run import Run, wanted
 from benchmarks.serving.side import Side
-from benchmarks.serving.sides import FLOORS, PEERS, UNBATCHED_NAME, install
+from benchmarks.serving.sides import FLOORS, OIP_NAME, PEERS, UNBATCHED_NAME, install
 from benchmarks.serving.works import WORKS
 
 FOLDER = ROOT / "build" / "bench-serving"
@@ -70,6 +70,7 @@ def _compare(journal: Journal, chosen: Sequence[str], peers: Sequence[str], roun
     unbatched = [UNBATCHED_NAME] if any(wanted(work, UNBATCHED_NAME) for work in works) else []
     everyone = works or any(name in chosen for name, _, _ in _OF_SERVERS)
     ours = ["swath"] if everyone or {"streams", "chunked"} & set(chosen) else []
+    ours += [OIP_NAME] if works else []
     with Run(FOLDER, journal, works, _console.print) as run:
         for name in (*floors, *ours, *unbatched, *(peers if everyone else ())):
             run.start(name, partial(run.makers.make, name))

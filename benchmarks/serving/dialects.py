@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -105,13 +105,19 @@ class Cuvis:
 
 
 class Oip:
-    """The Open Inference Protocol v2, with raw contents."""
+    """The Open Inference Protocol v2, with raw contents.
+
+    Args:
+        folder: Where the protocol is compiled.
+        names: Returns the names of the input and the output of a model.
+    """
 
     method = "inference.GRPCInferenceService/ModelInfer"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, names: Callable[[str], tuple[str, str]] = lambda model: ("x", "y")) -> None:
         self.messages = Messages(OIP, folder)
         self.protoset = self.messages.protoset
+        self._names = names
 
     def request(self, model: str, x: np.ndarray) -> bytes:
         request = self._request(model, x.shape)
@@ -136,8 +142,9 @@ class Oip:
 
     def _request(self, model: str, shape: tuple[int, ...]) -> Any:
         request = self.messages["inference.ModelInferRequest"](model_name=model)
-        request.inputs.add(name="x", datatype="FP32", shape=shape)
-        request.outputs.add(name="y")
+        taken, given = self._names(model)
+        request.inputs.add(name=taken, datatype="FP32", shape=shape)
+        request.outputs.add(name=given)
         return request
 
 

@@ -17,7 +17,8 @@ Written by `make bench-serving`: every server serves the same models, ghz sends 
 one connection, while the others stand still; medians of {rounds} rounds. CPU is the server's, with all processes that
 it has started. *echo-aio* and *echo-sync* answer with ready-made bytes of the same size on grpc.aio and on the server
 of threads; *echo-tuned* does so on grpc.aio with the allocator told to keep large blocks (mallopt); *model-tuned* does
-that too, parses the request and computes the model. *swath-unbatched* keeps calls apart. Every answer was compared with
+that too, parses the request and computes the model. *swath-unbatched* keeps calls apart; *swath-oip* answers for
+published models by the Open Inference Protocol. Every answer was compared with
 the bare model's before it was timed. The floor of ratios is *echo-aio*.
 """
 

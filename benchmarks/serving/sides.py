@@ -7,9 +7,12 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+import grpc
 
 from benchmarks.peer import PACKAGES, Peer
 from benchmarks.serving.dialects import Cuvis, Dialect, Oip, Own
@@ -19,12 +22,17 @@ from benchmarks.serving.side import Side, installed
 from benchmarks.serving.weights import ARRAYS, document, weights_file
 from swath.client import build_stub
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
+from swath.errors import TimedOut
+from swath.inference import open_inference_pb2, open_inference_pb2_grpc
+from swath.models.v1 import models_pb2, models_pb2_grpc
 from swath_suite.process import Process, free_ports
 from tools.parity import environment
 
 PEERS = ("kserve", "mlserver", "ray", "triton", "cuvis-ai-core")
 FLOORS = ("echo-aio", "echo-sync", "echo-tuned", "model-tuned")
 UNBATCHED_NAME = "swath-unbatched"
+OIP_NAME = "swath-oip"
+"""Swath over the Open Inference Protocol, with models that are published."""
 UNBATCHED = {"SWATH_INFERENCE_BATCH_CALLS": "1"}
 """Settings of Swath that keep calls apart."""
 _PACKAGES = {"kserve": "kserve", "mlserver": "mlserver", "ray": "ray", "triton": "nvidia-pytriton"}
@@ -79,6 +87,35 @@ def open_session(
     return session
 
 
+class Published:
+    """Names of the inputs and outputs of models; one that is asked for and not there is published.
+
+    Args:
+        target: Address of the server.
+        sessions: What they are published from.
+    """
+
+    def __init__(self, target: str, sessions: Sessions) -> None:
+        channel = grpc.insecure_channel(target)
+        self._models: Any = models_pb2_grpc.ModelServiceStub(channel)
+        self._inference: Any = open_inference_pb2_grpc.GRPCInferenceServiceStub(channel)
+        self._sessions = sessions
+        self._known: set[str] = set()
+
+    def __call__(self, model: str) -> tuple[str, str]:
+        if model not in self._known:
+            request = models_pb2.PublishRequest(name=model, session_id=self._sessions[model])
+            self._models.Publish(request, timeout=60)
+            asked = open_inference_pb2.ModelReadyRequest(name=model)
+            end = time.monotonic() + 60
+            while not self._inference.ModelReady(asked, timeout=60).ready:
+                if time.monotonic() > end:
+                    raise TimedOut(f"{model} was published and is not ready after 60 s")
+                time.sleep(0.05)
+            self._known.add(model)
+        return MODELS[model].port, f"{model}.{MODELS[model].output}"
+
+
 class Sides:
     """Makes the servers.
 
@@ -129,12 +166,15 @@ class Sides:
         shutil.rmtree(state, ignore_errors=True)
         target = f"127.0.0.1:{port}"
         command = [sys.executable, "-m", "swath_standalone", "--port", str(port), "--state", str(state)]
-        return Side(
-            self._process(name, command, dict(settings)),
-            target,
-            lambda: Cuvis(self._folder, Sessions(target, self._folder, empty_session)),
-            version=(ROOT / "VERSION").read_text().strip(),
-        )
+        sessions = Sessions(target, self._folder, empty_session)
+
+        def dialect() -> Dialect:
+            if name == OIP_NAME:
+                return Oip(self._folder, Published(target, sessions))
+            return Cuvis(self._folder, sessions)
+
+        process = self._process(name, command, dict(settings))
+        return Side(process, target, dialect, version=(ROOT / "VERSION").read_text().strip())
 
     def _reference(self) -> Side:
         _install(environment.PLACE, ROOT / "tools" / "parity" / "requirements.txt")

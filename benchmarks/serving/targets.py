@@ -71,19 +71,21 @@ def _server(name: str) -> Callable[[Results], float | None]:
     return lambda results: results.servers.get("swath", {}).get(name)
 
 
-def _fastest(work: str) -> Callable[[Results], float | None]:
+def _fastest(work: str, side: str = "swath") -> Callable[[Results], float | None]:
     """Swath's requests per second over those of the fastest peer."""
 
     def value(results: Results) -> float | None:
         rates = [rate for peer in PEERS if (rate := results.get(work, peer, "rate")) is not None]
-        return ratio(results.get(work, "swath", "rate"), max(rates, default=None))
+        return ratio(results.get(work, side, "rate"), max(rates, default=None))
 
     return value
 
 
 def _peers(works: dict[str, str]) -> tuple[Target, ...]:
     return tuple(
-        Target(f"{title}: rate over the fastest peer's", _fastest(work), 1, True) for work, title in works.items()
+        Target(f"{title}{door}: rate over the fastest peer's", _fastest(work, side), 1, True)
+        for side, door in (("swath", ""), ("swath-oip", ", Open Inference Protocol"))
+        for work, title in works.items()
     )
 
 
