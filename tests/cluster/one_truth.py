@@ -37,10 +37,13 @@ class Door:
         self.metadata = tuple(config.call_metadata(MODEL))
 
     def channel(self, target: str) -> grpc.Channel:
-        """Open a channel by TLS, whatever name the address has."""
-        # What redhare tells is the address by which it was called, and not the name in the certificate.
-        options = [*self._options, ("grpc.default_authority", target)]
-        return grpc.secure_channel(target, self._credentials, options)
+        """Open a channel by TLS to the gateway.
+
+        Args:
+            target: An address of it. What redhare tells is the name by which it was called, which is the certificate's;
+                of that this machine's resolver knows nothing.
+        """
+        return grpc.secure_channel(self.target, self._credentials, self._options)
 
 
 def check_one_truth(client: Client, config: ClientConfig) -> None:
