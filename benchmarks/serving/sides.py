@@ -166,9 +166,10 @@ class Sides:
         shutil.rmtree(state, ignore_errors=True)
         target = f"127.0.0.1:{port}"
         command = [sys.executable, "-m", "swath_standalone", "--port", str(port), "--state", str(state)]
-        sessions = Sessions(target, self._folder, empty_session)
 
         def dialect() -> Dialect:
+            # Once the server is there: a channel that has found none waits before it looks again.
+            sessions = Sessions(target, self._folder, empty_session)
             if name == OIP_NAME:
                 return Oip(self._folder, Published(target, sessions))
             return Cuvis(self._folder, sessions)
