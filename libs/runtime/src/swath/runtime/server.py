@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from swath.errors import InvalidInput
 from swath.health.v1 import health_pb2
-from swath.rpc.server.binding import bind, server_options
+from swath.rpc.server.binding import listen, server_options
 from swath.rpc.server.calls import Calls
 from swath.rpc.server.health import HealthBoard
 from swath.rpc.server.in_flight import InFlight
 from swath.rpc.server.methods import FallbackHandler, Methods, whole_handler
 from swath.rpc.server.reactor import make_server
 from swath.rpc.server.reflection import changing_reflection_handlers, reflection_handlers
-from swath.rpc.tls import server_credentials, tls_files
+from swath.rpc.tls import tls_files
 from swath.rpc.tracing import CallTraces
 from swath.runtime.assembly import OtherServices
 from swath.runtime.auth.access import Access
@@ -101,12 +101,9 @@ class Server:
         """
         settings = self._settings
         server, address = self._server, settings.address
-        if self._tls is None:
-            self.port = bind(server.add_insecure_port, address, "--port")
-        else:
-            credentials = server_credentials(self._tls, require=settings.client_certificates == "required")
-            self.port = bind(lambda target: server.add_secure_port(target, credentials), address, "--port")
-        self.address = address if address.is_unix else address.at(self.port)
+        required = settings.client_certificates == "required"
+        self.address = listen(server, address, self._tls, certificates=required, setting="--port")
+        self.port = self.address.port
         if settings.health_port:
             self._probes = ProbeServer(self._health, address.at(settings.health_port), settings.stall_limit_s)
             self.health_port = self._probes.port

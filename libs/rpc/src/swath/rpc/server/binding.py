@@ -8,9 +8,13 @@ import os
 import socket
 from collections.abc import Callable
 
+import grpc
+
 from swath.errors import Unavailable
 from swath.rpc.addresses import Address
 from swath.rpc.metadata import ROOM_BYTES, metadata_options
+from swath.rpc.tls import Material, server_credentials
+from swath.rpc.watched_files import Watched
 
 
 def server_options(
@@ -61,6 +65,29 @@ def bind(take: Callable[[str], int], address: Address, setting: str) -> int:
         raise Unavailable(
             f"cannot listen on {address}: it is taken, or not of this machine; {_remedy(address, setting)}"
         ) from error
+
+
+def listen(
+    server: grpc.aio.Server, address: Address, tls: Watched[Material] | None, *, certificates: bool, setting: str
+) -> Address:
+    """Have a server listen on an address, by TLS where there are files for it; return the address with its port.
+
+    Args:
+        server: Listens.
+        address: Where.
+        tls: Keys and certificates.
+        certificates: Whether clients must show a certificate.
+        setting: What sets the port, for people.
+
+    Raises:
+        Unavailable: As of `bind`.
+    """
+    if tls is None:
+        port = bind(server.add_insecure_port, address, setting)
+    else:
+        credentials = server_credentials(tls, require=certificates)
+        port = bind(lambda target: server.add_secure_port(target, credentials), address, setting)
+    return address if address.is_unix else address.at(port)
 
 
 def _remedy(address: Address, setting: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -19,6 +19,7 @@ from swath.rpc.metadata import Metadata, all_bytes, client_bytes
 from swath.rpc.server.call_log import CallLog, CallRecord
 from swath.rpc.server.failures import end_call, forget_frames
 from swath.rpc.server.handlers import (
+    EOF,
     KINDS,
     MAKERS,
     answers_of,
@@ -38,8 +39,6 @@ if TYPE_CHECKING:  # a server whose calls nobody counts needs no Prometheus
 
 Admit = Callable[[grpc.aio.ServicerContext, Metadata], Awaitable[None]]
 """Refuses a call by raising, or sets who calls."""
-
-_EOF = cast(Any, grpc.aio).EOF  # its type stubs lack it
 
 
 class Access(Protocol):
@@ -257,11 +256,11 @@ async def _next(context: grpc.aio.ServicerContext) -> Any:
         asyncio.CancelledError: The client has left.
     """
     data = await context.read()
-    if data is _EOF:
+    if data is EOF:
         # To gRPC, a client that leaves looks like one that has sent all, until its cancellation arrives: that is on its
         # way by then, and what is read once more arrives after it.
         data = await context.read()
-    return None if data is _EOF else data
+    return None if data is EOF else data
 
 
 def _check_size(metadata: Metadata, limit: int) -> None:

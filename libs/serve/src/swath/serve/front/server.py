@@ -14,12 +14,12 @@ from swath.errors import InvalidInput, Unavailable
 from swath.health.v1 import health_pb2
 from swath.rpc.addresses import Address
 from swath.rpc.metadata import Metadata
-from swath.rpc.server.binding import bind, server_options
+from swath.rpc.server.binding import listen, server_options
 from swath.rpc.server.calls import Admit, Calls
 from swath.rpc.server.in_flight import InFlight
 from swath.rpc.server.methods import Methods, whole_handler
 from swath.rpc.server.reflection import changing_reflection_handlers
-from swath.rpc.tls import TlsSettings, server_credentials, tls_files
+from swath.rpc.tls import TlsSettings, tls_files
 from swath.rpc.tracing import CallTraces
 from swath.serve.exchange import Applications
 from swath.serve.front.about import RAY_SERVE, ApplicationHealth, RayServeAPI
@@ -195,12 +195,8 @@ class Front:
                 ),
             )
         )
-        if tls is None:
-            port = bind(server.add_insecure_port, address, "port in grpc_options")
-        else:
-            credentials = server_credentials(tls, require=options.client_certificates == "required")
-            port = bind(lambda target: server.add_secure_port(target, credentials), address, "port in grpc_options")
-        self.address = address if address.is_unix else address.at(port)
+        required = options.client_certificates == "required"
+        self.address = listen(server, address, tls, certificates=required, setting="port in grpc_options")
         if self._metrics is not None and options.metrics_port:
             self._metrics.serve(address.at(options.metrics_port))
         self._unwatch = self._applications.watch(self.health.servicer.publish)

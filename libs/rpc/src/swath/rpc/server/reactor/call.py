@@ -7,20 +7,18 @@ import contextlib
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
 import structlog
 
-from swath.rpc.server.handlers import answers_of, behaviour
+from swath.rpc.server.handlers import EOF, answers_of, behaviour
 from swath.rpc.server.reactor.core import cygrpc, metadata_of
 
 if TYPE_CHECKING:
     from swath.rpc.server.reactor.server import Reactor
 
 _log = structlog.get_logger("swath.calls")
-
-EOF = cast(Any, grpc.aio).EOF  # its type stubs lack it
 
 _NO_FLAGS = 0
 _KEY = re.compile(r"[0-9a-z_.-]+")
@@ -241,9 +239,6 @@ class ReactorCall(grpc.aio.ServicerContext[Any, Any]):
         if self._left and self._task is not None:
             # In the loop's own thread: what it waits for may have to stay there.
             self._server.loop.call_home(self._task.cancel)
-        self._call_back()
-
-    def _call_back(self) -> None:
         callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
             callback(self)
