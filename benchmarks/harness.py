@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import grpc.aio
 import numpy as np
 
+from swath.rpc.server.binding import server_options
+from swath.runtime.settings import ServerSettings
 from swath_standalone.process import ServerProcess
 
 SCENE = Path(__file__).resolve().parents[1] / "examples" / "data" / "san_diego.npz"
@@ -33,6 +36,12 @@ class Row:
     value: str
     target: str = ""
     met: bool | None = None
+
+
+def bare_server() -> grpc.aio.Server:
+    """Return a server of grpc.aio without services, with the channel arguments of ours: the floor."""
+    settings = ServerSettings()
+    return grpc.aio.server(options=server_options(settings.max_message_bytes, settings.max_metadata_bytes))
 
 
 def ratio_row(name: str, ratio: float, limit: float, detail: str) -> Row:

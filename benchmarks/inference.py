@@ -13,11 +13,9 @@ from typing import Any
 
 import grpc
 
-from benchmarks.harness import Row, interleaved, median, ratio_row, scene, server
+from benchmarks.harness import Row, bare_server, interleaved, median, ratio_row, scene, server
 from swath.client import Client, build_stub, numpy_to_proto
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
-from swath.runtime.server import server_options
-from swath.runtime.settings import ServerSettings
 
 _METHOD = "cuvis_ai.v1.CuvisAIService"
 
@@ -69,7 +67,7 @@ def _bare_server(pipe: Connection, reply: bytes) -> None:
                 infer, pb.InferenceRequest.FromString, pb.InferenceResponse.SerializeToString
             )
         }
-        bare = grpc.aio.server(options=server_options(ServerSettings()))
+        bare = bare_server()
         bare.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_METHOD, handlers),))
         port = bare.add_insecure_port("127.0.0.1:0")
         await bare.start()

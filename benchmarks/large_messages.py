@@ -21,15 +21,13 @@ from typing import Any
 import grpc
 import numpy as np
 
-from benchmarks.harness import Row, interleaved, ratio_row, server
+from benchmarks.harness import Row, bare_server, interleaved, ratio_row, server
 from swath.client import Client, build_stub, numpy_to_proto
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.inference.v1 import shared_memory_pb2
 from swath.inference.v1.shared_memory_pb2_grpc import SharedMemoryServiceStub
 from swath.rpc.shared_memory import output_metadata
 from swath.runtime.allocator import keep_freed_memory
-from swath.runtime.server import server_options
-from swath.runtime.settings import ServerSettings
 from swath_inference.settings import InferenceSettings
 
 _SERVICE = "cuvis_ai.v1.CuvisAIService"
@@ -187,7 +185,7 @@ def _serve(pipe: Connection, kept: int, case: _Case) -> None:
         return bytes(bytearray(head)) if case.reply_bytes >= _CUBE.nbytes else head
 
     async def serve() -> None:
-        bare = grpc.aio.server(options=server_options(ServerSettings()))
+        bare = bare_server()
         handlers = {"Inference": grpc.unary_unary_rpc_method_handler(infer)}
         bare.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, handlers),))
         port = bare.add_insecure_port("127.0.0.1:0")

@@ -20,13 +20,13 @@ from typing import Any
 
 import grpc
 
-from benchmarks.harness import Row, limit_row
+from benchmarks.harness import Row, bare_server, limit_row
 from swath.api import CUVIS
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.rpc.server.health import HealthBoard
 from swath.rpc.server.methods import slice_handler
 from swath.runtime.auth.tokens import hash_of
-from swath.runtime.server import Server, server_options
+from swath.runtime.server import Server
 from swath.runtime.settings import ServerSettings
 
 _TOKEN = "swath_of-the-benchmark"
@@ -150,7 +150,7 @@ def _serve(kind: str, pipe: Connection) -> None:
 
 
 async def _bare(pipe: Connection) -> None:
-    bare = grpc.aio.server(options=server_options(ServerSettings()))
+    bare = bare_server()
     bare.add_generic_rpc_handlers((slice_handler(CUVIS, "inference", _Servicer()),))
     pipe.send(bare.add_insecure_port("127.0.0.1:0"))
     await bare.start()
