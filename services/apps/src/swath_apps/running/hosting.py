@@ -12,6 +12,7 @@ import structlog
 
 from swath.errors import SwathError
 from swath.serve.controller.controller import Controller
+from swath.serve.controller.orders import SuiteOf
 from swath.serve.controller.specs import ApplicationSpec
 from swath.serve.exchange import ApplicationStatus
 from swath.serve.launch.local import LocalLauncher
@@ -57,16 +58,24 @@ class Hosting:
         notifications: Say that it has changed, at whichever replica.
         bundles: Code by digest.
         grace_s: Seconds for which a bundle stays that no application refers to.
+        suite: Gives what replicas are told of the suite.
     """
 
-    def __init__(self, store: ApplicationStore, notifications: Notifications, bundles: Bundles, grace_s: float) -> None:
+    def __init__(
+        self,
+        store: ApplicationStore,
+        notifications: Notifications,
+        bundles: Bundles,
+        grace_s: float,
+        suite: SuiteOf,
+    ) -> None:
         self._store = store
         self._notifications = notifications
         self._bundles = bundles
         self._grace_s = grace_s
         # Settings hold secrets, which are not for users' code.
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith(_OWN)}
-        self.controller = Controller(LocalLauncher(self.environment))
+        self.controller = Controller(LocalLauncher(self.environment), suite=suite)
         self.controller.watch(self._wake)
         self.rows: Applications = {}
         self._applied: list[ApplicationSpec] = []

@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from swath.serve import multiplex
+from swath.serve import multiplex, published
 from swath.serve.context import ReplicaContext, set_replica_context
 from swath.serve.handle import set_caller
 from swath.serve.replica import logs
@@ -105,6 +105,7 @@ class _Replica:
         _, definition, settings = call.about
         self._settings = settings
         os.environ.update(settings["environment"])
+        published.told.update(settings["suite"])
         _search(settings["path"])
         logs.start(settings)
         self._messages = Messages(settings["servicer_functions"])
