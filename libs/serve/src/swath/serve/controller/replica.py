@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from contextvars import Context
 from typing import Any
 
 from swath.serve.config import DeploymentOptions
@@ -76,7 +77,9 @@ class Replica:
         self._failed_checks = 0
         if not spare:
             self._go.set()
-        self.task = asyncio.get_running_loop().create_task(self._live())
+        # In a context of its own: it outlives the call that it may be started for. And in the loop's own thread, which
+        # a process that is to die with its parent must be started by: Linux means the thread.
+        self.task = asyncio.get_running_loop().create_task(self._live(), context=Context())
 
     def go(self) -> None:
         """Have a spare call the constructor."""

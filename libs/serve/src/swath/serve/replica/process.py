@@ -40,6 +40,7 @@ def main(sock: socket.socket) -> None:
     except BaseException:
         traceback.print_exc()
     finally:
+        logs.end()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
