@@ -359,3 +359,16 @@ class Killer:
 
     def die(self) -> None:
         os._exit(7)
+
+
+@pytest.mark.usefixtures("driver")
+def test_two_applications_of_one_route_prefix_are_refused_by_name() -> None:
+    serve.run(Worker.bind(), name="first", route_prefix="/taken")
+    with pytest.raises(RayServeException, match=r"Prefix /taken is being used by application 'first'.* 'second'"):
+        serve.run(Worker.bind(), name="second", route_prefix="/taken")
+    assert "second" not in serve.status().applications
+    # The same one may be updated, and those without a prefix are in nobody's way.
+    serve.run(Worker.bind(), name="first", route_prefix="/taken")
+    serve.run(Worker.bind(), name="second", route_prefix=None)
+    serve.delete("first")
+    serve.delete("second")

@@ -37,5 +37,5 @@ async def test_others_tell_what_their_settings_say(tmp_path: Path) -> None:
 
 
 async def test_a_token_that_cannot_be_read_fails_the_start(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="app_token_file .*none cannot be used: .*No such file"):
+    with pytest.raises(InvalidInput, match=r"app_token_file .*none cannot be used: .*No such file"):
         Suite(AppsSettings(app_token_file=tmp_path / "none"), here=False)

@@ -140,7 +140,17 @@ class Hosting:
             self._wake()
         if broken and self._retrying is None:
             self._retrying = asyncio.create_task(self._retry())
-        await self._bundles.collect({each.bundle for each in rows.values() if each.bundle}, self._grace_s)
+        await self.collect(rows)
+
+    async def collect(self, rows: Applications) -> None:
+        """Remove bundles that no application refers to: one replica at a time, and while no application is written.
+
+        Args:
+            rows: The applications as they were last read.
+        """
+        if not await self._bundles.unreferenced(_bundles_of(rows), self._grace_s):
+            return
+        await self._store.while_nobody_writes(lambda now: self._bundles.collect_sync(_bundles_of(now), self._grace_s))
 
     def state(self, name: str) -> State:
         """Return the state of an application here."""
@@ -205,3 +215,7 @@ class Hosting:
                     except SwathError as error:
                         _log.warning("applications are not known for a while", error=error.message)
                         await asyncio.sleep(_RETRY_S)
+
+
+def _bundles_of(rows: Applications) -> set[str]:
+    return {each.bundle for each in rows.values() if each.bundle is not None}
