@@ -217,7 +217,7 @@ async def test_a_bundle_that_another_replica_collects_while_its_code_is_checked_
     with monkeypatch.context() as patch:
         patch.setattr(AppsService, "_check", checked)
         refused = await _refused(served.deploy(config, bundle))
-    assert _reason(refused) == "ARTIFACT_MISSING"
+    assert _reason(refused) == "ARTIFACT_NOT_FOUND"
     assert f"the bundle {bundle} was collected while its code was checked: store it again" in str(refused.details())
     # Nothing was acknowledged, and nothing written. Stored again it is deployed.
     assert await served.states() == {}
