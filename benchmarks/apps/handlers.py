@@ -10,7 +10,7 @@ import os
 from collections.abc import AsyncIterator
 from typing import Any
 
-import bench_pb2
+import bench_pb2  # pyright: ignore[reportMissingImports]
 
 serve: Any = importlib.import_module(os.environ["BENCH_SERVE"])
 

@@ -82,7 +82,7 @@ class Inference(grpc.GenericRpcHandler):
 def inference() -> Iterator[Inference]:
     """The server, at the address in SWATH_TARGET."""
     handler = Inference()
-    server = grpc.server(ThreadPoolExecutor(20), handlers=(handler,), options=[("grpc.so_reuseport", 0)])
+    server = grpc.server(ThreadPoolExecutor(20), handlers=[handler], options=[("grpc.so_reuseport", 0)])
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     with pytest.MonkeyPatch.context() as patch:
@@ -251,6 +251,10 @@ async def test_a_suite_that_nobody_names_or_that_is_not_there(
         ModelError, match="model 'scene': it is not known which suite has it: expected HOST:PORT in SWATH_T"
     ):
         await serve.model("scene").remote(cube=CUBE)
+    monkeypatch.setenv("SWATH_TLS_CERT", "/none.crt")
+    with pytest.raises(ModelError, match="SWATH_TLS_CERT and SWATH_TLS_KEY: mutual TLS needs both files"):
+        await serve.model("scene", target="10.0.0.1:1").remote(cube=CUBE)
+    monkeypatch.delenv("SWATH_TLS_CERT")
     with pytest.raises(ModelError, match="the suite at ::1 cannot be called"):
         await serve.model("scene", target="::1").remote(cube=CUBE)
 

@@ -211,7 +211,7 @@ async def test_without_room_for_it_a_large_payload_goes_over_the_socket(
     def full(file: int, parts: object) -> int:
         raise OSError(errno.ENOSPC, "no room")
 
-    monkeypatch.setattr(segments.os, "writev", full)
+    monkeypatch.setattr("os.writev", full)
     body = np.random.default_rng(1).bytes(3_000_000)
     pair.here.open("large", [body])
     assert (await pair.taken.get()).payload == body

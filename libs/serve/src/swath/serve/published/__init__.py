@@ -10,7 +10,8 @@ from swath.serve.context import running
 from swath.serve.exceptions import RayServeException
 from swath.serve.handle.answers import Response, argument
 from swath.serve.handle.target import Target, facts_of, get_caller
-from swath.serve.published.connection import Question, infer, told
+from swath.serve.published.connection import infer, told
+from swath.serve.published.question import Question
 
 if TYPE_CHECKING:
     from swath.client.calls import Outputs

@@ -6,13 +6,13 @@ import asyncio
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from swath.serve.exceptions import ModelError, RequestTimedOut
 from swath.serve.exchange import RequestFacts
+from swath.serve.published.question import Question
 
 if TYPE_CHECKING:
     import grpc.aio
@@ -30,21 +30,6 @@ _channels: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, tuple[ClientCo
 told: dict[str, str] = {}
 """What the host has told of its suite, in the names of a client's variables: not in the environment, which users' code
 prints and hands on to what it starts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What of which model is asked for, where; see `ModelHandle`."""
-
-    name: str
-    version: str
-    outputs: tuple[str, ...]
-    target: str
-
-    @property
-    def asked(self) -> str:
-        """The model, as users' code says it."""
-        return f"{self.name}@{self.version}" if self.version else self.name
 
 
 async def infer(question: Question, inputs: Mapping[str, Any], facts: RequestFacts) -> Outputs:
@@ -118,6 +103,9 @@ def _config(question: Question) -> ClientConfig:
             f"model {question.asked!r}: it is not known which suite has it: expected HOST:PORT in SWATH_TARGET, or "
             "in `serve.model(..., target=...)`; a server that runs applications gives its own by SWATH_APP_TARGET"
         )
-    files = {key.lower(): Path(said[f"TLS_{key}"]) for key in ("ROOT", "CERT", "KEY") if said[f"TLS_{key}"]}
-    # A name that health does not know would never be called: the gateway chooses who computes.
-    return ClientConfig(target=target, token=said["TOKEN"] or None, tls=TlsConfig(**files) if files else None)
+    root, cert, key = (Path(file) if (file := said[f"TLS_{name}"]) else None for name in ("ROOT", "CERT", "KEY"))
+    try:
+        tls = TlsConfig(root=root, cert=cert, key=key) if root or cert or key else None
+    except ValueError as error:
+        raise ModelError(f"model {question.asked!r}: SWATH_TLS_CERT and SWATH_TLS_KEY: {error}") from error
+    return ClientConfig(target=target, token=said["TOKEN"] or None, tls=tls)

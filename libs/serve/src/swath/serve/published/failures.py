@@ -30,7 +30,7 @@ from swath.serve.exceptions import (
     RequestTimedOut,
 )
 from swath.serve.exchange import RequestFacts
-from swath.serve.published.connection import Question
+from swath.serve.published.question import Question
 
 _LOOK_S = 2.0
 """Seconds for looking up which models there are."""
