@@ -168,7 +168,6 @@ class Sides:
         command = [sys.executable, "-m", "swath_standalone", "--port", str(port), "--state", str(state)]
 
         def dialect() -> Dialect:
-            # Once the server is there: a channel that has found none waits before it looks again.
             sessions = Sessions(target, self._folder, empty_session)
             if name == OIP_NAME:
                 return Oip(self._folder, Published(target, sessions))

@@ -176,7 +176,11 @@ SERVICES = (
             ),
             Slice(
                 GrpcService(RUN_SERVICE, "swath/training/v1/runs.proto", public=True),
-                (Method("ReadLogs", idempotent=True), Method("ReadMetrics", idempotent=True)),
+                (
+                    Method("ReadLogs", idempotent=True),
+                    Method("ReadMetrics", idempotent=True),
+                    Method("ReadArtifact", idempotent=True),
+                ),
             ),
             Slice(
                 GrpcService(ARTIFACT_REFERENCES, "swath/training/v1/references.proto"),

@@ -16,7 +16,7 @@ from swath_training.api.capabilities import Parameter
 from swath_training.api.requests import TrainRequest
 from swath_training.api.service import TrainingService
 from swath_training.api.streams import Following
-from swath_training.runs.model import LoggedLine, Metric
+from swath_training.runs.model import LoggedLine, Metric, RunArtifact
 
 RUN_KEY = "swath-run-id"
 """Metadata: names the run, in both directions."""
@@ -24,6 +24,12 @@ SEQ_KEY = "swath-seq"
 """Trailing metadata: last event that the stream was given."""
 AFTER_KEY = "swath-after-seq"
 """Metadata beside `RUN_KEY`: in a request the last event that the client has, in an answer the one it goes on after."""
+_PART_BYTES = 1 << 20
+_ARTIFACTS = {
+    runs_pb2.RUN_ARTIFACT_SPECIFICATION: RunArtifact.SPECIFICATION,
+    runs_pb2.RUN_ARTIFACT_PIPELINE: RunArtifact.PIPELINE,
+    runs_pb2.RUN_ARTIFACT_WEIGHTS: RunArtifact.WEIGHTS,
+}
 
 
 class TrainingServicer:
@@ -124,6 +130,21 @@ class RunServicer:
         async with aclosing(self._service.metrics(request.run_id, request.names, request.after_seq)) as pages:
             async for page in pages:
                 yield runs_pb2.ReadMetricsResponse(metrics=map(_metric, page))
+
+    async def ReadArtifact(
+        self, request: runs_pb2.ReadArtifactRequest, context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[runs_pb2.ReadArtifactResponse]:
+        """Stream a document or the weights of a run."""
+        data = memoryview(await self._service.artifact(request.run_id, _artifact(request.artifact)))
+        for start in range(0, len(data), _PART_BYTES):
+            yield runs_pb2.ReadArtifactResponse(data=bytes(data[start : start + _PART_BYTES]))
+
+
+def _artifact(number: int) -> RunArtifact:
+    if number not in _ARTIFACTS:
+        names = ", ".join(runs_pb2.RunArtifact.Name(each) for each in _ARTIFACTS)
+        raise InvalidInput(f"artifact: expected one of {names}, got {number}")
+    return _ARTIFACTS[number]
 
 
 def _metric(metric: Metric) -> runs_pb2.Metric:

@@ -42,6 +42,14 @@ OVER = frozenset({RunState.COMPLETE, RunState.FAILED, RunState.CANCELLED})
 WORKING = frozenset({RunState.RUNNING, RunState.STOPPING})
 
 
+class RunArtifact(StrEnum):
+    """What there is of a run beside its rows, in words for people."""
+
+    SPECIFICATION = "specification"
+    PIPELINE = "pipeline"
+    WEIGHTS = "weights"
+
+
 class StopCause(StrEnum):
     """Why a run was asked to stop."""
 
@@ -91,6 +99,17 @@ class Run:
         line_number: Last log line of its workers.
         line_bytes: Bytes of the lines that are kept.
         metric_rows: Metrics that are kept.
+        experiment: What runs that belong together have in common: the session's id by default.
+        name: A name for people, empty for none.
+        paused: Whether it waits between two steps.
+        hyperparameters: Present values of what can be changed while it is under way.
+        hash: 24 hexadecimal digits of hyper-parameters, model and data, as of its start or last resume; empty where
+            the release before created it.
+        hash_base: The same of what no command changes.
+        discarded: Artifact with the samples that the train split leaves out.
+        step: Optimizer steps done, as far as its log tells.
+        epoch: Epoch under way, from 0, as far as its log tells.
+        created_at, started_at, finished_at: Unix seconds.
     """
 
     id: str
@@ -128,6 +147,18 @@ class Run:
     line_number: int = 0
     line_bytes: int = 0
     metric_rows: int = 0
+    experiment: str = ""
+    name: str = ""
+    paused: bool = False
+    hyperparameters: Mapping[str, float] = field(default_factory=dict)
+    hash: str = ""
+    hash_base: str = ""
+    discarded: str | None = None
+    step: int = 0
+    epoch: int = 0
+    created_at: float = 0.0
+    started_at: float | None = None
+    finished_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
