@@ -207,8 +207,13 @@ class TrainingService:
     async def start(self) -> None:
         """Take up the runs that this replica drove before a restart, and from now on those of others."""
         self._subscriptions = [
-            asyncio.create_task(each.subscribe(self._notifications))
-            for each in (self._log, self._lines, self._lease_manager)
+            asyncio.create_task(subscribe(self._notifications))
+            for subscribe in (
+                self._log.subscribe,
+                self._lines.subscribe,
+                self._lease_manager.subscribe,
+                self._lease_manager.subscribe_commands,
+            )
         ]
         self._streams.start()
         await self._lease_manager.start()

@@ -7,6 +7,12 @@ Nothing here knows how events travel or where snapshots are stored.
 from swath.engine.training.control import Checkpointer, Control, StopFlag
 from swath.engine.training.distributed.group import Group, PeerLost
 from swath.engine.training.distributed.rendezvous import Rank, Rendezvous, listen
+from swath.engine.training.live.commands import (
+    Command,
+    CommandReport,
+    Journal,
+    LiveControl,
+)
 from swath.engine.training.reporting.events import (
     EpochProgress,
     Event,
@@ -34,6 +40,8 @@ __all__ = [
     "CalibrationOutcome",
     "CheckpointRestored",
     "Checkpointer",
+    "Command",
+    "CommandReport",
     "Control",
     "DeciderCalibration",
     "DeciderSkip",
@@ -45,7 +53,9 @@ __all__ = [
     "FrameProgress",
     "Group",
     "Hook",
+    "Journal",
     "Lifecycle",
+    "LiveControl",
     "Outcome",
     "PeerLost",
     "PhaseSkip",

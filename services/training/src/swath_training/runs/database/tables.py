@@ -165,10 +165,8 @@ SAVED_CHECKPOINTS = Table(
     "saved_checkpoints",
     METADATA,
     Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
-    # The command that asked for it.
-    Column("number", Integer, primary_key=True),
+    Column("position", Integer, primary_key=True),
     Column("attempt", Integer, nullable=False),
-    Column("position", Integer, nullable=False),
     Column("step", BigInteger, nullable=False),
     Column("epoch", Integer, nullable=False),
     Column("hash", String(24), nullable=False),

@@ -36,9 +36,8 @@ def upgrade() -> None:
     op.create_table(
         "saved_checkpoints",
         _run_id(),
-        sa.Column("number", sa.Integer, primary_key=True),
+        sa.Column("position", sa.Integer, primary_key=True),
         sa.Column("attempt", sa.Integer, nullable=False),
-        sa.Column("position", sa.Integer, nullable=False),
         sa.Column("step", sa.BigInteger, nullable=False),
         sa.Column("epoch", sa.Integer, nullable=False),
         sa.Column("hash", sa.String(24), nullable=False),
