@@ -10,7 +10,7 @@ from swath_training.link.commands import command_message_of
 from swath_training.runs.model import RunCommand
 
 if TYPE_CHECKING:  # the engine imports torch, which a server does later
-    from swath.engine.training.live.commands import CommandReport
+    from swath.engine.training.reporting.commands import CommandReport
     from swath.engine.training.reporting.events import Event, Lifecycle
     from swath.engine.training.reporting.outcomes import (
         CalibrationOutcome,

@@ -1,7 +1,7 @@
 """Hashes by which people tell the states of an experiment apart.
 
-24 lower-case hexadecimal digits: 8 of the hyper-parameters, 8 of the model, 8 of the data. Each part changes on its own,
-and comes back where what it is made of comes back.
+24 lower-case hexadecimal digits: 8 of the hyper-parameters, 8 of the model, 8 of the data. Each part changes on its
+own, and comes back where what it is made of comes back.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from swath.documents import TrainRunDocument
-from swath_training.runs.model import Trainer
+from swath.documents import TrainRunDocument, initial_hyperparameters
+from swath_training.runs.model import Run, Trainer
 
 _PART = 8
 
@@ -39,6 +40,15 @@ def run_hash(base: str, hyperparameters: Mapping[str, float], discarded: str | N
         return ""
     first, model, data = base[:_PART], base[_PART : 2 * _PART], base[2 * _PART :]
     return _part([first, dict(hyperparameters)]) + model + _part([data, discarded])
+
+
+def with_hash(run: Run, document: TrainRunDocument) -> Run:
+    """Return a run that begins, with its hash and what can be changed about it."""
+    training = document.training
+    gradient = run.trainer is Trainer.GRADIENT and training is not None
+    values = initial_hyperparameters(document, training) if gradient and training is not None else {}
+    base = hash_base(run.trainer, document, run.pipeline_digest, run.weights_digest)
+    return replace(run, hash_base=base, hyperparameters=values, hash=run_hash(base, values, None))
 
 
 def _part(content: Any) -> str:

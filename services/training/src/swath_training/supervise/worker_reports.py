@@ -66,8 +66,8 @@ class WorkerReports:
         active.takes_commands = hello.takes_commands
         active.told = max((command.number for command in welcome.commands), default=0)
         active.changed.set()
-        # Without a wait since the Welcome was made: a stop that comes now finds the link, an earlier one is in there. A command
-        # that is asked while the Welcome is made is found by the next round of the lease manager.
+        # Without a wait since the Welcome was made: a stop that comes now finds the link, an earlier one is in there.
+        # A command that is asked while the Welcome is made is found by the next round of the lease manager.
         return welcome
 
     async def welcome_rank(self, hello: Hello) -> Welcome:

@@ -7,12 +7,8 @@ Nothing here knows how events travel or where snapshots are stored.
 from swath.engine.training.control import Checkpointer, Control, StopFlag
 from swath.engine.training.distributed.group import Group, PeerLost
 from swath.engine.training.distributed.rendezvous import Rank, Rendezvous, listen
-from swath.engine.training.live.commands import (
-    Command,
-    CommandReport,
-    Journal,
-    LiveControl,
-)
+from swath.engine.training.live.commands import Journal, LiveControl
+from swath.engine.training.reporting.commands import Command, CommandReport
 from swath.engine.training.reporting.events import (
     EpochProgress,
     Event,

@@ -18,6 +18,7 @@ from swath.storage.sql.notifications import notify
 from swath_training.runs.database import retention, stops
 from swath_training.runs.database.leases import Leases
 from swath_training.runs.database.live.commands import CommandStore, close_commands
+from swath_training.runs.database.live.curves import CurveStore
 from swath_training.runs.database.live.files import FileStore
 from swath_training.runs.database.log_store import LogStore
 from swath_training.runs.database.metric_store import MetricStore
@@ -51,6 +52,7 @@ class RunStore(RunReads):
         metrics: What runs have measured.
         commands: What was asked of runs.
         files: What runs have written.
+        curves: What runs have measured, curve by curve.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class RunStore(RunReads):
         self.metrics = MetricStore(engine)
         self.commands = CommandStore(engine, self._writer, holder)
         self.files = FileStore(engine)
+        self.curves = CurveStore(engine, self._writer)
 
     async def prepare(self) -> None:
         """Make sure that the tables are there.
@@ -212,9 +215,8 @@ class RunStore(RunReads):
                 return Written(run)
             close_commands(connection, run_id)
             written = append(connection, run, [final] if final else [])
-            ended = change(
-                connection, run, state=state, paused=False, finished_at=now(), final=None, final_response=None
-            )
+            over = {"state": state, "paused": False, "finished_at": now()}
+            ended = change(connection, run, **over, final=None, final_response=None)
             notify(connection, MOVED, f"{run_id} {written.run.last_seq} {state}")
             return Written(ended, written.events)
 

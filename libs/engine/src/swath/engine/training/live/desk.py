@@ -9,7 +9,8 @@ from typing import Any
 
 from swath.documents import CommandKind, CommandState
 from swath.engine.training.distributed.group import Group
-from swath.engine.training.live.commands import Command, CommandReport, LiveControl
+from swath.engine.training.live.commands import LiveControl
+from swath.engine.training.reporting.commands import Command, CommandReport
 from swath.engine.training.reporting.events import Position
 from swath.engine.training.reporting.stream import EventStream
 from swath.errors import InvalidInput, SwathError

@@ -19,8 +19,8 @@ from swath.engine.training.distributed.device import release
 from swath.engine.training.distributed.group import Group
 from swath.engine.training.finite import require_finite_losses, require_finite_state
 from swath.engine.training.live.desk import Desk
-from swath.engine.training.live.gradient import LiveGradient
 from swath.engine.training.live.values import LiveValues
+from swath.engine.training.phases.commands.gradient import LiveGradient
 from swath.engine.training.phases.early_stopping import EarlyStopping
 from swath.engine.training.phases.gradient_state import GradientState
 from swath.engine.training.phases.loop_state import LoopState

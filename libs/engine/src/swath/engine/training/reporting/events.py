@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum, auto
 
 from swath.engine.graph.ports import Stage
-from swath.engine.training.live.commands import CommandReport
+from swath.engine.training.reporting.commands import CommandReport
 from swath.engine.training.reporting.outcomes import CalibrationOutcome, CheckpointRestored, EvaluationOutcome
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from swath.engine.training.control import Control, StopRun
 from swath.engine.training.distributed.group import ALONE, Group
-from swath.engine.training.live.commands import CommandReport
+from swath.engine.training.reporting.commands import CommandReport
 from swath.engine.training.reporting.events import Event, Lifecycle, Position, Status
 from swath.engine.training.reporting.messages import describe
 

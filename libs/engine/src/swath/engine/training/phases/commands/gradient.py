@@ -14,11 +14,11 @@ from swath.engine.training import randomness
 from swath.engine.training.batches import Batches
 from swath.engine.training.cadence import Cadence, cadence
 from swath.engine.training.distributed.group import Group
-from swath.engine.training.live.commands import Command, CommandReport
 from swath.engine.training.live.desk import Desk
-from swath.engine.training.live.evaluation import LiveEvaluation
+from swath.engine.training.phases.commands.evaluation import LiveEvaluation
 from swath.engine.training.phases.gradient_state import GradientState
 from swath.engine.training.phases.optimization import Optimization
+from swath.engine.training.reporting.commands import Command, CommandReport
 from swath.engine.training.reporting.events import Position
 from swath.engine.training.snapshots import SnapshotWriter, content_of
 from swath.engine.training.spec import RunSpec
