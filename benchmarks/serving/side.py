@@ -91,7 +91,7 @@ class Side:
         self.process.log.unlink(missing_ok=True)
         began = time.perf_counter()
         self.process.start()
-        # gRPC waits longer and longer between its tries to connect, and one that began too early would count those waits.
+        # gRPC waits longer and longer between its tries to connect: one that began too early would be measured with it.
         self.process.wait_until(self._listens, START_S)
         self.process.wait_until(lambda: self._answers(model, x), START_S)
         self.ready_s = time.perf_counter() - began

@@ -14,6 +14,8 @@ from swath.sessions.ownership import everyones, is_callers
 from swath.storage import ArtifactStore, Workspace
 from swath.storage.sql.notifications import Notifications
 from swath_training.api.admission import Admission
+from swath_training.api.live.commanding import Commanding
+from swath_training.api.live.reading import Reading
 from swath_training.api.pipelines import Pipelines
 from swath_training.api.requests import TrainRequest
 from swath_training.api.run_config import RunConfigs
@@ -55,6 +57,9 @@ class TrainingService:
 
     Attributes:
         supervisor: Drives the runs of this replica.
+        reading: Lists and follows runs.
+        commanding: Takes what is asked of runs.
+        curves: What runs have measured, curve by curve.
     """
 
     def __init__(
@@ -100,6 +105,9 @@ class TrainingService:
         self._lease_manager = LeaseManager(
             settings, store, self.supervisor, launcher.devices, self._take_over, self._admission.starting
         )
+        self.reading = Reading(store, self._streams)
+        self.commanding = Commanding(store, artifacts, self.supervisor, self.reading.own)
+        self.curves = store.curves
         self._draining = False
         self._forgetting: asyncio.Task[None] | None = None
         sessions.on_close(self._session_closed, self.supervisor.sessions)
@@ -231,8 +239,13 @@ class TrainingService:
     async def start(self) -> None:
         """Take up the runs that this replica drove before a restart, and from now on those of others."""
         self._subscriptions = [
-            asyncio.create_task(each.subscribe(self._notifications))
-            for each in (self._log, self._lines, self._lease_manager)
+            asyncio.create_task(subscribe(self._notifications))
+            for subscribe in (
+                self._log.subscribe,
+                self._lines.subscribe,
+                self._lease_manager.subscribe,
+                self._lease_manager.subscribe_commands,
+            )
         ]
         self._streams.start()
         await self._lease_manager.start()
@@ -269,7 +282,11 @@ class TrainingService:
         await self._store.close()
 
     async def _abandoned(self, run_id: str) -> None:
-        await self.supervisor.stop(run_id, StopCause.ABANDONED)
+        run = await self._store.get(run_id)
+        if run.paused:
+            self._streams.expect(run)  # who has paused it comes back
+        else:
+            await self.supervisor.stop(run_id, StopCause.ABANDONED)
 
     async def _take_over(self, run: Run) -> None:
         """Go on with a run of another replica, or of this one before a restart."""
