@@ -109,3 +109,19 @@ def test_runs_are_compared(swath: Swath, run: str, tmp_path: Path) -> None:
 
 def test_a_run_that_is_not_there(swath: Swath) -> None:
     assert "Run nothing not found" in refused(swath("pause", "nothing"))
+
+
+def test_a_run_goes_to_other_tools_whole(swath: Swath, run: str, tmp_path: Path) -> None:
+    swath("stop", run)
+    swath("attach", run)
+    result = swath("export", run[:8], "--to", "csv", "--out", str(tmp_path))
+    folder = tmp_path / run
+    header, *rows = (folder / "metrics.csv").read_text().splitlines()
+    facts = json.loads((folder / "run.json").read_text())
+    assert (header, facts["experiment"], facts["name"]) == ("name,split,step,epoch,value", "studio", "first")
+    assert said(result) == [f"run {run}: {len(rows)} values and 2 files in {folder}"]
+    assert len([row for row in rows if row.startswith("total,train,")]) >= 2
+    assert facts["specification"]["training"]["optimizer"]["lr"] == 0.01
+    assert json.loads((folder / "artifacts" / "pipeline.json").read_text())["nodes"][1]["name"] == "zscore"
+    assert (folder / "artifacts" / "weights.pt").stat().st_size > 100
+    assert "no run" in refused(swath("export", "0000", "--to", "csv", "--out", str(tmp_path)))

@@ -15,6 +15,7 @@ from swath.client.cli.files import cp, ls, rm
 from swath.client.cli.infer import infer
 from swath.client.cli.live.commands import attach, pause, resume, runs, set_values, stop, top
 from swath.client.cli.live.compare import compare
+from swath.client.cli.live.export import export
 from swath.client.cli.logs import logs
 from swath.client.cli.models import alias, models, unpublish, update
 from swath.client.cli.nodes import nodes
@@ -43,6 +44,7 @@ _OWN: tuple[Callable[..., Any], ...] = (
     stop,
     set_values,
     compare,
+    export,
     top,
     infer,
     restore,

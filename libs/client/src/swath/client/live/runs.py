@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import grpc
 
 from swath.client.calls import Call
-from swath.client.errors import call_error
+from swath.client.errors import call_error, translated
 from swath.client.runs import Position
 from swath.training.v1 import commands_pb2, events_pb2
 from swath.training.v1 import runs_pb2 as pb
@@ -199,6 +199,31 @@ class Runs:
         request = pb.ReadCurveRequest(run_id=run, name=name, split=split, max_points=max_points)
         reply = self._call("ReadCurve", request)
         return Curve(reply.steps, reply.values, reply.count)
+
+    def metrics(self, run: str) -> Iterator[pb.Metric]:
+        """All that a run has measured until now, in the order in which it was measured."""
+        for reply in self._stream("ReadMetrics", pb.ReadMetricsRequest(run_id=self.get(run).run_id)):
+            yield from reply.metrics
+
+    def artifact(self, run: str, artifact: str) -> Iterator[bytes]:
+        """A document of a run or its weights, in parts.
+
+        Args:
+            run: The run.
+            artifact: "specification", "pipeline" or "weights".
+
+        Raises:
+            NotFoundError: The run has none, or there is no such run.
+            ValueError: There is no such artifact.
+        """
+        kind: Any = pb.RunArtifact.Value(f"RUN_ARTIFACT_{artifact.upper()}")
+        for reply in self._stream("ReadArtifact", pb.ReadArtifactRequest(run_id=self.get(run).run_id, artifact=kind)):
+            yield reply.data
+
+    def _stream(self, method: str, request: Any) -> Iterator[Any]:
+        config = self._client.config
+        with translated(method, config.target, config.longest_entry):
+            yield from getattr(self._client.run_stub, method)(request, metadata=config.call_metadata())
 
     def _ask(self, method: str, request: Any) -> commands_pb2.RunCommand:
         request.command_id = str(uuid.uuid4())
