@@ -10,6 +10,7 @@ import polars as pl
 
 from swath.samples import signals
 from swath.samples.edits import Edits, Tag, signal_column
+from swath.samples.ordering import sorted_places
 from swath.samples.query import Query, condition, sort_columns
 
 INDEX, DISCARDED = "index", "discarded"
@@ -96,15 +97,13 @@ class SampleTable:
 
     def add_segment(self, segment: pl.DataFrame) -> None:
         """Take the signals of a segment: of each sample the value of the latest step counts."""
-        places = segment.select("sample_id", "step").join(
-            self._frame.select("sample_id", INDEX), on="sample_id", how="left", maintain_order="left"
-        )
-        rows, steps = places[INDEX].to_numpy(), places["step"].to_numpy()
-        known = ~np.isnan(rows) if rows.dtype.kind == "f" else np.ones(len(rows), bool)
+        found = [self.row(sample) for sample in segment["sample_id"]]
+        rows = np.array([-1 if row is None else row for row in found], np.int64)
+        steps, known = segment["step"].to_numpy(), rows >= 0
         for name in signals.names(segment):
             values = segment[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
             kept = known & ~np.isnan(values)
-            places_of, steps_of, values_of = rows[kept].astype(np.int64), steps[kept], values[kept]
+            places_of, steps_of, values_of = rows[kept], steps[kept], values[kept]
             order = np.argsort(steps_of, kind="stable")
             places_of, steps_of, values_of = places_of[order], steps_of[order], values_of[order]
             column = signal_column(name)
@@ -150,14 +149,8 @@ class SampleTable:
             columns, descending = sort_columns(query, schema)
             stop = len(places) if query.count is None else query.start + query.count
             some = places[query.start : stop]
-            sorted_ = (
-                self._frame.select(*(pl.col(name).alias(f"{k}") for k, name in enumerate(columns)))[some]
-                .with_columns(pl.Series("place", some))
-                .sort(
-                    [f"{k}" for k in range(len(columns))], descending=descending, nulls_last=True, maintain_order=True
-                )
-            )
-            places = np.concatenate([places[: query.start], sorted_["place"].to_numpy(), places[stop:]])
+            ordered = sorted_places([self._frame[name][some] for name in columns], descending)
+            places = np.concatenate([places[: query.start], some[ordered], places[stop:]])
         return places if query.head is None else places[: query.head]
 
     def counts(self, view: np.ndarray) -> Counts:

@@ -1,0 +1,163 @@
+"""Samples of an experiment: queries over a million of them, pages of thumbnails, what recording costs a worker."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+from torch.nn.functional import relu
+
+from benchmarks.harness import SCENE, Row, limit_row, ratio_row, timed
+from swath.samples import Edits, SampleTable, Tag, manifest, parse
+from swath.samples.pictures import PictureCache, false_colour, fitted, webp
+from swath.samples.signals import SegmentWriter
+from swath.scenes import Scene, read_scene
+
+SAMPLES, PAGE, BOX = 1_000_000, 64, 192
+TAGGED, DISCARDED, SEGMENT = 20_000, 1_000, 50_000
+QUERIES = {
+    "a comparison": "`signal//loss` > 0.5",
+    "four conditions": "origin == 'train' and `signal//loss` > 0.25 and not discarded and `tag:cloud`",
+    "arithmetic and a text": "anomalous / pixels > 0.1 and source.str.contains('9')",
+    "sorted": "`signal//loss` > 0.5 sortby `signal//loss` desc",
+    "sorted by two columns": "sortby source asc, `signal//loss` desc",
+}
+STEPS, FRAMES, SIDE, CHANNELS, HIDDEN = 200, 4, 64, 61, 128
+
+
+def measure() -> list[Row]:
+    return [*_queries(), *_thumbnails(), *_recording()]
+
+
+def _least(work: Callable[[], object], runs: int) -> float:
+    """Return the least seconds of a call: what else runs on the machine makes it longer, and never shorter."""
+    work()
+    return min(timed(work) for _ in range(runs))
+
+
+def _samples() -> pl.DataFrame:
+    """Return a manifest: a thousand frames of a thousand tiles each."""
+    random, rows = np.random.default_rng(0), np.arange(SAMPLES)
+    columns = {
+        "sample_id": [f"{row:016x}" for row in rows],
+        "origin": np.array(["train", "val", "test"])[random.choice(3, SAMPLES, p=(0.7, 0.2, 0.1))],
+        "source": [f"scenes/flight_{row // 1000}.img" for row in rows],
+        "frame": np.zeros(SAMPLES, np.int64),
+        "x": rows % 1000 * 64,
+        "y": rows // 1000 * 64,
+        "width": np.full(SAMPLES, 64),
+        "height": np.full(SAMPLES, 64),
+        "pixels": np.full(SAMPLES, 4096),
+        "anomalous": random.integers(0, 1000, SAMPLES),
+        "classes": np.array(["0", "0 1"])[random.integers(0, 2, SAMPLES)],
+    }
+    return pl.DataFrame(columns, schema_overrides=manifest.SCHEMA)
+
+
+def _segment(ids: list[str], step: int) -> pl.DataFrame:
+    losses = np.random.default_rng(step).random(len(ids), np.float32)
+    return pl.DataFrame({"sample_id": ids, "step": [step] * len(ids), "epoch": [0] * len(ids), "loss": losses})
+
+
+def _queries() -> list[Row]:
+    frame = _samples()
+    written, ids = manifest.to_parquet(frame), frame["sample_id"].to_list()
+    table = SampleTable(manifest.read(written))
+    table.add_segment(_segment(ids, 1))
+    cloud = Tag("cloud", members=dict.fromkeys(ids[:TAGGED], True))
+    edits = Edits(tags={cloud.name: cloud}, discarded=set(ids[-DISCARDED:]))
+    table.apply(edits)
+    rows = []
+    for name, text in QUERIES.items():
+        found = len(table.view(parse(text)))
+        seconds = _least(lambda text=text: table.view(parse(text)), runs=15)
+        rows.append(limit_row(f"query of {SAMPLES:,} samples: {name}", seconds * 1e3, 200, "ms", f"finds {found:,}"))
+    opened = _least(lambda: SampleTable(manifest.read(written)), runs=3)
+    segment = _segment(ids[:SEGMENT], 2)
+    added = _least(lambda: table.add_segment(segment), runs=9)
+    applied = _least(lambda: table.apply(edits), runs=5)
+    return [
+        *rows,
+        Row(f"opening {SAMPLES:,} samples", f"{opened * 1e3:.0f} ms  ({len(written) / 2**20:.1f} MiB of Parquet)"),
+        Row(f"signals of {SEGMENT:,} samples join them", f"{added * 1e3:.0f} ms"),
+        Row(f"{TAGGED:,} tags and {DISCARDED:,} discards join them", f"{applied * 1e3:.0f} ms"),
+    ]
+
+
+def _thumbnails() -> list[Row]:
+    with tempfile.TemporaryDirectory(prefix="swath-bench-") as folder:
+        kept = Path(folder)
+
+        def page(cache: PictureCache) -> None:
+            for number in range(PAGE):
+                cache.get((f"{number}", "cube", f"{BOX}x{BOX}"), _thumbnail)
+
+        memory, disk = PictureCache(), PictureCache(kept)
+        page(memory)
+        page(disk)
+        seconds = {
+            "made anew from the file": _least(lambda: page(PictureCache()), runs=5),
+            "read from the folder": _least(lambda: page(PictureCache(kept)), runs=9),
+            "from memory": _least(lambda: page(memory), runs=9),
+        }
+    limits = {"made anew from the file": 1000}
+    shown = " x ".join(map(str, _scene().cube.shape))
+    return [
+        limit_row(f"{PAGE} thumbnails, {name}", taken * 1e3, limits.get(name, 100), "ms", f"of {shown}")
+        for name, taken in seconds.items()
+    ]
+
+
+def _scene() -> Scene:
+    return read_scene(SCENE.with_suffix(".hdr"))
+
+
+def _thumbnail() -> bytes:
+    scene = _scene()
+    known = scene.wavelengths
+    picture = false_colour(scene.cube, None if known is None else known.tolist())
+    return webp(picture, *fitted(*picture.shape[:2], BOX, BOX))
+
+
+def _recording() -> list[Row]:
+    """Compare what a worker does for samples with the step of training that it does so for, one thread each."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        step = _least(_step(), runs=30)
+    finally:
+        torch.set_num_threads(threads)
+    ids = [f"{number:016x}" for number in range(FRAMES)]
+
+    def record() -> None:
+        writer = SegmentWriter()
+        for number in range(STEPS):
+            for sample in ids:
+                writer.add(sample, number, 0, {"loss": 0.5})
+        writer.take()
+
+    recorded = _least(record, runs=15) / STEPS
+    detail = f"{recorded * 1e6:.1f} µs beside a step of {step * 1e3:.2f} ms"
+    shape = [FRAMES, SIDE, SIDE, CHANNELS]
+    return [ratio_row(f"recording the signals of batches {shape}", 1 + recorded / step, 1.03, detail)]
+
+
+def _step() -> Callable[[], None]:
+    projection = torch.nn.Sequential(
+        torch.nn.Linear(CHANNELS, HIDDEN), torch.nn.ReLU(), torch.nn.Linear(HIDDEN, 32, bias=False)
+    )
+    optimizer = torch.optim.AdamW(projection.parameters())
+    batch = torch.rand(FRAMES, SIDE, SIDE, CHANNELS)
+
+    def step() -> None:
+        loss = relu(projection(batch).square().sum(-1) - 1).mean()
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        loss.item()
+
+    return step
