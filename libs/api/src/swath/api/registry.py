@@ -178,7 +178,33 @@ SERVICES = (
             ),
             Slice(
                 GrpcService(RUN_SERVICE, "swath/training/v1/runs.proto", public=True),
-                (Method("ReadLogs", idempotent=True), Method("ReadMetrics", idempotent=True)),
+                (
+                    *(
+                        Method(name, idempotent=True)
+                        for name in (
+                            "ReadLogs",
+                            "ReadMetrics",
+                            "ListRuns",
+                            "GetRun",
+                            "AttachRun",
+                            "DescribeRun",
+                            "GetEvaluation",
+                            "ListCommands",
+                            "ListCheckpoints",
+                            "ReadFiles",
+                            "ReadCurves",
+                            "ReadCurve",
+                        )
+                    ),
+                    *(
+                        Method(name, mutating=True, idempotent=True)
+                        for name in ("PauseRun", "ChangeRun", "SetSamples", "StopRun")
+                    ),
+                    *(
+                        Method(name, mutating=True)
+                        for name in ("ResumeRun", "EvaluateRun", "CancelEvaluation", "SaveCheckpoint", "RestoreRun")
+                    ),
+                ),
             ),
             Slice(
                 GrpcService(ARTIFACT_REFERENCES, "swath/training/v1/references.proto"),

@@ -14,6 +14,8 @@ from swath.sessions.ownership import everyones, is_callers
 from swath.storage import ArtifactStore, Workspace
 from swath.storage.sql.notifications import Notifications
 from swath_training.api.admission import Admission
+from swath_training.api.live.commanding import Commanding
+from swath_training.api.live.reading import Reading
 from swath_training.api.pipelines import Pipelines
 from swath_training.api.requests import TrainRequest
 from swath_training.api.run_config import RunConfigs
@@ -55,6 +57,9 @@ class TrainingService:
 
     Attributes:
         supervisor: Drives the runs of this replica.
+        reading: Lists and follows runs.
+        commanding: Takes what is asked of runs.
+        curves: What runs have measured, curve by curve.
     """
 
     def __init__(
@@ -99,6 +104,9 @@ class TrainingService:
         self._lease_manager = LeaseManager(
             settings, store, self.supervisor, launcher.devices, self._take_over, self._admission.starting
         )
+        self.reading = Reading(store, self._streams)
+        self.commanding = Commanding(store, artifacts, self.supervisor, self.reading.own)
+        self.curves = store.curves
         self._draining = False
         self._forgetting: asyncio.Task[None] | None = None
         sessions.on_close(self._session_closed, self.supervisor.sessions)
@@ -207,8 +215,13 @@ class TrainingService:
     async def start(self) -> None:
         """Take up the runs that this replica drove before a restart, and from now on those of others."""
         self._subscriptions = [
-            asyncio.create_task(each.subscribe(self._notifications))
-            for each in (self._log, self._lines, self._lease_manager)
+            asyncio.create_task(subscribe(self._notifications))
+            for subscribe in (
+                self._log.subscribe,
+                self._lines.subscribe,
+                self._lease_manager.subscribe,
+                self._lease_manager.subscribe_commands,
+            )
         ]
         self._streams.start()
         await self._lease_manager.start()

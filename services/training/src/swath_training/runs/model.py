@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from swath.documents import CommandKind, CommandState
 
 
 class Trainer(IntEnum):
@@ -203,3 +205,82 @@ class Metric(NamedTuple):
     epoch: int
     seq: int = 0
     ordinal: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunCommand:
+    """One command of a run.
+
+    Attributes:
+        number: Counts from 1 in the run; 0 for a pause that a resume had asked for.
+        id: What its caller tells a repeated call by.
+        kind: What is asked.
+        arguments: Members by kind; see `RunCommand` in commands.proto.
+        by: Identity of who asked.
+        state: How far it is.
+        step: Optimizer steps done when it took effect; None until then.
+        position: Events of the run before that.
+        message: Text for people.
+        progress: How far it is and what has come of it: members of `CommandProgress` in commands.proto.
+        created_at, changed_at: Unix seconds.
+    """
+
+    number: int
+    id: str
+    kind: CommandKind
+    arguments: Mapping[str, Any]
+    by: str
+    state: CommandState = CommandState.ASKED
+    step: int | None = None
+    position: int | None = None
+    message: str = ""
+    progress: Mapping[str, Any] = field(default_factory=dict)
+    created_at: float = 0.0
+    changed_at: float = 0.0
+
+
+class CheckpointKind(StrEnum):
+    """What a checkpoint is for."""
+
+    RESUME = "resume"
+    USER = "user"
+
+
+@dataclass(frozen=True, slots=True)
+class RunCheckpoint:
+    """A checkpoint of a run.
+
+    Attributes:
+        run_id: The run.
+        digest: The artifact.
+        kind: RESUME for what the next attempt goes on from, USER for one that is kept.
+        position: Events of the run before it.
+        step, epoch: Where the run was.
+        hash: The run's hash then.
+        attempt: The attempt that has made it.
+        created_at: Unix seconds.
+    """
+
+    run_id: str
+    digest: str
+    kind: CheckpointKind
+    position: int
+    step: int
+    epoch: int
+    hash: str
+    attempt: int
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunFile:
+    """A file that a run has written; see `RunFile` in runs.proto."""
+
+    number: int
+    kind: str
+    digest: str
+    rows: int
+    first_step: int
+    last_step: int
+    attempt: int
+    created_at: float

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n swath/training/v1/commands.proto\x12\x11swath.training.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xec\x02\n\nRunCommand\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\n\n\x02id\x18\x02 \x01(\t\x12,\n\x04kind\x18\x03 \x01(\x0e\x32\x1e.swath.training.v1.CommandKind\x12\x11\n\targuments\x18\x04 \x01(\t\x12\n\n\x02\x62y\x18\x05 \x01(\t\x12.\n\x05state\x18\x06 \x01(\x0e\x32\x1f.swath.training.v1.CommandState\x12\x0c\n\x04step\x18\x07 \x01(\x03\x12\x10\n\x08position\x18\x08 \x01(\x03\x12\x0f\n\x07message\x18\t \x01(\t\x12\x34\n\x08progress\x18\n \x01(\x0b\x32\".swath.training.v1.CommandProgress\x12.\n\ncreated_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nchanged_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc3\x01\n\x0f\x43ommandProgress\x12\x0c\n\x04\x64one\x18\x01 \x01(\x03\x12\r\n\x05total\x18\x02 \x01(\x03\x12@\n\x07metrics\x18\x03 \x03(\x0b\x32/.swath.training.v1.CommandProgress.MetricsEntry\x12\x11\n\tcancelled\x18\x04 \x01(\x08\x12\x0e\n\x06\x64igest\x18\x05 \x01(\t\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01*\x8e\x02\n\x0b\x43ommandKind\x12\x1c\n\x18\x43OMMAND_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43OMMAND_KIND_PAUSE\x10\x01\x12\x17\n\x13\x43OMMAND_KIND_RESUME\x10\x02\x12\x17\n\x13\x43OMMAND_KIND_CHANGE\x10\x03\x12\x19\n\x15\x43OMMAND_KIND_EVALUATE\x10\x04\x12\"\n\x1e\x43OMMAND_KIND_CANCEL_EVALUATION\x10\x05\x12 \n\x1c\x43OMMAND_KIND_SAVE_CHECKPOINT\x10\x06\x12\x18\n\x14\x43OMMAND_KIND_RESTORE\x10\x07\x12\x1c\n\x18\x43OMMAND_KIND_SET_SAMPLES\x10\x08*\x92\x01\n\x0c\x43ommandState\x12\x1d\n\x19\x43OMMAND_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x43OMMAND_STATE_ASKED\x10\x01\x12\x17\n\x13\x43OMMAND_STATE_TAKEN\x10\x02\x12\x16\n\x12\x43OMMAND_STATE_DONE\x10\x03\x12\x19\n\x15\x43OMMAND_STATE_REFUSED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n swath/training/v1/commands.proto\x12\x11swath.training.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xec\x02\n\nRunCommand\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\n\n\x02id\x18\x02 \x01(\t\x12,\n\x04kind\x18\x03 \x01(\x0e\x32\x1e.swath.training.v1.CommandKind\x12\x11\n\targuments\x18\x04 \x01(\t\x12\n\n\x02\x62y\x18\x05 \x01(\t\x12.\n\x05state\x18\x06 \x01(\x0e\x32\x1f.swath.training.v1.CommandState\x12\x0c\n\x04step\x18\x07 \x01(\x03\x12\x10\n\x08position\x18\x08 \x01(\x03\x12\x0f\n\x07message\x18\t \x01(\t\x12\x34\n\x08progress\x18\n \x01(\x0b\x32\".swath.training.v1.CommandProgress\x12.\n\ncreated_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nchanged_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xcd\x02\n\x0f\x43ommandProgress\x12\x0c\n\x04\x64one\x18\x01 \x01(\x03\x12\r\n\x05total\x18\x02 \x01(\x03\x12@\n\x07metrics\x18\x03 \x03(\x0b\x32/.swath.training.v1.CommandProgress.MetricsEntry\x12\x11\n\tcancelled\x18\x04 \x01(\x08\x12\x0e\n\x06\x64igest\x18\x05 \x01(\t\x12P\n\x0fhyperparameters\x18\x06 \x03(\x0b\x32\x37.swath.training.v1.CommandProgress.HyperparametersEntry\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a\x36\n\x14HyperparametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01*\x8e\x02\n\x0b\x43ommandKind\x12\x1c\n\x18\x43OMMAND_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43OMMAND_KIND_PAUSE\x10\x01\x12\x17\n\x13\x43OMMAND_KIND_RESUME\x10\x02\x12\x17\n\x13\x43OMMAND_KIND_CHANGE\x10\x03\x12\x19\n\x15\x43OMMAND_KIND_EVALUATE\x10\x04\x12\"\n\x1e\x43OMMAND_KIND_CANCEL_EVALUATION\x10\x05\x12 \n\x1c\x43OMMAND_KIND_SAVE_CHECKPOINT\x10\x06\x12\x18\n\x14\x43OMMAND_KIND_RESTORE\x10\x07\x12\x1c\n\x18\x43OMMAND_KIND_SET_SAMPLES\x10\x08*\x92\x01\n\x0c\x43ommandState\x12\x1d\n\x19\x43OMMAND_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x43OMMAND_STATE_ASKED\x10\x01\x12\x17\n\x13\x43OMMAND_STATE_TAKEN\x10\x02\x12\x16\n\x12\x43OMMAND_STATE_DONE\x10\x03\x12\x19\n\x15\x43OMMAND_STATE_REFUSED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,14 +34,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_COMMANDPROGRESS_METRICSENTRY']._loaded_options = None
   _globals['_COMMANDPROGRESS_METRICSENTRY']._serialized_options = b'8\001'
-  _globals['_COMMANDKIND']._serialized_start=654
-  _globals['_COMMANDKIND']._serialized_end=924
-  _globals['_COMMANDSTATE']._serialized_start=927
-  _globals['_COMMANDSTATE']._serialized_end=1073
+  _globals['_COMMANDPROGRESS_HYPERPARAMETERSENTRY']._loaded_options = None
+  _globals['_COMMANDPROGRESS_HYPERPARAMETERSENTRY']._serialized_options = b'8\001'
+  _globals['_COMMANDKIND']._serialized_start=792
+  _globals['_COMMANDKIND']._serialized_end=1062
+  _globals['_COMMANDSTATE']._serialized_start=1065
+  _globals['_COMMANDSTATE']._serialized_end=1211
   _globals['_RUNCOMMAND']._serialized_start=89
   _globals['_RUNCOMMAND']._serialized_end=453
   _globals['_COMMANDPROGRESS']._serialized_start=456
-  _globals['_COMMANDPROGRESS']._serialized_end=651
-  _globals['_COMMANDPROGRESS_METRICSENTRY']._serialized_start=605
-  _globals['_COMMANDPROGRESS_METRICSENTRY']._serialized_end=651
+  _globals['_COMMANDPROGRESS']._serialized_end=789
+  _globals['_COMMANDPROGRESS_METRICSENTRY']._serialized_start=687
+  _globals['_COMMANDPROGRESS_METRICSENTRY']._serialized_end=733
+  _globals['_COMMANDPROGRESS_HYPERPARAMETERSENTRY']._serialized_start=735
+  _globals['_COMMANDPROGRESS_HYPERPARAMETERSENTRY']._serialized_end=789
 # @@protoc_insertion_point(module_scope)

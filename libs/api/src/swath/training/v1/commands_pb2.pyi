@@ -73,8 +73,15 @@ class RunCommand(_message.Message):
     def __init__(self, number: _Optional[int] = ..., id: _Optional[str] = ..., kind: _Optional[_Union[CommandKind, str]] = ..., arguments: _Optional[str] = ..., by: _Optional[str] = ..., state: _Optional[_Union[CommandState, str]] = ..., step: _Optional[int] = ..., position: _Optional[int] = ..., message: _Optional[str] = ..., progress: _Optional[_Union[CommandProgress, _Mapping]] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., changed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class CommandProgress(_message.Message):
-    __slots__ = ("done", "total", "metrics", "cancelled", "digest")
+    __slots__ = ("done", "total", "metrics", "cancelled", "digest", "hyperparameters")
     class MetricsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    class HyperparametersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -86,9 +93,11 @@ class CommandProgress(_message.Message):
     METRICS_FIELD_NUMBER: _ClassVar[int]
     CANCELLED_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
+    HYPERPARAMETERS_FIELD_NUMBER: _ClassVar[int]
     done: int
     total: int
     metrics: _containers.ScalarMap[str, float]
     cancelled: bool
     digest: str
-    def __init__(self, done: _Optional[int] = ..., total: _Optional[int] = ..., metrics: _Optional[_Mapping[str, float]] = ..., cancelled: bool = ..., digest: _Optional[str] = ...) -> None: ...
+    hyperparameters: _containers.ScalarMap[str, float]
+    def __init__(self, done: _Optional[int] = ..., total: _Optional[int] = ..., metrics: _Optional[_Mapping[str, float]] = ..., cancelled: bool = ..., digest: _Optional[str] = ..., hyperparameters: _Optional[_Mapping[str, float]] = ...) -> None: ...

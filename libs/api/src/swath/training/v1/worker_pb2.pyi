@@ -109,20 +109,18 @@ class Event(_message.Message):
     def __init__(self, position: _Optional[int] = ..., response: _Optional[bytes] = ..., event: _Optional[bytes] = ...) -> None: ...
 
 class Checkpoint(_message.Message):
-    __slots__ = ("digest", "position", "kind", "step", "epoch", "command")
+    __slots__ = ("digest", "position", "kind", "step", "epoch")
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     POSITION_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
-    COMMAND_FIELD_NUMBER: _ClassVar[int]
     digest: str
     position: int
     kind: CheckpointKind
     step: int
     epoch: int
-    command: int
-    def __init__(self, digest: _Optional[str] = ..., position: _Optional[int] = ..., kind: _Optional[_Union[CheckpointKind, str]] = ..., step: _Optional[int] = ..., epoch: _Optional[int] = ..., command: _Optional[int] = ...) -> None: ...
+    def __init__(self, digest: _Optional[str] = ..., position: _Optional[int] = ..., kind: _Optional[_Union[CheckpointKind, str]] = ..., step: _Optional[int] = ..., epoch: _Optional[int] = ...) -> None: ...
 
 class File(_message.Message):
     __slots__ = ("kind", "digest", "rows", "first_step", "last_step", "position")

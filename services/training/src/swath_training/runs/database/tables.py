@@ -165,10 +165,8 @@ SAVED_CHECKPOINTS = Table(
     "saved_checkpoints",
     METADATA,
     Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
-    # The command that asked for it.
-    Column("number", Integer, primary_key=True),
+    Column("position", Integer, primary_key=True),
     Column("attempt", Integer, nullable=False),
-    Column("position", Integer, nullable=False),
     Column("step", BigInteger, nullable=False),
     Column("epoch", Integer, nullable=False),
     Column("hash", String(24), nullable=False),
@@ -231,7 +229,8 @@ CURVE_PARTS = Table(
     METADATA,
     Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
     Column("curve", Integer, primary_key=True),
-    # Neighbouring points of a curve in one row, in order; only the last row of a curve still grows.
+    # So many neighbouring points of a curve in one row, in order; only the last row of a level still grows.
+    Column("level", Integer, primary_key=True),
     Column("number", Integer, primary_key=True),
     Column("count", Integer, nullable=False),
     Column("first_seq", Integer, nullable=False),
@@ -243,7 +242,6 @@ CURVE_PARTS = Table(
     Column("low_step", BigInteger, nullable=False),
     Column("high", Float),
     Column("high_step", BigInteger, nullable=False),
-    Column("total", Float),
     sqlite_with_rowid=False,
 )
 

@@ -36,9 +36,8 @@ def upgrade() -> None:
     op.create_table(
         "saved_checkpoints",
         _run_id(),
-        sa.Column("number", sa.Integer, primary_key=True),
+        sa.Column("position", sa.Integer, primary_key=True),
         sa.Column("attempt", sa.Integer, nullable=False),
-        sa.Column("position", sa.Integer, nullable=False),
         sa.Column("step", sa.BigInteger, nullable=False),
         sa.Column("epoch", sa.Integer, nullable=False),
         sa.Column("hash", sa.String(24), nullable=False),
@@ -91,6 +90,7 @@ def upgrade() -> None:
         "curve_parts",
         _run_id(),
         sa.Column("curve", sa.Integer, primary_key=True),
+        sa.Column("level", sa.Integer, primary_key=True),
         sa.Column("number", sa.Integer, primary_key=True),
         sa.Column("count", sa.Integer, nullable=False),
         sa.Column("first_seq", sa.Integer, nullable=False),
@@ -101,6 +101,5 @@ def upgrade() -> None:
         sa.Column("low_step", sa.BigInteger, nullable=False),
         sa.Column("high", sa.Float),
         sa.Column("high_step", sa.BigInteger, nullable=False),
-        sa.Column("total", sa.Float),
         sqlite_with_rowid=False,
     )
