@@ -175,7 +175,7 @@ def test_calls_that_are_made_once_and_calls_that_are_audited():
         ("pipeline", {"session"}),
         ("training", {"session"}),
         ("inference", {"session", "inference", "pipeline"}),
-        ("experiment", set()),
+        ("experiment", {"training"}),
         ("apps", set()),
         ("gateway", {*SERVICE_NAMES}),
         ("worker", {"training"}),

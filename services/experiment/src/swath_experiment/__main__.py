@@ -1,4 +1,4 @@
-"""`python -m swath_experiment`: serve; `python -m swath_experiment migrate`: bring the tables to this release's form."""
+"""`python -m swath_experiment`: serve; `python -m swath_experiment migrate`: bring its tables to this release."""
 
 import sys
 

@@ -289,6 +289,26 @@ SERVICES = (
         "experiment",
         image="core",
         database=True,
+        # On behalf of who calls it.
+        calls={
+            RUN_SERVICE: (
+                "ListRuns",
+                "DescribeRun",
+                "PauseRun",
+                "ResumeRun",
+                "ChangeRun",
+                "EvaluateRun",
+                "CancelEvaluation",
+                "SaveCheckpoint",
+                "RestoreRun",
+                "SetSamples",
+                "ListCommands",
+                "ListCheckpoints",
+                "ReadCurves",
+                "ReadCurve",
+                "ReadFiles",
+            )
+        },
         # What changes something is also in the audit of its own, by what it does: a call may do several things or none.
         owns=(
             Slice(

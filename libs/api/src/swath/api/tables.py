@@ -117,6 +117,11 @@ class Registry:
                 found[each.name] = found.get(each.name, frozenset()) | each.granted
         return MappingProxyType(found)
 
+    @cached_property
+    def forwarders(self) -> frozenset[str]:
+        """Processes that call public methods for others, and say for whom: they are believed."""
+        return frozenset(name for name, granted in self.grants.items() if granted & self.routes.keys())
+
     def service(self, name: str) -> Service:
         """Return a service by its name.
 

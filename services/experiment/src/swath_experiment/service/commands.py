@@ -12,16 +12,8 @@ from swath_experiment.service.scope import Experiment, near
 from swath_experiment.settings import ExperimentSettings
 from swath_experiment.store import Entry, ExperimentStore
 
-SHOWN = {
-    "batch_size": "Batch Size",
-    "val_batch_size": "Val Batch Size",
-    "test_batch_size": "Test Batch Size",
-    "eval_frequency": "Eval Frequency",
-    "checkpoint_frequency": "Checkpoint Frequency",
-    "learning_rate": "Learning Rate",
-    "weight_decay": "Weight Decay",
-}
-"""Hyper-parameters as the page knows them, and their labels."""
+PAGE_NAMES = {"evaluation_frequency": "eval_frequency"}
+"""Hyper-parameters that the page knows by other names than runs do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +54,8 @@ class Commands:
             Described("auditor_mode", "Auditor Mode", 0.0),
         ]
         for name, each in named.items():
-            shown.append(Described(name, SHOWN.get(name, name.replace("_", " ").title()), each.value))
+            name = PAGE_NAMES.get(name, name)
+            shown.append(Described(name, name.replace("_", " ").title(), each.value))
         return shown
 
     async def change(self, experiment: Experiment, values: Mapping[str, float]) -> None:

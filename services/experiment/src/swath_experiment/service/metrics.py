@@ -98,11 +98,10 @@ class Metrics:
         for hash_, run in experiment.by_hash().items():
             if wanted.hashes and hash_ not in wanted.hashes:
                 continue
-            found += [
-                Index(metric=name, hash=hash_, summary=each)
-                for each in await self._runs.curves(run.id)
-                if not wanted.metrics or (name := metric_of(each)) in wanted.metrics
-            ]
+            for each in await self._runs.curves(run.id):
+                name = metric_of(each)
+                if not wanted.metrics or name in wanted.metrics:
+                    found.append(Index(metric=name, hash=hash_, summary=each))
         return sorted(found, key=lambda each: (each.hash, each.metric))
 
     async def history(self, experiment: Experiment, who: Who, wanted: Wanted) -> tuple[list[Point], list[Index]]:

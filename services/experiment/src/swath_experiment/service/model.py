@@ -14,8 +14,8 @@ def no_layers() -> NoReturn:
         Unsupported: Always.
     """
     raise Unsupported(
-        "layers, weights and activations are not told here: publish the run's pipeline and ask the outputs of its nodes "
-        "with Inference, or read its weights with `swath.client`"
+        "layers, weights and activations are not told here: publish the run's pipeline and ask for the outputs of its "
+        "nodes with Inference"
     )
 
 

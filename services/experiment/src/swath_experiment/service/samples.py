@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from swath.errors import InvalidInput, NotFound
+from swath_experiment.runs.model import Runs
 from swath_experiment.runs.samples import Histogram, SampleFiles, SampleTable
 from swath_experiment.service.scope import Experiment, near
 from swath_experiment.settings import ExperimentSettings
@@ -48,13 +49,14 @@ class Samples:
     """Samples of an experiment, as one user sees them.
 
     Args:
+        runs: The training service.
         files: What runs have written.
         store: Keeps views, and what people say of samples.
         settings: Limits.
     """
 
-    def __init__(self, files: SampleFiles, store: ExperimentStore, settings: ExperimentSettings) -> None:
-        self._files, self._store, self._settings = files, store, settings
+    def __init__(self, runs: Runs, files: SampleFiles, store: ExperimentStore, settings: ExperimentSettings) -> None:
+        self._runs, self._files, self._store, self._settings = runs, files, store, settings
 
     async def table(self, experiment: Experiment) -> SampleTable | None:
         """Return the experiment's samples with what people say of them, None where no run has written any."""
@@ -124,9 +126,11 @@ class Samples:
         return seen, seen.table.rows(seen.ids[start : start + count])
 
     async def splits(self, experiment: Experiment) -> Sequence[str]:
-        """Return the names of splits, sorted."""
+        """Return the names of splits, sorted: of samples, else those that the current run can evaluate."""
         table = await self.table(experiment)
-        return [] if table is None else sorted({str(row["origin"]) for row in table.rows(table.ids())})
+        if table is not None:
+            return sorted({str(row["origin"]) for row in table.rows(table.ids())})
+        return sorted((await self._runs.describe(experiment.current.id))[1]) if experiment.runs else []
 
     async def find(self, experiment: Experiment, sample: str) -> Mapping[str, Any]:
         """Return the values of a sample.

@@ -45,7 +45,7 @@ class Services:
         self.evaluation = Evaluation(runs, store)
         self.commands = Commands(runs, store, self.evaluation, settings)
         self.metrics = Metrics(runs, store, self.evaluation, settings)
-        self.samples = Samples(files, store, settings)
+        self.samples = Samples(runs, files, store, settings)
         self.edits = Edits(runs, store, self.samples, settings)
         self.notebooks = Notebooks(store, settings)
 

@@ -52,6 +52,8 @@ def refused(error: SwathError, answer: Callable[..., Answer], **fields: Any) -> 
     Raises:
         SwathError: It is of these.
     """
-    if isinstance(error, (Unauthenticated, Unavailable, Exhausted)) or type(error) is SwathError:
+    # What may succeed a moment later has a time to wait; a limit that stays reached is told like any refusal.
+    later = isinstance(error, Exhausted) and error.retry_after is not None
+    if later or isinstance(error, (Unauthenticated, Unavailable)) or type(error) is SwathError:
         raise error
     return answer(success=False, message=error.message, **fields)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 from typing import Any
 
@@ -19,7 +19,7 @@ _CHANGED = {
     "train_batch_size": "batch_size",
     "val_batch_size": "val_batch_size",
     "test_batch_size": "test_batch_size",
-    "full_eval_frequency": "eval_frequency",
+    "full_eval_frequency": "evaluation_frequency",
     "checkpont_frequency": "checkpoint_frequency",
     "training_steps_to_do": "total_steps",
 }
@@ -215,4 +215,4 @@ def _described(each: Described) -> pb.HyperParameterDesc:
 
 
 def _iso(seconds: float) -> str:
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="seconds") if seconds else ""
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat(timespec="seconds") if seconds else ""

@@ -171,8 +171,8 @@ class SampleMethods(Methods):
         """Refuse: labels are masks of cubes."""
         return pb.ExportAnnotationsResponse(
             success=False,
-            message="labels are masks of hyperspectral cubes, for which these tools have no format: they are in the files "
-            "of the data module",
+            message="labels are masks of hyperspectral cubes, for which these tools have no format: "
+            "they are in the files of the data module",
         )
 
     async def GetProjection(self, request: pb.ProjectionRequest, context: Any) -> pb.ProjectionResponse:

@@ -1,7 +1,7 @@
 """grpc-web in its text form: what a page sends and gets for calls.
 
-A body is base64 of frames: a byte of flags, four bytes of length, and a message or, with the first bit of the flags, the
-status as lines of text. https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md
+A body is base64 of frames: a byte of flags, four bytes of length, and a message or, with the first bit of the flags,
+the status as lines of text. https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md
 """
 
 from __future__ import annotations
