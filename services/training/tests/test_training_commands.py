@@ -51,7 +51,7 @@ def active(world: World, run_id: str) -> ActiveRun:
 async def kill_worker(world: World, run_id: str) -> None:
     """Kill the worker of the present attempt and wait for the next one."""
     attempt = active(world, run_id).attempt
-    worker: Any = active(world, run_id).worker
+    worker = await world.worker(run_id)
     os.kill(worker.pid, signal.SIGKILL)
     async with asyncio.timeout(60):
         while active(world, run_id).attempt == attempt or active(world, run_id).connection is None:  # noqa: ASYNC110
@@ -179,7 +179,7 @@ async def test_after_kills_the_log_replays_to_the_same_bits(world: World) -> Non
 async def test_a_command_that_is_acknowledged_is_not_lost_with_the_worker(world: World) -> None:
     ask = world.service.commanding
     run_id = await started(world)
-    worker: Any = active(world, run_id).worker
+    worker = await world.worker(run_id)
     os.kill(worker.pid, signal.SIGSTOP)
     command = await ask.change(run_id, "mine", {"weight_decay": 0.25})
     os.kill(worker.pid, signal.SIGKILL)

@@ -44,7 +44,7 @@ class Commanding:
         """Have a run wait between two steps."""
         return await self._ask(await self._own(run_id), command_id, CommandKind.PAUSE, {})
 
-    async def resume(self, run_id: str, command_id: str, steps: int) -> RunCommand:
+    async def resume(self, run_id: str, command_id: str, steps: int = 0) -> RunCommand:
         """Have it go on; for so many optimizer steps, if any are given.
 
         Raises:
