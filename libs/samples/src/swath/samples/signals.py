@@ -47,6 +47,17 @@ class SegmentWriter:
                 if len(column) < len(self._ids):
                     column.append(None)
 
+    @property
+    def steps(self) -> tuple[int, int]:
+        """First and last step that it has; it is not empty."""
+        return min(self._steps), max(self._steps)
+
+    def extend(self, other: SegmentWriter) -> None:
+        """Append the rows of another segment."""
+        for row, (sample, step, epoch) in enumerate(zip(other._ids, other._steps, other._epochs, strict=True)):
+            values = {name: column[row] for name, column in other._values.items()}
+            self.add(sample, step, epoch, {name: value for name, value in values.items() if value is not None})
+
     def take(self) -> bytes:
         """Return what was gathered as Parquet, and begin anew."""
         frame = pl.DataFrame(
