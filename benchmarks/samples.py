@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import torch
-from torch.nn.functional import relu
 
-from benchmarks.harness import SCENE, Row, limit_row, ratio_row, timed
+from benchmarks import gradient
+from benchmarks.harness import SCENE, InMemory, Row, limit_row, ratio_row, timed
+from swath.engine.data.collection import Sample as SceneSample
 from swath.samples import Edits, SampleTable, Tag, manifest, parse
 from swath.samples.pictures import PictureCache, false_colour, fitted, webp
-from swath.samples.signals import SegmentWriter
 from swath.scenes import Scene, read_scene
+from swath_training.runs.items import File
+from swath_training.worker.sample_recorder import SampleRecorder
 
 SAMPLES, PAGE, BOX = 1_000_000, 64, 192
 TAGGED, DISCARDED, SEGMENT = 20_000, 1_000, 50_000
@@ -26,7 +30,6 @@ QUERIES = {
     "sorted": "`signal//loss` > 0.5 sortby `signal//loss` desc",
     "sorted by two columns": "sortby source asc, `signal//loss` desc",
 }
-STEPS, FRAMES, SIDE, CHANNELS, HIDDEN = 200, 4, 64, 61, 128
 
 
 def measure() -> list[Row]:
@@ -123,41 +126,51 @@ def _thumbnail() -> bytes:
     return webp(picture, *fitted(*picture.shape[:2], BOX, BOX))
 
 
+class _Listed(InMemory):
+    """Batches in memory whose frames are tiles of a scene."""
+
+    def samples(self, split: str) -> list[SceneSample]:
+        """Return one of each frame."""
+        return [
+            SceneSample(SCENE.name, None, SCENE, extent=(0, gradient.SIDE, number, number + gradient.SIDE), position=number)
+            for number in range(self.frames(split))
+        ]
+
+
 def _recording() -> list[Row]:
-    """Compare what a worker does for samples with the step of training that it does so for, one thread each."""
+    """Compare training with and without a worker's recorder, in turn, on one thread."""
+    frames = gradient.FRAMES
+    made = [
+        {**batch, "frame_id": torch.arange(number * frames, (number + 1) * frames)}
+        for number, batch in enumerate(gradient.batches())
+    ]
+    data = _Listed(made, frames)
+
+    def recorded() -> None:
+        files: list[File] = []
+        recorder = SampleRecorder(lambda content: hashlib.sha256(content).hexdigest(), files.append, str)
+        recorder.begin(data)
+        gradient.train(data, recorder)
+        recorder.cut(1)
+        recorder.publish(1)
+        assert [file.rows for file in files] == [data.frames("train"), data.frames("train") * gradient.EPOCHS]
+
+    def bare() -> None:
+        gradient.train(data)
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        step = _least(_step(), runs=30)
+        pairs = [(_processor_seconds(recorded), _processor_seconds(bare)) for _ in range(9)][1:]
     finally:
         torch.set_num_threads(threads)
-    ids = [f"{number:016x}" for number in range(FRAMES)]
-
-    def record() -> None:
-        writer = SegmentWriter()
-        for number in range(STEPS):
-            for sample in ids:
-                writer.add(sample, number, 0, {"loss": 0.5})
-        writer.take()
-
-    recorded = _least(record, runs=15) / STEPS
-    detail = f"{recorded * 1e6:.1f} µs beside a step of {step * 1e3:.2f} ms"
-    shape = [FRAMES, SIDE, SIDE, CHANNELS]
-    return [ratio_row(f"recording the signals of batches {shape}", 1 + recorded / step, 1.03, detail)]
+    ours, floor = (min(column) for column in zip(*pairs, strict=True))
+    steps = gradient.EPOCHS * gradient.BATCHES
+    detail = f"{ours / steps * 1e3:.2f} ms against {floor / steps * 1e3:.2f} ms of one processor per batch"
+    return [ratio_row("training with samples and signals recorded", ours / floor, 1.03, detail)]
 
 
-def _step() -> Callable[[], None]:
-    projection = torch.nn.Sequential(
-        torch.nn.Linear(CHANNELS, HIDDEN), torch.nn.ReLU(), torch.nn.Linear(HIDDEN, 32, bias=False)
-    )
-    optimizer = torch.optim.AdamW(projection.parameters())
-    batch = torch.rand(FRAMES, SIDE, SIDE, CHANNELS)
-
-    def step() -> None:
-        loss = relu(projection(batch).square().sum(-1) - 1).mean()
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        loss.item()
-
-    return step
+def _processor_seconds(work: Callable[[], object]) -> float:
+    start = time.process_time()
+    work()
+    return time.process_time() - start

@@ -243,7 +243,7 @@ class _Compiler:
         (argument,) = self._arguments(node, 1)
         if not isinstance(argument, Literal) or not isinstance(argument.value, str):
             raise self._wrong(argument, f"{node.name} takes a text in quotes")
-        # Texts as they stand, never patterns: a pattern from outside can take forever.
+        # Texts as they stand, never patterns: a dot in the name of a file is a dot.
         if node.name == "contains":
             found = operand.str.contains(argument.value, literal=True)
         elif node.name == "startswith":
