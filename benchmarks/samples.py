@@ -132,7 +132,9 @@ class _Listed(InMemory):
     def samples(self, split: str) -> list[SceneSample]:
         """Return one of each frame."""
         return [
-            SceneSample(SCENE.name, None, SCENE, extent=(0, gradient.SIDE, number, number + gradient.SIDE), position=number)
+            SceneSample(
+                SCENE.name, None, SCENE, extent=(0, gradient.SIDE, number, number + gradient.SIDE), position=number
+            )
             for number in range(self.frames(split))
         ]
 
