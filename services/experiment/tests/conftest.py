@@ -11,6 +11,7 @@ import pytest
 
 from swath.errors import InvalidInput
 from swath.rpc.caller import Caller, acting_as
+from swath.samples.histograms import Bar, Bin, Share
 from swath.storage.sql.engine import open_engine
 from swath_experiment.runs.model import (
     Checkpoint,
@@ -21,7 +22,7 @@ from swath_experiment.runs.model import (
     Run,
     RunFile,
 )
-from swath_experiment.runs.samples import Bin, Histogram, Picture
+from swath_experiment.runs.samples import Histogram, Picture
 from swath_experiment.service.services import Services
 from swath_experiment.servicer import ExperimentServicer
 from swath_experiment.settings import ExperimentSettings
@@ -147,14 +148,17 @@ class FakeTable:
     def rows(self, ids: Sequence[str]) -> Sequence[Mapping[str, Any]]:
         return [self._rows[each] for each in ids]
 
-    def histogram(self, ids: Sequence[str], column: str, bins: int) -> Histogram:
+    def histogram(self, ids: Sequence[str], column: str, most: int) -> Histogram:
         values = [self._rows[each][column] for each in ids]
         if isinstance(values[0], str):
-            labels = sorted(set(values))
-            return Histogram(labels={each: [i for i in ids if self._rows[i][column] == each] for each in labels})
-        return Histogram(
-            bins=[Bin(minimum=min(values), maximum=max(values), mean=sum(values) / len(values), samples=ids)]
-        )
+            return Histogram(
+                bars=[
+                    Bar(each, values.count(each), (Share(each, discarded=False, count=values.count(each)),))
+                    for each in sorted(set(values))
+                ]
+            )
+        share = Share("train", discarded=False, count=len(ids))
+        return Histogram(bins=[Bin(min(values), max(values), sum(values) / len(values), len(ids), (share,))])
 
     def trajectory(self, signal: str, ids: Sequence[str], points: int) -> Mapping[str, Sequence[float]]:
         return {each: [1.0, 0.5] for each in ids}

@@ -7,7 +7,7 @@ from swath.experiment_service import experiment_service_pb2 as _messages  # noqa
 from swath.rpc.server.methods import slice_handler
 from swath.runtime.assembly import Assembly, Deps
 from swath.storage.sql.engine import open_engine
-from swath_experiment.adapters.samples import NoSampleFiles
+from swath_experiment.adapters.sample_files import StoredSampleFiles
 from swath_experiment.runs.model import Runs
 from swath_experiment.runs.samples import SampleFiles
 from swath_experiment.service.services import Services
@@ -24,12 +24,13 @@ def build(deps: Deps, *, settings: ExperimentSettings, runs: Runs, files: Sample
         deps: What the process gives.
         settings: Of this service.
         runs: The training service, as callers of this one may see it.
-        files: What runs have written of samples.
+        files: What runs have written of samples; as the artifact store has it if None.
     """
     engine = open_engine(deps.database(f"{SCHEMA.name}.db"), schema=SCHEMA.name)
     store = ExperimentStore(engine)
     deps.stack.push_async_callback(store.close)
-    services = Services(runs, files or NoSampleFiles(), store, settings)
+    files = files or StoredSampleFiles(runs, deps.artifacts, deps.workspace, deps.state / "pictures")
+    services = Services(runs, files, store, settings)
     return Assembly(
         service="experiment",
         handlers=(slice_handler(EXPERIMENT, "experiment", ExperimentServicer(services)),),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -42,16 +41,24 @@ class Edits:
     columns: dict[str, Mapping[str, float | str | bool | None]] = field(default_factory=dict)
 
 
+_TAG, _SIGNAL = "tag:", "signal//"
+
+
 def tag_column(name: str) -> str:
     """Return the column of a tag."""
-    return f"tag:{name}"
+    return f"{_TAG}{name}"
 
 
 def signal_column(name: str) -> str:
     """Return the column of a signal, which has its latest values."""
-    return f"signal//{name}"
+    return f"{_SIGNAL}{name}"
 
 
-def finite(value: float) -> float | None:
-    """Return a value, or None for what is not a number."""
-    return None if math.isnan(value) else value
+def tag_name(column: str) -> str | None:
+    """Return the tag that a column is of; None for other columns."""
+    return column.removeprefix(_TAG) if column.startswith(_TAG) else None
+
+
+def signal_name(column: str) -> str:
+    """Return the signal that a column is of, which people may also name by itself."""
+    return column.removeprefix(_SIGNAL)

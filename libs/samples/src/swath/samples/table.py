@@ -107,11 +107,13 @@ class SampleTable:
             order = np.argsort(steps_of, kind="stable")
             places_of, steps_of, values_of = places_of[order], steps_of[order], values_of[order]
             column = signal_column(name)
-            latest = self._signals.setdefault(column, np.full(len(self), np.nan))
+            latest = self._signals.get(column, np.full(len(self), np.nan)).copy()
             at = self._steps.setdefault(column, np.full(len(self), -1, np.int64))
             newer = steps_of >= at[places_of]
             latest[places_of[newer]] = values_of[newer]
             at[places_of[newer]] = steps_of[newer]
+            # A column shares the array's memory, and who holds the table as it was must not see this.
+            self._signals[column] = latest
             self._set(pl.Series(column, latest, nan_to_null=True))
 
     def apply(self, edits: Edits) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from swath.samples.histograms import Bar, Bin
 from swath_experiment.runs.model import Run
 
 
@@ -18,21 +19,11 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bin:
-    """A part of a histogram: neighbouring rows of a column of numbers."""
-
-    minimum: float
-    maximum: float
-    mean: float
-    samples: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Histogram:
-    """A column summed up: bins of numbers in the order of rows, or samples by label."""
+    """A column summed up: bins of numbers in the order of rows, or else bars of labels."""
 
-    bins: Sequence[Bin] = ()
-    labels: Mapping[str, Sequence[str]] | None = None
+    bins: Sequence[Bin] | None = None
+    bars: Sequence[Bar] = ()
 
 
 class SampleTable(Protocol):
@@ -59,8 +50,8 @@ class SampleTable(Protocol):
         """Return the values of samples by column, in the order of the ids."""
         ...
 
-    def histogram(self, ids: Sequence[str], column: str, bins: int) -> Histogram:
-        """Sum a column up."""
+    def histogram(self, ids: Sequence[str], column: str, most: int) -> Histogram:
+        """Sum a column up: into at most so many bins, or the usual number of bars."""
         ...
 
     def trajectory(self, signal: str, ids: Sequence[str], points: int) -> Mapping[str, Sequence[float]]:

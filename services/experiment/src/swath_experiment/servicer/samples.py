@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from swath.errors import SwathError
 from swath.experiment_service import experiment_service_pb2 as pb
+from swath.samples.histograms import Share
 from swath_experiment.runs.samples import Picture
 from swath_experiment.service.edits import Wish
 from swath_experiment.service.samples import DISCARDED, Counts
@@ -15,7 +15,6 @@ from swath_experiment.servicer.calls import Methods, refused
 
 _KINDS = {pb.EDIT_OVERRIDE: "override", pb.EDIT_ACCUMULATE: "accumulate", pb.EDIT_REMOVE: "remove"}
 _MOST_BINS = 512
-_MOST_LABELS = 200
 _THUMBNAIL = 180
 _FULL = 4096
 _PICTURES = {"raw_data": "cube", "target": "mask", "pred_mask": "prediction", "score": "score"}
@@ -96,25 +95,15 @@ class SampleMethods(Methods):
             seen, found = await self.services.samples.histogram(await self.experiment(context), request.column, bins)
         except SwathError as error:
             return refused(error, pb.HistogramResponse)
-        by_id = {row["sample_id"]: row for row in seen.table.rows(seen.ids)}
-        answer = pb.HistogramResponse(success=True, total_rows=len(seen.ids), is_categorical=found.labels is not None)
-        for each in found.bins:
+        answer = pb.HistogramResponse(success=True, total_rows=len(seen.ids), is_categorical=found.bins is None)
+        for each in found.bins or ():
+            bars = _sub_bars(each.shares)
             answer.bins.append(
-                pb.HistogramBin(
-                    min=each.minimum,
-                    max=each.maximum,
-                    avg=each.mean,
-                    count=len(each.samples),
-                    sub_bars=_sub_bars(by_id, each.samples),
-                )
+                pb.HistogramBin(min=each.low, max=each.high, avg=each.mean, count=each.count, sub_bars=bars)
             )
-        ordered = sorted((found.labels or {}).items(), key=lambda each: -len(each[1]))
-        shown = [*ordered[:_MOST_LABELS]]
-        if len(ordered) > _MOST_LABELS:
-            shown.append(("(other)", [each for _, some in ordered[_MOST_LABELS:] for each in some]))
-        for label, some in shown:
+        for bar in found.bars:
             answer.categorical_bars.append(
-                pb.CategoricalHistogramBar(label=label, count=len(some), sub_bars=_sub_bars(by_id, some))
+                pb.CategoricalHistogramBar(label=bar.label, count=bar.count, sub_bars=_sub_bars(bar.shares))
             )
         return answer
 
@@ -220,9 +209,5 @@ def _box(width: int, height: int) -> tuple[int, int]:
     return _FULL, _THUMBNAIL
 
 
-def _sub_bars(rows: Mapping[str, Mapping[str, Any]], samples: Sequence[str]) -> list[pb.HistogramSubBar]:
-    counted = Counter((str(rows[each]["origin"]), bool(rows[each].get(DISCARDED))) for each in samples)
-    return [
-        pb.HistogramSubBar(origin=origin, discarded=discarded, count=count)
-        for (origin, discarded), count in sorted(counted.items())
-    ]
+def _sub_bars(shares: Sequence[Share]) -> list[pb.HistogramSubBar]:
+    return [pb.HistogramSubBar(origin=each.origin, discarded=each.discarded, count=each.count) for each in shares]

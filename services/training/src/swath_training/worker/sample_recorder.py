@@ -60,7 +60,8 @@ class SampleRecorder:
                     Sample(
                         origin=split,
                         source=self._shown(str(frame.file)),
-                        frame=frame.index or 0,
+                        # The number of a tile is none of a frame.
+                        frame=0 if frame.extent else frame.index or 0,
                         x=left,
                         y=top,
                         width=right - left,
