@@ -123,7 +123,8 @@ def _thumbnail() -> bytes:
     scene = _scene()
     known = scene.wavelengths
     picture = false_colour(scene.cube, None if known is None else known.tolist())
-    return webp(picture, *fitted(*picture.shape[:2], BOX, BOX))
+    height, width, _ = picture.shape
+    return webp(picture, *fitted(height, width, BOX, BOX))
 
 
 class _Listed(InMemory):

@@ -41,7 +41,7 @@ def test_rows_come_as_python_sorts_them(table: tuple[list[pl.Series], list[bool]
     columns, descending = table
     expected = list(range(len(columns[0])))
     for column, downwards in zip(reversed(columns), reversed(descending), strict=True):
-        values = [None if isinstance(each, float) and math.isnan(each) else each for each in column]
+        values: list[Any] = [None if isinstance(each, float) and math.isnan(each) else each for each in column]
         known = [row for row in expected if values[row] is not None]
         # `reverse` of Python's sort keeps the order of equal values, too. Texts are sorted by their bytes.
         known.sort(

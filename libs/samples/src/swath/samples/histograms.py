@@ -82,7 +82,7 @@ def bars(rows: pl.DataFrame, column: str) -> list[Bar]:
         pl.when(pl.col("label").is_in(kept.implode())).then(pl.col("label")).otherwise(pl.lit(REST)).alias("label")
     )
     shares = _shares(frame, "label")
-    found = [Bar(label, sum(each.count for each in of), of) for label, of in shares.items()]
+    found = [Bar(str(label), sum(each.count for each in of), of) for label, of in shares.items()]
     return sorted(found, key=lambda bar: (bar.label == REST, -bar.count, bar.label))
 
 
