@@ -22,8 +22,6 @@ SEQ_KEY = "swath-seq"
 """Trailing metadata: last event that the stream was given."""
 AFTER_KEY = "swath-after-seq"
 """Metadata beside `RUN_KEY`: in a request the last event that the client has, in an answer the one it goes on after."""
-
-
 EXPERIMENT_KEY = "swath-experiment"
 """Metadata of a request: what the run that it starts belongs to."""
 NAME_KEY = "swath-run-name"
