@@ -28,6 +28,7 @@ NAMES = (
     "first_event",
     "resolve",
     "sessions",
+    "samples",
     "suite",
     "reference",
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch.nn.functional import relu, softplus
 
@@ -9,6 +11,7 @@ from benchmarks.harness import InMemory, Row, interleaved, ratio_row
 from swath.documents import parse
 from swath.engine.graph.pipeline import Pipeline
 from swath.engine.training import RunSpec, Trainer, run
+from swath.engine.training.control import SampleSignals
 
 BATCHES, FRAMES, SIDE, CHANNELS = 12, 4, 64, 61
 HIDDEN, REPRESENTATION, NU, RATE, EPOCHS = 128, 32, 0.05, 1e-3, 3
@@ -32,15 +35,25 @@ _RUN = {
 }
 
 
-def measure() -> list[Row]:
+def train(data: InMemory, signals: SampleSignals | None = None) -> None:
+    """Train Deep SVDD for EPOCHS epochs on the CPU."""
+    config = parse("trainrun", _RUN)
+    spec = RunSpec(Trainer.GRADIENT, config, config.training)
+    run(spec, data, Pipeline.from_document(parse("pipeline", _PIPELINE)), lambda event: None, signals=signals)
+
+
+def batches() -> list[dict[str, Any]]:
+    """Return BATCHES batches for it."""
     torch.manual_seed(0)
     centre = torch.randn(REPRESENTATION)
-    batches = [{"data": torch.rand(FRAMES, SIDE, SIDE, CHANNELS), "center": centre} for _ in range(BATCHES)]
-    document, config = parse("pipeline", _PIPELINE), parse("trainrun", _RUN)
+    return [{"data": torch.rand(FRAMES, SIDE, SIDE, CHANNELS), "center": centre} for _ in range(BATCHES)]
+
+
+def measure() -> list[Row]:
+    made = batches()
 
     def ours() -> None:
-        spec = RunSpec(Trainer.GRADIENT, config, config.training)
-        run(spec, InMemory(batches, FRAMES), Pipeline.from_document(document), lambda event: None)
+        train(InMemory(made, FRAMES))
 
     def by_hand() -> None:
         projection = torch.nn.Sequential(
@@ -49,7 +62,7 @@ def measure() -> list[Row]:
         radius = torch.nn.Parameter(torch.zeros(()))
         optimizer = torch.optim.AdamW([*projection.parameters(), radius], lr=RATE, weight_decay=0)
         for _ in range(EPOCHS):
-            for batch in batches:
+            for batch in made:
                 distances = (projection(batch["data"]) - batch["center"]).square().sum(-1)
                 squared = softplus(radius, beta=10) ** 2
                 loss = squared + relu(distances - squared).mean() / NU

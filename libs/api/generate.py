@@ -75,6 +75,13 @@ ADOPTED = (
         json_names=False,
         own_pool=True,
     ),
+    Adopted(
+        "experiment_service/experiment_service.proto",
+        "experiment_service/experiment_service.proto",
+        "swath.experiment_service",
+        json_names=False,
+        own_pool=True,
+    ),
     Adopted("ray/serve/serve.proto", "ray/serve/serve.proto", "swath.serve.generated", json_names=False, own_pool=True),
 )
 

@@ -16,6 +16,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 import swath_apps.deployed.tables
+import swath_experiment.tables
 import swath_pipeline.models.tables
 import swath_session.tables
 import swath_training.runs.database.tables
@@ -36,6 +37,7 @@ pytestmark = [
         swath_session.tables.SCHEMA,
         swath_pipeline.models.tables.SCHEMA,
         swath_apps.deployed.tables.SCHEMA,
+        swath_experiment.tables.SCHEMA,
         swath_training.runs.database.tables.SCHEMA,
     ],
     ids=lambda schema: schema.name,

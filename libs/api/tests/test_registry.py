@@ -11,6 +11,7 @@ from swath.api import (
     APPS,
     ARTIFACT_REFERENCES,
     CUVIS,
+    EXPERIMENT,
     IDEMPOTENT,
     INFERENCE,
     MODEL_CATALOGUE,
@@ -91,6 +92,7 @@ def test_services_that_own_part_of_the_api():
     assert owners(NODES) == ("pipeline",)
     assert owners(MODELS) == ("pipeline",)
     assert owners(APPS) == ("apps",)
+    assert owners(EXPERIMENT) == ("experiment",)
     assert owners(INFERENCE) == owners(OPEN_INFERENCE) == owners(REDHARE) == ("inference",)
 
 
@@ -117,6 +119,24 @@ def test_what_is_private():
 OPEN_ONCE = ("ModelStreamInfer", "SystemSharedMemoryRegister", "CudaSharedMemoryRegister")
 
 
+EXPERIMENT_ONCE = (
+    "ManipulateWeights",
+    "EditDataSample",
+    "InitializeAgent",
+    "ChangeAgentModel",
+    "ResetAgent",
+    "ClearAgentHistory",
+    "CompactAgentHistory",
+    "RunNotebookCell",
+    "InterruptNotebookCell",
+    "RestoreCheckpoint",
+    "TriggerEvaluation",
+    "CancelEvaluation",
+)
+# Polled, or read: what they change is in the audit of the experiment service.
+EXPERIMENT_OWN_AUDIT = ("ExperimentCommand", "ApplyDataQuery", "GetPointCloud", "GetMedia")
+
+
 def test_calls_that_are_made_once_and_calls_that_are_audited():
     once = {path for path in ROUTES if path.rpartition("/")[2] not in IDEMPOTENT[path.split("/")[1]]}
     assert once == {
@@ -132,6 +152,7 @@ def test_calls_that_are_made_once_and_calls_that_are_audited():
         *(f"/{OPEN_INFERENCE}/{name}" for name in OPEN_ONCE),
         *(f"/{MODELS}/{name}" for name in ("SetAlias", "RollBackAlias", "RemoveAlias", "Unpublish")),
         *(f"/{APPS}/{name}" for name in ("PutBundle", "Deploy", "Delete", "Shutdown")),
+        *(f"/{EXPERIMENT}/{name}" for name in (*EXPERIMENT_ONCE, *EXPERIMENT_OWN_AUDIT)),
     }
     assert (IDEMPOTENT[WORKER_LINK], IDEMPOTENT[ARTIFACT_REFERENCES]) == ((), ("ReadReferences",))
     unaudited = {
@@ -140,6 +161,7 @@ def test_calls_that_are_made_once_and_calls_that_are_audited():
         *(f"/{INFERENCE}/{name}" for name in ("StreamInfer", "InferCube")),
         f"/{REDHARE}/stream_infer",
         *(f"/{OPEN_INFERENCE}/{name}" for name in OPEN_ONCE),
+        *(f"/{EXPERIMENT}/{name}" for name in EXPERIMENT_OWN_AUDIT),
     }
     assert once - unaudited <= MUTATING <= ROUTES.keys()
 
@@ -153,6 +175,7 @@ def test_calls_that_are_made_once_and_calls_that_are_audited():
         ("pipeline", {"session"}),
         ("training", {"session"}),
         ("inference", {"session", "inference", "pipeline"}),
+        ("experiment", {"training"}),
         ("apps", set()),
         ("gateway", {*SERVICE_NAMES}),
         ("worker", {"training"}),

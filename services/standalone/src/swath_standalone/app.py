@@ -16,6 +16,8 @@ from swath.sessions.ownership import OwnedSessions
 from swath.storage import ArtifactStore, FolderObjects, Workspace
 from swath_apps import build as build_apps
 from swath_config import build as build_config
+from swath_experiment import InProcess, RunClient
+from swath_experiment import build as build_experiment
 from swath_inference import Identities, NoReplicas
 from swath_inference import build as build_inference
 from swath_pipeline import build as build_pipeline
@@ -78,8 +80,9 @@ def compose(settings: StandaloneSettings, launcher: Launcher, stack: AsyncExitSt
         launcher=launcher,
         max_message_bytes=settings.max_message_bytes,
     )
+    experiment = build_experiment(deps, settings=settings.experiment, runs=RunClient(InProcess(training.runs)))
     apps = build_apps(deps, settings=settings.apps, here=settings.tls_cert is None)
-    return session, config, pipeline, inference, training, apps
+    return session, config, pipeline, inference, training, experiment, apps
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from pydantic_settings import NoDecode
 from swath.runtime.settings import ServerSettings
 from swath_apps.settings import AppsSettings
 from swath_config.settings import ConfigSettings
+from swath_experiment.settings import ExperimentSettings
 from swath_inference.settings import InferenceSettings
 from swath_pipeline.settings import PipelineSettings
 from swath_session.settings import SessionSettings
@@ -53,6 +54,8 @@ class StandaloneSettings(ServerSettings):
     """What the inference service holds and takes."""
     training: TrainingSettings = Field(default_factory=TrainingSettings)
     """How runs are followed, resumed and stopped."""
+    experiment: ExperimentSettings = Field(default_factory=ExperimentSettings)
+    """What looking into runs may cost."""
     apps: AppsSettings = Field(default_factory=AppsSettings)
     """Who may deploy applications, and what they may cost."""
 

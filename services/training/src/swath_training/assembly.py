@@ -53,9 +53,11 @@ class TrainingAssembly(Assembly):
 
     Attributes:
         references: Gives the digests of all artifacts that runs refer to, for services in the same process.
+        runs: Answers swath.training.v1.RunService, for services in the same process.
     """
 
     references: Callable[[], Awaitable[set[str]]]
+    runs: RunServicer
 
 
 def build(
@@ -118,6 +120,7 @@ def build(
         drain=training.drain,
         metrics=register,
         references=references,
+        runs=training.runs,
     )
 
 

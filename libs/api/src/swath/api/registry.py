@@ -21,6 +21,8 @@ OPEN_INFERENCE = "inference.GRPCInferenceService"
 REDHARE = "redhare.Inference"
 """IBM's elastic distributed inference."""
 APPS = "swath.apps.v1.ApplicationService"
+EXPERIMENT = "ExperimentService"
+"""WeightsLab's: it has no package."""
 SESSION_AUTHORITY = "swath.session.v1.SessionAuthority"
 """Private: what the other services ask of the session service."""
 PROFILE_SHARE = "swath.inference.v1.ProfileShare"
@@ -263,6 +265,77 @@ SERVICES = (
             Slice(
                 GrpcService(PROFILE_SHARE, "swath/inference/v1/profiles.proto"),
                 (Method("ReadProfiles", idempotent=True),),
+            ),
+        ),
+    ),
+    Service(
+        "experiment",
+        image="core",
+        database=True,
+        # On behalf of who calls it.
+        calls={
+            RUN_SERVICE: (
+                "ListRuns",
+                "DescribeRun",
+                "PauseRun",
+                "ResumeRun",
+                "ChangeRun",
+                "EvaluateRun",
+                "CancelEvaluation",
+                "SaveCheckpoint",
+                "RestoreRun",
+                "SetSamples",
+                "ListCommands",
+                "ListCheckpoints",
+                "ReadCurves",
+                "ReadCurve",
+                "ReadFiles",
+            )
+        },
+        # What changes something is also in the audit of its own, by what it does: a call may do several things or none.
+        owns=(
+            Slice(
+                GrpcService(EXPERIMENT, "experiment_service/experiment_service.proto", public=True, own_pool=True),
+                (
+                    Method("GetLatestLoggerData", idempotent=True),
+                    Method("ExperimentCommand"),
+                    Method("ManipulateWeights", mutating=True),
+                    Method("GetWeights", idempotent=True),
+                    Method("GetActivations", idempotent=True),
+                    Method("GetSamples", idempotent=True),
+                    Method("ApplyDataQuery"),
+                    Method("GetDataSamples", idempotent=True),
+                    Method("GetHistogram", idempotent=True),
+                    Method("GetMetaData", idempotent=True),
+                    Method("GetSignalTrajectory", idempotent=True),
+                    Method("GetStepSamples", idempotent=True),
+                    Method("GetPointCloud"),
+                    Method("GetMedia"),
+                    Method("EditDataSample", mutating=True),
+                    Method("GetDataSplits", idempotent=True),
+                    Method("CheckAgentHealth", idempotent=True),
+                    Method("InitializeAgent", mutating=True),
+                    Method("ChangeAgentModel", mutating=True),
+                    Method("GetAgentModels", idempotent=True),
+                    Method("ResetAgent", mutating=True),
+                    Method("ClearAgentHistory", mutating=True),
+                    Method("CompactAgentHistory", mutating=True),
+                    Method("GetAgentContextUsage", idempotent=True),
+                    Method("RunNotebookCell", mutating=True),
+                    Method("InterruptNotebookCell", mutating=True),
+                    Method("GetNotebook", idempotent=True),
+                    Method("SaveNotebook", mutating=True, idempotent=True),
+                    Method("GenerateNotebookCode", idempotent=True),
+                    Method("RestoreCheckpoint", mutating=True),
+                    Method("ListExperimentRuns", idempotent=True),
+                    Method("RenameExperimentRun", mutating=True, idempotent=True),
+                    Method("SetExperimentRunNotes", mutating=True, idempotent=True),
+                    Method("TriggerEvaluation", mutating=True),
+                    Method("GetEvaluationStatus", idempotent=True),
+                    Method("CancelEvaluation", mutating=True),
+                    Method("ExportAnnotations", idempotent=True),
+                    Method("GetProjection", idempotent=True),
+                ),
             ),
         ),
     ),

@@ -117,6 +117,11 @@ class Registry:
                 found[each.name] = found.get(each.name, frozenset()) | each.granted
         return MappingProxyType(found)
 
+    @cached_property
+    def forwarders(self) -> frozenset[str]:
+        """Processes that call public methods for others, and say for whom: they are believed."""
+        return frozenset(name for name, granted in self.grants.items() if granted & self.routes.keys())
+
     def service(self, name: str) -> Service:
         """Return a service by its name.
 
@@ -179,5 +184,7 @@ def _problems(registry: Registry) -> Iterator[str]:
     public, private = ([path for _, path, _ in registry._methods(public=each)] for each in (True, False))
     yield from (f"{path} has two owners" for path, count in Counter((*public, *private)).items() if count > 1)
     called = [(each.name, path) for each in (*registry.services, *registry.processes) for path in each.granted]
-    yield from (f"{name} calls {path}, which is no private method" for name, path in called if path not in private)
+    # Public ones are called on behalf of who calls oneself.
+    known = {*public, *private}
+    yield from (f"{name} calls {path}, which is no private method" for name, path in called if path not in known)
     yield from (f"{path} is private, and nothing calls it" for path in {*private} - {path for _, path in called})

@@ -34,6 +34,7 @@ from swath_training.worker.live_control import RunCommands
 from swath_training.worker.local_ranks import LocalRanks
 from swath_training.worker.memory import tune_memory
 from swath_training.worker.phase_spans import PhaseSpans
+from swath_training.worker.sample_recorder import SampleRecorder
 from swath_training.worker.stdio_capture import StdioCapture
 from swath_training.worker.worker_context import WorkerContext, failure_of
 
@@ -165,6 +166,10 @@ class _Attempt:
         self._traceparent = traceparent()
         self._checkpoint_writer = CheckpointWriter(self._keep)
         self._commands = RunCommands(link, welcome, self._context.checkpoints)
+        # A service of the release before takes no files.
+        self._samples = (
+            SampleRecorder(self._put, link.put, self._context.workspace.shown_in) if welcome.live_control else None
+        )
 
     def run(self) -> Result | Stopped:
         with self._context, self._phases:
@@ -176,13 +181,16 @@ class _Attempt:
     def _run(self, group: Group) -> Result | Stopped:
         outputs = self._context.outputs
         try:
-            outcome = self._context.train(self._emit, self, self._checkpoint_writer, group, self._commands)
+            outcome = self._context.train(self._emit, self, self, group, self._commands, self._samples)
         except Exception:
             # What a run wrote before it failed is what people look at.
             with suppress(SwathError):
                 retry_while_unavailable(outputs.publish)
             raise
         self._checkpoint_writer.flush()
+        if self._samples is not None:
+            self._samples.cut(outcome.events + 1)
+            self._samples.publish(outcome.events + 1)
         retry_while_unavailable(outputs.publish)
         cause = self._link.stop_cause or StopCause.CLIENT
         if outcome.status is Status.CANCELLED:
@@ -211,12 +219,20 @@ class _Attempt:
         """Whether the service has asked for a stop (the engine's `Control`)."""
         return self._link.stop_cause is not None
 
+    def save(self, snapshot: bytes, events: int) -> None:
+        """Have a snapshot stored (the engine's `Checkpointer`), and before it the signals that belong to it."""
+        if self._samples is not None:
+            self._samples.cut(events)
+        self._checkpoint_writer.save(snapshot, events)
+
     def _keep(self, snapshot: bytes, events: int) -> None:
         # In the checkpoint writer's thread, beside the phases.
         with span("checkpoint", self._traceparent, **{"swath.bytes": len(snapshot)}):
             # A run that goes on from here finds the files that it had written.
             retry_while_unavailable(partial(self._context.outputs.publish, final=False))
             digest = retry_while_unavailable(partial(self._context.checkpoints.put_sync, snapshot))
+            if self._samples is not None:
+                self._samples.publish(events)
             step, epoch = self._places.get(events, (0, 0))
             self._link.put(Checkpoint(digest, events, step=step, epoch=epoch))
             for count in [count for count in list(self._places) if count < events]:

@@ -30,6 +30,7 @@ from swath.retry import retry_while_unavailable
 from swath.storage.artifacts.store import CHECKPOINTS
 from swath.storage.opening import artifacts_from_spec, workspace_from_spec
 from swath_training.runs.items import Failure, Welcome
+from swath_training.worker.sample_recorder import SampleRecorder
 
 _log = structlog.get_logger("swath.worker")
 
@@ -75,8 +76,9 @@ class WorkerContext:
         checkpointer: Checkpointer | None,
         group: Group,
         commands: LiveControl | None = None,
+        samples: SampleRecorder | None = None,
     ) -> Outcome:
-        """Do this process's part of the attempt; arguments are those of the engine's `run`."""
+        """Do this process's part of the attempt; arguments are those of the engine's `run`, and who records samples."""
         welcome = self._welcome
         document: TrainRunDocument = parse("trainrun", welcome.trainrun)
         weights = self._get(welcome.weights_digest) if welcome.weights_digest is not None else None
@@ -96,6 +98,8 @@ class WorkerContext:
             plugins=Plugins(pipeline.sources),
         )
         snapshot = self._snapshot(welcome.checkpoint_digest)
+        if samples is not None:
+            samples.begin(module)
         return run(
             spec,
             module,
@@ -106,6 +110,7 @@ class WorkerContext:
             snapshot=snapshot,
             group=group,
             commands=commands,
+            signals=samples,
         )
 
     def _snapshot(self, digest: str | None) -> bytes | None:

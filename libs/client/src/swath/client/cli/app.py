@@ -22,6 +22,7 @@ from swath.client.cli.nodes import nodes
 from swath.client.cli.pipeline import pipeline
 from swath.client.cli.publish import publish
 from swath.client.cli.restore import restore
+from swath.client.cli.studio import studio
 from swath.client.cli.train import train
 
 ENTRY_POINTS = "swath.commands"
@@ -56,6 +57,7 @@ _OWN: tuple[Callable[..., Any], ...] = (
     nodes,
     pipeline,
     bench,
+    studio,
     ls,
     cp,
     rm,

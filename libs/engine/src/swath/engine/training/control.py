@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 
@@ -37,6 +38,23 @@ class Checkpointer(Protocol):
         Args:
             snapshot: What `swath.engine.training.run` takes as ``snapshot`` to resume the run.
             events: Number of events that the run had emitted before.
+        """
+        ...
+
+
+class SampleSignals(Protocol):
+    """Takes what a run measures of single samples, on the thread of the run. It must not take long."""
+
+    def add(self, split: str, frame_ids: Sequence[int], epoch: int, step: int, values: Mapping[str, float]) -> None:
+        """Take what was measured of the frames of one batch.
+
+        Args:
+            split: Part of the data that they belong to.
+            frame_ids: Their positions in the data set.
+            epoch: Epoch, from 0.
+            step: Optimizer steps that the run had done after it.
+            values: What was measured by name: "loss" of a batch of one frame, "batch_loss" of larger ones, for which
+                no frame has a loss of its own.
         """
         ...
 

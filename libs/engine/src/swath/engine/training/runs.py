@@ -14,7 +14,7 @@ from swath.engine.data import DataModule
 from swath.engine.graph.pipeline import Pipeline, State
 from swath.engine.training import randomness
 from swath.engine.training.batches import Batches
-from swath.engine.training.control import Checkpointer, Control, StopFlag, StopRun
+from swath.engine.training.control import Checkpointer, Control, SampleSignals, StopFlag, StopRun
 from swath.engine.training.distributed.device import adapted, device_of, switches
 from swath.engine.training.distributed.group import ALONE, Group
 from swath.engine.training.distributed.precision import format_of
@@ -70,6 +70,7 @@ def run(
     snapshot: bytes | None = None,
     group: Group = ALONE,
     commands: LiveControl | None = None,
+    signals: SampleSignals | None = None,
 ) -> Outcome:
     """Do what a spec says.
 
@@ -86,6 +87,7 @@ def run(
         group: The processes that share a gradient run. Each calls this with the same arguments. Only process 0 emits
             events and writes snapshots and checkpoints; the others return after the fit.
         commands: Gives what is asked of the run while it is under way; only process 0 needs it.
+        signals: Takes what is measured of single samples; nothing where several processes train together.
 
     Raises:
         InvalidInput: A setting is invalid, or a node cannot take the data.
@@ -97,6 +99,7 @@ def run(
     control = control or StopFlag()
     device = device_of(spec.training, group)
     stream = EventStream(emit, control, group)
+    stream.signals = signals if group.size == 1 else None
     snapshots = SnapshotWriter(checkpointer, spec.identity, spec.snapshot_every_s, group)
     former = load(snapshot, spec.identity) if snapshot is not None else None
     if former is not None:

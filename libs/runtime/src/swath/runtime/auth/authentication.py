@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from swath.api import GATEWAY, USER
+from swath.api import REGISTRY, USER
 from swath.errors import Unauthenticated
 from swath.rpc.caller import Caller
 from swath.runtime.auth.identity import service_of, user_of
@@ -70,7 +70,7 @@ class Authenticator:
         given = [str(value) for key, value in metadata if key == AUTHORIZATION]
         if given:
             return await self._by_token(given)
-        name = user_of(self._forwarded(metadata) if service_of(peer) == GATEWAY else peer)
+        name = user_of(self._forwarded(metadata) if service_of(peer) in REGISTRY.forwarders else peer)
         if name is not None:
             return Caller(name, "certificate")
         raise Unauthenticated(f"the call does not say who makes it: {self._expected}")

@@ -210,6 +210,7 @@ class GradientPhase:
         loop.note_pixels(context.valid)
         losses = self._optimization.replicas.mean(parts, share)
         require_finite_losses(losses, self._optimization.losses.names, "train", loop.epoch, loop.step)
+        self._stream.measured(self._at(), batch, losses[0])
         self._values.add_train(losses, self._optimization.losses.names, share.all)
         self._reports.batch(self._at(), loop.frames, log_line=self._logs_step and self._group.is_leader)
         if stepped and self.checkpoints is not None:

@@ -74,6 +74,7 @@ class Validation:
                 outputs = self._replicas.forward(batch, context, self._keys)
             losses = self._replicas.mean(self._losses.sum(outputs)[1], share)
             require_finite_losses(losses, self._losses.names, _SPLIT, epoch, step)
+            self._stream.measured(Position(_SPLIT, epoch, index, step), batch, losses[0])
             self._metrics.add(outputs)
             done += share.all
             sums = [former + loss * share.all for former, loss in zip(sums, losses, strict=True)]

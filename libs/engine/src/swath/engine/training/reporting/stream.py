@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
-from swath.engine.training.control import Control, StopRun
+import torch
+
+from swath.engine.training.control import Control, SampleSignals, StopRun
 from swath.engine.training.distributed.group import ALONE, Group
 from swath.engine.training.reporting.commands import CommandReport
 from swath.engine.training.reporting.events import Event, Lifecycle, Position, Status
@@ -22,6 +25,7 @@ class EventStream:
     Attributes:
         count: Number of events so far, which is also the number of the next one.
         settle: Lets commands take effect wherever a stop may; None where they do so elsewhere.
+        signals: Takes what is measured of single samples; None where nobody does.
     """
 
     def __init__(self, emit: Callable[[Event], None], control: Control, group: Group = ALONE) -> None:
@@ -30,6 +34,7 @@ class EventStream:
         self._group = group
         self.count = 0
         self.settle: Callable[[], None] | None = None
+        self.signals: SampleSignals | None = None
 
     def send(
         self,
@@ -46,6 +51,15 @@ class EventStream:
         text = message if event is None else describe(event, message)
         self._emit(Event(position, losses or {}, metrics or {}, status, text, event, self.count, command))
         self.count += 1
+
+    def measured(self, position: Position, batch: Mapping[str, Any], loss: float) -> None:
+        """Tell of the loss of a batch, to those who keep what is known of single samples."""
+        frames = batch.get("frame_id")
+        if self.signals is None or frames is None:
+            return
+        numbers = frames.flatten().tolist() if isinstance(frames, torch.Tensor) else [int(frames)]
+        name = "loss" if len(numbers) == 1 else "batch_loss"
+        self.signals.add(position.stage.value, numbers, position.epoch, position.global_step, {name: loss})
 
     def check_stop(self) -> None:
         """Raise `StopRun`, in all processes at the same point, if the run was asked to stop; then take commands."""

@@ -1,0 +1,1 @@
+"""Runs as this service sees them."""

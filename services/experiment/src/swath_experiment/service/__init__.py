@@ -1,0 +1,1 @@
+"""What the methods of ExperimentService decide, by subject."""
