@@ -22,9 +22,9 @@ from swath.storage import ArtifactStore, Workspace
 from swath.storage.sql.engine import open_engine
 from swath.storage.sql.notifications import Notifications
 from swath_training.api.adapters.run_events import RunEventCodec
-from swath_training.api.live.servicer import RunServicer
 from swath_training.api.pipelines import EnginePipelines, Pipelines
 from swath_training.api.reference_servicer import ArtifactReferencesServicer
+from swath_training.api.run_servicer import RunServicer
 from swath_training.api.service import TrainingService
 from swath_training.api.servicer import TrainingServicer
 from swath_training.api.worker_servicer import WorkerLinkServicer, WorkerServer, worker_handler

@@ -260,8 +260,9 @@ class TrainingService:
     async def _abandoned(self, run_id: str) -> None:
         run = await self._store.get(run_id)
         if run.paused:
-            return self._streams.expect(run)  # who has paused it comes back
-        await self.supervisor.stop(run_id, StopCause.ABANDONED)
+            self._streams.expect(run)  # who has paused it comes back
+        else:
+            await self.supervisor.stop(run_id, StopCause.ABANDONED)
 
     async def _take_over(self, run: Run) -> None:
         """Go on with a run of another replica, or of this one before a restart."""

@@ -95,8 +95,9 @@ class WorkerLink:
         )
         self._welcome: Welcome | None = None
         self._stop: StopCause | None = None
-        self.stopped: Callable[[], None] = _nothing
-        self.asked: Callable[[RunCommand], None] = _passed_over
+        self.stopped: Callable[[], None] = lambda: None
+        # Until the run has begun, its commands are in the Welcome.
+        self.asked: Callable[[RunCommand], None] = lambda command: None
         self._released = False
         self._leaving = False
         self._lost_after_s = _LOST_AFTER_S
@@ -254,15 +255,6 @@ class WorkerLink:
         if loop is not None and outgoing is not None:
             with suppress(RuntimeError):  # the loop has ended: everything was released
                 loop.call_soon_threadsafe(outgoing.set)
-
-
-def _passed_over(command: RunCommand) -> None:
-    """Until the run has begun, its commands are in the Welcome."""
-    del command
-
-
-def _nothing() -> None:
-    pass
 
 
 async def _read(call: grpc.aio.StreamStreamCall, timeout_s: float) -> pb.ConnectResponse | None:

@@ -17,10 +17,10 @@ def command_message_of(command: RunCommand) -> commands_pb2.RunCommand:
     message = commands_pb2.RunCommand(
         number=command.number,
         id=command.id,
-        kind=commands_pb2.CommandKind.Value(f"COMMAND_KIND_{command.kind.upper()}"),
+        kind=number_of(commands_pb2.CommandKind, "COMMAND_KIND", command.kind),
         arguments=json.dumps(dict(command.arguments), sort_keys=True),
         by=command.by,
-        state=commands_pb2.CommandState.Value(f"COMMAND_STATE_{command.state.upper()}"),
+        state=number_of(commands_pb2.CommandState, "COMMAND_STATE", command.state),
         step=command.step or 0,
         # From 1 on the wire of a message without presence: 0 is a command that has not taken effect.
         position=0 if command.position is None else command.position + 1,
@@ -63,7 +63,7 @@ def checkpoint_message(checkpoint: Checkpoint) -> worker_pb2.Checkpoint:
     return worker_pb2.Checkpoint(
         digest=checkpoint.digest,
         position=checkpoint.position,
-        kind=worker_pb2.CheckpointKind.Value(f"CHECKPOINT_KIND_{checkpoint.kind.upper()}"),
+        kind=number_of(worker_pb2.CheckpointKind, "CHECKPOINT_KIND", checkpoint.kind),
         step=checkpoint.step,
         epoch=checkpoint.epoch,
     )
@@ -83,6 +83,11 @@ def file_of(message: worker_pb2.File) -> File:
 
 def _progress_message(progress: Mapping[str, Any]) -> commands_pb2.CommandProgress | None:
     return commands_pb2.CommandProgress(**progress) if progress else None
+
+
+def number_of(enum: Any, prefix: str, name: str) -> Any:
+    """Return the number of an enumeration's value."""
+    return enum.Value(f"{prefix}_{name.upper()}")
 
 
 def _name(enum: Any, prefix: str, number: int) -> str:

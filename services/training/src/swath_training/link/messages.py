@@ -62,8 +62,8 @@ def command_message(command: Command) -> pb.ConnectResponse:
             return pb.ConnectResponse(stop=pb.Stop(cause=_CAUSES[cause]))
         case Release():
             return pb.ConnectResponse(release=pb.Release())
-        case Ask(command=command):
-            return pb.ConnectResponse(command=command_message_of(command))
+        case Ask(command=asked):
+            return pb.ConnectResponse(command=command_message_of(asked))
         case other:
             assert_never(other)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,7 +31,8 @@ class RunAt(NamedTuple):
     event: events_pb2.RunEvent
 
 
-class Curve(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Curve:
     """Points of a curve: parallel lists, and how many points they stand for."""
 
     steps: Sequence[int]
@@ -70,12 +72,13 @@ class Runs:
             ValueError: There is no such state.
         """
         found: list[pb.Run] = []
+        numbers: Any = [pb.RunState.Value(f"RUN_STATE_{state.upper()}") for state in states]
         token = ""
         while len(found) < limit:
             request = pb.ListRunsRequest(
                 experiments=experiments,
                 session_ids=sessions,
-                states=[pb.RunState.Value(f"RUN_STATE_{state.upper()}") for state in states],
+                states=numbers,
                 names=names,
                 page_size=min(limit - len(found), _PAGE),
                 page_token=token,

@@ -30,10 +30,10 @@ class Batches:
         self._own = batch_size
         self._batch_size = batch_size * group.size
         self._device = device
-        self._part = {"part": Part(group.rank, group.size)} if group.size > 1 else {}
+        self._part: dict[str, Any] = {"part": Part(group.rank, group.size)} if group.size > 1 else {}
         self._before = batch_size * group.rank
         self._group = group
-        self._sized: dict[str, int] = {}
+        self._sized: dict[str, Any] = {}
 
     @property
     def splits(self) -> tuple[str, ...]:

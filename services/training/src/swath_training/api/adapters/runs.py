@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from swath.documents import HYPERPARAMETERS
 from swath.errors import InvalidInput
 from swath.training.v1 import commands_pb2, runs_pb2, worker_pb2
-from swath_training.link.commands import command_message_of
+from swath_training.link.commands import command_message_of, number_of
 from swath_training.runs.database.live.curves import CurveSummary
 from swath_training.runs.model import LoggedLine, Metric, Run, RunCheckpoint, RunCommand, RunFile, RunState
 
@@ -23,7 +23,7 @@ def run_message(run: Run) -> runs_pb2.Run:
         session_id=run.session_id,
         experiment=run.experiment,
         name=run.name,
-        state=runs_pb2.RunState.Value(f"RUN_STATE_{run.state.upper()}"),
+        state=number_of(runs_pb2.RunState, "RUN_STATE", run.state),
         paused=run.paused,
         trainer=int(run.trainer),
         device=run.device,
@@ -69,7 +69,7 @@ def checkpoint_message(checkpoint: RunCheckpoint) -> runs_pb2.RunCheckpoint:
     """Return a checkpoint as a message."""
     return runs_pb2.RunCheckpoint(
         digest=checkpoint.digest,
-        kind=worker_pb2.CheckpointKind.Value(f"CHECKPOINT_KIND_{checkpoint.kind.upper()}"),
+        kind=number_of(worker_pb2.CheckpointKind, "CHECKPOINT_KIND", checkpoint.kind),
         step=checkpoint.step,
         epoch=checkpoint.epoch,
         hash=checkpoint.hash,

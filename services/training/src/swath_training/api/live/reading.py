@@ -17,6 +17,7 @@ _PAGE = 100
 _LARGEST_PAGE = 1_000
 _ID_LENGTH = 36
 _NEAR = 200
+_LARGEST_NUMBER = 2**31 - 1
 
 
 class Reading:
@@ -81,7 +82,7 @@ class Reading:
             sessions=sessions,
             states=states,
             names=names,
-            before=int(page_token) if page_token else None,
+            before=min(int(page_token), _LARGEST_NUMBER) if page_token else None,
             limit=limit + 1,
         )
         page = found[:limit]

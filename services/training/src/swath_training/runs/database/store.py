@@ -33,6 +33,12 @@ from swath_training.runs.model import WORKING, Run, RunState, StopCause
 MOVED = "run.moved"
 """Notifications of this channel hold a run's id, the last number in its log, and the state of one that is over."""
 
+_BEGINNING = (
+    *("id", "session_id", "owner", "trainer", "arguments_digest", "spec_digest", "pipeline_digest", "weights_digest"),
+    *("device", "traceparent", "name", "hash", "hash_base"),
+)
+"""Columns of a run that are known when it begins."""
+
 
 class RunStore(RunReads):
     """The training service's own database.
@@ -107,22 +113,10 @@ class RunStore(RunReads):
                 return present
             connection.execute(
                 insert(RUNS).values(
-                    id=run.id,
-                    session_id=run.session_id,
-                    owner=run.owner,
+                    **{name: getattr(run, name) for name in _BEGINNING},
                     state=RunState.CANCELLED if stop else run.state,
-                    trainer=run.trainer,
-                    arguments_digest=run.arguments_digest,
-                    spec_digest=run.spec_digest,
-                    pipeline_digest=run.pipeline_digest,
-                    weights_digest=run.weights_digest,
-                    device=run.device,
-                    traceparent=run.traceparent,
                     experiment=run.experiment or run.session_id,
-                    name=run.name,
                     hyperparameters=dict(run.hyperparameters),
-                    hash=run.hash,
-                    hash_base=run.hash_base,
                     holder=self._holder,
                     held_until=now() + self._lease_s,
                     created_at=now(),
@@ -215,8 +209,8 @@ class RunStore(RunReads):
                 return Written(run)
             close_commands(connection, run_id)
             written = append(connection, run, [final] if final else [])
-            over = {"state": state, "paused": False, "finished_at": now()}
-            ended = change(connection, run, **over, final=None, final_response=None)
+            facts = {"state": state, "paused": False, "finished_at": now(), "final": None, "final_response": None}
+            ended = change(connection, run, **facts)
             notify(connection, MOVED, f"{run_id} {written.run.last_seq} {state}")
             return Written(ended, written.events)
 

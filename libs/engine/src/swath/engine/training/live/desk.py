@@ -123,6 +123,8 @@ class Desk:
         return CommandReport(command, CommandState.DONE)
 
     def _report_of(self, command: Command, at: Position, handlers: Mapping[CommandKind, Handler]) -> CommandReport:
+        if command.kind is CommandKind.SET_SAMPLES and command.kind not in handlers:
+            raise InvalidInput("samples cannot be left out of this run: its data module gives them no ids")
         if command.kind not in handlers:
             raise InvalidInput(f"this part of the run knows no command '{command.kind}'")
         return handlers[command.kind](command, at)

@@ -185,7 +185,7 @@ class GradientPhase:
                 # Mid-epoch the random numbers continue from the snapshot, whatever opening the data has drawn.
                 randomness.restore(state, self._device)
                 state = None
-            self._between_batches()
+            self._live.between_batches(self._at(), loop.batch, self._train_mode)
             self._train(batch, last=loop.batch + 1 == count)
             if loop.stopping:
                 break
@@ -193,11 +193,6 @@ class GradientPhase:
                 self._state.write_snapshot()
         loop.require_batches(count)
         self._end_epoch()
-
-    def _between_batches(self) -> None:
-        if self.loop.batch % self._training.accumulate_grad_batches == 0:
-            self._live.between_steps(self._at(), self._train_mode)
-        self._stream.check_stop()
 
     def _train(self, batch: Batch, *, last: bool) -> None:
         loop, index = self.loop, self.loop.batch

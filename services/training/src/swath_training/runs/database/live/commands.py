@@ -23,6 +23,7 @@ ASKED = "run.asked"
 
 _OPEN = (CommandState.ASKED, CommandState.TAKEN)
 _MOST = 100_000
+_MAX = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class CommandStore:
         """Return a run's commands after a number, in order."""
         query = (
             select(COMMANDS)
-            .where(COMMANDS.c.run_id == run_id, COMMANDS.c.number > max(number, 0))
+            .where(COMMANDS.c.run_id == run_id, COMMANDS.c.number > min(max(number, 0), _MAX))
             .order_by(COMMANDS.c.number)
             .limit(_MOST)
         )
@@ -82,7 +83,7 @@ class CommandStore:
 
     async def evaluation(self, run_id: str, number: int) -> RunCommand | None:
         """Return the evaluation of a number, or the last one for 0; None if there is none."""
-        which = (COMMANDS.c.number == number,) if number else ()
+        which = (COMMANDS.c.number == min(max(number, 0), _MAX),) if number else ()
         query = (
             select(COMMANDS)
             .where(COMMANDS.c.run_id == run_id, COMMANDS.c.kind == CommandKind.EVALUATE, *which)

@@ -23,8 +23,8 @@ from swath_training.runs.database.tables import CURVE_PARTS, CURVES, METRICS
 
 _POINTS = 1_000
 _MOST_POINTS = 100_000
+# The largest number that the columns of metrics hold.
 _MAX = 2**31 - 1
-_MAX_STEP = 2**63 - 1
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -120,8 +120,8 @@ class CurveStore:
         if not 2 <= most <= _MOST_POINTS:
             raise InvalidInput(f"max_points must be between 2 and {_MOST_POINTS}, or 0 for {_POINTS}; got {max_points}")
         await fold(self._engine, self._writer, run_id)
-        first, last = first_step or 0, _MAX_STEP if last_step is None else last_step
-        seq = min(max(after_seq, 0), _MAX)
+        first, last = _held(first_step or 0), _held(_MAX if last_step is None else last_step)
+        seq = _held(after_seq)
         found = await run(
             self._engine, lambda connection: _read(connection, run_id, (name, split), first, last, seq, most)
         )
@@ -141,6 +141,10 @@ class CurveStore:
         )
 
 
+def _held(number: int) -> int:
+    return min(max(number, 0), _MAX)
+
+
 def _read(
     connection: Connection, run_id: str, which: tuple[str, str], first: int, last: int, seq: int, most: int
 ) -> Curve | None:
@@ -152,6 +156,7 @@ def _read(
         return None
     p = CURVE_PARTS.c
     inside = (p.run_id == run_id, p.curve == curve, p.last_step >= first, p.first_step <= last, p.last_seq > seq)
+    begin = end = 0
     for level in reversed(range(len(LEVELS))):
         of_level = (*inside, p.level == level)
         parts, count, begin, end = connection.execute(
@@ -173,9 +178,10 @@ def _from_parts(
     if not rows:
         return Curve(count=count, last_seq=end)
     low_steps, lows, high_steps, highs = zip(*rows, strict=True)
-    steps = np.array([low_steps, high_steps], np.int64).T.ravel()
-    values = np.array([lows, highs], np.float64).T.ravel()
-    steps, values = _extremes(steps, values, most)
+    pairs = np.array([low_steps, high_steps], np.int64).T
+    order = np.argsort(pairs, axis=1, kind="stable")
+    values = np.take_along_axis(np.array([lows, highs], np.float64).T, order, axis=1).ravel()
+    steps, values = _extremes(np.take_along_axis(pairs, order, axis=1).ravel(), values, most)
     inside = (steps >= first) & (steps <= last)
     return Curve(steps[inside].tolist(), values[inside].tolist(), count, end)
 

@@ -13,6 +13,7 @@ from swath_training.runs.items import Checkpoint, File
 from swath_training.runs.model import OVER, CheckpointKind, Run, RunCheckpoint, RunFile
 
 _PAGE = 10_000
+_MAX = 2**31 - 1
 
 
 def keep_file(connection: Connection, run: Run, file: File) -> None:
@@ -72,7 +73,7 @@ class FileStore:
         f = FILES.c
         query = (
             select(f.number, f.kind, f.digest, f.rows, f.first_step, f.last_step, f.attempt, f.created_at)
-            .where(f.run_id == run_id, f.number > max(after, 0), *((f.kind.in_(kinds),) if kinds else ()))
+            .where(f.run_id == run_id, f.number > min(max(after, 0), _MAX), *((f.kind.in_(kinds),) if kinds else ()))
             .order_by(f.number)
             .limit(_PAGE)
         )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, RowMapping, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from swath.storage.sql.engine import GroupWriter, run
@@ -100,11 +100,11 @@ def _write(connection: Connection, run_id: str, page: _Page) -> None:
             place = {"run_id": run_id, "curve": numbers[key], "level": level}
             former = _last_part(connection, place)
             parts = list(_parts(points, size, former))
-            first = former.number if former is not None else 0
-            if former is not None and former.count < size:
+            first = former["number"] if former is not None else 0
+            if former is not None and former["count"] < size:
                 grown = parts.pop(0)
-                _of_part = CURVE_PARTS.c.number == former.number
-                connection.execute(update(CURVE_PARTS).where(*_where(place), _of_part).values(**grown))
+                this = CURVE_PARTS.c.number == former["number"]
+                connection.execute(update(CURVE_PARTS).where(*_where(place), this).values(**grown))
             if former is not None:
                 first += 1
             fresh += [{**place, "number": number, **part} for number, part in enumerate(parts, start=first)]
@@ -116,16 +116,16 @@ def _where(place: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(CURVE_PARTS.c[name] == value for name, value in place.items())
 
 
-def _last_part(connection: Connection, place: dict[str, Any]) -> Row[Any] | None:
+def _last_part(connection: Connection, place: dict[str, Any]) -> RowMapping | None:
     query = select(CURVE_PARTS).where(*_where(place)).order_by(CURVE_PARTS.c.number.desc()).limit(1)
-    return connection.execute(query).first()
+    return connection.execute(query).mappings().first()
 
 
-def _parts(points: list[_Point], size: int, former: Row[Any] | None) -> Iterator[dict[str, Any]]:
+def _parts(points: list[_Point], size: int, former: RowMapping | None) -> Iterator[dict[str, Any]]:
     """Yield parts of points: first what the last part has become, if it was not full, then new ones."""
     begin = 0
-    if former is not None and former.count < size:
-        begin = size - former.count
+    if former is not None and former["count"] < size:
+        begin = size - former["count"]
         yield _grown(former, _part(points[:begin]))
     for start in range(begin, len(points), size):
         yield _part(points[start : start + size])
@@ -148,12 +148,12 @@ def _part(points: list[_Point]) -> dict[str, Any]:
     }
 
 
-def _grown(former: Row[Any], part: dict[str, Any]) -> dict[str, Any]:
+def _grown(former: RowMapping, part: dict[str, Any]) -> dict[str, Any]:
     """Return what a part becomes with more points; of equal ones the first stays."""
-    grown = {**part, "count": former.count + part["count"]}
-    grown |= {"first_seq": former.first_seq, "first_step": former.first_step}
-    if former.low is not None and (part["low"] is None or former.low <= part["low"]):
-        grown |= {"low": former.low, "low_step": former.low_step}
-    if former.high is not None and (part["high"] is None or former.high >= part["high"]):
-        grown |= {"high": former.high, "high_step": former.high_step}
+    grown = {**part, "count": former["count"] + part["count"]}
+    grown |= {"first_seq": former["first_seq"], "first_step": former["first_step"]}
+    if former["low"] is not None and (part["low"] is None or former["low"] <= part["low"]):
+        grown |= {"low": former["low"], "low_step": former["low_step"]}
+    if former["high"] is not None and (part["high"] is None or former["high"] >= part["high"]):
+        grown |= {"high": former["high"], "high_step": former["high_step"]}
     return grown

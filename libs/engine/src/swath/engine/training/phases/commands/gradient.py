@@ -90,16 +90,22 @@ class LiveGradient:
             self._batches.resize(wanted)
             self.cadence = self._paced()
 
-    def between_steps(self, at: Position, train_mode: Callable[[], None]) -> None:
-        """Let commands take effect, and wait while the run is paused.
+    def between_batches(self, at: Position, batch: int, train_mode: Callable[[], None]) -> None:
+        """Let commands take effect where no gradients wait for their step, and wait while the run is paused.
 
         Args:
-            at: Where the run is, between two optimizer steps.
+            at: Where the run is.
+            batch: Batches of the epoch that are done.
             train_mode: Puts the pipeline back into the mode that it trains in.
 
         Raises:
             StopRun: The run was asked to stop.
         """
+        if batch % self._training.accumulate_grad_batches == 0:
+            self._between_steps(at, train_mode)
+        self._state.stream.check_stop()
+
+    def _between_steps(self, at: Position, train_mode: Callable[[], None]) -> None:
         every = int(self._values.changed.get("checkpoint_frequency", 0))
         if every and at.global_step and at.global_step % every == 0 and self._values.saved_step != at.global_step:
             self._values.saved_step = at.global_step
