@@ -12,17 +12,19 @@ from swath_apps.deployed.tables import SCHEMA
 from swath_apps.running.bundles import Bundles
 from swath_apps.running.hosting import Hosting
 from swath_apps.running.published import UsersServices
+from swath_apps.running.suite import Suite
 from swath_apps.service import AppsService
 from swath_apps.servicer import AppsServicer
 from swath_apps.settings import AppsSettings
 
 
-def build(deps: Deps, *, settings: AppsSettings) -> Assembly:
+def build(deps: Deps, *, settings: AppsSettings, here: bool = False) -> Assembly:
     """Put the service together.
 
     Args:
         deps: What the process gives.
         settings: Of this service.
+        here: Whether this process is where clients reach the suite, in plain text: applications call it too.
     """
     stack = deps.stack
     engine = open_engine(deps.database(f"{SCHEMA.name}.db"), schema=SCHEMA.name)
@@ -31,7 +33,8 @@ def build(deps: Deps, *, settings: AppsSettings) -> Assembly:
     notifications = Notifications(engine)
     stack.push_async_callback(notifications.close)
     bundles = Bundles(deps.artifacts, deps.state / "bundles", settings.app_bundle_max_bytes)
-    hosting = Hosting(store, notifications, bundles, settings.app_bundle_grace_s)
+    suite = Suite(settings, here=here)
+    hosting = Hosting(store, notifications, bundles, settings.app_bundle_grace_s, suite.told)
     stack.push_async_callback(hosting.stop)
 
     users = UsersServices(hosting)
@@ -50,6 +53,7 @@ def build(deps: Deps, *, settings: AppsSettings) -> Assembly:
         # Reflection of the whole suite is answered here, where users' services are known.
         names=PUBLIC,
         start=start,
+        listening=suite.listening,
         drain=drain,
         metrics=users.tell,
         others=users,

@@ -81,7 +81,7 @@ def compose(settings: StandaloneSettings, launcher: Launcher, stack: AsyncExitSt
         max_message_bytes=settings.max_message_bytes,
     )
     experiment = build_experiment(deps, settings=settings.experiment, runs=RunClient(InProcess(training.runs)))
-    apps = build_apps(deps, settings=settings.apps)
+    apps = build_apps(deps, settings=settings.apps, here=settings.tls_cert is None)
     return session, config, pipeline, inference, training, experiment, apps
 
 

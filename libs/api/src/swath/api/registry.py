@@ -46,7 +46,7 @@ _READS_SESSIONS = ("ReadSessions", "WatchRecalls", "ReturnLeases")
 # session behind, answer NOT_FOUND or touch another run. Nor are changes of aliases: a repeated one would swap back what
 # it has swapped, make what it has set the one before, or answer NOT_FOUND.
 _LISTS_RUNS = ("ReadLogs", "ReadMetrics", "ListRuns", "GetRun", "AttachRun", "DescribeRun", "GetEvaluation")
-_READS_RUNS = ("ListCommands", "ListCheckpoints", "ReadFiles", "ReadCurves", "ReadCurve")
+_READS_RUNS = ("ListCommands", "ListCheckpoints", "ReadFiles", "ReadCurves", "ReadCurve", "ReadArtifact")
 _SETS_RUNS = ("PauseRun", "ChangeRun", "SetSamples", "StopRun")
 _ASKS_RUNS = ("ResumeRun", "EvaluateRun", "CancelEvaluation", "SaveCheckpoint", "RestoreRun")
 

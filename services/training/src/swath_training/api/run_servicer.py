@@ -7,6 +7,7 @@ from contextlib import aclosing
 
 import grpc
 
+from swath.errors import InvalidInput
 from swath.training.v1 import events_pb2
 from swath.training.v1 import runs_pb2 as pb
 from swath_training.api.adapters.runs import (
@@ -21,6 +22,14 @@ from swath_training.api.adapters.runs import (
     states_of,
 )
 from swath_training.api.service import TrainingService
+from swath_training.runs.model import RunArtifact
+
+_PART_BYTES = 1 << 20
+_ARTIFACTS = {
+    pb.RUN_ARTIFACT_SPECIFICATION: RunArtifact.SPECIFICATION,
+    pb.RUN_ARTIFACT_PIPELINE: RunArtifact.PIPELINE,
+    pb.RUN_ARTIFACT_WEIGHTS: RunArtifact.WEIGHTS,
+}
 
 
 class RunServicer:
@@ -50,6 +59,14 @@ class RunServicer:
         async with aclosing(self._service.metrics(request.run_id, request.names, request.after_seq)) as pages:
             async for page in pages:
                 yield pb.ReadMetricsResponse(metrics=map(metric_message, page))
+
+    async def ReadArtifact(
+        self, request: pb.ReadArtifactRequest, context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[pb.ReadArtifactResponse]:
+        """Stream a document or the weights of a run."""
+        data = memoryview(await self._service.artifact(request.run_id, _artifact(request.artifact)))
+        for start in range(0, len(data), _PART_BYTES):
+            yield pb.ReadArtifactResponse(data=bytes(data[start : start + _PART_BYTES]))
 
     async def ListRuns(self, request: pb.ListRunsRequest, context: grpc.aio.ServicerContext) -> pb.ListRunsResponse:
         """List runs, newest first."""
@@ -187,3 +204,10 @@ class RunServicer:
             after_seq=request.after_seq,
         )
         return pb.ReadCurveResponse(steps=curve.steps, values=curve.values, count=curve.count, last_seq=curve.last_seq)
+
+
+def _artifact(number: int) -> RunArtifact:
+    if number not in _ARTIFACTS:
+        names = ", ".join(pb.RunArtifact.Name(each) for each in _ARTIFACTS)
+        raise InvalidInput(f"artifact: expected one of {names}, got {number}")
+    return _ARTIFACTS[number]

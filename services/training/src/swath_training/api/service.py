@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 import structlog
 
-from swath.errors import SessionNotFound, SwathError, Unavailable
+from swath.errors import ArtifactMissing, SessionNotFound, SwathError, Unavailable
 from swath.sessions.model import Sessions
 from swath.sessions.ownership import everyones, is_callers
 from swath.storage import ArtifactStore, Workspace
@@ -25,7 +25,7 @@ from swath_training.runs.database.store import RunStore
 from swath_training.runs.items import Event, EventCodec
 from swath_training.runs.logs.event_log import EventLog
 from swath_training.runs.logs.log_stream import LogStream
-from swath_training.runs.model import LoggedEvent, LoggedLine, Metric, Run, RunState, StopCause
+from swath_training.runs.model import LoggedEvent, LoggedLine, Metric, Run, RunArtifact, RunState, StopCause
 from swath_training.settings import TrainingSettings
 from swath_training.supervise.launcher import Launcher
 from swath_training.supervise.lease_manager import LeaseManager
@@ -78,6 +78,7 @@ class TrainingService:
         self._settings = settings
         self._store = store
         self._sessions = sessions
+        self._artifacts = artifacts
         self._launcher = launcher
         self._codec = codec
         self._notifications = notifications
@@ -202,9 +203,32 @@ class TrainingService:
             yield page
             page = await self._store.metrics.after(run_id, page[-1].seq, page[-1].ordinal, names=names)
 
-    async def _callers(self, run_id: str) -> None:
-        if not is_callers((await self._store.get(run_id)).owner):
+    async def artifact(self, run_id: str, kind: RunArtifact) -> bytes:
+        """Return a document or the weights of a run.
+
+        Args:
+            run_id: A run of the caller's.
+            kind: Which one.
+
+        Raises:
+            RunNotFound: The caller has no such run.
+            ArtifactMissing: The run has none of that kind.
+        """
+        run = await self._callers(run_id)
+        digest = {
+            RunArtifact.SPECIFICATION: run.spec_digest,
+            RunArtifact.PIPELINE: run.result_pipeline or run.pipeline_digest,
+            RunArtifact.WEIGHTS: run.result_weights,
+        }[kind]
+        if not digest:
+            raise ArtifactMissing(f"run {run_id} has no {kind}: it is {run.state}", metadata={"run": run_id})
+        return await self._artifacts.get(digest)
+
+    async def _callers(self, run_id: str) -> Run:
+        run = await self._store.get(run_id)
+        if not is_callers(run.owner):
             raise no_run(run_id)
+        return run
 
     async def artifacts(self) -> set[str]:
         """Return the digests of artifacts that runs still need."""

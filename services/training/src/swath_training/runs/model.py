@@ -44,6 +44,14 @@ OVER = frozenset({RunState.COMPLETE, RunState.FAILED, RunState.CANCELLED})
 WORKING = frozenset({RunState.RUNNING, RunState.STOPPING})
 
 
+class RunArtifact(StrEnum):
+    """What there is of a run beside its rows, in words for people."""
+
+    SPECIFICATION = "specification"
+    PIPELINE = "pipeline"
+    WEIGHTS = "weights"
+
+
 class StopCause(StrEnum):
     """Why a run was asked to stop."""
 

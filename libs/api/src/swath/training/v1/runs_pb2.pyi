@@ -23,6 +23,13 @@ class RunState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RUN_STATE_COMPLETE: _ClassVar[RunState]
     RUN_STATE_FAILED: _ClassVar[RunState]
     RUN_STATE_CANCELLED: _ClassVar[RunState]
+
+class RunArtifact(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    RUN_ARTIFACT_UNSPECIFIED: _ClassVar[RunArtifact]
+    RUN_ARTIFACT_SPECIFICATION: _ClassVar[RunArtifact]
+    RUN_ARTIFACT_PIPELINE: _ClassVar[RunArtifact]
+    RUN_ARTIFACT_WEIGHTS: _ClassVar[RunArtifact]
 RUN_STATE_UNSPECIFIED: RunState
 RUN_STATE_QUEUED: RunState
 RUN_STATE_RUNNING: RunState
@@ -31,6 +38,10 @@ RUN_STATE_ENDING: RunState
 RUN_STATE_COMPLETE: RunState
 RUN_STATE_FAILED: RunState
 RUN_STATE_CANCELLED: RunState
+RUN_ARTIFACT_UNSPECIFIED: RunArtifact
+RUN_ARTIFACT_SPECIFICATION: RunArtifact
+RUN_ARTIFACT_PIPELINE: RunArtifact
+RUN_ARTIFACT_WEIGHTS: RunArtifact
 
 class Run(_message.Message):
     __slots__ = ("run_id", "session_id", "experiment", "name", "state", "paused", "trainer", "device", "hash", "hyperparameters", "step", "epoch", "last_seq", "attempt", "created_at", "started_at", "finished_at", "message", "reason", "pipeline_digest", "weights_digest", "result_pipeline", "result_weights", "spec_digest")
@@ -495,6 +506,20 @@ class ReadCurveResponse(_message.Message):
     count: int
     last_seq: int
     def __init__(self, steps: _Optional[_Iterable[int]] = ..., values: _Optional[_Iterable[float]] = ..., count: _Optional[int] = ..., last_seq: _Optional[int] = ...) -> None: ...
+
+class ReadArtifactRequest(_message.Message):
+    __slots__ = ("run_id", "artifact")
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    ARTIFACT_FIELD_NUMBER: _ClassVar[int]
+    run_id: str
+    artifact: RunArtifact
+    def __init__(self, run_id: _Optional[str] = ..., artifact: _Optional[_Union[RunArtifact, str]] = ...) -> None: ...
+
+class ReadArtifactResponse(_message.Message):
+    __slots__ = ("data",)
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    def __init__(self, data: _Optional[bytes] = ...) -> None: ...
 
 class ReadLogsRequest(_message.Message):
     __slots__ = ("run_id", "follow", "after")

@@ -130,6 +130,11 @@ class RunServiceStub(object):
                 request_serializer=swath_dot_training_dot_v1_dot_runs__pb2.ReadFilesRequest.SerializeToString,
                 response_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.ReadFilesResponse.FromString,
                 _registered_method=True)
+        self.ReadArtifact = channel.unary_stream(
+                '/swath.training.v1.RunService/ReadArtifact',
+                request_serializer=swath_dot_training_dot_v1_dot_runs__pb2.ReadArtifactRequest.SerializeToString,
+                response_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.ReadArtifactResponse.FromString,
+                _registered_method=True)
         self.ReadCurves = channel.unary_unary(
                 '/swath.training.v1.RunService/ReadCurves',
                 request_serializer=swath_dot_training_dot_v1_dot_runs__pb2.ReadCurvesRequest.SerializeToString,
@@ -285,6 +290,15 @@ class RunServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReadArtifact(self, request, context):
+        """Gives what a run was made of, or what came of it, in order, in parts of at most a mebibyte.
+
+        NOT_FOUND: no such run, or it has none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ReadCurves(self, request, context):
         """Says which curves a run has.
         """
@@ -397,6 +411,11 @@ def add_RunServiceServicer_to_server(servicer, server):
                     servicer.ReadFiles,
                     request_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.ReadFilesRequest.FromString,
                     response_serializer=swath_dot_training_dot_v1_dot_runs__pb2.ReadFilesResponse.SerializeToString,
+            ),
+            'ReadArtifact': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadArtifact,
+                    request_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.ReadArtifactRequest.FromString,
+                    response_serializer=swath_dot_training_dot_v1_dot_runs__pb2.ReadArtifactResponse.SerializeToString,
             ),
             'ReadCurves': grpc.unary_unary_rpc_method_handler(
                     servicer.ReadCurves,
@@ -923,6 +942,33 @@ class RunService(object):
             '/swath.training.v1.RunService/ReadFiles',
             swath_dot_training_dot_v1_dot_runs__pb2.ReadFilesRequest.SerializeToString,
             swath_dot_training_dot_v1_dot_runs__pb2.ReadFilesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadArtifact(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/swath.training.v1.RunService/ReadArtifact',
+            swath_dot_training_dot_v1_dot_runs__pb2.ReadArtifactRequest.SerializeToString,
+            swath_dot_training_dot_v1_dot_runs__pb2.ReadArtifactResponse.FromString,
             options,
             channel_credentials,
             insecure,

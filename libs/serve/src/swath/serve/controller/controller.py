@@ -10,6 +10,7 @@ from typing import Any
 from swath.serve.config import nearest
 from swath.serve.controller.application import DeployedApplication, overridden
 from swath.serve.controller.describing import described
+from swath.serve.controller.orders import SuiteOf, no_suite
 from swath.serve.controller.pool import Host, Pool
 from swath.serve.controller.specs import ApplicationSpec
 from swath.serve.controller.status import ServeStatus
@@ -37,15 +38,20 @@ class Controller:
         servicer_functions: Import paths of the functions that add the users' services to a server, beside those of each
             application.
         send_tracebacks: Whether clients get the whole traceback of a failure.
+        suite: Gives what replicas are told of the suite that has published models, when they start.
     """
 
     def __init__(
-        self, launcher: Launcher, servicer_functions: Sequence[str] = (), send_tracebacks: bool = False
+        self,
+        launcher: Launcher,
+        servicer_functions: Sequence[str] = (),
+        send_tracebacks: bool = False,
+        suite: SuiteOf = no_suite,
     ) -> None:
         keep_large_blocks()
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self._launcher = launcher
-        self._host = Host(launcher, Relays(self._resolve), self._changed)
+        self._host = Host(launcher, Relays(self._resolve), self._changed, suite)
         self._settings = (servicer_functions, send_tracebacks)
         self._applications: dict[str, DeployedApplication] = {}
         self._leaving: list[DeployedApplication] = []
