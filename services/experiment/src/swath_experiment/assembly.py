@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from swath.api import EXPERIMENT
-from swath.experiment_service import experiment_service_pb2 as _messages  # noqa: F401  (declares the service)
 from swath.rpc.server.methods import slice_handler
 from swath.runtime.assembly import Assembly, Deps
 from swath.storage.sql.engine import open_engine

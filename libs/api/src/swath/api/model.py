@@ -55,6 +55,11 @@ class Method:
     open: bool = False
 
 
+def paths(methods: Mapping[str, tuple[str, ...]]) -> frozenset[str]:
+    """Return full paths of methods that are given by gRPC service."""
+    return frozenset(f"/{grpc}/{method}" for grpc, names in methods.items() for method in names)
+
+
 @dataclass(frozen=True)
 class Slice:
     """The methods of a gRPC service that one Swath service owns."""
@@ -93,6 +98,7 @@ class Process:
         image: Container image that it runs from.
         ports: What it listens on.
         calls: Private methods that it may call, by gRPC service.
+        forwards: Public methods that it may call for who calls it, by gRPC service: it says for whom, and is believed.
         part_of: Service whose Python package it runs; without one it has a package of its own.
         extras: Extras of its distribution that its image has.
         edge: Whether clients reach the suite through it: it may call all public methods, and nothing else.
@@ -103,6 +109,7 @@ class Process:
     image: Image
     ports: Ports = Ports()
     calls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    forwards: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     part_of: str = ""
     extras: tuple[str, ...] = ()
     edge: bool = False
@@ -119,8 +126,8 @@ class Process:
 
     @property
     def granted(self) -> frozenset[str]:
-        """Full paths of the private methods that it may call."""
-        return frozenset(f"/{grpc}/{method}" for grpc, methods in self.calls.items() for method in methods)
+        """Full paths of the methods that it may call."""
+        return paths(self.calls) | paths(self.forwards)
 
     @property
     def uri(self) -> str:

@@ -273,7 +273,7 @@ SERVICES = (
         image="core",
         database=True,
         # On behalf of who calls it.
-        calls={
+        forwards={
             RUN_SERVICE: (
                 "ListRuns",
                 "DescribeRun",

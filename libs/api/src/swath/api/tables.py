@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 
-from swath.api.model import GrpcService, Method, Process, Service
+from swath.api.model import GrpcService, Method, Process, Service, paths
 
 _NAME = re.compile(r"[a-z][a-z0-9]*")
 
@@ -183,8 +183,9 @@ def _problems(registry: Registry) -> Iterator[str]:
     yield from (f"{name} is declared in two ways" for name, count in declared.items() if count > 1)
     public, private = ([path for _, path, _ in registry._methods(public=each)] for each in (True, False))
     yield from (f"{path} has two owners" for path, count in Counter((*public, *private)).items() if count > 1)
-    called = [(each.name, path) for each in (*registry.services, *registry.processes) for path in each.granted]
-    # Public ones are called on behalf of who calls oneself.
-    known = {*public, *private}
-    yield from (f"{name} calls {path}, which is no private method" for name, path in called if path not in known)
+    everyone = (*registry.services, *registry.processes)
+    called = [(each.name, path) for each in everyone for path in paths(each.calls)]
+    yield from (f"{name} calls {path}, which is no private method" for name, path in called if path not in private)
+    forwarded = [(each.name, path) for each in everyone for path in paths(each.forwards)]
+    yield from (f"{name} forwards {path}, which is no public method" for name, path in forwarded if path not in public)
     yield from (f"{path} is private, and nothing calls it" for path in {*private} - {path for _, path in called})

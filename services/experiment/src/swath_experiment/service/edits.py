@@ -17,6 +17,8 @@ from swath_experiment.store import Edit, Entry, ExperimentStore
 _TAG_NAME = re.compile(r"[^\x00-\x1f,;`]{1,100}")
 _COPY = re.compile(r".+_\d+@[0-9a-f_]+|snapshot:.+")
 
+EditKind = Literal["override", "accumulate", "remove"]
+
 SUPPORTED = (
     "tags",
     "tag:<name>",
@@ -41,7 +43,7 @@ class Wish:
     """
 
     name: str
-    kind: Literal["override", "accumulate", "remove"]
+    kind: EditKind
     text: str = ""
     number: float = 0.0
     flag: bool = False

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from swath.errors import Unsupported
+from swath.errors import Precondition
 
 
 def no_layers() -> NoReturn:
     """Refuse to tell of layers.
 
     Raises:
-        Unsupported: Always.
+        Precondition: Always.
     """
-    raise Unsupported(
+    raise Precondition(
         "layers, weights and activations are not told here: publish the run's pipeline and ask for the outputs of its "
         "nodes with Inference"
     )
@@ -23,9 +23,9 @@ def no_surgery() -> NoReturn:
     """Refuse to change layers.
 
     Raises:
-        Unsupported: Always.
+        Precondition: Always.
     """
-    raise Unsupported(
+    raise Precondition(
         "the layers of a run are those of its pipeline document, and its log says all that has changed its weights: "
         "change the document, and start another run"
     )

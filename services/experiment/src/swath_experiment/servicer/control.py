@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 from swath.errors import InvalidInput, SwathError, Unsupported
@@ -52,7 +53,7 @@ class ControlMethods(Methods):
             return refused(error, pb.CommandResponse)
         return answer
 
-    async def _changes(self, experiment: Experiment, request: pb.TrainerCommand) -> Any:
+    async def _changes(self, experiment: Experiment, request: pb.TrainerCommand) -> AsyncIterator[str]:
         commands = self.services.commands
         if request.HasField("restart_operation"):
             raise Unsupported("a client does not restart the server: its operator does")

@@ -9,11 +9,15 @@ from swath.errors import SwathError
 from swath.experiment_service import experiment_service_pb2 as pb
 from swath.samples.histograms import Share
 from swath_experiment.runs.samples import Picture
-from swath_experiment.service.edits import Wish
+from swath_experiment.service.edits import EditKind, Wish
 from swath_experiment.service.samples import DISCARDED, Counts
 from swath_experiment.servicer.calls import Methods, refused
 
-_KINDS = {pb.EDIT_OVERRIDE: "override", pb.EDIT_ACCUMULATE: "accumulate", pb.EDIT_REMOVE: "remove"}
+_KINDS: Mapping[int, EditKind] = {
+    pb.EDIT_OVERRIDE: "override",
+    pb.EDIT_ACCUMULATE: "accumulate",
+    pb.EDIT_REMOVE: "remove",
+}
 _MOST_BINS = 512
 _THUMBNAIL = 180
 _FULL = 4096

@@ -72,7 +72,7 @@ class StudioServer:
         """Pass a call on; return its answer as frames, of which the last one is the status."""
         descriptor = _SERVICE.methods_by_name[method]
         path = f"/{_SERVICE.full_name}/{method}"
-        metadata = [*self._metadata(), *self._named, ("swath-reader", reader)]
+        metadata = (*self._metadata(), *self._named, ("swath-reader", reader))
         try:
             if descriptor.server_streaming:
                 for answer in self.channel.unary_stream(path)(message, metadata=metadata):
@@ -120,10 +120,15 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: _Server
+
+    @property
+    def studio(self) -> StudioServer:
+        """Return what is served."""
+        assert isinstance(self.server, _Server)
+        return self.server.studio
 
     def do_GET(self) -> None:
-        studio = self.server.studio
+        studio = self.studio
         path, _, query = self.path.partition("?")
         if not self._is_ours():
             return
@@ -168,22 +173,22 @@ class _Handler(BaseHTTPRequestHandler):
         except ValueError as error:
             self._answer([web.status_frame(grpc.StatusCode.INVALID_ARGUMENT.value[0], str(error))])
             return
-        self._answer(self.server.studio.call(method, message, reader))
+        self._answer(self.studio.call(method, message, reader))
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing: a page that is open asks every few seconds."""
 
     def _is_ours(self) -> bool:
         """Whether the request is for this address: a name of another site may be made to lead here."""
-        if f"http://{self.headers.get('Host', '')}" == self.server.studio.origin:
+        if f"http://{self.headers.get('Host', '')}" == self.studio.origin:
             return True
-        self._say(HTTPStatus.MISDIRECTED_REQUEST, f"expected {self.server.studio.origin}")
+        self._say(HTTPStatus.MISDIRECTED_REQUEST, f"expected {self.studio.origin}")
         return False
 
     def _has_key(self) -> bool:
         cookies = (self.headers.get("Cookie") or "").split("; ")
         key = next((each.partition("=")[2] for each in cookies if each.startswith(f"{_COOKIE}=")), "")
-        if hmac.compare_digest(key.encode(), self.server.studio.key.encode()):
+        if hmac.compare_digest(key.encode(), self.studio.key.encode()):
             return True
         self._say(HTTPStatus.FORBIDDEN, "open the address that `swath studio` printed: it holds a key")
         return False
