@@ -21,12 +21,14 @@ from swath_apps.deployed.planning import config_of
 from swath_apps.deployed.rows import Application
 from swath_apps.deployed.store import CHANGED, Applications, ApplicationStore
 from swath_apps.running.bundles import Bundles
+from swath_apps.running.placing import Place
 
 _log = structlog.get_logger("swath.apps")
 
 _OWN = "SWATH_"
 _UNDER_WAY = {ApplicationStatus.NOT_STARTED, ApplicationStatus.DEPLOYING, ApplicationStatus.DELETING}
 _RETRY_S = 5.0
+_SWEEP_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -57,16 +59,27 @@ class Hosting:
         notifications: Say that it has changed, at whichever replica.
         bundles: Code by digest.
         grace_s: Seconds for which a bundle stays that no application refers to.
+        place: Where replicas run.
     """
 
-    def __init__(self, store: ApplicationStore, notifications: Notifications, bundles: Bundles, grace_s: float) -> None:
+    def __init__(
+        self,
+        store: ApplicationStore,
+        notifications: Notifications,
+        bundles: Bundles,
+        grace_s: float,
+        place: Place | None = None,
+    ) -> None:
         self._store = store
         self._notifications = notifications
         self._bundles = bundles
         self._grace_s = grace_s
         # Settings hold secrets, which are not for users' code.
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith(_OWN)}
-        self.controller = Controller(LocalLauncher(self.environment))
+        self._place = place
+        pool = place.begin(self._token) if place is not None else None
+        # Users' code is imported here to see what it deploys, wherever it runs then.
+        self.controller = Controller(LocalLauncher(self.environment), pool=pool)
         self.controller.watch(self._wake)
         self.rows: Applications = {}
         self._applied: list[ApplicationSpec] = []
@@ -76,6 +89,7 @@ class Hosting:
         self._changed = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
         self._retrying: asyncio.Task[None] | None = None
+        self._sweeping: asyncio.Task[None] | None = None
 
     def told(self, function: Callable[[], None]) -> None:
         """Have a function called when there are other applications than before."""
@@ -89,13 +103,17 @@ class Hosting:
         """
         await self.reconcile()
         self._following = asyncio.create_task(self._follow())
+        if self._place is not None:
+            self._sweeping = asyncio.create_task(self._sweep(self._place))
 
     async def stop(self) -> None:
         """End all that runs, within the time that calls have."""
-        if tasks := [each for each in (self._following, self._retrying) if each is not None]:
+        if tasks := [each for each in (self._following, self._retrying, self._sweeping) if each is not None]:
             for each in tasks:
                 each.cancel()
             await asyncio.wait(tasks)
+        if self._place is not None:
+            self._place.leave()
         await self.controller.stop()
 
     async def reconcile(self, *, again: bool = False) -> None:
@@ -185,6 +203,26 @@ class Hosting:
             with suppress(SwathError):
                 await self.reconcile()
         self._retrying = None
+
+    def _token(self, name: str) -> str:
+        return self.rows[name].token
+
+    async def _sweep(self, place: Place) -> None:
+        """Remove now and then what an apps service has left in the cluster that was killed."""
+        while True:
+            with suppress(SwathError):
+                made = await asyncio.to_thread(place.made)
+                # Read after that: whatever is made was written down before.
+                rows = await self._store.all()
+                settled = {spec.name for spec in self._applied if self._runs(spec)}
+                await asyncio.to_thread(place.sweep, made, rows.keys(), settled)
+            await asyncio.sleep(_SWEEP_S)
+
+    def _runs(self, spec: ApplicationSpec) -> bool:
+        name = spec.name
+        state = self.controller.state(name)
+        running = state is not None and state.status is ApplicationStatus.RUNNING
+        return running and not self.controller.coming_up(name) and self.controller.spec(name) == spec
 
     async def _follow(self) -> None:
         async with aclosing(self._notifications.subscribe(CHANGED)) as changes:

@@ -176,7 +176,8 @@ class DeployedApplication:
                 pools[each.name] = old
             else:
                 replicas = old.target if old is not None and each.options.scaling else None
-                pools[each.name] = Pool(
+                make = self._host.pool or Pool
+                pools[each.name] = make(
                     each.name, self.name, each.options, each.user_config, orders, self._host, replicas
                 )
         return Version(spec, pools)

@@ -37,15 +37,20 @@ class Controller:
         servicer_functions: Import paths of the functions that add the users' services to a server, beside those of each
             application.
         send_tracebacks: Whether clients get the whole traceback of a failure.
+        pool: Makes the replicas of a deployment, such as those of a cluster; `Pool` if None.
     """
 
     def __init__(
-        self, launcher: Launcher, servicer_functions: Sequence[str] = (), send_tracebacks: bool = False
+        self,
+        launcher: Launcher,
+        servicer_functions: Sequence[str] = (),
+        send_tracebacks: bool = False,
+        pool: Callable[..., Pool] | None = None,
     ) -> None:
         keep_large_blocks()
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self._launcher = launcher
-        self._host = Host(launcher, Relays(self._resolve), self._changed)
+        self._host = Host(launcher, Relays(self._resolve), self._changed, pool)
         self._settings = (servicer_functions, send_tracebacks)
         self._applications: dict[str, DeployedApplication] = {}
         self._leaving: list[DeployedApplication] = []

@@ -35,11 +35,13 @@ class Host:
         launcher: Starts processes.
         relays: Carry calls between replicas.
         changed: Called when something of an application has changed.
+        pool: Makes the replicas of a deployment; `Pool` if None.
     """
 
     launcher: Launcher
     relays: Relays
     changed: Callable[[], None]
+    pool: Callable[..., Pool] | None = None
 
 
 class Pool:
