@@ -13,6 +13,7 @@ import sys
 import traceback
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,8 @@ class PodSettings(BaseSettings):
 
     token: str = Field(min_length=32)
     """What hosts have to know: that of the application's version."""
+    host: str | None = None
+    """Address to listen on; all of them if not set."""
     port: int = 7081
     """Where hosts connect."""
     ready_port: int = 7082
@@ -79,6 +82,7 @@ class PodReplica(ReplicaProcess):
         self._running = 0
         self._queue: deque[Call] = deque()
         self._ended = asyncio.Event()
+        self._idle = asyncio.Event()
         self._leaving = False
 
     async def serve(self) -> None:
@@ -88,7 +92,7 @@ class PodReplica(ReplicaProcess):
         set_caller(Outside(self._host))
         multiplex.tell(self._tell_models)
         own = self._own
-        server = await listen(own.port, own.token, own, self._enter)
+        server = await listen((own.host, own.port), own.token, own, self._enter)
         print(f"replica listens on port {own.port}", flush=True)
         await self._ended.wait()
         await self._leave()
@@ -141,6 +145,7 @@ class PodReplica(ReplicaProcess):
     def _over(self, task: asyncio.Task[None]) -> None:
         self._running -= 1
         self._next()
+        self._idle.set()
 
     def _next(self) -> None:
         while self._queue and (not self._limit or self._running < self._limit):
@@ -159,10 +164,10 @@ class PodReplica(ReplicaProcess):
     async def _construct(self, call: Call) -> Any:
         if self._config is None:
             self._config = bytes(call.payload)
-        if "construct" in self._made:
-            return await asyncio.shield(self._made["construct"])
+        first = "construct" not in self._made
         await self._once("construct", super()._construct, call)
-        await asyncio.get_running_loop().create_server(_Ready, None, self._own.ready_port)
+        if first:
+            await asyncio.get_running_loop().create_server(_Ready, self._own.host, self._own.ready_port)
 
     async def _once(self, what: str, work: Any, call: Call) -> Any:
         if what not in self._made:
@@ -177,6 +182,8 @@ class PodReplica(ReplicaProcess):
             raise
 
     def _begin_anew(self) -> None:
+        if self._ended.is_set():
+            return
         sys.stdout.flush()
         sys.stderr.flush()
         os.execve(sys.executable, [sys.executable, "-m", "swath.serve.replica.pod"], self._variables)
@@ -197,10 +204,11 @@ class PodReplica(ReplicaProcess):
         if self._calls is None:
             return
         await asyncio.sleep(_LAG_S)
-        loop = asyncio.get_running_loop()
-        end = loop.time() + self._own.grace_s
-        while (self._running or self._queue) and loop.time() < end:
-            await asyncio.sleep(0.05)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._own.grace_s):
+                while self._running or self._queue:
+                    self._idle.clear()
+                    await self._idle.wait()
         if self._servable is not None:
             try:
                 async with asyncio.timeout(_FINALIZE_S):
@@ -223,7 +231,8 @@ def main() -> None:
     variables = dict(os.environ)
     settings = PodSettings()  # pyright: ignore[reportCallIssue]  - fields come from the environment
     # What proves who hosts are is not for users' code.
-    os.environ.pop("SWATH_REPLICA_TOKEN", None)
+    for name in [each for each in os.environ if each.startswith("SWATH_")]:
+        del os.environ[name]
     keep_large_blocks()
     if settings.code is not None:
         sys.path.insert(0, str(settings.code))

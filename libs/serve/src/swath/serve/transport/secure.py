@@ -81,11 +81,13 @@ async def dial(
     return channel
 
 
-async def listen(port: int, token: str, settings: TlsSettings, enter: Callable[[], Channel]) -> asyncio.Server:
-    """Take connections of hosts, on all addresses of this machine.
+async def listen(
+    address: tuple[str | None, int], token: str, settings: TlsSettings, enter: Callable[[], Channel]
+) -> asyncio.Server:
+    """Take connections of hosts.
 
     Args:
-        port: Where; 0 for any.
+        address: Where: an address of this machine, or None for all, and a port.
         token: What hosts have to know.
         settings: TLS files of this process; plain text without.
         enter: Makes the channel of a host that has proved who it is.
@@ -101,7 +103,7 @@ async def listen(port: int, token: str, settings: TlsSettings, enter: Callable[[
             _load(context, settings)
         return _Door(proof(token), HOST if context else None, enter)
 
-    return await asyncio.get_running_loop().create_server(door, None, port, ssl=context)
+    return await asyncio.get_running_loop().create_server(door, *address, ssl=context)
 
 
 def _context(kind: int, settings: TlsSettings) -> ssl.SSLContext | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from kubernetes import client
@@ -143,11 +144,11 @@ class Cluster:
         self._custom.patch_namespaced_custom_object(group, version, namespace, plural, name, made, **options)
 
 
-class _gone:
-    """Takes an object that is not there for one that was removed."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        return isinstance(error, ApiException) and error.status == 404
+@contextmanager
+def _gone() -> Iterator[None]:
+    """Take an object that is not there for one that was removed."""
+    try:
+        yield
+    except ApiException as error:
+        if error.status != 404:
+            raise

@@ -1,4 +1,4 @@
-"""What the pools of pods share: the cluster, the template, one watch of all pods; and a sweep of what nobody has any more."""
+"""What the pools of pods share: the cluster, the template, one watch of all pods, and a sweep of what is left over."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ class KubernetesLauncher:
         settings: Where that comes from.
         tls: Files by which this process proves who it is.
         token_of: Gives an application's token.
+        cluster: The cluster; the one that this pod, or the current kubeconfig, belongs to if None.
 
     Attributes:
         leaving: Whether this process stops, and all that it has made stays.
@@ -45,7 +46,9 @@ class KubernetesLauncher:
         Precondition: The template is none, or no cluster is configured.
     """
 
-    def __init__(self, settings: LaunchSettings, tls: TlsSettings, token_of: Callable[[str], str]) -> None:
+    def __init__(
+        self, settings: LaunchSettings, tls: TlsSettings, token_of: Callable[[str], str], cluster: Cluster | None = None
+    ) -> None:
         assert settings.template is not None
         try:
             read = yaml.safe_load(settings.template.read_text())
@@ -57,7 +60,8 @@ class KubernetesLauncher:
         self.token_of = token_of
         self.leaving = False
         self.stuck_s = settings.stuck_s
-        self._cluster = Cluster(self._template["metadata"]["name"], self._template["metadata"].get("namespace", ""))
+        metadata = self._template["metadata"]
+        self._cluster = cluster or Cluster(metadata["name"], metadata.get("namespace", ""))
         self._owner: Document | None = None
         self._unwanted: dict[str, float] = {}
         self._pools: dict[str, list[PodPool]] = {}

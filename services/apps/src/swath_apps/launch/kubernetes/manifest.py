@@ -165,8 +165,8 @@ def scaler(name: str, facts: Facts, settings: LaunchSettings, uid: str) -> Docum
     if settings.scaling == "keda" or scaling.min_replicas == 0:
         if not settings.prometheus_url:
             raise Precondition(
-                f"deployment {facts.deployment!r} may go to zero (min_replicas: 0), which KEDA does here: the operator has "
-                "to set SWATH_APPS_PROMETHEUS_URL"
+                f"deployment {facts.deployment!r} may go to zero (min_replicas: 0), which KEDA does here: the operator "
+                "has to set SWATH_APPS_PROMETHEUS_URL"
             )
         return _scaled_object(name, facts, settings, scaling, uid)
     return _autoscaler(name, facts, settings, scaling, uid)
