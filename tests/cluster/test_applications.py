@@ -170,7 +170,10 @@ def test_a_version_goes_over_under_load_without_a_failed_call(examples: Examples
 
 def test_a_version_whose_constructor_fails_leaves_the_one_before(examples: Examples, call: Callable[..., Any]) -> None:
     right = (examples.folder / "greeting.py").read_text()
-    broken = '@serve.deployment(max_constructor_retry_count=2)\nclass GrpcDeployment:\n    def __init__(self):\n        raise ValueError("no weights")\n'
+    broken = (
+        "@serve.deployment(max_constructor_retry_count=2)\nclass GrpcDeployment:\n"
+        '    def __init__(self):\n        raise ValueError("no weights")\n'
+    )
     examples.change("greeting.py", "@serve.deployment\nclass GrpcDeployment:\n", broken)
     state = examples.deploy()["app1"]
     assert state.status == "DEPLOY_FAILED"

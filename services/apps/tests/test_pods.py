@@ -49,12 +49,12 @@ class Tls:
 class Processes:
     """What `KubernetesLauncher` asks of a cluster, with processes of this machine as its pods."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
         self.made: dict[str, dict[str, Any]] = {}
         self.parts: list[dict[str, Any]] = []
         self.pods: dict[str, tuple[subprocess.Popen[bytes], str]] = {}
         self.image_is_there = True
-        self._folder = folder
+        self._environments: dict[str, dict[str, str]] = {}
         self._told: list[Callable[[str, dict[str, Any], bool], None]] = []
 
     def create_deployment(self, made: dict[str, Any]) -> tuple[str, bool]:
@@ -93,6 +93,11 @@ class Processes:
     def close(self) -> None:
         pass
 
+    def restart(self, name: str) -> None:
+        """Have a pod's container begin anew, as a kubelet does."""
+        old, address = self.pods[name]
+        self.pods[name] = (subprocess.Popen(old.args, env=self._environments[name]), address)
+
     def _of(self, deployment: str) -> list[str]:
         return [name for name in self.pods if name.startswith(f"{deployment}-")]
 
@@ -109,8 +114,10 @@ class Processes:
                 "SWATH_REPLICA_TOKEN": secret["stringData"]["token"],
                 "SWATH_REPLICA_HOST": address,
             }
+            self._environments[name] = environment
             command = [sys.executable, "-m", "swath.serve.replica.pod"]
-            self.pods[name] = (subprocess.Popen(command if self.image_is_there else ["sleep", "60"], env=environment), address)
+            command = command if self.image_is_there else ["sleep", "60"]
+            self.pods[name] = (subprocess.Popen(command, env=environment), address)
             self._tell(name, _pod(name, address, "" if self.image_is_there else "ErrImagePull"))
 
     def _end(self, name: str) -> None:
@@ -237,7 +244,7 @@ async def suite(tmp_path: Path, code: Path, keys: Callable[[str], Tls]) -> Async
     }
     file = tmp_path / "template.yaml"
     file.write_text(yaml.safe_dump(template))
-    cluster = Processes(tmp_path)
+    cluster = Processes()
     settings = LaunchSettings(launcher="kubernetes", template=file, stuck_s=0.5)
 
     def launch() -> KubernetesLauncher:
@@ -329,19 +336,9 @@ async def test_a_killed_pod_is_connected_to_again_when_it_is_back(suite: Suite) 
     host.apply([suite.spec()])
     await host.settled()
     name = next(each for each in suite.cluster.pods if "greeter" in each)
-    process, address = suite.cluster.pods[name]
+    process, _ = suite.cluster.pods[name]
     process.kill()
     process.wait()
-    environment = {**os.environ, **_environment(suite, name, address)}
-    again = subprocess.Popen([sys.executable, "-m", "swath.serve.replica.pod"], env=environment)
-    suite.cluster.pods[name] = (again, address)
+    suite.cluster.restart(name)
     assert (await greet(host)).startswith("Bonjour")
     assert "its process" in host.status().applications["greet"].deployments["Greeter"].message
-
-
-def _environment(suite: Suite, name: str, address: str) -> dict[str, str]:
-    deployment = name.rpartition("-")[0]
-    container = suite.cluster.made[deployment]["spec"]["template"]["spec"]["containers"][0]
-    secret = next(e for e in suite.cluster.parts if e["kind"] == "Secret" and e["metadata"]["name"] == deployment)
-    given = {each["name"]: each["value"] for each in container["env"] if "value" in each}
-    return {**given, "SWATH_REPLICA_TOKEN": secret["stringData"]["token"], "SWATH_REPLICA_HOST": address}

@@ -13,7 +13,7 @@ from swath_apps.deployed.tables import SCHEMA
 from swath_apps.launch.settings import LaunchSettings
 from swath_apps.running.bundles import Bundles
 from swath_apps.running.hosting import Hosting
-from swath_apps.running.placing import placed
+from swath_apps.running.placing import elsewhere, placed
 from swath_apps.running.published import UsersServices
 from swath_apps.service import AppsService
 from swath_apps.servicer import AppsServicer
@@ -38,8 +38,9 @@ def build(
     notifications = Notifications(engine)
     stack.push_async_callback(notifications.close)
     bundles = Bundles(deps.artifacts, deps.state / "bundles", settings.app_bundle_max_bytes)
+    launch = launch or LaunchSettings()
     hosting = Hosting(
-        store, notifications, bundles, settings.app_bundle_grace_s, placed(launch or LaunchSettings(), tls)
+        store, notifications, bundles, settings.app_bundle_grace_s, placed(launch, tls), elsewhere(launch)
     )
     stack.push_async_callback(hosting.stop)
 

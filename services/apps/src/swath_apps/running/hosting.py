@@ -21,7 +21,7 @@ from swath_apps.deployed.planning import config_of
 from swath_apps.deployed.rows import Application
 from swath_apps.deployed.store import CHANGED, Applications, ApplicationStore
 from swath_apps.running.bundles import Bundles
-from swath_apps.running.placing import Place
+from swath_apps.running.placing import Elsewhere, Place
 
 _log = structlog.get_logger("swath.apps")
 
@@ -29,6 +29,7 @@ _OWN = "SWATH_"
 _UNDER_WAY = {ApplicationStatus.NOT_STARTED, ApplicationStatus.DEPLOYING, ApplicationStatus.DELETING}
 _RETRY_S = 5.0
 _SWEEP_S = 30.0
+_ASK_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ class Hosting:
         notifications: Say that it has changed, at whichever replica.
         bundles: Code by digest.
         grace_s: Seconds for which a bundle stays that no application refers to.
-        place: Where replicas run.
+        place: Where replicas run; on this machine if None.
+        elsewhere: Where whole applications run, if it is not here.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Hosting:
         bundles: Bundles,
         grace_s: float,
         place: Place | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self._store = store
         self._notifications = notifications
@@ -77,6 +80,8 @@ class Hosting:
         # Settings hold secrets, which are not for users' code.
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith(_OWN)}
         self._place = place
+        self._elsewhere = elsewhere
+        self._states: dict[str, State] = {}
         pool = place.begin(self._token) if place is not None else None
         # Users' code is imported here to see what it deploys, wherever it runs then.
         self.controller = Controller(LocalLauncher(self.environment), pool=pool)
@@ -103,6 +108,8 @@ class Hosting:
         """
         await self.reconcile()
         self._following = asyncio.create_task(self._follow())
+        if self._elsewhere is not None:
+            self._sweeping = asyncio.create_task(self._ask(self._elsewhere))
         if self._place is not None:
             self._sweeping = asyncio.create_task(self._sweep(self._place))
 
@@ -141,6 +148,9 @@ class Hosting:
                     if (running := self.controller.spec(name)) is not None:
                         specs.append(running)
             self.rows, self._broken = rows, broken
+            if self._elsewhere is not None:
+                specs = []
+                await self._elsewhere.apply(rows)
             if again or specs != self._applied:
                 self.controller.apply(specs)
                 self._applied = specs
@@ -156,6 +166,8 @@ class Hosting:
         if name in self._broken:
             return State(ApplicationStatus.DEPLOY_FAILED, self._broken[name])
         found = self.controller.status().applications.get(name)
+        if self._elsewhere is not None:
+            return self._states.get(name, State(ApplicationStatus.DEPLOYING))
         if found is None:
             return State(ApplicationStatus.NOT_STARTED)
         return State(
@@ -217,6 +229,20 @@ class Hosting:
                 settled = {spec.name for spec in self._applied if self._runs(spec)}
                 await asyncio.to_thread(place.sweep, made, rows.keys(), settled)
             await asyncio.sleep(_SWEEP_S)
+
+    def called_at(self, name: str) -> str:
+        """Return where an application is called that does not run here; empty where it does."""
+        return self._elsewhere.address(name) if self._elsewhere is not None else ""
+
+    async def _ask(self, elsewhere: Elsewhere) -> None:
+        """Ask now and then what becomes of applications elsewhere."""
+        while True:
+            with suppress(SwathError):
+                told = {name: State(*each) for name, each in (await elsewhere.states()).items()}
+                if told != self._states:
+                    self._states = told
+                    self._wake()
+            await asyncio.sleep(_ASK_S)
 
     def _runs(self, spec: ApplicationSpec) -> bool:
         name = spec.name

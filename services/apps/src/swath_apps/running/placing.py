@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, Protocol
 
 from swath.rpc.tls import TlsSettings
+from swath_apps.deployed.rows import Application
 from swath_apps.launch.settings import LaunchSettings
 
 
@@ -41,6 +42,43 @@ class Place(Protocol):
             settled: Those of them that run here as they are written down: of these no other version is wanted.
         """
         ...
+
+
+class Elsewhere(Protocol):
+    """Whole applications elsewhere, which are called there."""
+
+    async def apply(self, applications: Mapping[str, Application]) -> None:
+        """Have there be these, as they are written down, and no others.
+
+        Raises:
+            SwathError: That cannot be.
+        """
+        ...
+
+    async def states(self) -> Mapping[str, tuple[str, str]]:
+        """Return the state of each, and why.
+
+        Raises:
+            SwathError: They are not known.
+        """
+        ...
+
+    def address(self, application: str) -> str:
+        """Return where one is called."""
+        ...
+
+
+def elsewhere(settings: LaunchSettings) -> Elsewhere | None:
+    """Return where whole applications run; None where the service runs them itself.
+
+    Raises:
+        Precondition: No cluster is configured here.
+    """
+    if settings.launcher != "ray":
+        return None
+    from swath_apps.launch.ray import RayServices  # imports the Kubernetes client
+
+    return RayServices(settings)
 
 
 def placed(settings: LaunchSettings, tls: TlsSettings | None) -> Place | None:
