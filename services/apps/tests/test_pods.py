@@ -340,5 +340,5 @@ async def test_a_killed_pod_is_connected_to_again_when_it_is_back(suite: Suite) 
     process.kill()
     process.wait()
     suite.cluster.restart(name)
+    await until(lambda: "its process" in host.status().applications["greet"].deployments["Greeter"].message)
     assert (await greet(host)).startswith("Bonjour")
-    assert "its process" in host.status().applications["greet"].deployments["Greeter"].message

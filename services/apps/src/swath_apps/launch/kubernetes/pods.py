@@ -18,7 +18,7 @@ from swath_apps.launch.kubernetes.manifest import CONTAINER
 from swath_apps.launch.settings import Document
 
 _AGAIN_S = 0.25
-_WORDS_S = 3.0
+_WORDS_S = 1.0
 _STUCK = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError", "CrashLoopBackOff")
 
 
