@@ -38,13 +38,19 @@ class Examples:
     def __init__(self, folder: Path, client: Client) -> None:
         self.folder = folder
         self.config = (folder / "config.yaml").read_text()
-        self._client = client
+        self.client = client
+        self._first = ""
 
     def deploy(self, config: str = "") -> dict[str, apps_pb2.ApplicationState]:
         """Deploy the code as it is now; return what became of each application."""
-        digest = self._client.applications.put_bundle(pack(self.folder)).digest
-        told = [*self._client.applications.deploy(config or self.config, bundles={"": digest})]
+        told = [*self.client.applications.deploy(config or self.config, bundles=self.bundles())]
         return {each.name: each for each in told[-1].applications}
+
+    def bundles(self) -> dict[str, str]:
+        """Store the code as it is now for the first application, and as it was at first for the second one."""
+        digest = self.client.applications.put_bundle(pack(self.folder)).digest
+        self._first = self._first or digest
+        return {"app1": digest, "app2": self._first}
 
     def change(self, file: str, old: str, new: str) -> None:
         """Change the code."""
@@ -157,7 +163,7 @@ def test_a_version_goes_over_under_load_without_a_failed_call(examples: Examples
         examples.change("greeting.py", 'f"Hello {user_message.name}', 'f"Salut {user_message.name}')
         assert examples.deploy()["app1"].status == "RUNNING"
         # The other host goes over by itself, and pods of before end meanwhile.
-        time.sleep(8)
+        time.sleep(5)
     finally:
         done.set()
         for each in threads:
@@ -188,11 +194,10 @@ def test_an_image_that_is_not_there_is_said_in_words(cluster: Cluster, examples:
         "import_path: greeting:g\n    runtime_env: {}",
         "import_path: greeting:g\n    runtime_env: {image_uri: 'nowhere.invalid/none:1'}",
     )
-    digest = examples._client.applications.put_bundle(pack(examples.folder)).digest
-    [*examples._client.applications.deploy(config, bundles={"": digest}, wait=False)]
+    [*examples.client.applications.deploy(config, bundles=examples.bundles(), wait=False)]
 
     def said() -> bool:
-        [state] = examples._client.applications.status("app1")
+        [state] = examples.client.applications.status("app1")
         words = [state.message, *(each.message for each in state.deployments)]
         return any("nowhere.invalid/none:1" in each for each in words)
 

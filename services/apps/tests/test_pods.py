@@ -329,6 +329,15 @@ async def test_an_image_that_is_not_there_is_said_and_fails_the_version(suite: S
     state = host.status().applications["greet"]
     assert state.status == "DEPLOY_FAILED"
     assert "swath-torch:none is not there" in state.message
+    # Another version takes the place of one that still comes up, and it is no failure of that.
+    coming = host.begin(suite.spec("2"))
+    await until(lambda: len(suite.cluster.made) == 2)
+    suite.cluster.image_is_there = True
+    await host.begin(suite.spec("3"))
+    with pytest.raises(RayServeException, match="another version was deployed"):
+        await coming
+    assert host.status().applications["greet"].status == "RUNNING"
+    assert (await greet(host)).startswith("Bonjour")
 
 
 async def test_a_killed_pod_is_connected_to_again_when_it_is_back(suite: Suite) -> None:

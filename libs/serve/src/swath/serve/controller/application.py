@@ -117,8 +117,9 @@ class DeployedApplication:
         try:
             await self._until_ready(version, fresh)
         except RayServeException as error:
-            self._failure = error.message
+            # One that another version has taken the place of is no failure of that one.
             if self._coming is version:
+                self._failure = error.message
                 self._coming = None
             if self.current is not version:
                 self._end(version, [pool for pool in version.pools.values() if pool not in fresh])
