@@ -31,7 +31,7 @@ spec:
         - name: code
           image: {{ include "swath.image" (dict "root" . "image" $own) }}
           imagePullPolicy: {{ $own.pullPolicy }}
-          command: [python, -m, swath_apps.launch.fetch, /code]
+          command: [python, -m, swath_apps.running.fetch, /code]
           securityContext: {{- include "swath.containerSecurity" . | nindent 12 }}
           env: {{- include "swath.replicaCodeEnv" . | nindent 12 }}
           resources:

@@ -64,6 +64,7 @@ class PodPool(Pool):
         self._of_pod: dict[str, Replica] = {}
         self._condemned: set[str] = set()
         self._numbers = itertools.count()
+        self._tags: set[str] = set()
         self._work: set[asyncio.Task[None]] = set()
         self._scaled_by = ""
         self._no_pods = asyncio.Event()
@@ -239,9 +240,10 @@ class PodPool(Pool):
         self._empty.clear()
         ranks = {each.rank for each in self._of_pod.values()}
         rank = next(number for number in range(len(ranks) + 1) if number not in ranks)
-        # A pod may be connected to again: places of calls are told apart by their tags.
+        # A pod may be connected to again while the connection before is not forgotten yet.
         tag = f"{self._application}#{self.name}#{pod.name.rpartition('-')[2]}"
-        tag = f"{tag}-{next(self._numbers)}" if tag in self._replicas else tag
+        tag = f"{tag}-{next(self._numbers)}" if tag in self._tags else tag
+        self._tags.add(tag)
         replica = Replica(tag, rank, max(1, self.target), self.orders, self, pod, self._host.relays)
         self._replicas[tag] = self._of_pod[pod.name] = replica
 

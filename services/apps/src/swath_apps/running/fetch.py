@@ -1,4 +1,4 @@
-"""`python -m swath_apps.launch.fetch FOLDER` unpacks the bundle whose digest SWATH_BUNDLE is, for a replica's pod.
+"""`python -m swath_apps.running.fetch FOLDER` unpacks the bundle whose digest SWATH_BUNDLE is, for a replica's pod.
 
 It runs before that one, and has what the object store asks for, which users' code has not.
 """
