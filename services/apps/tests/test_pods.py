@@ -106,7 +106,7 @@ class Processes:
         [secret] = [e for e in self.parts if e["kind"] == "Secret" and e["metadata"]["name"] == deployment][-1:]
         given = {each["name"]: each["value"] for each in container["env"] if "value" in each}
         for number in range(len(self._of(deployment)), replicas):
-            address = f"127.0.1.{next(_NUMBERS)}"
+            address = f"127.{10 + os.getpid() % 240}.1.{next(_NUMBERS)}"
             name = f"{deployment}-{number}x{address.rpartition('.')[2]}"
             environment = {
                 **{key: value for key, value in os.environ.items() if not key.startswith("SWATH_")},
