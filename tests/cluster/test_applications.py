@@ -194,7 +194,7 @@ def test_an_image_that_is_not_there_is_said_in_words(cluster: Cluster, examples:
         "import_path: greeting:g\n    runtime_env: {}",
         "import_path: greeting:g\n    runtime_env: {image_uri: 'nowhere.invalid/none:1'}",
     )
-    [*examples.client.applications.deploy(config, bundles=examples.bundles(), wait=False)]
+    assert [*examples.client.applications.deploy(config, bundles=examples.bundles(), wait=False)]
 
     def said() -> bool:
         [state] = examples.client.applications.status("app1")
