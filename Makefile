@@ -11,7 +11,7 @@ SYNCED := .venv/.synced
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help sync lock gen lint type type-all test test-processors test-busy coverage demo up down images e2e bench bench-serving parity fuzz release-check clean
+.PHONY: help sync lock gen lint type type-all test test-processors test-busy coverage demo up down images e2e bench bench-serving bench-apps parity fuzz release-check clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1mmake %-16s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ bench: $(SYNCED) .parity/.synced ## Measure against floors and peers
 bench-serving: $(SYNCED) ## Compare with other servers, driven by ghz (PEERS="kserve triton", ROUNDS=3, ONLY="tiny rx@1", RESUME=1, WRITE=1)
 	UV=$(UV) $(RUN)/python -m benchmarks.serving $(if $(PEERS),--peers $(PEERS)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 		$(if $(ONLY),--only $(ONLY)) $(if $(RESUME),--resume) $(if $(WRITE),--write)
+
+bench-apps: $(SYNCED) ## Compare applications with Ray Serve (SIDES="swath ray", SECONDS=4, WRITE=1)
+	UV=$(UV) $(RUN)/python -m benchmarks.apps $(if $(SIDES),--sides $(SIDES)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(WRITE),--write)
 
 .parity/.synced: tools/parity/requirements.txt $(filter .tools/%,$(UV))
 	@echo "Installing the reference packages into .parity (once)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable
 from importlib.metadata import distributions
@@ -90,6 +91,8 @@ class Side:
         self.process.log.unlink(missing_ok=True)
         began = time.perf_counter()
         self.process.start()
+        # gRPC waits longer and longer between its tries to connect: one that began too early would be measured with it.
+        self.process.wait_until(self._listens, START_S)
         self.process.wait_until(lambda: self._answers(model, x), START_S)
         self.ready_s = time.perf_counter() - began
         self.check(model, self.dialect.request(model, x), right)
@@ -98,6 +101,12 @@ class Side:
     def bytes_of(self, field: str) -> int:
         """Return the sum over its processes of a field of /proc/PID/status that is in bytes, or another number."""
         return sum(_status(pid, field) for pid in self.pids)
+
+    def _listens(self) -> bool:
+        host, port = self.target.rsplit(":", 1)
+        with contextlib.suppress(OSError), socket.create_connection((host, int(port)), timeout=1.0):
+            return True
+        return False
 
     def _answers(self, model: str, x: np.ndarray) -> bool:
         try:

@@ -36,7 +36,7 @@ OIP_NAME = "swath-oip"
 UNBATCHED = {"SWATH_INFERENCE_BATCH_CALLS": "1"}
 """Settings of Swath that keep calls apart."""
 _PACKAGES = {"kserve": "kserve", "mlserver": "mlserver", "ray": "ray", "triton": "nvidia-pytriton"}
-_RAY = {
+RAY_VARIABLES = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_raylet_start_wait_time_s": "240",
     # Its processes stand still while others are measured, and are not to be taken for dead afterwards.
@@ -168,7 +168,6 @@ class Sides:
         command = [sys.executable, "-m", "swath_standalone", "--port", str(port), "--state", str(state)]
 
         def dialect() -> Dialect:
-            # Once the server is there: a channel that has found none waits before it looks again.
             sessions = Sessions(target, self._folder, empty_session)
             if name == OIP_NAME:
                 return Oip(self._folder, Published(target, sessions))
@@ -203,7 +202,7 @@ class Sides:
             generated = self._folder / "generated"
             generated.mkdir(exist_ok=True)
             compile_proto(OWN, f"--python_out={generated}")
-            variables |= {"PYTHONPATH": f"{ROOT}{os.pathsep}{generated}", **_RAY}
+            variables |= {"PYTHONPATH": f"{ROOT}{os.pathsep}{generated}", **RAY_VARIABLES}
         return Side(
             self._process(name, command, variables),
             f"127.0.0.1:{port}",

@@ -12,11 +12,17 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import grpc
+import numpy as np
 import pytest
 from PIL import Image
 
-from .conftest import EXAMPLES
+from swath.client import Client
+from swath.rpc.proxies import NO_PROXY
+
+from .conftest import EXAMPLES, SCENE, SWATH
 
 pytestmark = pytest.mark.xdist_group("applications")
 
@@ -57,7 +63,7 @@ def both(started: Callable[..., str], folder: Path) -> str:
     """Both applications, by the config file as it is but for the port, which may be taken."""
     config = folder / "config.yaml"
     config.write_text(config.read_text().replace("port: 9000", "port: 0"))
-    return started("listening on ", str(Path(sys.executable).with_name("swath")), "app", "run", "config.yaml")
+    return started("listening on ", str(SWATH), "app", "run", "config.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +114,87 @@ def test_image_classification(both: str, client: Callable[..., str], pictures: s
     shares = [float(each) for each in re.findall(r"[\d.]+", said[2])]
     assert shares[0] > 0.9
     assert shares == sorted(shares, reverse=True)
+
+
+@pytest.fixture(scope="module")
+def published(server: str) -> str:
+    """The address of the server, which has the model of the finder of aircraft."""
+    with Client(server) as client, client.session() as session:
+        client.workspace.put(SCENE, "data/san_diego.npz")
+        session.set_run_config(session.resolve("trainrun", "trainrun/san_diego_rx"))
+        for _ in session.train("statistical"):
+            pass
+        client.models.publish("san_diego_rx", session, aliases=["stable"])
+    return server
+
+
+@pytest.fixture(scope="module")
+def finder(published: str, folder: Path) -> Iterator[str]:
+    """The finder of aircraft, deployed on that server."""
+    command = [str(SWATH), "app", "deploy", "aircraft.yaml", "--target", published]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stdout + done.stderr
+    yield published
+    with Client(published) as client:
+        client.applications.shutdown()
+
+
+def _by_hand() -> tuple[np.ndarray, float, tuple[int, int], float]:
+    """What is to be marked: mask, threshold, place and value of the highest squared Mahalanobis distance."""
+    with np.load(SCENE) as scene:
+        cube = scene["cube"].astype(np.float64)
+    centred = cube.reshape(-1, cube.shape[-1])
+    centred = centred - centred.mean(axis=0)
+    solved = np.linalg.solve(np.cov(centred, rowvar=False), centred.T).T
+    scores = (centred * solved).sum(axis=1).reshape(cube.shape[:2])
+    threshold = np.quantile(scores, 0.99)
+    line, sample = np.unravel_index(scores.argmax(), scores.shape)
+    return scores > threshold, float(threshold), (int(line), int(sample)), float(scores.max())
+
+
+def _is_found(folder: Path, said: str, picture: Path) -> None:
+    mask, threshold, (line, sample), highest = _by_hand()
+    marked, above = re.findall(r"marked: (\d+) pixels with scores above ([\d.]+)", said)[0]
+    assert int(marked) == mask.sum() == 100  # 1 % of 100 x 100
+    assert float(above) == pytest.approx(threshold, rel=1e-4, abs=0.006)
+    at = re.findall(r"line (\d+), sample (\d+), score ([\d.]+)", said)[0]
+    assert (int(at[0]), int(at[1])) == (line, sample)
+    assert float(at[2]) == pytest.approx(highest, rel=1e-4, abs=0.006)
+    assert np.array_equal(np.asarray(Image.open(picture.with_name(f"mask-{picture.name}"))), mask * np.uint8(255))
+    drawn = np.asarray(Image.open(picture))
+    assert np.array_equal((drawn == (255, 0, 0)).all(axis=2), mask)
+
+
+def test_aircraft_on_the_server_that_has_the_model(
+    finder: str, folder: Path, client: Callable[..., str], tmp_path: Path
+) -> None:
+    picture = tmp_path / "found.png"
+    _is_found(folder, client("aircraft_client.py", str(SCENE), finder, str(picture)), picture)
+
+
+def test_aircraft_on_a_machine_of_its_own(
+    published: str,
+    folder: Path,
+    client: Callable[..., str],
+    tmp_path: Path,
+    started: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = folder / "own.yaml"
+    config.write_text((folder / "aircraft.yaml").read_text().replace("port: 9000", "port: 0"))
+    monkeypatch.setenv("SWATH_TARGET", published)
+    monkeypatch.setenv("SCENES", str(SCENE.parent))
+    target = started("listening on ", str(SWATH), "app", "run", "own.yaml")
+    picture = tmp_path / "found.png"
+    _is_found(folder, client("aircraft_client.py", str(SCENE), target, str(picture)), picture)
+    # By a name in place of bytes; and no scene at all. FindRequest{file = 2} and {npz = 1}.
+    with grpc.insecure_channel(target, options=[NO_PROXY]) as channel:
+        find: Any = channel.unary_unary("/aircraft.v1.Aircraft/Find")
+        assert find(b"\x12\x0d" + b"san_diego.npz", timeout=60).startswith(b"\x0a")
+        with pytest.raises(grpc.RpcError) as refused:
+            find(b"\x0a\x05" + b"scene", timeout=60)
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT  # pyright: ignore[reportAttributeAccessIssue]
+    assert "expected an .npz archive with cube and wavelengths, got" in refused.value.details()  # pyright: ignore
 
 
 def test_grpc_context(started: Callable[..., str], client: Callable[..., str]) -> None:

@@ -6,6 +6,7 @@ import ast
 import json
 import re
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from swath.rpc.server.metrics import CallMetrics
+from swath.serve.front.metrics import ApplicationMetrics, DeploymentMetrics
 from swath_inference.published.counts import ModelCounts
 from swath_inference.published.metrics import ModelMetrics
 from swath_inference.published.models import PublishedModels
@@ -39,7 +41,10 @@ def own() -> dict[str, set[str]]:
         for sample in family.samples:
             found.setdefault(sample.name, set()).update(sample.labels)
     families: Iterable[Any] = ModelMetrics(models := PublishedModels(), ModelCounts(models)).collect()
-    for family in families:
+    applications = ApplicationMetrics(CollectorRegistry())
+    applications.of("app", "/a.Service/Method").end(grpc.StatusCode.OK, 0.1)
+    deployments = DeploymentMetrics(CollectorRegistry(), list)
+    for family in chain(families, applications.collect(), deployments.collect()):
         ends = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}.get(family.type, ("",))
         found |= {f"{family.name}{end}": set(family._labelnames) for end in ends}
     for place in REPOSITORY.glob("services/*/src/*/assembly.py"):

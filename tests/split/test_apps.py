@@ -65,6 +65,44 @@ def test_users_services_are_answered_and_found_at_the_gateway(suite: Suite) -> N
         assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
+ASKER = """
+import greet_pb2
+import numpy as np
+from swath import serve
+
+
+@serve.deployment
+class Asker:
+    def __init__(self, model):
+        self.model = model
+
+    async def Greet(self, request):
+        found = await self.model.remote(scores=np.arange(100, dtype=np.float32).reshape(1, 10, 10, 1))
+        return greet_pb2.Said(text=str(int(found.only("decisions").sum())))
+
+
+app = Asker.bind(serve.model("above-ninety@stable"))
+"""
+
+
+def test_an_application_calls_a_published_model_at_the_gateway(suite: Suite, client: Client, tmp_path: Path) -> None:
+    hparams = {"threshold": 89.5, "keep": "above"}
+    node = {"name": "above", "class_name": "cuvis_ai.node.deciders.ScoreThreshold", "hparams": hparams}
+    with client.session() as session:
+        session.load_pipeline({"nodes": [node], "connections": []})
+        client.models.publish("above-ninety", session, aliases=["stable"])
+    (write_greeting(tmp_path) / "asker.py").write_text(ASKER)
+    bundle = client.applications.put_bundle(pack(tmp_path))
+    config = CONFIG.partition("  deployments:")[0].replace("greeter:app", "asker:app")
+    *_, last = client.applications.deploy(config, bundles={"": bundle.digest})
+    assert [each.status for each in last.applications] == ["RUNNING"]
+    with suite.channel() as channel:
+        # Of the scores 0 to 99 ten are above 89.5, whichever replica answers.
+        assert {_greet(suite, channel) for _ in range(6)} == {"10"}
+    client.applications.shutdown()
+    client.models.unpublish("above-ninety")
+
+
 def test_a_kill_of_every_replica_loses_nothing(suite: Suite, deployed: Client) -> None:
     for process in suite.replicas("apps"):
         process.kill()

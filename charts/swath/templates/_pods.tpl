@@ -67,6 +67,13 @@ dnsConfig:
   "HOME" "/tmp"
 -}}
 {{- if and (eq .part "inference") .values.shm.hostPath }}{{ $_ := set $set "SWATH_INFERENCE_SEGMENTS_BEHIND_GATEWAY" "true" }}{{ end -}}
+{{- if and (eq .part "apps") (eq $root.Values.gateway.mode "envoy") -}}
+{{- /* Applications call published models as other clients do. */ -}}
+{{- $_ := set $set "SWATH_APP_TARGET" (printf "%s:%v" (include "swath.host" (dict "root" $root "service" $fullname)) $root.Values.gateway.service.port) -}}
+{{- if and (include "swath.publicTls" $root) (not $root.Values.gateway.tls.secretName) -}}
+{{- $_ := set $set "SWATH_APP_TLS_ROOT" "/etc/swath/tls/ca.crt" -}}
+{{- end -}}
+{{- end -}}
 {{- with $root.Values.otlp.address }}{{ $_ := set $set "SWATH_OTLP_ADDRESS" . }}{{ end -}}
 {{- if include "swath.tokensSecret" $root }}{{ $_ := set $set "SWATH_TOKENS_FILE" "/etc/swath/auth/tokens.json" }}{{ end -}}
 {{- with $root.Values.auth.tokens }}{{ $_ := set $set "SWATH_TOKENS" (toJson .) }}{{ end -}}

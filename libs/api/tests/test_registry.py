@@ -122,6 +122,10 @@ def test_calls_that_are_made_once_and_calls_that_are_audited():
     assert once == {
         *(f"/{CUVIS}/{name}" for name in ("CreateSession", "CloseSession", "Train", "StopTrain", "RestoreTrainRun")),
         *(f"/{WORKSPACE}/{name}" for name in ("Put", "Get", "Delete")),
+        *(
+            f"/{RUN_SERVICE}/{name}"
+            for name in ("ResumeRun", "EvaluateRun", "CancelEvaluation", "SaveCheckpoint", "RestoreRun")
+        ),
         f"/{SHARED_MEMORY}/Acquire",
         *(f"/{INFERENCE}/{name}" for name in ("StreamInfer", "InferCube")),
         f"/{REDHARE}/stream_infer",

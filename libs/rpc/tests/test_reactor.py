@@ -268,7 +268,7 @@ async def _started(**methods: Any) -> tuple[Reactor, int]:
     return server, port
 
 
-@pytest.mark.parametrize("pair", [("Upper Case", "1"), ("x-text", "\n"), ("x-bin", "text"), ("x-text", b"bytes")])
+@pytest.mark.parametrize("pair", [("Upper Case", "1"), ("x-text", "\n"), ("x-bin", "text"), ("x-text", b"\xff")])
 async def test_metadata_that_cannot_be_sent_end_the_call_in_words(pair: Any):
     async def wrong(request: bytes, context: Any) -> bytes:
         context.set_trailing_metadata((pair,))
@@ -279,7 +279,7 @@ async def test_metadata_that_cannot_be_sent_end_the_call_in_words(pair: Any):
 
     server, port = await _started(Wrong=wrong, NoBytes=no_bytes)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        for name, text in (("Wrong", repr(pair[0])), ("NoBytes", "cannot be sent")):
+        for name, text in (("Wrong", pair[0]), ("NoBytes", "cannot be sent")):
             with pytest.raises(grpc.aio.AioRpcError) as info:
                 await channel.unary_unary(f"/s.S/{name}")(b"", timeout=30)
             assert info.value.code() is grpc.StatusCode.UNKNOWN

@@ -11,9 +11,9 @@ from typing import IO
 import pytest
 import structlog
 
+from swath.rpc.line_writer import LineWriter, tell
 from swath.runtime.logs import LogHandler, configure_logs, dropped_lines, flush_logs
 from swath.runtime.logs.folding import PER_SECOND, Folding
-from swath.runtime.logs.line_writer import LineWriter, tell
 from swath.runtime.settings import ServerSettings
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +20,7 @@ from swath.client.cli import app
 from swath.client.errors import LocalError
 from swath.serve.cli.options import key_values
 from swath.serve.schema import read_file
+from swath_suite.process import free_ports
 from swath_suite.testing.greeting import CONFIG, GREET, hello, said, write_greeting
 
 SWATH = Path(sys.executable).with_name("swath")
@@ -56,6 +59,11 @@ def _await(process: subprocess.Popen[str], words: str) -> str:
             return line.strip()
     assert process.stderr is not None
     raise AssertionError(f"{words!r} was not printed: {process.stderr.read()}")
+
+
+def _free_port() -> int:
+    (port,) = free_ports(1)
+    return port
 
 
 def _greet(address: str) -> str:
@@ -97,6 +105,59 @@ def test_what_does_not_come_up_ends_with_1(run: Callable[..., Any]) -> None:
     process, _ = run("greeter:broken", "--name", "one", "--grpc-port", "0")
     assert "ValueError: no weights" in _await(process, "one DEPLOY_FAILED")
     assert process.wait(30) == 1
+
+
+def test_calls_are_answered_while_nobody_reads_the_output(run: Callable[..., Any]) -> None:
+    process, address = run("config.yaml")
+    _await(process, "greet RUNNING")
+    # Each call leaves a line of some 200 bytes, and a pipe takes 64 KiB.
+    with grpc.insecure_channel(address) as channel:
+        call: Any = channel.unary_unary(GREET, hello, said)
+        for _ in range(600):
+            assert call("Ada", metadata=(("application", "greet"),), timeout=10).startswith("Bonjour Ada")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+
+
+def test_in_the_background_it_returns_once_it_runs(code: Path) -> None:
+    port = _free_port()
+    words = ["greeter:app", "--name", "greet", "--grpc-port", str(port), "--non-blocking"]
+    words += ["--grpc-servicer-functions", "greet_pb2_grpc.add_GreetServiceServicer_to_server"]
+    # Its output goes to a file: what runs on would keep a pipe open.
+    with (code / "output").open("w") as output:
+        done = subprocess.run([SWATH, "app", "run", *words], cwd=code, stdout=output, stderr=output, timeout=100)
+    told = (code / "output").read_text()
+    assert done.returncode == 0, told
+    (pid,) = re.findall(r"runs in the background, process (\d+); end it with: kill \1", told)
+    try:
+        assert _greet(f"127.0.0.1:{port}") == "Hello Ada from nobody None []"
+    finally:
+        os.kill(int(pid), signal.SIGTERM)
+
+
+def test_in_the_background_what_does_not_come_up_ends_with_1(code: Path) -> None:
+    words = ["greeter:broken", "--grpc-port", "0", "--non-blocking"]
+    with (code / "output").open("w") as output:
+        done = subprocess.run([SWATH, "app", "run", *words], cwd=code, stdout=output, stderr=output, timeout=100)
+    assert done.returncode == 1
+    assert "ValueError: no weights" in (code / "output").read_text()
+
+
+def test_a_server_is_started_in_the_background_once(tmp_path: Path) -> None:
+    port = _free_port()
+    words = ["app", "start", "--grpc-port", str(port), "--state", str(tmp_path / "state")]
+    with (tmp_path / "output").open("w") as output:
+        done = subprocess.run([SWATH, *words], stdout=output, stderr=output, timeout=200)
+    told = (tmp_path / "output").read_text()
+    assert done.returncode == 0, told
+    (pid,) = re.findall(rf"a server runs at 127.0.0.1:{port}, process (\d+); deploy with: swath app deploy", told)
+    try:
+        again = CliRunner().invoke(app, words)
+        assert again.exit_code == 0
+        assert f"127.0.0.1:{port}" in again.output
+        assert "process" not in again.output
+    finally:
+        os.kill(int(pid), signal.SIGTERM)
 
 
 @pytest.mark.parametrize(

@@ -276,7 +276,7 @@ def test_a_reader_that_waits_stops_the_generator(worker: DeploymentHandle) -> No
 
 
 def test_an_abandoned_plain_call_frees_its_place(driver: None) -> None:
-    handle = serve.run(narrow.bind(), name="narrow")
+    handle = serve.run(narrow.bind(), name="narrow", route_prefix="/narrow")
     slow = handle.remote(5)
     time.sleep(0.2)
     queued = handle.remote(0)
@@ -344,7 +344,7 @@ def test_many_threads_call_at_once(worker: DeploymentHandle) -> None:
 
 
 def test_a_call_that_was_running_when_its_replica_died_fails_and_the_next_is_answered(driver: None) -> None:
-    handle = serve.run(Killer.bind(), name="killer")
+    handle = serve.run(Killer.bind(), name="killer", route_prefix="/killer")
     first = handle.pid.remote().result()
     with pytest.raises(RayServeException, match="process of the replica ended"):
         handle.die.remote().result()
@@ -359,3 +359,16 @@ class Killer:
 
     def die(self) -> None:
         os._exit(7)
+
+
+@pytest.mark.usefixtures("driver")
+def test_two_applications_of_one_route_prefix_are_refused_by_name() -> None:
+    serve.run(Worker.bind(), name="first", route_prefix="/taken")
+    with pytest.raises(RayServeException, match=r"Prefix /taken is being used by application 'first'.* 'second'"):
+        serve.run(Worker.bind(), name="second", route_prefix="/taken")
+    assert "second" not in serve.status().applications
+    # The same one may be updated, and those without a prefix are in nobody's way.
+    serve.run(Worker.bind(), name="first", route_prefix="/taken")
+    serve.run(Worker.bind(), name="second", route_prefix=None)
+    serve.delete("first")
+    serve.delete("second")

@@ -34,7 +34,7 @@ class Value:
     def __init__(self, number): self.number = number
 
 if __name__ == "__main__":
-    handle = serve.run(Mine.bind(), name="mine")
+    handle = serve.run(Mine.bind(), name="mine", route_prefix=None)
     print(*handle.remote().result(), flush=True)
     try:
         handle.fails.remote().result()

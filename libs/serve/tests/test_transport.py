@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import socket
+import subprocess
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from swath.serve.transport import frames, segments
 from swath.serve.transport.call import WINDOW, Call, Ended
 from swath.serve.transport.channel import Channel
 from swath.serve.transport.values import pack, unpack
@@ -171,3 +176,75 @@ def test_values_keep_their_large_arrays_beside_the_pickle(by_value: bool) -> Non
     found["large"][0] = 7
     found["small"][0] = 7
     assert found["f"](1) == 2
+
+
+def _segments() -> set[str]:
+    return {each.name for each in Path("/dev/shm").glob(f"swath-serve-{os.getpid()}-*")}
+
+
+async def test_large_payloads_go_by_shared_memory_and_leave_nothing_there(pair: Pair) -> None:
+    body = np.random.default_rng(0).bytes(3_000_000)
+    call = pair.here.open("large", [body[:1000], memoryview(body)[1000:]])
+    assert len(_segments()) == 1
+    taken = await pair.taken.get()
+    assert taken.payload == body
+    assert _segments() == set()
+    await taken.send([body], 1)
+    assert await call.receive() == (1, body)
+    taken.finish_with("end", [b"small", body])
+    assert await call.receive() is None
+    assert call.end == ("end", b"small" + body)
+    assert _segments() == set()
+
+
+async def test_what_nobody_reads_any_more_is_removed(pair: Pair) -> None:
+    pair.here.open("large", [bytes(2_000_000)])
+    assert len(_segments()) == 1
+    pair.here.close()
+    await asyncio.sleep(0.01)
+    assert _segments() == set()
+
+
+async def test_without_room_for_it_a_large_payload_goes_over_the_socket(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(file: int, parts: object) -> int:
+        raise OSError(errno.ENOSPC, "no room")
+
+    monkeypatch.setattr("os.writev", full)
+    body = np.random.default_rng(1).bytes(3_000_000)
+    pair.here.open("large", [body])
+    assert (await pair.taken.get()).payload == body
+    assert _segments() == set()
+
+
+@pytest.mark.parametrize("kind", ["another folder", "another size", "away"])
+async def test_a_file_that_is_not_what_was_said_ends_the_connection(pair: Pair, tmp_path: Path, kind: str) -> None:
+    name = f"swath-serve-{os.getpid()}-{'0' * 16}"
+    place = Path("/dev/shm") / name
+    if kind == "another size":
+        place.write_bytes(b"short")
+    said = "../etc/passwd" if kind == "another folder" else name
+    payload = frames.NAME.pack(2_000_000, said.encode())
+    head = frames.HEADER.pack(len(payload), 1, 0, frames.Kind.CALL | frames.IN_FILE, 1)
+    assert pair.here._transport is not None  # pyright: ignore[reportPrivateUsage]
+    pair.here._transport.write(head + payload)  # pyright: ignore[reportPrivateUsage]
+    async with asyncio.timeout(5):
+        while not pair.lost:  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.01)
+    assert pair.taken.empty()
+    assert not place.exists()
+
+
+def test_files_of_processes_that_were_killed_are_removed_after_a_while() -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    old, young = (Path("/dev/shm") / f"swath-serve-{ended.pid}-{each * 16}" for each in "ab")
+    for each in (old, young):
+        each.write_bytes(b"left")
+    os.utime(old, (1, 1))
+    mine = segments.Segments()
+    assert mine.write([b"payload"]) is not None
+    mine.clear()
+    assert (old.exists(), young.exists()) == (False, True)
+    young.unlink()

@@ -16,6 +16,7 @@ from swath.rpc.status import read_details
 from swath.serve.generated import serve_pb2
 from swath.serve.generated.serve_pb2_grpc import RayServeAPIServiceStub
 from swath_apps.running import hosting
+from swath_apps.service import AppsService
 from swath_suite.testing.greeting import hello
 
 
@@ -200,3 +201,25 @@ async def test_who_may_deploy_call_and_see(serve_from: Any, tmp_path: Path, code
 
 def _bob() -> tuple[tuple[str, str], ...]:
     return (("authorization", "Bearer token-of-bob"),)
+
+
+async def test_a_bundle_that_another_replica_collects_while_its_code_is_checked_is_told(
+    served: Any, code: Path, config: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = AppsService._check  # pyright: ignore[reportPrivateUsage]
+
+    async def checked(self: Any, given: Any, bundles: Any) -> Any:
+        found = await check(self, given, bundles)
+        await self._bundles.collect(set(), 0)
+        return found
+
+    bundle = await served.put(code)
+    with monkeypatch.context() as patch:
+        patch.setattr(AppsService, "_check", checked)
+        refused = await _refused(served.deploy(config, bundle))
+    assert _reason(refused) == "ARTIFACT_NOT_FOUND"
+    assert f"the bundle {bundle} was collected while its code was checked: store it again" in str(refused.details())
+    # Nothing was acknowledged, and nothing written. Stored again it is deployed.
+    assert await served.states() == {}
+    *_, last = await served.deploy(config, await served.put(code))
+    assert [each.status for each in last.applications] == ["RUNNING"]

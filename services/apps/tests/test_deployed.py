@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from swath.errors import ApplicationNotFound, ApplicationQuota, ArtifactMissing, Denied
 from swath.serve.bundles import pack
+from swath.serve.controller.orders import no_suite
 from swath.storage import ArtifactStore, FolderObjects
 from swath.storage.sql.engine import open_engine
+from swath.storage.sql.notifications import Notifications
 from swath_apps import AppsSettings
 from swath_apps.deployed.planning import deployed, without, without_all
 from swath_apps.deployed.rows import Application
 from swath_apps.deployed.store import ApplicationStore
 from swath_apps.deployed.tables import SCHEMA
 from swath_apps.running.bundles import Bundles
+from swath_apps.running.hosting import Hosting
 
 
 @pytest.fixture
@@ -128,3 +133,60 @@ async def test_bundles_that_nothing_refers_to_are_collected(tmp_path: Path) -> N
     digest = await artifacts.put(b"weights")
     await bundles.collect(set(), 0)
     assert await artifacts.exists(digest)
+
+
+async def _stored(bundles: Bundles, folder: Path, *names: str) -> list[str]:
+    digests = []
+    for name in names:
+        (folder / f"{name}.py").write_text(f"{name} = 1\n")
+
+        async def pieces(file: Path = folder / f"{name}.py") -> AsyncIterator[bytes]:
+            yield pack(file)
+
+        digests.append((await bundles.put(pieces())).digest)
+    return digests
+
+
+async def test_a_replica_that_knows_less_collects_nothing_that_another_one_has_deployed(
+    store: ApplicationStore, tmp_path: Path
+) -> None:
+    artifacts = ArtifactStore(FolderObjects(tmp_path / "artifacts"))
+    bundles = Bundles(artifacts, tmp_path / "bundles", 1 << 20)
+    one, two = await _stored(bundles, tmp_path, "one", "two")
+    hosting = Hosting(store, Notifications(store.engine), bundles, 0, no_suite)
+    await _deploy(store, "alice", _row("app", bundle=one))
+    # As it was read before that.
+    await hosting.collect({})
+    assert await artifacts.part("bundles").exists(one)
+    assert not await artifacts.part("bundles").exists(two)
+    assert [each.name for each in (tmp_path / "bundles").iterdir()] == [one.removeprefix("sha256:")]
+    await hosting.stop()
+
+
+async def test_replicas_collect_in_turn_and_not_while_an_application_is_written(
+    store: ApplicationStore, tmp_path: Path
+) -> None:
+    other = ApplicationStore(open_engine(tmp_path / "apps.db", schema=SCHEMA.name))
+    at_work: list[str] = []
+    told: list[list[str]] = []
+
+    def work(name: str) -> Callable[[Mapping[str, Application]], None]:
+        def collecting(rows: Mapping[str, Application]) -> None:
+            at_work.append(name)
+            time.sleep(0.1)
+            told.append([*at_work, *rows])
+            at_work.remove(name)
+
+        return collecting
+
+    def decide(before: Mapping[str, Application]) -> Mapping[str, Application]:
+        assert not at_work
+        return {**before, "app": _row("app")}
+
+    await asyncio.gather(
+        store.while_nobody_writes(work("first")), other.while_nobody_writes(work("second")), other.change(decide)
+    )
+    await other.close()
+    # Each was alone, whatever the order.
+    assert sorted(each[0] for each in told) == ["first", "second"]
+    assert all(set(each[1:]) <= {"app"} for each in told)

@@ -14,7 +14,8 @@ import pytest
 from sqlalchemy import event
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2
-from swath.errors import AttemptFenced, InvalidInput
+from swath.documents import CommandKind
+from swath.errors import AttemptFenced, InvalidInput, SwathError
 from swath.rpc.server.methods import whole_handler
 from swath.storage.sql.engine import open_engine
 from swath.training.v1 import worker_pb2 as pb
@@ -26,8 +27,9 @@ from swath_training.link import client
 from swath_training.link.client import WorkerLink
 from swath_training.link.endpoint import local, message_limits
 from swath_training.runs.database.store import RunStore
-from swath_training.runs.items import Checkpoint, Event, Item, Result
-from swath_training.runs.model import LoggedEvent, Run, RunState, Trainer
+from swath_training.runs.items import Ask, Checkpoint, Command, Event, File, Item, Result
+from swath_training.runs.model import CheckpointKind, LoggedEvent, Run, RunCommand, RunState, Trainer
+from swath_training.supervise.active_run import ActiveRun
 
 from .conftest import World
 
@@ -256,3 +258,52 @@ async def run(store: RunStore) -> Run:
     run = Run("run", "session", "", RunState.QUEUED, Trainer.STATISTICAL, "arguments", "spec", "pipeline", None, "cpu")
     await store.create(run, Event(0, b""))
     return await store.begin(run.id, "first")
+
+
+async def test_files_and_checkpoints_of_users_are_kept_once_whichever_attempt_sends_them(
+    store: RunStore, run: Run
+) -> None:
+    saved = Checkpoint("sha256:saved", 2, CheckpointKind.USER, step=7, epoch=1)
+    signals = File("signals", "sha256:signals", 10, 0, 7, 1)
+
+    await store.record(
+        run.id, 1, [*_events(1, 2), Item(3, saved), Item(4, signals), Item(5, Checkpoint("sha256:r", 2))]
+    )
+    await store.begin(run.id, "again")
+    again = (replace(saved, digest="sha256:other"), replace(signals, digest="sha256:other"))
+    await store.record(run.id, 2, [*(Item(seq, body) for seq, body in enumerate(again, start=1))])
+    await store.record(run.id, 2, [Item(3, File("signals", "sha256:more", 4, 8, 9, 2))])
+
+    checkpoints = await store.files.checkpoints(run.id)
+    files = await store.files.files(run.id, 0)
+    assert {(each.kind, each.digest, each.step) for each in checkpoints} == {
+        (CheckpointKind.USER, "sha256:saved", 7),
+        (CheckpointKind.RESUME, "sha256:r", 0),
+    }
+    assert [(each.number, each.digest, each.attempt) for each in files] == [
+        (1, "sha256:signals", 1),
+        (2, "sha256:more", 2),
+    ]
+    assert await store.files.files(run.id, 1, ["samples"]) == []
+    assert {"sha256:saved", "sha256:signals", "sha256:more"} <= await store.artifacts()
+
+
+async def test_a_worker_of_the_release_before_is_not_sent_what_it_does_not_know() -> None:
+    sent: list[Command] = []
+
+    class Old:
+        def send(self, command: Command) -> None:
+            sent.append(command)
+
+        def close(self, error: SwathError | None) -> None:
+            del error
+
+    active = ActiveRun("run", "session", 1, RunState.RUNNING, None, connection=Old())
+    command = RunCommand(1, "id", CommandKind.PAUSE, {}, "")
+
+    active.ask([command])
+    assert sent == []
+    active.takes_commands = True
+    active.ask([command])
+    active.ask([command])
+    assert sent == [Ask(command)]

@@ -50,14 +50,17 @@ class Frames:
         """Make all values of a split not a number."""
         self._frames[split][0].fill_(float("nan"))
 
-    def loader(self, split: str, *, epoch: int, start_batch: int = 0, part: Part = WHOLE) -> Iterator[dict[str, Any]]:
+    def loader(
+        self, split: str, *, epoch: int, start_batch: int = 0, part: Part = WHOLE, batch_size: int | None = None
+    ) -> Iterator[dict[str, Any]]:
+        size = batch_size or self.batch_size
         self.opened.append((split, epoch, start_batch))
         cube, mask = self._frames[split]
         order = torch.arange(len(cube))
         if split == "train":
             order = torch.randperm(len(cube), generator=torch.Generator().manual_seed(epoch))
-        for batch in order.split(self.batch_size * part.size)[start_batch:]:
-            own = batch[part.rank * self.batch_size :][: self.batch_size]
+        for batch in order.split(size * part.size)[start_batch:]:
+            own = batch[part.rank * size :][:size]
             chosen = own if len(own) else batch[-1:]
             yield {
                 "cube": cube[chosen],

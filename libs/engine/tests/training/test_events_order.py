@@ -76,9 +76,9 @@ def test_frames_that_are_kept_hold_nothing_of_a_loaders_process(pipeline: Pipeli
 
     class Shared(Frames):
         def loader(
-            self, split: str, *, epoch: int, start_batch: int = 0, part: Part = WHOLE
+            self, split: str, *, epoch: int, start_batch: int = 0, part: Part = WHOLE, batch_size: int | None = None
         ) -> Iterator[dict[str, Any]]:
-            for batch in super().loader(split, epoch=epoch, start_batch=start_batch, part=part):
+            for batch in super().loader(split, epoch=epoch, start_batch=start_batch, part=part, batch_size=batch_size):
                 batch["cube"].share_memory_()
                 given.append(weakref.ref(batch["cube"]))
                 yield batch

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.xdist_group("serve-wire")
 @pytest.fixture(scope="module", autouse=True)
 def deployed(wire):
     serve.run(wire.app, name="app")
-    serve.run(wire.narrow, name="narrow")
+    serve.run(wire.narrow, name="narrow", route_prefix=None)
 
 
 @pytest.fixture

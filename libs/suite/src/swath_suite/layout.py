@@ -109,6 +109,14 @@ class Layout:
         return {"SWATH_AUTH": "off"} if self.host == LOOPBACK else {}
 
     @property
+    def own_clients(self) -> dict[str, str]:
+        """Settings of the apps service: how applications call the suite, as clients do."""
+        settings = {"SWATH_APP_TARGET": self.target}
+        if self.public_tls:
+            settings["SWATH_APP_TLS_ROOT"] = self.certificate("apps")["SWATH_TLS_CA"]
+        return settings
+
+    @property
     def edge(self) -> dict[str, str]:
         """Settings of the gateway for clients: where it listens, and what it shows and asks for."""
         ports = self.ports[GATEWAY]

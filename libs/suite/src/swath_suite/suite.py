@@ -253,6 +253,7 @@ class Suite:
             # The gateway checks each replica once per second, and takes the second NOT_SERVING as true.
             "SWATH_DRAIN_LAG_S": "2.5",
             **layout.access,
+            **(layout.own_clients if part == "apps" else {}),
             **layout.settings,
         }
 

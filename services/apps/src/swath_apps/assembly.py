@@ -15,13 +15,19 @@ from swath_apps.running.bundles import Bundles
 from swath_apps.running.hosting import Hosting
 from swath_apps.running.placing import elsewhere, placed
 from swath_apps.running.published import UsersServices
+from swath_apps.running.suite import Suite
 from swath_apps.service import AppsService
 from swath_apps.servicer import AppsServicer
 from swath_apps.settings import AppsSettings
 
 
 def build(
-    deps: Deps, *, settings: AppsSettings, launch: LaunchSettings | None = None, tls: TlsSettings | None = None
+    deps: Deps,
+    *,
+    settings: AppsSettings,
+    launch: LaunchSettings | None = None,
+    tls: TlsSettings | None = None,
+    here: bool = False,
 ) -> Assembly:
     """Put the service together.
 
@@ -30,6 +36,7 @@ def build(
         settings: Of this service.
         launch: Where replicas run; on this machine if None.
         tls: Files by which this process proves to replicas elsewhere who it is.
+        here: Whether this process is where clients reach the suite, in plain text: applications call it too.
     """
     stack = deps.stack
     engine = open_engine(deps.database(f"{SCHEMA.name}.db"), schema=SCHEMA.name)
@@ -39,8 +46,9 @@ def build(
     stack.push_async_callback(notifications.close)
     bundles = Bundles(deps.artifacts, deps.state / "bundles", settings.app_bundle_max_bytes)
     launch = launch or LaunchSettings()
+    suite = Suite(settings, here=here)
     hosting = Hosting(
-        store, notifications, bundles, settings.app_bundle_grace_s, placed(launch, tls), elsewhere(launch)
+        store, notifications, bundles, settings.app_bundle_grace_s, suite.told, placed(launch, tls), elsewhere(launch)
     )
     stack.push_async_callback(hosting.stop)
 
@@ -60,6 +68,7 @@ def build(
         # Reflection of the whole suite is answered here, where users' services are known.
         names=PUBLIC,
         start=start,
+        listening=suite.listening,
         drain=drain,
         metrics=users.tell,
         others=users,

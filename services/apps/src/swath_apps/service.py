@@ -13,7 +13,7 @@ from swath.serve.schema.reading import refusal
 from swath_apps.deployed.access import identity, require_deployer, seen
 from swath_apps.deployed.planning import deployed, reserved, wanted, without, without_all
 from swath_apps.deployed.rows import Application
-from swath_apps.deployed.store import ApplicationStore
+from swath_apps.deployed.store import Applications, ApplicationStore
 from swath_apps.running.bundles import Bundles, Stored
 from swath_apps.running.hosting import Hosting, State
 from swath_apps.settings import AppsSettings
@@ -87,7 +87,14 @@ class AppsService:
             wanted(given.config, each, found[each.name], _bundle_of(each.name, bundles), who=who, at=now)
             for each in given.config.applications
         ]
-        await self._store.change(deployed(rows, who, self._settings.quota_apps))
+        decide = deployed(rows, who, self._settings.quota_apps)
+
+        def written(before: Applications) -> Applications:
+            # Now that nobody else writes: another replica may have collected a bundle while its code was checked.
+            self._bundles.require_sync({each.bundle for each in rows if each.bundle is not None})
+            return decide(before)
+
+        await self._store.change(written)
         await self._hosting.reconcile(again=True)
         told = await self._mine(who)
         yield Deployment(told, (*given.notes, *_unused_options(given)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator
@@ -26,6 +27,14 @@ class AppsSettings(BaseSettings):
     """Seconds that the code of a config file may take to be imported when it is checked before it is deployed."""
     app_bundle_grace_s: float = Field(default=3600.0, ge=0)
     """Seconds for which a bundle stays after it was last stored where no application refers to it."""
+    app_target: str = ""
+    """Where applications reach the suite, `HOST:PORT`, to call published models (`serve.model`): the gateway's address.
+    Empty: a standalone server without TLS gives its own, others none."""
+    app_token_file: Path | None = None
+    """File with the bearer token by which applications call the suite: the identity of all of them, which models have
+    to name among their callers. Read for each replica that starts. Needed where callers are asked who they are."""
+    app_tls_root: Path | None = None
+    """Certificates that applications trust when they call the suite (PEM); turns TLS on."""
 
     @field_validator("app_deployers", mode="before")
     @classmethod

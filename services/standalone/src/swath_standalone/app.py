@@ -78,7 +78,7 @@ def compose(settings: StandaloneSettings, launcher: Launcher, stack: AsyncExitSt
         launcher=launcher,
         max_message_bytes=settings.max_message_bytes,
     )
-    apps = build_apps(deps, settings=settings.apps)
+    apps = build_apps(deps, settings=settings.apps, here=settings.tls_cert is None)
     return session, config, pipeline, inference, training, apps
 
 

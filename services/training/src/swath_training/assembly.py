@@ -24,8 +24,9 @@ from swath.storage.sql.notifications import Notifications
 from swath_training.api.adapters.run_events import RunEventCodec
 from swath_training.api.pipelines import EnginePipelines, Pipelines
 from swath_training.api.reference_servicer import ArtifactReferencesServicer
+from swath_training.api.run_servicer import RunServicer
 from swath_training.api.service import TrainingService
-from swath_training.api.servicer import RunServicer, TrainingServicer
+from swath_training.api.servicer import TrainingServicer
 from swath_training.api.worker_servicer import WorkerLinkServicer, WorkerServer, worker_handler
 from swath_training.launch.fork import ForkLauncher
 from swath_training.link.endpoint import GRPC_MESSAGE_BYTES

@@ -43,6 +43,11 @@ _READS_SESSIONS = ("ReadSessions", "WatchRecalls", "ReturnLeases")
 # Not idempotent are CreateSession, CloseSession, Train, StopTrain and RestoreTrainRun: a repeated one would leave a
 # session behind, answer NOT_FOUND or touch another run. Nor are changes of aliases: a repeated one would swap back what
 # it has swapped, make what it has set the one before, or answer NOT_FOUND.
+_LISTS_RUNS = ("ReadLogs", "ReadMetrics", "ListRuns", "GetRun", "AttachRun", "DescribeRun", "GetEvaluation")
+_READS_RUNS = ("ListCommands", "ListCheckpoints", "ReadFiles", "ReadArtifact", "ReadCurves", "ReadCurve")
+_SETS_RUNS = ("PauseRun", "ChangeRun", "SetSamples", "StopRun")
+_ASKS_RUNS = ("ResumeRun", "EvaluateRun", "CancelEvaluation", "SaveCheckpoint", "RestoreRun")
+
 SERVICES = (
     Service(
         "session",
@@ -176,7 +181,11 @@ SERVICES = (
             ),
             Slice(
                 GrpcService(RUN_SERVICE, "swath/training/v1/runs.proto", public=True),
-                (Method("ReadLogs", idempotent=True), Method("ReadMetrics", idempotent=True)),
+                (
+                    *(Method(name, idempotent=True) for name in (*_LISTS_RUNS, *_READS_RUNS)),
+                    *(Method(name, mutating=True, idempotent=True) for name in _SETS_RUNS),
+                    *(Method(name, mutating=True) for name in _ASKS_RUNS),
+                ),
             ),
             Slice(
                 GrpcService(ARTIFACT_REFERENCES, "swath/training/v1/references.proto"),

@@ -8,12 +8,27 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from swath.client.config import RetryConfig
-from swath.client.errors import ClientError, UnavailableError
+from swath.client.errors import ClientError, LocalError, UnavailableError
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.retry import Backoff
 
 RUN_ID = "swath-run-id"
 AFTER_SEQ = "swath-after-seq"
+EXPERIMENT = "swath-experiment"
+NAME = "swath-run-name"
+
+
+def belonging(experiment: str, name: str) -> list[tuple[str, str]]:
+    """Request metadata of a Train call that says what its run belongs to, and what people call it.
+
+    Raises:
+        LocalError: One has other characters than those of ASCII that can be printed.
+    """
+    given = [(key, text) for key, text in ((EXPERIMENT, experiment), (NAME, name)) if text]
+    for key, text in given:
+        if not (text.isascii() and text.isprintable()):
+            raise LocalError(f"{key.removeprefix('swath-')} must have printable ASCII characters alone, got {text!r}")
+    return given
 
 
 class Position:

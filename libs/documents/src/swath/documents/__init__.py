@@ -8,6 +8,14 @@ from swath.documents.base import Document
 from swath.documents.codec import MAX_YAML_BYTES, canonical, digest, dump_yaml, load_yaml, plain
 from swath.documents.data import ConstraintDocument, DataDocument, SelectorDocument, SelectorKind, SplitsDocument
 from swath.documents.kinds import KINDS, model, modernize, parse, problems, schema
+from swath.documents.live import (
+    HYPERPARAMETERS,
+    CommandKind,
+    CommandState,
+    Hyperparameter,
+    checked_hyperparameters,
+    initial_hyperparameters,
+)
 from swath.documents.pipeline import (
     SCHEMAS_VERSION,
     ConnectionDocument,
@@ -42,6 +50,7 @@ from swath.documents.training import (
 from swath.documents.trainrun import TrainRunDocument
 
 __all__ = [
+    "HYPERPARAMETERS",
     "KINDS",
     "MAX_YAML_BYTES",
     "OPTIMIZERS",
@@ -50,12 +59,15 @@ __all__ = [
     "CallbacksDocument",
     "CapabilityDocument",
     "CheckpointDocument",
+    "CommandKind",
+    "CommandState",
     "ConnectionDocument",
     "ConstraintDocument",
     "DataDocument",
     "Document",
     "EarlyStoppingDocument",
     "Endpoint",
+    "Hyperparameter",
     "LearningRateMonitorDocument",
     "NodeDocument",
     "OptimizerDocument",
@@ -72,8 +84,10 @@ __all__ = [
     "TrainRunDocument",
     "TrainingDocument",
     "canonical",
+    "checked_hyperparameters",
     "digest",
     "dump_yaml",
+    "initial_hyperparameters",
     "load_yaml",
     "model",
     "modernize",

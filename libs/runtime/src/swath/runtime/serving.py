@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING
 import structlog
 
 from swath.rpc.addresses import Address
+from swath.rpc.line_writer import TELL_S, LineWriter
 from swath.rpc.server.health import HealthBoard
 from swath.runtime.assembly import Assembly
 from swath.runtime.health_watch import HealthWatch
 from swath.runtime.logs import dropped_lines
-from swath.runtime.logs.line_writer import TELL_S, LineWriter
 from swath.runtime.replica import channel_to
 from swath.runtime.server import Server
 from swath.runtime.settings import ServerSettings

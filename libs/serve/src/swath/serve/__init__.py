@@ -19,6 +19,7 @@ from swath.serve.host import (
     status,
 )
 from swath.serve.multiplex import multiplexed
+from swath.serve.published import model
 
 __all__ = [
     "Application",
@@ -37,6 +38,7 @@ __all__ = [
     "grpc_util",
     "handle",
     "ingress",
+    "model",
     "multiplexed",
     "run",
     "shutdown",

@@ -7,7 +7,11 @@
     ├── ReplicaDied                   the replica's process ended while the call ran              UNAVAILABLE
     ├── RequestTimedOut               the deadline passed in the queue (a TimeoutError too)       DEADLINE_EXCEEDED
     ├── RequestCancelledError         somebody took the call back                                 CANCELLED
-    └── MethodNotFound                the deployment has no such method (an AttributeError too)   UNIMPLEMENTED
+    ├── MethodNotFound                the deployment has no such method (an AttributeError too)   UNIMPLEMENTED
+    └── ModelError                    the call of a published model failed                        INTERNAL
+        ├── ModelNotFound               there is no such model or version                         FAILED_PRECONDITION
+        ├── ModelInputError             it does not take what it was given (a ValueError too)     INVALID_ARGUMENT
+        └── ModelUnavailable            nothing computes it at the moment                         UNAVAILABLE
 
 The root has Ray's name, so that code that catches it goes on working.
 """
@@ -76,3 +80,25 @@ class MethodNotFound(RayServeException, AttributeError):
     """A deployment has no such method, or it is none to be called from outside."""
 
     code = 12  # UNIMPLEMENTED
+
+
+class ModelError(RayServeException):
+    """A call of a published model failed, for a reason that its text gives."""
+
+
+class ModelNotFound(ModelError):
+    """There is no such published model or version, or not for who calls."""
+
+    code = 9  # FAILED_PRECONDITION: whoever calls the application cannot help it
+
+
+class ModelInputError(ModelError, ValueError):
+    """A published model does not take what it was given."""
+
+    code = 3  # INVALID_ARGUMENT
+
+
+class ModelUnavailable(ModelError):
+    """Nothing computes the model at the moment: no server answers, or it is on its way down."""
+
+    code = 14  # UNAVAILABLE

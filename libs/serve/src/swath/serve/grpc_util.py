@@ -9,6 +9,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 import grpc
 
+from swath.rpc.metadata import sendable
 from swath.serve.exchange import Metadata, Outcome, RequestFacts
 
 T = TypeVar("T")
@@ -72,7 +73,7 @@ class RayServegRPCContext:
         Raises:
             ValueError: A pair cannot be sent.
         """
-        self._trailing = checked_metadata(trailing_metadata)
+        self._trailing = sendable(trailing_metadata)
 
     def trailing_metadata(self) -> list[tuple[str, str | bytes]]:
         """Return the metadata after the answer: the request's id, then what was set."""
@@ -247,42 +248,8 @@ class gRPCInputStream(AsyncIterator[T], Generic[T]):  # noqa: N801 - Ray's name
             raise asyncio.CancelledError("the client has gone")
 
 
-_KEY = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_.")
-_OPEN = ("grpc-status-details-bin", "grpc-retry-pushback-ms")
-"""Of gRPC's own keys those that a server's code may set."""
 _IDENTITY_KEYS = ("x509_subject_alternative_name", "x509_common_name")
 """As gRPC chooses them, the first that a certificate has."""
-
-
-def checked_metadata(metadata: Iterable[tuple[str, str | bytes]]) -> Metadata:
-    """Return metadata as a tuple of pairs that gRPC can send.
-
-    Raises:
-        ValueError: It cannot send one of them. The text names the key.
-    """
-    found = []
-    for each in metadata:
-        if not isinstance(each, tuple | list) or len(each) != 2:
-            raise ValueError(f"metadata: expected pairs of a key and a value, got {each!r}")
-        key, value = each
-        if not isinstance(key, str) or not key or not _KEY.issuperset(key):
-            raise ValueError(f"metadata: expected a key of a-z, 0-9, '-', '_' and '.', got {key!r}")
-        if key.startswith("grpc-") and key not in _OPEN:
-            raise ValueError(f"metadata: keys with 'grpc-' are gRPC's own, got {key!r}")
-        if key.endswith("-bin"):
-            if not isinstance(value, bytes):
-                raise ValueError(f"metadata {key}: expected bytes, got {type(value).__name__}")
-        else:
-            if isinstance(value, bytes):
-                value = value.decode("ascii", "replace")
-            if not isinstance(value, str):
-                raise ValueError(f"metadata {key}: expected a str, got {type(value).__name__}")
-            if not (value.isascii() and value.isprintable()):
-                raise ValueError(
-                    f"metadata {key}: expected printable ASCII, got {value!r}; a key with -bin takes bytes"
-                )
-        found.append((key, value))
-    return tuple(found)
 
 
 def _known(code: Any) -> grpc.StatusCode:

@@ -16,7 +16,7 @@ from swath.serve.config import HTTPOptions, gRPCOptions
 from swath.serve.context import replica_context
 from swath.serve.controller.calling import HostCaller
 from swath.serve.controller.controller import Controller
-from swath.serve.controller.specs import spec_of
+from swath.serve.controller.specs import ApplicationSpec, spec_of
 from swath.serve.controller.status import ServeStatus
 from swath.serve.deployment import Application, Deployment
 from swath.serve.exceptions import RayServeException
@@ -40,7 +40,10 @@ class Host:
 
     def __init__(self, options: gRPCOptions) -> None:
         self.options = options
-        self._loop = asyncio.new_event_loop()
+        # Only now, with gRPC's core: most of who import this package never serve.
+        from swath.rpc.server.reactor import TurnLoop
+
+        self._loop = TurnLoop()
         self._loop.set_exception_handler(_told)
         self._thread = threading.Thread(target=self._loop.run_forever, name="swath-serve", daemon=True)
         self._thread.start()
@@ -85,6 +88,21 @@ class Host:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.close()
+
+    async def prefix_taken(self, spec: ApplicationSpec) -> str | None:
+        """Return the other application that has the route prefix of one that is to be deployed, None if none has."""
+        if spec.route_prefix is None:
+            return None
+        return next(
+            (
+                name
+                for name in self.controller.names()
+                if name != spec.name
+                and (other := self.controller.spec(name)) is not None
+                and other.route_prefix == spec.route_prefix
+            ),
+            None,
+        )
 
     async def _stop(self) -> None:
         controller = getattr(self, "controller", None)
@@ -164,13 +182,13 @@ def run(
     """Deploy an application and wait until it runs. One with this name is updated.
 
     An update starts all new replicas before the old ones stop, and goes over at once; if it fails, the old version goes
-    on. Unlike Ray's, several applications may have one `route_prefix`, which only HTTP needs.
+    on.
 
     Args:
         target: What `bind` returned.
         blocking: Whether to stay until interrupted.
         name: The application's name.
-        route_prefix: Begins with a slash, or None; not used.
+        route_prefix: Begins with a slash, or None; not used, but no two applications have one.
         logging_config: Ray's; not used.
         unused: Other options of Ray's.
 
@@ -180,6 +198,7 @@ def run(
     Raises:
         TypeError: The target is no application.
         ValueError: The name is empty, or the route prefix does not begin with a slash.
+        RayServeException: Another application has the route prefix.
         RuntimeError: It could not be deployed: `Deploying application v failed: ...`.
     """
     if isinstance(target, Deployment):
@@ -195,6 +214,11 @@ def run(
     start()
     host = _running()
     spec = spec_of(target, name, route_prefix)
+    if (other := host.do(host.prefix_taken(spec))) is not None:
+        raise RayServeException(
+            f"Prefix {route_prefix} is being used by application {other!r}. "
+            f"Failed to deploy application {name!r}: give it a route_prefix of its own, or None."
+        )
 
     async def deploy() -> None:
         await asyncio.shield(host.controller.begin(spec))

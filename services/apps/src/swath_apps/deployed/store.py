@@ -57,6 +57,17 @@ class ApplicationStore:
         """Return all applications, as they were at one moment."""
         return await run(self.engine, _read)
 
+    async def while_nobody_writes(self, work: Callable[[Applications], None]) -> None:
+        """Do something with the applications while nobody changes them, at whichever replica.
+
+        Args:
+            work: Called in another thread with the applications.
+
+        Raises:
+            Exception: What it raises.
+        """
+        await self._writer.write(lambda connection: work(_read(connection)))
+
     async def change(self, decide: Decision) -> Applications:
         """Decide what applications there are to be and write it, in one transaction. All replicas are told.
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import shutil
 from collections.abc import AsyncIterable, Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -82,21 +84,46 @@ class Bundles:
             return place
         return await asyncio.to_thread(unpacked, await self._get(digest), digest, self._cache)
 
+    def require_sync(self, digests: Collection[str]) -> None:
+        """Make sure that bundles are there, for threads.
+
+        Raises:
+            ArtifactMissing: One is not there any more.
+        """
+        for digest in digests:
+            if not self._artifacts.exists_sync(digest):
+                raise ArtifactMissing(
+                    f"the bundle {digest} was collected while its code was checked: store it again",
+                    metadata={"digest": digest},
+                )
+
+    async def unreferenced(self, referenced: Collection[str], grace_s: float) -> set[str]:
+        """Return the digests of bundles that nothing refers to, and that were stored some seconds ago."""
+        return await asyncio.to_thread(self._unreferenced, referenced, grace_s)
+
     async def collect(self, referenced: Collection[str], grace_s: float) -> None:
-        """Remove bundles that no application refers to, and that were stored some seconds ago.
+        """As `collect_sync`."""
+        await asyncio.to_thread(self.collect_sync, referenced, grace_s)
+
+    def collect_sync(self, referenced: Collection[str], grace_s: float) -> None:
+        """Remove bundles that no application refers to, and that were stored some seconds ago. One caller at a time.
 
         Args:
             referenced: Digests of those to keep.
             grace_s: Seconds.
         """
+        for digest in self._artifacts.remove_sync(self._unreferenced(referenced, grace_s), grace_s):
+            place = self._cache / digest.rpartition(":")[2]
+            if place.is_dir():
+                # Away at once: whoever needs it meanwhile finds all of it or nothing.
+                rubbish = place.with_name(f".removed-{place.name}")
+                with suppress(OSError):
+                    os.rename(place, rubbish)
+                shutil.rmtree(rubbish, ignore_errors=True)
+        self._artifacts.tidy_sync(grace_s)
 
-        def work() -> None:
-            old = self._artifacts.older_sync(grace_s) - {*referenced}
-            for digest in self._artifacts.remove_sync(old, grace_s):
-                shutil.rmtree(self._cache / digest.rpartition(":")[2], ignore_errors=True)
-            self._artifacts.tidy_sync(grace_s)
-
-        await asyncio.to_thread(work)
+    def _unreferenced(self, referenced: Collection[str], grace_s: float) -> set[str]:
+        return self._artifacts.older_sync(grace_s) - {*referenced}
 
     async def _get(self, digest: str) -> bytes:
         if not _DIGEST.fullmatch(digest):

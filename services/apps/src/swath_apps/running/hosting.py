@@ -12,6 +12,7 @@ import structlog
 
 from swath.errors import SwathError
 from swath.serve.controller.controller import Controller
+from swath.serve.controller.orders import SuiteOf
 from swath.serve.controller.specs import ApplicationSpec
 from swath.serve.exchange import ApplicationStatus
 from swath.serve.launch.local import LocalLauncher
@@ -60,6 +61,7 @@ class Hosting:
         notifications: Say that it has changed, at whichever replica.
         bundles: Code by digest.
         grace_s: Seconds for which a bundle stays that no application refers to.
+        suite: Gives what replicas are told of the suite.
         place: Where replicas run; on this machine if None.
         elsewhere: Where whole applications run, if it is not here.
     """
@@ -70,6 +72,7 @@ class Hosting:
         notifications: Notifications,
         bundles: Bundles,
         grace_s: float,
+        suite: SuiteOf,
         place: Place | None = None,
         elsewhere: Elsewhere | None = None,
     ) -> None:
@@ -84,7 +87,7 @@ class Hosting:
         self._states: dict[str, State] = {}
         pool = place.begin(self._token) if place is not None else None
         # Users' code is imported here to see what it deploys, wherever it runs then.
-        self.controller = Controller(LocalLauncher(self.environment), pool=pool)
+        self.controller = Controller(LocalLauncher(self.environment), suite=suite, pool=pool)
         self.controller.watch(self._wake)
         self.rows: Applications = {}
         self._applied: list[ApplicationSpec] = []
@@ -159,7 +162,17 @@ class Hosting:
             self._wake()
         if broken and self._retrying is None:
             self._retrying = asyncio.create_task(self._retry())
-        await self._bundles.collect({each.bundle for each in rows.values() if each.bundle}, self._grace_s)
+        await self.collect(rows)
+
+    async def collect(self, rows: Applications) -> None:
+        """Remove bundles that no application refers to: one replica at a time, and while no application is written.
+
+        Args:
+            rows: The applications as they were last read.
+        """
+        if not await self._bundles.unreferenced(_bundles_of(rows), self._grace_s):
+            return
+        await self._store.while_nobody_writes(lambda now: self._bundles.collect_sync(_bundles_of(now), self._grace_s))
 
     def state(self, name: str) -> State:
         """Return the state of an application here."""
@@ -260,3 +273,7 @@ class Hosting:
                     except SwathError as error:
                         _log.warning("applications are not known for a while", error=error.message)
                         await asyncio.sleep(_RETRY_S)
+
+
+def _bundles_of(rows: Applications) -> set[str]:
+    return {each.bundle for each in rows.values() if each.bundle is not None}

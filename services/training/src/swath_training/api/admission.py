@@ -21,6 +21,7 @@ from swath_training.api.requests import TrainRequest, arguments_of, check, effec
 from swath_training.api.streams import Following, Streams
 from swath_training.runs.database.rows import no_run
 from swath_training.runs.database.store import RunStore
+from swath_training.runs.hashes import with_hash
 from swath_training.runs.items import EventCodec
 from swath_training.runs.model import Run, RunState
 from swath_training.settings import TrainingSettings
@@ -132,6 +133,8 @@ class Admission:
             weights_digest=session.weights_digest,
             device="",
             traceparent=traceparent(),
+            experiment=request.experiment or session.id,
+            name=request.name,
         )
         return await self._start(run, session, document, config)
 
@@ -142,7 +145,7 @@ class Admission:
         check(run.trainer, document, pipeline, has_weights=run.weights_digest is not None)
         device = await asyncio.to_thread(self._launcher.device_of, run.trainer, document.training)
         spec_digest = await self._artifacts.put(canonical(document))
-        run = replace(run, spec_digest=spec_digest, device=device)
+        run = with_hash(replace(run, spec_digest=spec_digest, device=device), document)
         # Whatever ends this call on the way, the run is found again: see `LeaseManager.poll`.
         self.starting.add(run.id)
         try:

@@ -20,6 +20,8 @@ class TrainRequest:
         training: Training configuration as JSON, None to take the session's.
         run_id: Run to attach to, whatever the other arguments; for clients that know it.
         after_seq: Last event of that run which the client has.
+        experiment: What the run belongs to; empty for the session.
+        name: A name for people.
     """
 
     session_id: str
@@ -28,6 +30,8 @@ class TrainRequest:
     training: bytes | None = None
     run_id: str | None = None
     after_seq: int = 0
+    experiment: str = ""
+    name: str = ""
 
 
 def trainer_of(number: int) -> Trainer:

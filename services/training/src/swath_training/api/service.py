@@ -8,12 +8,14 @@ from contextlib import aclosing
 
 import structlog
 
-from swath.errors import SessionNotFound, SwathError, Unavailable
+from swath.errors import ArtifactMissing, SessionNotFound, SwathError, Unavailable
 from swath.sessions.model import Sessions
 from swath.sessions.ownership import everyones, is_callers
 from swath.storage import ArtifactStore, Workspace
 from swath.storage.sql.notifications import Notifications
 from swath_training.api.admission import Admission
+from swath_training.api.live.commanding import Commanding
+from swath_training.api.live.reading import Reading
 from swath_training.api.pipelines import Pipelines
 from swath_training.api.requests import TrainRequest
 from swath_training.api.run_config import RunConfigs
@@ -23,7 +25,7 @@ from swath_training.runs.database.store import RunStore
 from swath_training.runs.items import Event, EventCodec
 from swath_training.runs.logs.event_log import EventLog
 from swath_training.runs.logs.log_stream import LogStream
-from swath_training.runs.model import LoggedEvent, LoggedLine, Metric, Run, RunState, StopCause
+from swath_training.runs.model import LoggedEvent, LoggedLine, Metric, Run, RunArtifact, RunState, StopCause
 from swath_training.settings import TrainingSettings
 from swath_training.supervise.launcher import Launcher
 from swath_training.supervise.lease_manager import LeaseManager
@@ -55,6 +57,9 @@ class TrainingService:
 
     Attributes:
         supervisor: Drives the runs of this replica.
+        reading: Lists and follows runs.
+        commanding: Takes what is asked of runs.
+        curves: What runs have measured, curve by curve.
     """
 
     def __init__(
@@ -73,6 +78,7 @@ class TrainingService:
         self._settings = settings
         self._store = store
         self._sessions = sessions
+        self._artifacts = artifacts
         self._launcher = launcher
         self._codec = codec
         self._notifications = notifications
@@ -99,6 +105,9 @@ class TrainingService:
         self._lease_manager = LeaseManager(
             settings, store, self.supervisor, launcher.devices, self._take_over, self._admission.starting
         )
+        self.reading = Reading(store, self._streams)
+        self.commanding = Commanding(store, artifacts, self.supervisor, self.reading.own)
+        self.curves = store.curves
         self._draining = False
         self._forgetting: asyncio.Task[None] | None = None
         sessions.on_close(self._session_closed, self.supervisor.sessions)
@@ -194,9 +203,32 @@ class TrainingService:
             yield page
             page = await self._store.metrics.after(run_id, page[-1].seq, page[-1].ordinal, names=names)
 
-    async def _callers(self, run_id: str) -> None:
-        if not is_callers((await self._store.get(run_id)).owner):
+    async def artifact(self, run_id: str, kind: RunArtifact) -> bytes:
+        """Return a document or the weights of a run.
+
+        Args:
+            run_id: A run of the caller's.
+            kind: Which one.
+
+        Raises:
+            RunNotFound: The caller has no such run.
+            ArtifactMissing: The run has none of that kind.
+        """
+        run = await self._callers(run_id)
+        digest = {
+            RunArtifact.SPECIFICATION: run.spec_digest,
+            RunArtifact.PIPELINE: run.result_pipeline or run.pipeline_digest,
+            RunArtifact.WEIGHTS: run.result_weights,
+        }[kind]
+        if not digest:
+            raise ArtifactMissing(f"run {run_id} has no {kind}: it is {run.state}", metadata={"run": run_id})
+        return await self._artifacts.get(digest)
+
+    async def _callers(self, run_id: str) -> Run:
+        run = await self._store.get(run_id)
+        if not is_callers(run.owner):
             raise no_run(run_id)
+        return run
 
     async def artifacts(self) -> set[str]:
         """Return the digests of artifacts that runs still need."""
@@ -207,8 +239,13 @@ class TrainingService:
     async def start(self) -> None:
         """Take up the runs that this replica drove before a restart, and from now on those of others."""
         self._subscriptions = [
-            asyncio.create_task(each.subscribe(self._notifications))
-            for each in (self._log, self._lines, self._lease_manager)
+            asyncio.create_task(subscribe(self._notifications))
+            for subscribe in (
+                self._log.subscribe,
+                self._lines.subscribe,
+                self._lease_manager.subscribe,
+                self._lease_manager.subscribe_commands,
+            )
         ]
         self._streams.start()
         await self._lease_manager.start()
@@ -245,7 +282,11 @@ class TrainingService:
         await self._store.close()
 
     async def _abandoned(self, run_id: str) -> None:
-        await self.supervisor.stop(run_id, StopCause.ABANDONED)
+        run = await self._store.get(run_id)
+        if run.paused:
+            self._streams.expect(run)  # who has paused it comes back
+        else:
+            await self.supervisor.stop(run_id, StopCause.ABANDONED)
 
     async def _take_over(self, run: Run) -> None:
         """Go on with a run of another replica, or of this one before a restart."""

@@ -9,14 +9,12 @@ import grpc
 
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.errors import InvalidInput
-from swath.training.v1 import runs_pb2
 from swath_training.api import capabilities
 from swath_training.api.adapters.train_responses import response_of
 from swath_training.api.capabilities import Parameter
 from swath_training.api.requests import TrainRequest
 from swath_training.api.service import TrainingService
 from swath_training.api.streams import Following
-from swath_training.runs.model import LoggedLine, Metric
 
 RUN_KEY = "swath-run-id"
 """Metadata: names the run, in both directions."""
@@ -24,6 +22,11 @@ SEQ_KEY = "swath-seq"
 """Trailing metadata: last event that the stream was given."""
 AFTER_KEY = "swath-after-seq"
 """Metadata beside `RUN_KEY`: in a request the last event that the client has, in an answer the one it goes on after."""
+EXPERIMENT_KEY = "swath-experiment"
+"""Metadata of a request: what the run that it starts belongs to."""
+NAME_KEY = "swath-run-name"
+"""Metadata of a request: a name for the run that it starts."""
+_MAX_TEXT = 200
 
 
 class TrainingServicer:
@@ -56,6 +59,8 @@ class TrainingServicer:
                 training=request.training.config_bytes if request.HasField("training") else None,
                 run_id=run_id,
                 after_seq=after_seq,
+                experiment=_text(context, EXPERIMENT_KEY),
+                name=_text(context, NAME_KEY),
             )
         )
         async with following:
@@ -99,50 +104,6 @@ class TrainingServicer:
         )
 
 
-class RunServicer:
-    """Answers swath.training.v1.RunService.
-
-    Args:
-        service: Decides.
-    """
-
-    def __init__(self, service: TrainingService) -> None:
-        self._service = service
-
-    async def ReadLogs(
-        self, request: runs_pb2.ReadLogsRequest, context: grpc.aio.ServicerContext
-    ) -> AsyncIterator[runs_pb2.ReadLogsResponse]:
-        """Stream what the workers of a run have logged."""
-        async with aclosing(self._service.logs(request.run_id, request.after, follow=request.follow)) as pages:
-            async for page in pages:
-                yield runs_pb2.ReadLogsResponse(lines=map(_line, page))
-
-    async def ReadMetrics(
-        self, request: runs_pb2.ReadMetricsRequest, context: grpc.aio.ServicerContext
-    ) -> AsyncIterator[runs_pb2.ReadMetricsResponse]:
-        """Stream what a run has measured."""
-        async with aclosing(self._service.metrics(request.run_id, request.names, request.after_seq)) as pages:
-            async for page in pages:
-                yield runs_pb2.ReadMetricsResponse(metrics=map(_metric, page))
-
-
-def _metric(metric: Metric) -> runs_pb2.Metric:
-    return runs_pb2.Metric(
-        name=metric.name,
-        split=metric.split,
-        step=metric.step,
-        epoch=metric.epoch,
-        value=metric.value,
-        seq=metric.seq,
-    )
-
-
-def _line(logged: LoggedLine) -> runs_pb2.LogLine:
-    line = runs_pb2.LogLine.FromString(logged.payload)
-    line.number, line.attempt = logged.number, logged.attempt
-    return line
-
-
 def _place(context: grpc.aio.ServicerContext) -> tuple[str | None, int]:
     """Return the run and the event number that the client gives in its metadata."""
     metadata = dict(context.invocation_metadata() or ())
@@ -151,6 +112,13 @@ def _place(context: grpc.aio.ServicerContext) -> tuple[str | None, int]:
         raise InvalidInput(f"{AFTER_KEY} must be a number, got {str(after)[:40]!r}")
     run_id = metadata.get(RUN_KEY)
     return (str(run_id) if run_id is not None else None), int(after)
+
+
+def _text(context: grpc.aio.ServicerContext, key: str) -> str:
+    text = str(dict(context.invocation_metadata() or ()).get(key, ""))
+    if len(text) > _MAX_TEXT:
+        raise InvalidInput(f"{key} must have at most {_MAX_TEXT} characters, got {len(text)}")
+    return text
 
 
 def _trailers(following: Following) -> tuple[tuple[str, str], ...]:

@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
@@ -23,8 +24,8 @@ from swath_training.link.exit_codes import LOST, REFUSED
 from swath_training.link.messages import command_of, lines_message, welcome_of
 from swath_training.link.outbox import Outbox
 from swath_training.link.worker_log import WorkerLog
-from swath_training.runs.items import Ack, Body, Release, Stop, Welcome
-from swath_training.runs.model import StopCause
+from swath_training.runs.items import Ack, Ask, Body, Release, Stop, Welcome
+from swath_training.runs.model import RunCommand, StopCause
 
 _FINAL_CODES = {
     grpc.StatusCode.ABORTED,
@@ -62,6 +63,8 @@ class WorkerLink:
 
     Attributes:
         log: Takes log lines along, as a handler of `logging`.
+        asked: Called on the link's thread with each command, and again with those of each Welcome.
+        stopped: Called likewise when the run is asked to stop.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class WorkerLink:
             pid=os.getpid(),
             host=os.uname().nodename,
             process=process,
+            takes_commands=True,
         )
         self._changed = threading.Condition()
         self._outbox = Outbox(
@@ -91,6 +95,9 @@ class WorkerLink:
         )
         self._welcome: Welcome | None = None
         self._stop: StopCause | None = None
+        self.stopped: Callable[[], None] = lambda: None
+        # Until the run has begun, its commands are in the Welcome.
+        self.asked: Callable[[RunCommand], None] = lambda command: None
         self._released = False
         self._leaving = False
         self._lost_after_s = _LOST_AFTER_S
@@ -194,6 +201,10 @@ class WorkerLink:
             self._stop = welcome.stop or self._stop
             self._welcome = self._welcome or welcome
             self._changed.notify_all()
+        for command in welcome.commands:
+            self.asked(command)
+        if self._stop is not None:
+            self.stopped()
 
     async def _send(self, call: grpc.aio.StreamStreamCall, welcome: pb.Welcome, outgoing: asyncio.Event) -> None:
         sent, items_at = welcome.acked_seq, 0.0
@@ -229,6 +240,9 @@ class WorkerLink:
             case Stop(cause=cause):
                 # A drain must not turn into an end, nor an end into a drain.
                 self._stop = self._stop or cause
+                self.stopped()
+            case Ask(command=command):
+                self.asked(command)
             case Release():
                 with self._changed:
                     self._released = True

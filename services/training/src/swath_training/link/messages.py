@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from types import MappingProxyType
 from typing import assert_never
 
@@ -12,12 +13,21 @@ from google.protobuf.message import DecodeError
 from swath.errors import InvalidInput
 from swath.training.v1 import runs_pb2
 from swath.training.v1 import worker_pb2 as pb
+from swath_training.link.commands import (
+    checkpoint_message,
+    checkpoint_of,
+    command_message_of,
+    command_of_message,
+    file_of,
+)
 from swath_training.runs.items import (
     Ack,
+    Ask,
     Checkpoint,
     Command,
     Event,
     Failure,
+    File,
     Hello,
     Item,
     Line,
@@ -52,6 +62,8 @@ def command_message(command: Command) -> pb.ConnectResponse:
             return pb.ConnectResponse(stop=pb.Stop(cause=_CAUSES[cause]))
         case Release():
             return pb.ConnectResponse(release=pb.Release())
+        case Ask(command=asked):
+            return pb.ConnectResponse(command=command_message_of(asked))
         case other:
             assert_never(other)
 
@@ -65,6 +77,8 @@ def command_of(message: pb.ConnectResponse) -> Command | None:
             return Stop(_CAUSES_BACK.get(message.stop.cause, StopCause.CLIENT))
         case "release":
             return Release()
+        case "command":
+            return Ask(command_of_message(message.command))
         case _:
             return None
 
@@ -91,6 +105,9 @@ def welcome_message(welcome: Welcome, heartbeat_s: float, lost_after_s: float) -
             stop=stop,
             logged=welcome.logged,
             run_events=welcome.run_events,
+            live_control=welcome.live_control,
+            commands=map(command_message_of, welcome.commands),
+            position=welcome.position,
         )
     )
 
@@ -119,6 +136,9 @@ def welcome_of(message: pb.Welcome, metadata: Mapping[str, str | bytes] = Mappin
         stop=_CAUSES_BACK.get(message.stop),
         logged=message.logged,
         run_events=message.run_events,
+        live_control=message.live_control,
+        commands=tuple(map(command_of_message, message.commands)),
+        position=message.position,
         artifacts=json.loads(spec.artifacts),
         workspace=json.loads(spec.workspace),
         session_id=str(metadata.get(_SESSION_KEY, "")),
@@ -138,7 +158,7 @@ def hello_of(message: pb.ConnectRequest) -> Hello:
     if message.WhichOneof("message") != "hello":
         raise InvalidInput("a worker's first message must be a Hello")
     hello = message.hello
-    return Hello(hello.run_id, hello.attempt, hello.token, hello.pid, hello.process)
+    return Hello(hello.run_id, hello.attempt, hello.token, hello.pid, hello.process, hello.takes_commands)
 
 
 def item_message(item: Item) -> pb.Item:
@@ -146,8 +166,10 @@ def item_message(item: Item) -> pb.Item:
     match item.body:
         case Event() as event:
             return pb.Item(seq=item.seq, event=_event_message(event))
-        case Checkpoint(digest=digest, position=position):
-            return pb.Item(seq=item.seq, checkpoint=pb.Checkpoint(digest=digest, position=position))
+        case Checkpoint() as checkpoint:
+            return pb.Item(seq=item.seq, checkpoint=checkpoint_message(checkpoint))
+        case File() as file:
+            return pb.Item(seq=item.seq, file=pb.File(**asdict(file)))
         case Result() as result:
             return pb.Item(
                 seq=item.seq,
@@ -188,7 +210,9 @@ def item_of(message: pb.Item) -> Item:
         case "event":
             return Item(message.seq, _event(message.event))
         case "checkpoint":
-            return Item(message.seq, Checkpoint(message.checkpoint.digest, message.checkpoint.position))
+            return Item(message.seq, checkpoint_of(message.checkpoint))
+        case "file":
+            return Item(message.seq, file_of(message.file))
         case "result":
             result = message.result
             return Item(message.seq, Result(result.weights_digest, result.pipeline_digest, _event(result.final)))

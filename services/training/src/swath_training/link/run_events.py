@@ -6,8 +6,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from swath.training.v1 import events_pb2 as pb
+from swath_training.link.commands import command_message_of
+from swath_training.runs.model import RunCommand
 
 if TYPE_CHECKING:  # the engine imports torch, which a server does later
+    from swath.engine.training.reporting.commands import CommandReport
     from swath.engine.training.reporting.events import Event, Lifecycle
     from swath.engine.training.reporting.outcomes import (
         CalibrationOutcome,
@@ -34,6 +37,30 @@ def run_event(event: Event, shown: Callable[[str], str] = str) -> pb.RunEvent:
         metrics=event.metrics,
         message=shown(event.message),
         moment=_moment(event.event, shown) if event.event is not None else None,
+        command=None if event.command is None else command_message_of(_command(event, event.command, shown)),
+    )
+
+
+def _command(event: Event, report: CommandReport, shown: Callable[[str], str]) -> RunCommand:
+    progress = {
+        "done": report.done,
+        "total": report.total,
+        "metrics": dict(report.metrics),
+        "cancelled": report.cancelled,
+        "digest": report.digest,
+        "hyperparameters": dict(report.values),
+    }
+    return RunCommand(
+        number=report.command.number,
+        id="",
+        kind=report.command.kind,
+        arguments=report.command.arguments,
+        by=report.command.by,
+        state=report.state,
+        step=event.context.global_step,
+        position=event.ordinal,
+        message=shown(event.message),
+        progress={name: value for name, value in progress.items() if value},
     )
 
 

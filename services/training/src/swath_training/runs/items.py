@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from swath_training.runs.model import Metric, StopCause, Trainer
+from swath_training.runs.model import CheckpointKind, Metric, RunCommand, StopCause, Trainer
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +19,16 @@ class Event:
         response: The same as a serialized cuvis_ai.v1.TrainResponse, which replicas of the release before read. Workers
             leave it to the service to fill in.
         metrics: What it has measured, filled in by the service too.
+        command: The command that it reports on, if it does; step, epoch: where the run was. Filled in likewise.
     """
 
     position: int
     payload: bytes
     response: bytes = b""
     metrics: tuple[Metric, ...] = ()
+    command: RunCommand | None = None
+    step: int = 0
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,29 @@ class Checkpoint:
     """A snapshot that is safe in the artifact store, and the position of the last event before it."""
 
     digest: str
+    position: int
+    kind: CheckpointKind = CheckpointKind.RESUME
+    step: int = 0
+    epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of the run that is safe in the artifact store.
+
+    Attributes:
+        kind: What it holds: "samples" or "signals".
+        digest: The artifact.
+        rows: Rows of it.
+        first_step, last_step: Optimizer steps that it is about.
+        position: Counts the files of a kind that an undisturbed run writes, from 1.
+    """
+
+    kind: str
+    digest: str
+    rows: int
+    first_step: int
+    last_step: int
     position: int
 
 
@@ -64,7 +91,7 @@ class Stopped:
     final: Event | None = None
 
 
-Body = Event | Checkpoint | Result | Failure | Stopped
+Body = Event | Checkpoint | File | Result | Failure | Stopped
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +112,17 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """Who connects: run, attempt and the token that proves it. Process 0 of the attempt keeps the link."""
+    """Who connects: run, attempt and the token that proves it. Process 0 of the attempt keeps the link.
+
+    `takes_commands` is whether it knows what to do with commands; one of the release before does not.
+    """
 
     run_id: str
     attempt: int
     token: str
     pid: int
     process: int = 0
+    takes_commands: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +131,8 @@ class Welcome:
 
     `artifacts` and `workspace`, by which it opens storage, are filled in by the link. `session_id` and `traceparent`,
     for logs and traces alone, travel as the link's metadata. `run_events` is whether the service takes events as
-    RunEvent.
+    RunEvent, `live_control` whether it takes files and checkpoints of users. `commands` are all of the run so far, and
+    `position` is that of the last event in its log.
     """
 
     trainer: Trainer
@@ -113,6 +145,9 @@ class Welcome:
     stop: StopCause | None
     logged: int = 0
     run_events: bool = True
+    live_control: bool = True
+    commands: Sequence[RunCommand] = ()
+    position: int = 0
     artifacts: Mapping[str, Any] = field(default_factory=dict)
     workspace: Mapping[str, Any] = field(default_factory=dict)
     session_id: str = ""
@@ -138,7 +173,14 @@ class Release:
     """The run's end is on disk; the worker may exit."""
 
 
-Command = Ack | Stop | Release
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Let a command of the run take effect."""
+
+    command: RunCommand
+
+
+Command = Ack | Stop | Release | Ask
 
 
 class EventCodec(Protocol):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from swath.documents import CommandKind, CommandState
 
 
 class Trainer(IntEnum):
@@ -40,6 +42,14 @@ class RunState(StrEnum):
 
 OVER = frozenset({RunState.COMPLETE, RunState.FAILED, RunState.CANCELLED})
 WORKING = frozenset({RunState.RUNNING, RunState.STOPPING})
+
+
+class RunArtifact(StrEnum):
+    """What there is of a run beside its rows, in words for people."""
+
+    SPECIFICATION = "specification"
+    PIPELINE = "pipeline"
+    WEIGHTS = "weights"
 
 
 class StopCause(StrEnum):
@@ -91,6 +101,17 @@ class Run:
         line_number: Last log line of its workers.
         line_bytes: Bytes of the lines that are kept.
         metric_rows: Metrics that are kept.
+        experiment: What runs that belong together have in common: the session's id by default.
+        name: A name for people, empty for none.
+        paused: Whether it waits between two steps.
+        hyperparameters: Present values of what can be changed while it is under way.
+        hash: 24 hexadecimal digits of hyper-parameters, model and data, as of its start or last resume; empty where
+            the release before created it.
+        hash_base: The same of what no command changes.
+        discarded: Artifact with the samples that the train split leaves out.
+        step: Optimizer steps done, as far as its log tells.
+        epoch: Epoch under way, from 0, as far as its log tells.
+        created_at, started_at, finished_at: Unix seconds.
     """
 
     id: str
@@ -128,6 +149,18 @@ class Run:
     line_number: int = 0
     line_bytes: int = 0
     metric_rows: int = 0
+    experiment: str = ""
+    name: str = ""
+    paused: bool = False
+    hyperparameters: Mapping[str, float] = field(default_factory=dict)
+    hash: str = ""
+    hash_base: str = ""
+    discarded: str | None = None
+    step: int = 0
+    epoch: int = 0
+    created_at: float = 0.0
+    started_at: float | None = None
+    finished_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,3 +213,82 @@ class Metric(NamedTuple):
     epoch: int
     seq: int = 0
     ordinal: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunCommand:
+    """One command of a run.
+
+    Attributes:
+        number: Counts from 1 in the run; 0 for a pause that a resume had asked for.
+        id: What its caller tells a repeated call by.
+        kind: What is asked.
+        arguments: Members by kind; see `RunCommand` in commands.proto.
+        by: Identity of who asked.
+        state: How far it is.
+        step: Optimizer steps done when it took effect; None until then.
+        position: Events of the run before that.
+        message: Text for people.
+        progress: How far it is and what has come of it: members of `CommandProgress` in commands.proto.
+        created_at, changed_at: Unix seconds.
+    """
+
+    number: int
+    id: str
+    kind: CommandKind
+    arguments: Mapping[str, Any]
+    by: str
+    state: CommandState = CommandState.ASKED
+    step: int | None = None
+    position: int | None = None
+    message: str = ""
+    progress: Mapping[str, Any] = field(default_factory=dict)
+    created_at: float = 0.0
+    changed_at: float = 0.0
+
+
+class CheckpointKind(StrEnum):
+    """What a checkpoint is for."""
+
+    RESUME = "resume"
+    USER = "user"
+
+
+@dataclass(frozen=True, slots=True)
+class RunCheckpoint:
+    """A checkpoint of a run.
+
+    Attributes:
+        run_id: The run.
+        digest: The artifact.
+        kind: RESUME for what the next attempt goes on from, USER for one that is kept.
+        position: Events of the run before it.
+        step, epoch: Where the run was.
+        hash: The run's hash then.
+        attempt: The attempt that has made it.
+        created_at: Unix seconds.
+    """
+
+    run_id: str
+    digest: str
+    kind: CheckpointKind
+    position: int
+    step: int
+    epoch: int
+    hash: str
+    attempt: int
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunFile:
+    """A file that a run has written; see `RunFile` in runs.proto."""
+
+    number: int
+    kind: str
+    digest: str
+    rows: int
+    first_step: int
+    last_step: int
+    attempt: int
+    created_at: float

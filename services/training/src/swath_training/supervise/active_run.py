@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from swath.errors import SwathError
-from swath_training.runs.items import Command, Stop
-from swath_training.runs.model import Run, RunState, StopCause
+from swath_training.runs.items import Ask, Command, Stop
+from swath_training.runs.model import Run, RunCommand, RunState, StopCause
 from swath_training.settings import TrainingSettings
 from swath_training.supervise.launcher import Worker
 
@@ -36,6 +37,8 @@ class ActiveRun:
         worker: The worker of the present attempt.
         connection: That worker's link, while there is one.
         has_connected: Whether the worker has ever connected.
+        takes_commands: Whether that worker knows what to do with commands.
+        told: Number of the last command that it was told of.
         changed: Set when there is something to look at: a stop, the worker's end, or its link.
     """
 
@@ -49,6 +52,8 @@ class ActiveRun:
     worker: Worker | None = None
     connection: WorkerConnection | None = None
     has_connected: bool = False
+    takes_commands: bool = False
+    told: int = 0
     last_heartbeat_at: float = 0.0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
@@ -76,6 +81,13 @@ class ActiveRun:
         self.stop = self.stop or StopCause.SESSION_CLOSED
         self.stop_at = float("-inf")  # no grace
         self.changed.set()
+
+    def ask(self, commands: Iterable[RunCommand]) -> None:
+        """Tell the worker of commands that it has not been told of; without a link, its next Welcome has them."""
+        for command in commands:
+            if self.connection is not None and self.takes_commands and command.number > self.told:
+                self.told = command.number
+                self.connection.send(Ask(command))
 
     def ask_drain(self, at: float) -> None:
         """Have the worker write a checkpoint and exit; the run stays queued."""

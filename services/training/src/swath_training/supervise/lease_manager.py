@@ -10,6 +10,7 @@ import structlog
 
 from swath.errors import RunNotFound, SwathError
 from swath.storage.sql.notifications import Notifications
+from swath_training.runs.database.live.commands import ASKED
 from swath_training.runs.database.stops import STOPPED
 from swath_training.runs.database.store import RunStore
 from swath_training.runs.model import Run
@@ -75,12 +76,22 @@ class LeaseManager:
                     with suppress(SwathError):
                         self._supervisor.stop_requested(await self._store.get(run_id))
 
+    async def subscribe_commands(self, notifications: Notifications) -> None:
+        """Pass on commands that were asked for at other replicas, until notifications end."""
+        async with aclosing(notifications.subscribe(ASKED)) as arrived:
+            async for run_id in arrived:
+                if run_id is not None:
+                    with suppress(SwathError):
+                        await self._supervisor.deliver(run_id)
+
     async def poll(self) -> None:
         """Do one round."""
         before = self._supervisor.runs
         held = await self._store.leases.renew()
         for run in held:
             self._supervisor.stop_requested(run)
+        for run_id in await self._store.commands.waiting():
+            await self._supervisor.deliver(run_id)
         for run_id in before.difference(run.id for run in held):
             if await self._is_lost(run_id):
                 self._supervisor.lose(run_id)

@@ -107,6 +107,12 @@ class Supervisor:
         if active is not None and run.stop is not None and run.state is not RunState.ENDING:
             active.ask_stop(run.stop, loop_time())
 
+    async def deliver(self, run_id: str) -> None:
+        """Tell the worker of a run that is driven here of the commands that it does not know yet."""
+        active = self._active_runs.get(run_id)
+        if active is not None and active.connection is not None:
+            active.ask(await self._store.commands.after(run_id, active.told))
+
     def lose(self, run_id: str) -> None:
         """Let go of a run that another replica has taken over; what its worker here still reports is refused."""
         active = self._active_runs.get(run_id)

@@ -63,8 +63,11 @@ class WorkerReports:
             active.connection.close(None)
         active.connection, active.has_connected = connection, True
         active.last_heartbeat_at = loop_time()
+        active.takes_commands = hello.takes_commands
+        active.told = max((command.number for command in welcome.commands), default=0)
         active.changed.set()
         # Without a wait since the Welcome was made: a stop that comes now finds the link, an earlier one is in there.
+        # A command that is asked while the Welcome is made is found by the next round of the lease manager.
         return welcome
 
     async def welcome_rank(self, hello: Hello) -> Welcome:
@@ -84,6 +87,7 @@ class WorkerReports:
             raise Denied(f"the token is not that of attempt {hello.attempt} of run {run.id}")
         spec = await self._artifacts.get(run.spec_digest)
         checkpoint = await self._store.checkpoint(run.id)
+        commands = await self._store.commands.after(run.id, 0)
         if active.attempt != hello.attempt:
             raise fenced(run, hello.attempt)
         return active, Welcome(
@@ -96,6 +100,8 @@ class WorkerReports:
             acked_seq=run.item_seq,
             stop=StopCause.DRAIN if active.draining else active.stop,
             logged=run.line_number,
+            commands=commands,
+            position=run.position,
             session_id=run.session_id,
             traceparent=run.traceparent,
         )

@@ -30,6 +30,7 @@ from swath_training.link.run_events import run_event
 from swath_training.runs.items import Body, Checkpoint, Event, Failure, Result, Stopped, Welcome
 from swath_training.runs.model import StopCause
 from swath_training.worker.checkpoint_writer import CheckpointWriter
+from swath_training.worker.live_control import RunCommands
 from swath_training.worker.local_ranks import LocalRanks
 from swath_training.worker.memory import tune_memory
 from swath_training.worker.phase_spans import PhaseSpans
@@ -159,8 +160,11 @@ class _Attempt:
         link.log.shown = self._context.workspace.shown_in
         self._final: Event | None = None
         self._phases = PhaseSpans()
+        # Steps and epochs by the number of events before, since the last checkpoint.
+        self._places: dict[int, tuple[int, int]] = {}
         self._traceparent = traceparent()
         self._checkpoint_writer = CheckpointWriter(self._keep)
+        self._commands = RunCommands(link, welcome, self._context.checkpoints)
 
     def run(self) -> Result | Stopped:
         with self._context, self._phases:
@@ -172,7 +176,7 @@ class _Attempt:
     def _run(self, group: Group) -> Result | Stopped:
         outputs = self._context.outputs
         try:
-            outcome = self._context.train(self._emit, self, self._checkpoint_writer, group)
+            outcome = self._context.train(self._emit, self, self._checkpoint_writer, group, self._commands)
         except Exception:
             # What a run wrote before it failed is what people look at.
             with suppress(SwathError):
@@ -196,6 +200,7 @@ class _Attempt:
 
     def _emit(self, event: EngineEvent) -> None:
         self._phases.take(event)
+        self._places[event.ordinal + 1] = event.context.global_step, event.context.epoch
         item = Event(event.ordinal + 1, run_event(event, self._context.workspace.shown_in).SerializeToString())
         if event.status is Status.RUNNING:
             self._link.put(item)
@@ -211,9 +216,11 @@ class _Attempt:
         with span("checkpoint", self._traceparent, **{"swath.bytes": len(snapshot)}):
             # A run that goes on from here finds the files that it had written.
             retry_while_unavailable(partial(self._context.outputs.publish, final=False))
-            self._link.put(
-                Checkpoint(retry_while_unavailable(partial(self._context.checkpoints.put_sync, snapshot)), events)
-            )
+            digest = retry_while_unavailable(partial(self._context.checkpoints.put_sync, snapshot))
+            step, epoch = self._places.get(events, (0, 0))
+            self._link.put(Checkpoint(digest, events, step=step, epoch=epoch))
+            for count in [count for count in list(self._places) if count < events]:
+                del self._places[count]
 
     def _put(self, data: bytes) -> str:
         return retry_while_unavailable(partial(self._context.artifacts.put_sync, data))

@@ -13,7 +13,18 @@ from swath.documents import TrainRunDocument, parse
 from swath.engine import data
 from swath.engine.plugins.loading import Plugins
 from swath.engine.stored import open_pipeline
-from swath.engine.training import Checkpointer, Control, Event, Group, Outcome, PeerLost, RunSpec, Trainer, run
+from swath.engine.training import (
+    Checkpointer,
+    Control,
+    Event,
+    Group,
+    LiveControl,
+    Outcome,
+    PeerLost,
+    RunSpec,
+    Trainer,
+    run,
+)
 from swath.errors import ArtifactCorrupt, ArtifactMissing, SwathError, Unavailable, system_error
 from swath.retry import retry_while_unavailable
 from swath.storage.artifacts.store import CHECKPOINTS
@@ -58,7 +69,12 @@ class WorkerContext:
             self.workspace.close()
 
     def train(
-        self, emit: Callable[[Event], None], control: Control, checkpointer: Checkpointer | None, group: Group
+        self,
+        emit: Callable[[Event], None],
+        control: Control,
+        checkpointer: Checkpointer | None,
+        group: Group,
+        commands: LiveControl | None = None,
     ) -> Outcome:
         """Do this process's part of the attempt; arguments are those of the engine's `run`."""
         welcome = self._welcome
@@ -80,7 +96,17 @@ class WorkerContext:
             plugins=Plugins(pipeline.sources),
         )
         snapshot = self._snapshot(welcome.checkpoint_digest)
-        return run(spec, module, pipeline, emit, control, checkpointer=checkpointer, snapshot=snapshot, group=group)
+        return run(
+            spec,
+            module,
+            pipeline,
+            emit,
+            control,
+            checkpointer=checkpointer,
+            snapshot=snapshot,
+            group=group,
+            commands=commands,
+        )
 
     def _snapshot(self, digest: str | None) -> bytes | None:
         """Return what the run goes on from, None if it begins.

@@ -22,9 +22,10 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from swath.training.v1 import commands_pb2 as swath_dot_training_dot_v1_dot_commands__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eswath/training/v1/events.proto\x12\x11swath.training.v1\"\x98\x04\n\x08RunEvent\x12\x32\n\x06status\x18\x01 \x01(\x0e\x32\".swath.training.v1.RunEvent.Status\x12\'\n\x05split\x18\x02 \x01(\x0e\x32\x18.swath.training.v1.Split\x12\r\n\x05\x65poch\x18\x03 \x01(\x05\x12\r\n\x05\x62\x61tch\x18\x04 \x01(\x05\x12\x0c\n\x04step\x18\x05 \x01(\x05\x12\x37\n\x06losses\x18\x06 \x03(\x0b\x32\'.swath.training.v1.RunEvent.LossesEntry\x12\x39\n\x07metrics\x18\x07 \x03(\x0b\x32(.swath.training.v1.RunEvent.MetricsEntry\x12\x0f\n\x07message\x18\x08 \x01(\t\x12,\n\x06moment\x18\t \x01(\x0b\x32\x1c.swath.training.v1.RunMoment\x1a-\n\x0bLossesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"q\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x12\n\x0eSTATUS_RUNNING\x10\x01\x12\x13\n\x0fSTATUS_COMPLETE\x10\x02\x12\x10\n\x0cSTATUS_ERROR\x10\x03\x12\x14\n\x10STATUS_CANCELLED\x10\x04\"\xae\x07\n\tRunMoment\x12/\n\x04hook\x18\x01 \x01(\x0e\x32!.swath.training.v1.RunMoment.Hook\x12\'\n\x05split\x18\x02 \x01(\x0e\x32\x18.swath.training.v1.Split\x12\x32\n\x08progress\x18\x03 \x01(\x0b\x32 .swath.training.v1.FrameProgress\x12\x30\n\x06\x65pochs\x18\x04 \x01(\x0b\x32 .swath.training.v1.EpochProgress\x12\x0c\n\x04node\x18\x05 \x01(\t\x12\x1b\n\x13\x63\x61libration_pending\x18\x06 \x01(\x08\x12\x39\n\ncheckpoint\x18\x07 \x01(\x0b\x32%.swath.training.v1.RestoredCheckpoint\x12\x33\n\x0b\x63\x61libration\x18\x08 \x01(\x0b\x32\x1e.swath.training.v1.Calibration\x12\x31\n\nevaluation\x18\t \x01(\x0b\x32\x1d.swath.training.v1.Evaluation\"\x92\x04\n\x04Hook\x12\x14\n\x10HOOK_UNSPECIFIED\x10\x00\x12\x12\n\x0eHOOK_FIT_START\x10\x01\x12\x12\n\x0eHOOK_EPOCH_END\x10\x02\x12\x17\n\x13HOOK_VALIDATION_END\x10\x03\x12\x10\n\x0cHOOK_FIT_END\x10\x04\x12\x1c\n\x18HOOK_CHECKPOINT_RESTORED\x10\x05\x12\x1a\n\x16HOOK_CALIBRATION_START\x10\x06\x12\x1d\n\x19HOOK_CALIBRATION_PROGRESS\x10\x07\x12\x18\n\x14HOOK_CALIBRATION_END\x10\x08\x12\x19\n\x15HOOK_EVALUATION_START\x10\t\x12\x1c\n\x18HOOK_EVALUATION_PROGRESS\x10\n\x12\x17\n\x13HOOK_EVALUATION_END\x10\x0b\x12\x15\n\x11HOOK_POST_FIT_END\x10\x0c\x12\x1f\n\x1bHOOK_STATISTICAL_NODE_START\x10\r\x12\x1d\n\x19HOOK_STATISTICAL_PROGRESS\x10\x0e\x12\x1d\n\x19HOOK_STATISTICAL_NODE_END\x10\x0f\x12\x14\n\x10HOOK_EPOCH_START\x10\x10\x12\x17\n\x13HOOK_TRAIN_PROGRESS\x10\x11\x12\x19\n\x15HOOK_VALIDATION_START\x10\x12\x12\x1c\n\x18HOOK_VALIDATION_PROGRESS\x10\x13\",\n\rFrameProgress\x12\x0c\n\x04\x64one\x18\x01 \x01(\x05\x12\r\n\x05total\x18\x02 \x01(\x05\"/\n\rEpochProgress\x12\x0f\n\x07\x63urrent\x18\x01 \x01(\x05\x12\r\n\x05total\x18\x02 \x01(\x05\"\x82\x01\n\x12RestoredCheckpoint\x12\x10\n\x08restored\x18\x01 \x01(\x08\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x05\x12\x0f\n\x07monitor\x18\x04 \x01(\t\x12\x12\n\x05score\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x0e\n\x06reason\x18\x06 \x01(\tB\x08\n\x06_score\"\xfb\x02\n\x0b\x43\x61libration\x12\'\n\x05split\x18\x01 \x01(\x0e\x32\x18.swath.training.v1.Split\x12\x12\n\napplicable\x18\x02 \x01(\x08\x12\x31\n\x04skip\x18\x03 \x01(\x0e\x32#.swath.training.v1.Calibration.Skip\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\x12\x0e\n\x06\x66rames\x18\x05 \x01(\x05\x12\x18\n\x10\x61nomalous_frames\x18\x06 \x01(\x05\x12\x36\n\x08\x64\x65\x63iders\x18\x07 \x03(\x0b\x32$.swath.training.v1.CalibratedDecider\"\x89\x01\n\x04Skip\x12\x14\n\x10SKIP_UNSPECIFIED\x10\x00\x12\r\n\tSKIP_NONE\x10\x01\x12\x11\n\rSKIP_NO_SPLIT\x10\x02\x12\x19\n\x15SKIP_INFERENCE_FAILED\x10\x03\x12\x17\n\x13SKIP_AMBIGUOUS_MASK\x10\x04\x12\x15\n\x11SKIP_SINGLE_CLASS\x10\x05\"\x85\x06\n\x11\x43\x61libratedDecider\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nclass_name\x18\x02 \x01(\t\x12;\n\x06status\x18\x03 \x01(\x0e\x32+.swath.training.v1.CalibratedDecider.Status\x12\x37\n\x04skip\x18\x04 \x01(\x0e\x32).swath.training.v1.CalibratedDecider.Skip\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12H\n\nthresholds\x18\x06 \x03(\x0b\x32\x34.swath.training.v1.CalibratedDecider.ThresholdsEntry\x12\x42\n\x07metrics\x18\x07 \x03(\x0b\x32\x31.swath.training.v1.CalibratedDecider.MetricsEntry\x12\x15\n\rhas_threshold\x18\x08 \x01(\x08\x1a:\n\tThreshold\x12\x13\n\x06\x62\x65\x66ore\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\x01\x42\t\n\x07_before\x1a\x61\n\x0fThresholdsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12=\n\x05value\x18\x02 \x01(\x0b\x32..swath.training.v1.CalibratedDecider.Threshold:\x02\x38\x01\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"K\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x15\n\x11STATUS_CALIBRATED\x10\x01\x12\x12\n\x0eSTATUS_SKIPPED\x10\x02\"\x86\x01\n\x04Skip\x12\x14\n\x10SKIP_UNSPECIFIED\x10\x00\x12\r\n\tSKIP_NONE\x10\x01\x12\x16\n\x12SKIP_NOTHING_WIRED\x10\x02\x12\x12\n\x0eSKIP_NO_SCORES\x10\x03\x12\x19\n\x15SKIP_CALIBRATE_FAILED\x10\x04\x12\x12\n\x0eSKIP_NO_REPORT\x10\x05\"\xd7\x02\n\nEvaluation\x12\'\n\x05split\x18\x01 \x01(\x0e\x32\x18.swath.training.v1.Split\x12\x34\n\x06status\x18\x02 \x01(\x0e\x32$.swath.training.v1.Evaluation.Status\x12\x0e\n\x06\x66rames\x18\x03 \x01(\x05\x12;\n\x07metrics\x18\x04 \x03(\x0b\x32*.swath.training.v1.Evaluation.MetricsEntry\x12\r\n\x05\x65rror\x18\x05 \x01(\t\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"^\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x14\n\x10STATUS_EVALUATED\x10\x01\x12\x13\n\x0fSTATUS_NO_SPLIT\x10\x02\x12\x11\n\rSTATUS_FAILED\x10\x03*c\n\x05Split\x12\x15\n\x11SPLIT_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSPLIT_TRAIN\x10\x01\x12\r\n\tSPLIT_VAL\x10\x02\x12\x0e\n\nSPLIT_TEST\x10\x03\x12\x13\n\x0fSPLIT_INFERENCE\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eswath/training/v1/events.proto\x12\x11swath.training.v1\x1a swath/training/v1/commands.proto\"\xc8\x04\n\x08RunEvent\x12\x32\n\x06status\x18\x01 \x01(\x0e\x32\".swath.training.v1.RunEvent.Status\x12\'\n\x05split\x18\x02 \x01(\x0e\x32\x18.swath.training.v1.Split\x12\r\n\x05\x65poch\x18\x03 \x01(\x05\x12\r\n\x05\x62\x61tch\x18\x04 \x01(\x05\x12\x0c\n\x04step\x18\x05 \x01(\x05\x12\x37\n\x06losses\x18\x06 \x03(\x0b\x32\'.swath.training.v1.RunEvent.LossesEntry\x12\x39\n\x07metrics\x18\x07 \x03(\x0b\x32(.swath.training.v1.RunEvent.MetricsEntry\x12\x0f\n\x07message\x18\x08 \x01(\t\x12,\n\x06moment\x18\t \x01(\x0b\x32\x1c.swath.training.v1.RunMoment\x12.\n\x07\x63ommand\x18\n \x01(\x0b\x32\x1d.swath.training.v1.RunCommand\x1a-\n\x0bLossesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"q\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x12\n\x0eSTATUS_RUNNING\x10\x01\x12\x13\n\x0fSTATUS_COMPLETE\x10\x02\x12\x10\n\x0cSTATUS_ERROR\x10\x03\x12\x14\n\x10STATUS_CANCELLED\x10\x04\"\xae\x07\n\tRunMoment\x12/\n\x04hook\x18\x01 \x01(\x0e\x32!.swath.training.v1.RunMoment.Hook\x12\'\n\x05split\x18\x02 \x01(\x0e\x32\x18.swath.training.v1.Split\x12\x32\n\x08progress\x18\x03 \x01(\x0b\x32 .swath.training.v1.FrameProgress\x12\x30\n\x06\x65pochs\x18\x04 \x01(\x0b\x32 .swath.training.v1.EpochProgress\x12\x0c\n\x04node\x18\x05 \x01(\t\x12\x1b\n\x13\x63\x61libration_pending\x18\x06 \x01(\x08\x12\x39\n\ncheckpoint\x18\x07 \x01(\x0b\x32%.swath.training.v1.RestoredCheckpoint\x12\x33\n\x0b\x63\x61libration\x18\x08 \x01(\x0b\x32\x1e.swath.training.v1.Calibration\x12\x31\n\nevaluation\x18\t \x01(\x0b\x32\x1d.swath.training.v1.Evaluation\"\x92\x04\n\x04Hook\x12\x14\n\x10HOOK_UNSPECIFIED\x10\x00\x12\x12\n\x0eHOOK_FIT_START\x10\x01\x12\x12\n\x0eHOOK_EPOCH_END\x10\x02\x12\x17\n\x13HOOK_VALIDATION_END\x10\x03\x12\x10\n\x0cHOOK_FIT_END\x10\x04\x12\x1c\n\x18HOOK_CHECKPOINT_RESTORED\x10\x05\x12\x1a\n\x16HOOK_CALIBRATION_START\x10\x06\x12\x1d\n\x19HOOK_CALIBRATION_PROGRESS\x10\x07\x12\x18\n\x14HOOK_CALIBRATION_END\x10\x08\x12\x19\n\x15HOOK_EVALUATION_START\x10\t\x12\x1c\n\x18HOOK_EVALUATION_PROGRESS\x10\n\x12\x17\n\x13HOOK_EVALUATION_END\x10\x0b\x12\x15\n\x11HOOK_POST_FIT_END\x10\x0c\x12\x1f\n\x1bHOOK_STATISTICAL_NODE_START\x10\r\x12\x1d\n\x19HOOK_STATISTICAL_PROGRESS\x10\x0e\x12\x1d\n\x19HOOK_STATISTICAL_NODE_END\x10\x0f\x12\x14\n\x10HOOK_EPOCH_START\x10\x10\x12\x17\n\x13HOOK_TRAIN_PROGRESS\x10\x11\x12\x19\n\x15HOOK_VALIDATION_START\x10\x12\x12\x1c\n\x18HOOK_VALIDATION_PROGRESS\x10\x13\",\n\rFrameProgress\x12\x0c\n\x04\x64one\x18\x01 \x01(\x05\x12\r\n\x05total\x18\x02 \x01(\x05\"/\n\rEpochProgress\x12\x0f\n\x07\x63urrent\x18\x01 \x01(\x05\x12\r\n\x05total\x18\x02 \x01(\x05\"\x82\x01\n\x12RestoredCheckpoint\x12\x10\n\x08restored\x18\x01 \x01(\x08\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x05\x12\x0f\n\x07monitor\x18\x04 \x01(\t\x12\x12\n\x05score\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x0e\n\x06reason\x18\x06 \x01(\tB\x08\n\x06_score\"\xfb\x02\n\x0b\x43\x61libration\x12\'\n\x05split\x18\x01 \x01(\x0e\x32\x18.swath.training.v1.Split\x12\x12\n\napplicable\x18\x02 \x01(\x08\x12\x31\n\x04skip\x18\x03 \x01(\x0e\x32#.swath.training.v1.Calibration.Skip\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\x12\x0e\n\x06\x66rames\x18\x05 \x01(\x05\x12\x18\n\x10\x61nomalous_frames\x18\x06 \x01(\x05\x12\x36\n\x08\x64\x65\x63iders\x18\x07 \x03(\x0b\x32$.swath.training.v1.CalibratedDecider\"\x89\x01\n\x04Skip\x12\x14\n\x10SKIP_UNSPECIFIED\x10\x00\x12\r\n\tSKIP_NONE\x10\x01\x12\x11\n\rSKIP_NO_SPLIT\x10\x02\x12\x19\n\x15SKIP_INFERENCE_FAILED\x10\x03\x12\x17\n\x13SKIP_AMBIGUOUS_MASK\x10\x04\x12\x15\n\x11SKIP_SINGLE_CLASS\x10\x05\"\x85\x06\n\x11\x43\x61libratedDecider\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nclass_name\x18\x02 \x01(\t\x12;\n\x06status\x18\x03 \x01(\x0e\x32+.swath.training.v1.CalibratedDecider.Status\x12\x37\n\x04skip\x18\x04 \x01(\x0e\x32).swath.training.v1.CalibratedDecider.Skip\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12H\n\nthresholds\x18\x06 \x03(\x0b\x32\x34.swath.training.v1.CalibratedDecider.ThresholdsEntry\x12\x42\n\x07metrics\x18\x07 \x03(\x0b\x32\x31.swath.training.v1.CalibratedDecider.MetricsEntry\x12\x15\n\rhas_threshold\x18\x08 \x01(\x08\x1a:\n\tThreshold\x12\x13\n\x06\x62\x65\x66ore\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\x01\x42\t\n\x07_before\x1a\x61\n\x0fThresholdsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12=\n\x05value\x18\x02 \x01(\x0b\x32..swath.training.v1.CalibratedDecider.Threshold:\x02\x38\x01\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"K\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x15\n\x11STATUS_CALIBRATED\x10\x01\x12\x12\n\x0eSTATUS_SKIPPED\x10\x02\"\x86\x01\n\x04Skip\x12\x14\n\x10SKIP_UNSPECIFIED\x10\x00\x12\r\n\tSKIP_NONE\x10\x01\x12\x16\n\x12SKIP_NOTHING_WIRED\x10\x02\x12\x12\n\x0eSKIP_NO_SCORES\x10\x03\x12\x19\n\x15SKIP_CALIBRATE_FAILED\x10\x04\x12\x12\n\x0eSKIP_NO_REPORT\x10\x05\"\xd7\x02\n\nEvaluation\x12\'\n\x05split\x18\x01 \x01(\x0e\x32\x18.swath.training.v1.Split\x12\x34\n\x06status\x18\x02 \x01(\x0e\x32$.swath.training.v1.Evaluation.Status\x12\x0e\n\x06\x66rames\x18\x03 \x01(\x05\x12;\n\x07metrics\x18\x04 \x03(\x0b\x32*.swath.training.v1.Evaluation.MetricsEntry\x12\r\n\x05\x65rror\x18\x05 \x01(\t\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"^\n\x06Status\x12\x16\n\x12STATUS_UNSPECIFIED\x10\x00\x12\x14\n\x10STATUS_EVALUATED\x10\x01\x12\x13\n\x0fSTATUS_NO_SPLIT\x10\x02\x12\x11\n\rSTATUS_FAILED\x10\x03*c\n\x05Split\x12\x15\n\x11SPLIT_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSPLIT_TRAIN\x10\x01\x12\r\n\tSPLIT_VAL\x10\x02\x12\x0e\n\nSPLIT_TEST\x10\x03\x12\x13\n\x0fSPLIT_INFERENCE\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,46 +42,46 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CALIBRATEDDECIDER_METRICSENTRY']._serialized_options = b'8\001'
   _globals['_EVALUATION_METRICSENTRY']._loaded_options = None
   _globals['_EVALUATION_METRICSENTRY']._serialized_options = b'8\001'
-  _globals['_SPLIT']._serialized_start=3269
-  _globals['_SPLIT']._serialized_end=3368
-  _globals['_RUNEVENT']._serialized_start=54
-  _globals['_RUNEVENT']._serialized_end=590
-  _globals['_RUNEVENT_LOSSESENTRY']._serialized_start=382
-  _globals['_RUNEVENT_LOSSESENTRY']._serialized_end=427
-  _globals['_RUNEVENT_METRICSENTRY']._serialized_start=429
-  _globals['_RUNEVENT_METRICSENTRY']._serialized_end=475
-  _globals['_RUNEVENT_STATUS']._serialized_start=477
-  _globals['_RUNEVENT_STATUS']._serialized_end=590
-  _globals['_RUNMOMENT']._serialized_start=593
-  _globals['_RUNMOMENT']._serialized_end=1535
-  _globals['_RUNMOMENT_HOOK']._serialized_start=1005
-  _globals['_RUNMOMENT_HOOK']._serialized_end=1535
-  _globals['_FRAMEPROGRESS']._serialized_start=1537
-  _globals['_FRAMEPROGRESS']._serialized_end=1581
-  _globals['_EPOCHPROGRESS']._serialized_start=1583
-  _globals['_EPOCHPROGRESS']._serialized_end=1630
-  _globals['_RESTOREDCHECKPOINT']._serialized_start=1633
-  _globals['_RESTOREDCHECKPOINT']._serialized_end=1763
-  _globals['_CALIBRATION']._serialized_start=1766
-  _globals['_CALIBRATION']._serialized_end=2145
-  _globals['_CALIBRATION_SKIP']._serialized_start=2008
-  _globals['_CALIBRATION_SKIP']._serialized_end=2145
-  _globals['_CALIBRATEDDECIDER']._serialized_start=2148
-  _globals['_CALIBRATEDDECIDER']._serialized_end=2921
-  _globals['_CALIBRATEDDECIDER_THRESHOLD']._serialized_start=2502
-  _globals['_CALIBRATEDDECIDER_THRESHOLD']._serialized_end=2560
-  _globals['_CALIBRATEDDECIDER_THRESHOLDSENTRY']._serialized_start=2562
-  _globals['_CALIBRATEDDECIDER_THRESHOLDSENTRY']._serialized_end=2659
-  _globals['_CALIBRATEDDECIDER_METRICSENTRY']._serialized_start=429
-  _globals['_CALIBRATEDDECIDER_METRICSENTRY']._serialized_end=475
-  _globals['_CALIBRATEDDECIDER_STATUS']._serialized_start=2709
-  _globals['_CALIBRATEDDECIDER_STATUS']._serialized_end=2784
-  _globals['_CALIBRATEDDECIDER_SKIP']._serialized_start=2787
-  _globals['_CALIBRATEDDECIDER_SKIP']._serialized_end=2921
-  _globals['_EVALUATION']._serialized_start=2924
-  _globals['_EVALUATION']._serialized_end=3267
-  _globals['_EVALUATION_METRICSENTRY']._serialized_start=429
-  _globals['_EVALUATION_METRICSENTRY']._serialized_end=475
-  _globals['_EVALUATION_STATUS']._serialized_start=3173
-  _globals['_EVALUATION_STATUS']._serialized_end=3267
+  _globals['_SPLIT']._serialized_start=3351
+  _globals['_SPLIT']._serialized_end=3450
+  _globals['_RUNEVENT']._serialized_start=88
+  _globals['_RUNEVENT']._serialized_end=672
+  _globals['_RUNEVENT_LOSSESENTRY']._serialized_start=464
+  _globals['_RUNEVENT_LOSSESENTRY']._serialized_end=509
+  _globals['_RUNEVENT_METRICSENTRY']._serialized_start=511
+  _globals['_RUNEVENT_METRICSENTRY']._serialized_end=557
+  _globals['_RUNEVENT_STATUS']._serialized_start=559
+  _globals['_RUNEVENT_STATUS']._serialized_end=672
+  _globals['_RUNMOMENT']._serialized_start=675
+  _globals['_RUNMOMENT']._serialized_end=1617
+  _globals['_RUNMOMENT_HOOK']._serialized_start=1087
+  _globals['_RUNMOMENT_HOOK']._serialized_end=1617
+  _globals['_FRAMEPROGRESS']._serialized_start=1619
+  _globals['_FRAMEPROGRESS']._serialized_end=1663
+  _globals['_EPOCHPROGRESS']._serialized_start=1665
+  _globals['_EPOCHPROGRESS']._serialized_end=1712
+  _globals['_RESTOREDCHECKPOINT']._serialized_start=1715
+  _globals['_RESTOREDCHECKPOINT']._serialized_end=1845
+  _globals['_CALIBRATION']._serialized_start=1848
+  _globals['_CALIBRATION']._serialized_end=2227
+  _globals['_CALIBRATION_SKIP']._serialized_start=2090
+  _globals['_CALIBRATION_SKIP']._serialized_end=2227
+  _globals['_CALIBRATEDDECIDER']._serialized_start=2230
+  _globals['_CALIBRATEDDECIDER']._serialized_end=3003
+  _globals['_CALIBRATEDDECIDER_THRESHOLD']._serialized_start=2584
+  _globals['_CALIBRATEDDECIDER_THRESHOLD']._serialized_end=2642
+  _globals['_CALIBRATEDDECIDER_THRESHOLDSENTRY']._serialized_start=2644
+  _globals['_CALIBRATEDDECIDER_THRESHOLDSENTRY']._serialized_end=2741
+  _globals['_CALIBRATEDDECIDER_METRICSENTRY']._serialized_start=511
+  _globals['_CALIBRATEDDECIDER_METRICSENTRY']._serialized_end=557
+  _globals['_CALIBRATEDDECIDER_STATUS']._serialized_start=2791
+  _globals['_CALIBRATEDDECIDER_STATUS']._serialized_end=2866
+  _globals['_CALIBRATEDDECIDER_SKIP']._serialized_start=2869
+  _globals['_CALIBRATEDDECIDER_SKIP']._serialized_end=3003
+  _globals['_EVALUATION']._serialized_start=3006
+  _globals['_EVALUATION']._serialized_end=3349
+  _globals['_EVALUATION_METRICSENTRY']._serialized_start=511
+  _globals['_EVALUATION_METRICSENTRY']._serialized_end=557
+  _globals['_EVALUATION_STATUS']._serialized_start=3255
+  _globals['_EVALUATION_STATUS']._serialized_end=3349
 # @@protoc_insertion_point(module_scope)

@@ -1,3 +1,4 @@
+from swath.training.v1 import commands_pb2 as _commands_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -21,7 +22,7 @@ SPLIT_TEST: Split
 SPLIT_INFERENCE: Split
 
 class RunEvent(_message.Message):
-    __slots__ = ("status", "split", "epoch", "batch", "step", "losses", "metrics", "message", "moment")
+    __slots__ = ("status", "split", "epoch", "batch", "step", "losses", "metrics", "message", "moment", "command")
     class Status(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATUS_UNSPECIFIED: _ClassVar[RunEvent.Status]
@@ -57,6 +58,7 @@ class RunEvent(_message.Message):
     METRICS_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     MOMENT_FIELD_NUMBER: _ClassVar[int]
+    COMMAND_FIELD_NUMBER: _ClassVar[int]
     status: RunEvent.Status
     split: Split
     epoch: int
@@ -66,7 +68,8 @@ class RunEvent(_message.Message):
     metrics: _containers.ScalarMap[str, float]
     message: str
     moment: RunMoment
-    def __init__(self, status: _Optional[_Union[RunEvent.Status, str]] = ..., split: _Optional[_Union[Split, str]] = ..., epoch: _Optional[int] = ..., batch: _Optional[int] = ..., step: _Optional[int] = ..., losses: _Optional[_Mapping[str, float]] = ..., metrics: _Optional[_Mapping[str, float]] = ..., message: _Optional[str] = ..., moment: _Optional[_Union[RunMoment, _Mapping]] = ...) -> None: ...
+    command: _commands_pb2.RunCommand
+    def __init__(self, status: _Optional[_Union[RunEvent.Status, str]] = ..., split: _Optional[_Union[Split, str]] = ..., epoch: _Optional[int] = ..., batch: _Optional[int] = ..., step: _Optional[int] = ..., losses: _Optional[_Mapping[str, float]] = ..., metrics: _Optional[_Mapping[str, float]] = ..., message: _Optional[str] = ..., moment: _Optional[_Union[RunMoment, _Mapping]] = ..., command: _Optional[_Union[_commands_pb2.RunCommand, _Mapping]] = ...) -> None: ...
 
 class RunMoment(_message.Message):
     __slots__ = ("hook", "split", "progress", "epochs", "node", "calibration_pending", "checkpoint", "calibration", "evaluation")

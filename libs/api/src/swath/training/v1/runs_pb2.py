@@ -23,31 +23,140 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from swath.training.v1 import commands_pb2 as swath_dot_training_dot_v1_dot_commands__pb2
+from swath.training.v1 import events_pb2 as swath_dot_training_dot_v1_dot_events__pb2
+from swath.training.v1 import worker_pb2 as swath_dot_training_dot_v1_dot_worker__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cswath/training/v1/runs.proto\x12\x11swath.training.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"@\n\x0fReadLogsRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0e\n\x06\x66ollow\x18\x02 \x01(\x08\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\x03\"=\n\x10ReadLogsResponse\x12)\n\x05lines\x18\x01 \x03(\x0b\x32\x1a.swath.training.v1.LogLine\"F\n\x12ReadMetricsRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\r\n\x05names\x18\x02 \x03(\t\x12\x11\n\tafter_seq\x18\x03 \x01(\x03\"A\n\x13ReadMetricsResponse\x12*\n\x07metrics\x18\x01 \x03(\x0b\x32\x19.swath.training.v1.Metric\"^\n\x06Metric\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05split\x18\x02 \x01(\t\x12\x0c\n\x04step\x18\x03 \x01(\x03\x12\r\n\x05\x65poch\x18\x04 \x01(\x03\x12\r\n\x05value\x18\x05 \x01(\x01\x12\x0b\n\x03seq\x18\x06 \x01(\x03\"\xf8\x01\n\x07LogLine\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x03\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05level\x18\x04 \x01(\t\x12\x0e\n\x06logger\x18\x05 \x01(\t\x12\x0c\n\x04text\x18\x06 \x01(\t\x12\x11\n\texception\x18\x07 \x01(\t\x12\x34\n\x05\x66\x61\x63ts\x18\x08 \x03(\x0b\x32%.swath.training.v1.LogLine.FactsEntry\x1a,\n\nFactsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x32\xc3\x01\n\nRunService\x12U\n\x08ReadLogs\x12\".swath.training.v1.ReadLogsRequest\x1a#.swath.training.v1.ReadLogsResponse0\x01\x12^\n\x0bReadMetrics\x12%.swath.training.v1.ReadMetricsRequest\x1a&.swath.training.v1.ReadMetricsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cswath/training/v1/runs.proto\x12\x11swath.training.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a swath/training/v1/commands.proto\x1a\x1eswath/training/v1/events.proto\x1a\x1eswath/training/v1/worker.proto\"\x9d\x05\n\x03Run\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x12\n\nexperiment\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12*\n\x05state\x18\x05 \x01(\x0e\x32\x1b.swath.training.v1.RunState\x12\x0e\n\x06paused\x18\x06 \x01(\x08\x12\x0f\n\x07trainer\x18\x07 \x01(\x05\x12\x0e\n\x06\x64\x65vice\x18\x08 \x01(\t\x12\x0c\n\x04hash\x18\t \x01(\t\x12\x44\n\x0fhyperparameters\x18\n \x03(\x0b\x32+.swath.training.v1.Run.HyperparametersEntry\x12\x0c\n\x04step\x18\x0b \x01(\x03\x12\r\n\x05\x65poch\x18\x0c \x01(\x03\x12\x10\n\x08last_seq\x18\r \x01(\x03\x12\x0f\n\x07\x61ttempt\x18\x0e \x01(\x03\x12.\n\ncreated_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstarted_at\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inished_at\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07message\x18\x12 \x01(\t\x12\x0e\n\x06reason\x18\x13 \x01(\t\x12\x17\n\x0fpipeline_digest\x18\x14 \x01(\t\x12\x16\n\x0eweights_digest\x18\x15 \x01(\t\x12\x17\n\x0fresult_pipeline\x18\x16 \x01(\t\x12\x16\n\x0eresult_weights\x18\x17 \x01(\t\x12\x13\n\x0bspec_digest\x18\x18 \x01(\t\x1a\x36\n\x14HyperparametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\x9e\x01\n\x0fListRunsRequest\x12\x13\n\x0b\x65xperiments\x18\x01 \x03(\t\x12\x13\n\x0bsession_ids\x18\x02 \x03(\t\x12+\n\x06states\x18\x03 \x03(\x0e\x32\x1b.swath.training.v1.RunState\x12\r\n\x05names\x18\x04 \x03(\t\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"Q\n\x10ListRunsResponse\x12$\n\x04runs\x18\x01 \x03(\x0b\x32\x16.swath.training.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1f\n\rGetRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"5\n\x0eGetRunResponse\x12#\n\x03run\x18\x01 \x01(\x0b\x32\x16.swath.training.v1.Run\"E\n\x10\x41ttachRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x11\n\tafter_seq\x18\x02 \x01(\x03\x12\x0e\n\x06\x66ollow\x18\x03 \x01(\x08\"L\n\x11\x41ttachRunResponse\x12\x0b\n\x03seq\x18\x01 \x01(\x03\x12*\n\x05\x65vent\x18\x02 \x01(\x0b\x32\x1b.swath.training.v1.RunEvent\"5\n\x0fPauseRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x12\n\ncommand_id\x18\x02 \x01(\t\"B\n\x10PauseRunResponse\x12.\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x1d.swath.training.v1.RunCommand\"E\n\x10ResumeRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x12\n\ncommand_id\x18\x02 \x01(\t\x12\r\n\x05steps\x18\x03 \x01(\x03\"C\n\x11ResumeRunResponse\x12.\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x1d.swath.training.v1.RunCommand\"\xc1\x01\n\x10\x43hangeRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x12\n\ncommand_id\x18\x02 \x01(\t\x12Q\n\x0fhyperparameters\x18\x03 \x03(\x0b\x32\x38.swath.training.v1.ChangeRunRequest.HyperparametersEntry\x1a\x36\n\x14HyperparametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"C\n\x11\x43hangeRunResponse\x12.\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x1d.swath.training.v1.RunCommand\"p\n\x12\x45valuateRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x12\n\ncommand_id\x18\x02 \x01(\t\x12\r\n\x05split\x18\x03 \x01(\t\x12\x12\n\nsample_ids\x18\x04 \x03(\t\x12\x13\n\x0bmax_batches\x18\x05 \x01(\x03\"E\n\x13\x45valuateRunResponse\x12.\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x1d.swath.training.v1.RunCommand\"M\n\x17\x43\x61ncelEvaluationRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x12\n\ncommand_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"J\n\x18\x43\x61ncelEvaluationResponse\x12.\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x1d.swath.training.v1.RunCommand\";\n\x15SaveCheckpointRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x12\n\ncommand_id\x18\x02 \x01(\t\"H\n\x16SaveCheckpointResponse\x12.\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x1d.swath.training.v1.RunCommand\"K\n\x11RestoreRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x12\n\ncommand_id\x18\x02 \x01(\t\x12\x12\n\ncheckpoint\x18\x03 \x01(\t\"D\n\x12RestoreRunResponse\x12.\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x1d.swath.training.v1.RunCommand\"J\n\x11SetSamplesRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x12\n\ncommand_id\x18\x02 \x01(\t\x12\x11\n\tdiscarded\x18\x03 \x03(\t\"D\n\x12SetSamplesResponse\x12.\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x1d.swath.training.v1.RunCommand\" \n\x0eStopRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"6\n\x0fStopRunResponse\x12#\n\x03run\x18\x01 \x01(\x0b\x32\x16.swath.training.v1.Run\"$\n\x12\x44\x65scribeRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"a\n\x13\x44\x65scribeRunResponse\x12:\n\x0fhyperparameters\x18\x01 \x03(\x0b\x32!.swath.training.v1.Hyperparameter\x12\x0e\n\x06splits\x18\x02 \x03(\t\"\x8f\x03\n\x0eHyperparameter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x34\n\x04type\x18\x02 \x01(\x0e\x32&.swath.training.v1.Hyperparameter.Type\x12\x0f\n\x07minimum\x18\x03 \x01(\x01\x12\x19\n\x11\x65xclusive_minimum\x18\x04 \x01(\x08\x12\x14\n\x07maximum\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\r\n\x05value\x18\x06 \x01(\x01\x12\x38\n\x06\x65\x66\x66\x65\x63t\x18\x07 \x01(\x0e\x32(.swath.training.v1.Hyperparameter.Effect\x12\x13\n\x0b\x64\x65scription\x18\x08 \x01(\t\">\n\x04Type\x12\x14\n\x10TYPE_UNSPECIFIED\x10\x00\x12\x0e\n\nTYPE_FLOAT\x10\x01\x12\x10\n\x0cTYPE_INTEGER\x10\x02\"M\n\x06\x45\x66\x66\x65\x63t\x12\x16\n\x12\x45\x46\x46\x45\x43T_UNSPECIFIED\x10\x00\x12\x14\n\x10\x45\x46\x46\x45\x43T_NEXT_STEP\x10\x01\x12\x15\n\x11\x45\x46\x46\x45\x43T_NEXT_EPOCH\x10\x02\x42\n\n\x08_maximum\"6\n\x14GetEvaluationRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0e\n\x06number\x18\x02 \x01(\x03\"G\n\x15GetEvaluationResponse\x12.\n\x07\x63ommand\x18\x01 \x01(\x0b\x32\x1d.swath.training.v1.RunCommand\"4\n\x13ListCommandsRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\x03\"G\n\x14ListCommandsResponse\x12/\n\x08\x63ommands\x18\x01 \x03(\x0b\x32\x1d.swath.training.v1.RunCommand\"(\n\x16ListCheckpointsRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"P\n\x17ListCheckpointsResponse\x12\x35\n\x0b\x63heckpoints\x18\x01 \x03(\x0b\x32 .swath.training.v1.RunCheckpoint\"\xbc\x01\n\rRunCheckpoint\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12/\n\x04kind\x18\x02 \x01(\x0e\x32!.swath.training.v1.CheckpointKind\x12\x0c\n\x04step\x18\x03 \x01(\x03\x12\r\n\x05\x65poch\x18\x04 \x01(\x03\x12\x0c\n\x04hash\x18\x05 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x06 \x01(\x03\x12.\n\ncreated_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"@\n\x10ReadFilesRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\x03\x12\r\n\x05kinds\x18\x03 \x03(\t\">\n\x11ReadFilesResponse\x12)\n\x05\x66iles\x18\x01 \x03(\x0b\x32\x1a.swath.training.v1.RunFile\"\xad\x01\n\x07RunFile\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0c\n\x04rows\x18\x04 \x01(\x03\x12\x12\n\nfirst_step\x18\x05 \x01(\x03\x12\x11\n\tlast_step\x18\x06 \x01(\x03\x12\x0f\n\x07\x61ttempt\x18\x07 \x01(\x03\x12.\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"#\n\x11ReadCurvesRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"E\n\x12ReadCurvesResponse\x12/\n\x06\x63urves\x18\x01 \x03(\x0b\x32\x1f.swath.training.v1.CurveSummary\"\x83\x01\n\x0c\x43urveSummary\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05split\x18\x02 \x01(\t\x12\x12\n\nfirst_step\x18\x03 \x01(\x03\x12\x11\n\tlast_step\x18\x04 \x01(\x03\x12\r\n\x05\x63ount\x18\x05 \x01(\x03\x12\x0f\n\x07minimum\x18\x06 \x01(\x01\x12\x0f\n\x07maximum\x18\x07 \x01(\x01\"\xb4\x01\n\x10ReadCurveRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05split\x18\x03 \x01(\t\x12\x17\n\nfirst_step\x18\x04 \x01(\x03H\x00\x88\x01\x01\x12\x16\n\tlast_step\x18\x05 \x01(\x03H\x01\x88\x01\x01\x12\x12\n\nmax_points\x18\x06 \x01(\x05\x12\x11\n\tafter_seq\x18\x07 \x01(\x03\x42\r\n\x0b_first_stepB\x0c\n\n_last_step\"S\n\x11ReadCurveResponse\x12\r\n\x05steps\x18\x01 \x03(\x03\x12\x0e\n\x06values\x18\x02 \x03(\x01\x12\r\n\x05\x63ount\x18\x03 \x01(\x03\x12\x10\n\x08last_seq\x18\x04 \x01(\x03\"W\n\x13ReadArtifactRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x30\n\x08\x61rtifact\x18\x02 \x01(\x0e\x32\x1e.swath.training.v1.RunArtifact\"$\n\x14ReadArtifactResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"@\n\x0fReadLogsRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0e\n\x06\x66ollow\x18\x02 \x01(\x08\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\x03\"=\n\x10ReadLogsResponse\x12)\n\x05lines\x18\x01 \x03(\x0b\x32\x1a.swath.training.v1.LogLine\"F\n\x12ReadMetricsRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\r\n\x05names\x18\x02 \x03(\t\x12\x11\n\tafter_seq\x18\x03 \x01(\x03\"A\n\x13ReadMetricsResponse\x12*\n\x07metrics\x18\x01 \x03(\x0b\x32\x19.swath.training.v1.Metric\"^\n\x06Metric\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05split\x18\x02 \x01(\t\x12\x0c\n\x04step\x18\x03 \x01(\x03\x12\r\n\x05\x65poch\x18\x04 \x01(\x03\x12\r\n\x05value\x18\x05 \x01(\x01\x12\x0b\n\x03seq\x18\x06 \x01(\x03\"\xf8\x01\n\x07LogLine\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x03\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05level\x18\x04 \x01(\t\x12\x0e\n\x06logger\x18\x05 \x01(\t\x12\x0c\n\x04text\x18\x06 \x01(\t\x12\x11\n\texception\x18\x07 \x01(\t\x12\x34\n\x05\x66\x61\x63ts\x18\x08 \x03(\x0b\x32%.swath.training.v1.LogLine.FactsEntry\x1a,\n\nFactsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*\xc7\x01\n\x08RunState\x12\x19\n\x15RUN_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10RUN_STATE_QUEUED\x10\x01\x12\x15\n\x11RUN_STATE_RUNNING\x10\x02\x12\x16\n\x12RUN_STATE_STOPPING\x10\x03\x12\x14\n\x10RUN_STATE_ENDING\x10\x04\x12\x16\n\x12RUN_STATE_COMPLETE\x10\x05\x12\x14\n\x10RUN_STATE_FAILED\x10\x06\x12\x17\n\x13RUN_STATE_CANCELLED\x10\x07*\x80\x01\n\x0bRunArtifact\x12\x1c\n\x18RUN_ARTIFACT_UNSPECIFIED\x10\x00\x12\x1e\n\x1aRUN_ARTIFACT_SPECIFICATION\x10\x01\x12\x19\n\x15RUN_ARTIFACT_PIPELINE\x10\x02\x12\x18\n\x14RUN_ARTIFACT_WEIGHTS\x10\x03\x32\xfb\x0f\n\nRunService\x12U\n\x08ReadLogs\x12\".swath.training.v1.ReadLogsRequest\x1a#.swath.training.v1.ReadLogsResponse0\x01\x12^\n\x0bReadMetrics\x12%.swath.training.v1.ReadMetricsRequest\x1a&.swath.training.v1.ReadMetricsResponse0\x01\x12S\n\x08ListRuns\x12\".swath.training.v1.ListRunsRequest\x1a#.swath.training.v1.ListRunsResponse\x12M\n\x06GetRun\x12 .swath.training.v1.GetRunRequest\x1a!.swath.training.v1.GetRunResponse\x12X\n\tAttachRun\x12#.swath.training.v1.AttachRunRequest\x1a$.swath.training.v1.AttachRunResponse0\x01\x12S\n\x08PauseRun\x12\".swath.training.v1.PauseRunRequest\x1a#.swath.training.v1.PauseRunResponse\x12V\n\tResumeRun\x12#.swath.training.v1.ResumeRunRequest\x1a$.swath.training.v1.ResumeRunResponse\x12V\n\tChangeRun\x12#.swath.training.v1.ChangeRunRequest\x1a$.swath.training.v1.ChangeRunResponse\x12\\\n\x0b\x45valuateRun\x12%.swath.training.v1.EvaluateRunRequest\x1a&.swath.training.v1.EvaluateRunResponse\x12k\n\x10\x43\x61ncelEvaluation\x12*.swath.training.v1.CancelEvaluationRequest\x1a+.swath.training.v1.CancelEvaluationResponse\x12\x65\n\x0eSaveCheckpoint\x12(.swath.training.v1.SaveCheckpointRequest\x1a).swath.training.v1.SaveCheckpointResponse\x12Y\n\nRestoreRun\x12$.swath.training.v1.RestoreRunRequest\x1a%.swath.training.v1.RestoreRunResponse\x12Y\n\nSetSamples\x12$.swath.training.v1.SetSamplesRequest\x1a%.swath.training.v1.SetSamplesResponse\x12P\n\x07StopRun\x12!.swath.training.v1.StopRunRequest\x1a\".swath.training.v1.StopRunResponse\x12\\\n\x0b\x44\x65scribeRun\x12%.swath.training.v1.DescribeRunRequest\x1a&.swath.training.v1.DescribeRunResponse\x12\x62\n\rGetEvaluation\x12\'.swath.training.v1.GetEvaluationRequest\x1a(.swath.training.v1.GetEvaluationResponse\x12_\n\x0cListCommands\x12&.swath.training.v1.ListCommandsRequest\x1a\'.swath.training.v1.ListCommandsResponse\x12h\n\x0fListCheckpoints\x12).swath.training.v1.ListCheckpointsRequest\x1a*.swath.training.v1.ListCheckpointsResponse\x12V\n\tReadFiles\x12#.swath.training.v1.ReadFilesRequest\x1a$.swath.training.v1.ReadFilesResponse\x12\x61\n\x0cReadArtifact\x12&.swath.training.v1.ReadArtifactRequest\x1a\'.swath.training.v1.ReadArtifactResponse0\x01\x12Y\n\nReadCurves\x12$.swath.training.v1.ReadCurvesRequest\x1a%.swath.training.v1.ReadCurvesResponse\x12V\n\tReadCurve\x12#.swath.training.v1.ReadCurveRequest\x1a$.swath.training.v1.ReadCurveResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'swath.training.v1.runs_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_RUN_HYPERPARAMETERSENTRY']._loaded_options = None
+  _globals['_RUN_HYPERPARAMETERSENTRY']._serialized_options = b'8\001'
+  _globals['_CHANGERUNREQUEST_HYPERPARAMETERSENTRY']._loaded_options = None
+  _globals['_CHANGERUNREQUEST_HYPERPARAMETERSENTRY']._serialized_options = b'8\001'
   _globals['_LOGLINE_FACTSENTRY']._loaded_options = None
   _globals['_LOGLINE_FACTSENTRY']._serialized_options = b'8\001'
-  _globals['_READLOGSREQUEST']._serialized_start=84
-  _globals['_READLOGSREQUEST']._serialized_end=148
-  _globals['_READLOGSRESPONSE']._serialized_start=150
-  _globals['_READLOGSRESPONSE']._serialized_end=211
-  _globals['_READMETRICSREQUEST']._serialized_start=213
-  _globals['_READMETRICSREQUEST']._serialized_end=283
-  _globals['_READMETRICSRESPONSE']._serialized_start=285
-  _globals['_READMETRICSRESPONSE']._serialized_end=350
-  _globals['_METRIC']._serialized_start=352
-  _globals['_METRIC']._serialized_end=446
-  _globals['_LOGLINE']._serialized_start=449
-  _globals['_LOGLINE']._serialized_end=697
-  _globals['_LOGLINE_FACTSENTRY']._serialized_start=653
-  _globals['_LOGLINE_FACTSENTRY']._serialized_end=697
-  _globals['_RUNSERVICE']._serialized_start=700
-  _globals['_RUNSERVICE']._serialized_end=895
+  _globals['_RUNSTATE']._serialized_start=5390
+  _globals['_RUNSTATE']._serialized_end=5589
+  _globals['_RUNARTIFACT']._serialized_start=5592
+  _globals['_RUNARTIFACT']._serialized_end=5720
+  _globals['_RUN']._serialized_start=183
+  _globals['_RUN']._serialized_end=852
+  _globals['_RUN_HYPERPARAMETERSENTRY']._serialized_start=798
+  _globals['_RUN_HYPERPARAMETERSENTRY']._serialized_end=852
+  _globals['_LISTRUNSREQUEST']._serialized_start=855
+  _globals['_LISTRUNSREQUEST']._serialized_end=1013
+  _globals['_LISTRUNSRESPONSE']._serialized_start=1015
+  _globals['_LISTRUNSRESPONSE']._serialized_end=1096
+  _globals['_GETRUNREQUEST']._serialized_start=1098
+  _globals['_GETRUNREQUEST']._serialized_end=1129
+  _globals['_GETRUNRESPONSE']._serialized_start=1131
+  _globals['_GETRUNRESPONSE']._serialized_end=1184
+  _globals['_ATTACHRUNREQUEST']._serialized_start=1186
+  _globals['_ATTACHRUNREQUEST']._serialized_end=1255
+  _globals['_ATTACHRUNRESPONSE']._serialized_start=1257
+  _globals['_ATTACHRUNRESPONSE']._serialized_end=1333
+  _globals['_PAUSERUNREQUEST']._serialized_start=1335
+  _globals['_PAUSERUNREQUEST']._serialized_end=1388
+  _globals['_PAUSERUNRESPONSE']._serialized_start=1390
+  _globals['_PAUSERUNRESPONSE']._serialized_end=1456
+  _globals['_RESUMERUNREQUEST']._serialized_start=1458
+  _globals['_RESUMERUNREQUEST']._serialized_end=1527
+  _globals['_RESUMERUNRESPONSE']._serialized_start=1529
+  _globals['_RESUMERUNRESPONSE']._serialized_end=1596
+  _globals['_CHANGERUNREQUEST']._serialized_start=1599
+  _globals['_CHANGERUNREQUEST']._serialized_end=1792
+  _globals['_CHANGERUNREQUEST_HYPERPARAMETERSENTRY']._serialized_start=798
+  _globals['_CHANGERUNREQUEST_HYPERPARAMETERSENTRY']._serialized_end=852
+  _globals['_CHANGERUNRESPONSE']._serialized_start=1794
+  _globals['_CHANGERUNRESPONSE']._serialized_end=1861
+  _globals['_EVALUATERUNREQUEST']._serialized_start=1863
+  _globals['_EVALUATERUNREQUEST']._serialized_end=1975
+  _globals['_EVALUATERUNRESPONSE']._serialized_start=1977
+  _globals['_EVALUATERUNRESPONSE']._serialized_end=2046
+  _globals['_CANCELEVALUATIONREQUEST']._serialized_start=2048
+  _globals['_CANCELEVALUATIONREQUEST']._serialized_end=2125
+  _globals['_CANCELEVALUATIONRESPONSE']._serialized_start=2127
+  _globals['_CANCELEVALUATIONRESPONSE']._serialized_end=2201
+  _globals['_SAVECHECKPOINTREQUEST']._serialized_start=2203
+  _globals['_SAVECHECKPOINTREQUEST']._serialized_end=2262
+  _globals['_SAVECHECKPOINTRESPONSE']._serialized_start=2264
+  _globals['_SAVECHECKPOINTRESPONSE']._serialized_end=2336
+  _globals['_RESTORERUNREQUEST']._serialized_start=2338
+  _globals['_RESTORERUNREQUEST']._serialized_end=2413
+  _globals['_RESTORERUNRESPONSE']._serialized_start=2415
+  _globals['_RESTORERUNRESPONSE']._serialized_end=2483
+  _globals['_SETSAMPLESREQUEST']._serialized_start=2485
+  _globals['_SETSAMPLESREQUEST']._serialized_end=2559
+  _globals['_SETSAMPLESRESPONSE']._serialized_start=2561
+  _globals['_SETSAMPLESRESPONSE']._serialized_end=2629
+  _globals['_STOPRUNREQUEST']._serialized_start=2631
+  _globals['_STOPRUNREQUEST']._serialized_end=2663
+  _globals['_STOPRUNRESPONSE']._serialized_start=2665
+  _globals['_STOPRUNRESPONSE']._serialized_end=2719
+  _globals['_DESCRIBERUNREQUEST']._serialized_start=2721
+  _globals['_DESCRIBERUNREQUEST']._serialized_end=2757
+  _globals['_DESCRIBERUNRESPONSE']._serialized_start=2759
+  _globals['_DESCRIBERUNRESPONSE']._serialized_end=2856
+  _globals['_HYPERPARAMETER']._serialized_start=2859
+  _globals['_HYPERPARAMETER']._serialized_end=3258
+  _globals['_HYPERPARAMETER_TYPE']._serialized_start=3105
+  _globals['_HYPERPARAMETER_TYPE']._serialized_end=3167
+  _globals['_HYPERPARAMETER_EFFECT']._serialized_start=3169
+  _globals['_HYPERPARAMETER_EFFECT']._serialized_end=3246
+  _globals['_GETEVALUATIONREQUEST']._serialized_start=3260
+  _globals['_GETEVALUATIONREQUEST']._serialized_end=3314
+  _globals['_GETEVALUATIONRESPONSE']._serialized_start=3316
+  _globals['_GETEVALUATIONRESPONSE']._serialized_end=3387
+  _globals['_LISTCOMMANDSREQUEST']._serialized_start=3389
+  _globals['_LISTCOMMANDSREQUEST']._serialized_end=3441
+  _globals['_LISTCOMMANDSRESPONSE']._serialized_start=3443
+  _globals['_LISTCOMMANDSRESPONSE']._serialized_end=3514
+  _globals['_LISTCHECKPOINTSREQUEST']._serialized_start=3516
+  _globals['_LISTCHECKPOINTSREQUEST']._serialized_end=3556
+  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_start=3558
+  _globals['_LISTCHECKPOINTSRESPONSE']._serialized_end=3638
+  _globals['_RUNCHECKPOINT']._serialized_start=3641
+  _globals['_RUNCHECKPOINT']._serialized_end=3829
+  _globals['_READFILESREQUEST']._serialized_start=3831
+  _globals['_READFILESREQUEST']._serialized_end=3895
+  _globals['_READFILESRESPONSE']._serialized_start=3897
+  _globals['_READFILESRESPONSE']._serialized_end=3959
+  _globals['_RUNFILE']._serialized_start=3962
+  _globals['_RUNFILE']._serialized_end=4135
+  _globals['_READCURVESREQUEST']._serialized_start=4137
+  _globals['_READCURVESREQUEST']._serialized_end=4172
+  _globals['_READCURVESRESPONSE']._serialized_start=4174
+  _globals['_READCURVESRESPONSE']._serialized_end=4243
+  _globals['_CURVESUMMARY']._serialized_start=4246
+  _globals['_CURVESUMMARY']._serialized_end=4377
+  _globals['_READCURVEREQUEST']._serialized_start=4380
+  _globals['_READCURVEREQUEST']._serialized_end=4560
+  _globals['_READCURVERESPONSE']._serialized_start=4562
+  _globals['_READCURVERESPONSE']._serialized_end=4645
+  _globals['_READARTIFACTREQUEST']._serialized_start=4647
+  _globals['_READARTIFACTREQUEST']._serialized_end=4734
+  _globals['_READARTIFACTRESPONSE']._serialized_start=4736
+  _globals['_READARTIFACTRESPONSE']._serialized_end=4772
+  _globals['_READLOGSREQUEST']._serialized_start=4774
+  _globals['_READLOGSREQUEST']._serialized_end=4838
+  _globals['_READLOGSRESPONSE']._serialized_start=4840
+  _globals['_READLOGSRESPONSE']._serialized_end=4901
+  _globals['_READMETRICSREQUEST']._serialized_start=4903
+  _globals['_READMETRICSREQUEST']._serialized_end=4973
+  _globals['_READMETRICSRESPONSE']._serialized_start=4975
+  _globals['_READMETRICSRESPONSE']._serialized_end=5040
+  _globals['_METRIC']._serialized_start=5042
+  _globals['_METRIC']._serialized_end=5136
+  _globals['_LOGLINE']._serialized_start=5139
+  _globals['_LOGLINE']._serialized_end=5387
+  _globals['_LOGLINE_FACTSENTRY']._serialized_start=5343
+  _globals['_LOGLINE_FACTSENTRY']._serialized_end=5387
+  _globals['_RUNSERVICE']._serialized_start=5723
+  _globals['_RUNSERVICE']._serialized_end=7766
 # @@protoc_insertion_point(module_scope)

@@ -45,6 +45,106 @@ class RunServiceStub(object):
                 request_serializer=swath_dot_training_dot_v1_dot_runs__pb2.ReadMetricsRequest.SerializeToString,
                 response_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.ReadMetricsResponse.FromString,
                 _registered_method=True)
+        self.ListRuns = channel.unary_unary(
+                '/swath.training.v1.RunService/ListRuns',
+                request_serializer=swath_dot_training_dot_v1_dot_runs__pb2.ListRunsRequest.SerializeToString,
+                response_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.ListRunsResponse.FromString,
+                _registered_method=True)
+        self.GetRun = channel.unary_unary(
+                '/swath.training.v1.RunService/GetRun',
+                request_serializer=swath_dot_training_dot_v1_dot_runs__pb2.GetRunRequest.SerializeToString,
+                response_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.GetRunResponse.FromString,
+                _registered_method=True)
+        self.AttachRun = channel.unary_stream(
+                '/swath.training.v1.RunService/AttachRun',
+                request_serializer=swath_dot_training_dot_v1_dot_runs__pb2.AttachRunRequest.SerializeToString,
+                response_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.AttachRunResponse.FromString,
+                _registered_method=True)
+        self.PauseRun = channel.unary_unary(
+                '/swath.training.v1.RunService/PauseRun',
+                request_serializer=swath_dot_training_dot_v1_dot_runs__pb2.PauseRunRequest.SerializeToString,
+                response_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.PauseRunResponse.FromString,
+                _registered_method=True)
+        self.ResumeRun = channel.unary_unary(
+                '/swath.training.v1.RunService/ResumeRun',
+                request_serializer=swath_dot_training_dot_v1_dot_runs__pb2.ResumeRunRequest.SerializeToString,
+                response_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.ResumeRunResponse.FromString,
+                _registered_method=True)
+        self.ChangeRun = channel.unary_unary(
+                '/swath.training.v1.RunService/ChangeRun',
+                request_serializer=swath_dot_training_dot_v1_dot_runs__pb2.ChangeRunRequest.SerializeToString,
+                response_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.ChangeRunResponse.FromString,
+                _registered_method=True)
+        self.EvaluateRun = channel.unary_unary(
+                '/swath.training.v1.RunService/EvaluateRun',
+                request_serializer=swath_dot_training_dot_v1_dot_runs__pb2.EvaluateRunRequest.SerializeToString,
+                response_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.EvaluateRunResponse.FromString,
+                _registered_method=True)
+        self.CancelEvaluation = channel.unary_unary(
+                '/swath.training.v1.RunService/CancelEvaluation',
+                request_serializer=swath_dot_training_dot_v1_dot_runs__pb2.CancelEvaluationRequest.SerializeToString,
+                response_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.CancelEvaluationResponse.FromString,
+                _registered_method=True)
+        self.SaveCheckpoint = channel.unary_unary(
+                '/swath.training.v1.RunService/SaveCheckpoint',
+                request_serializer=swath_dot_training_dot_v1_dot_runs__pb2.SaveCheckpointRequest.SerializeToString,
+                response_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.SaveCheckpointResponse.FromString,
+                _registered_method=True)
+        self.RestoreRun = channel.unary_unary(
+                '/swath.training.v1.RunService/RestoreRun',
+                request_serializer=swath_dot_training_dot_v1_dot_runs__pb2.RestoreRunRequest.SerializeToString,
+                response_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.RestoreRunResponse.FromString,
+                _registered_method=True)
+        self.SetSamples = channel.unary_unary(
+                '/swath.training.v1.RunService/SetSamples',
+                request_serializer=swath_dot_training_dot_v1_dot_runs__pb2.SetSamplesRequest.SerializeToString,
+                response_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.SetSamplesResponse.FromString,
+                _registered_method=True)
+        self.StopRun = channel.unary_unary(
+                '/swath.training.v1.RunService/StopRun',
+                request_serializer=swath_dot_training_dot_v1_dot_runs__pb2.StopRunRequest.SerializeToString,
+                response_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.StopRunResponse.FromString,
+                _registered_method=True)
+        self.DescribeRun = channel.unary_unary(
+                '/swath.training.v1.RunService/DescribeRun',
+                request_serializer=swath_dot_training_dot_v1_dot_runs__pb2.DescribeRunRequest.SerializeToString,
+                response_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.DescribeRunResponse.FromString,
+                _registered_method=True)
+        self.GetEvaluation = channel.unary_unary(
+                '/swath.training.v1.RunService/GetEvaluation',
+                request_serializer=swath_dot_training_dot_v1_dot_runs__pb2.GetEvaluationRequest.SerializeToString,
+                response_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.GetEvaluationResponse.FromString,
+                _registered_method=True)
+        self.ListCommands = channel.unary_unary(
+                '/swath.training.v1.RunService/ListCommands',
+                request_serializer=swath_dot_training_dot_v1_dot_runs__pb2.ListCommandsRequest.SerializeToString,
+                response_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.ListCommandsResponse.FromString,
+                _registered_method=True)
+        self.ListCheckpoints = channel.unary_unary(
+                '/swath.training.v1.RunService/ListCheckpoints',
+                request_serializer=swath_dot_training_dot_v1_dot_runs__pb2.ListCheckpointsRequest.SerializeToString,
+                response_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.ListCheckpointsResponse.FromString,
+                _registered_method=True)
+        self.ReadFiles = channel.unary_unary(
+                '/swath.training.v1.RunService/ReadFiles',
+                request_serializer=swath_dot_training_dot_v1_dot_runs__pb2.ReadFilesRequest.SerializeToString,
+                response_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.ReadFilesResponse.FromString,
+                _registered_method=True)
+        self.ReadArtifact = channel.unary_stream(
+                '/swath.training.v1.RunService/ReadArtifact',
+                request_serializer=swath_dot_training_dot_v1_dot_runs__pb2.ReadArtifactRequest.SerializeToString,
+                response_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.ReadArtifactResponse.FromString,
+                _registered_method=True)
+        self.ReadCurves = channel.unary_unary(
+                '/swath.training.v1.RunService/ReadCurves',
+                request_serializer=swath_dot_training_dot_v1_dot_runs__pb2.ReadCurvesRequest.SerializeToString,
+                response_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.ReadCurvesResponse.FromString,
+                _registered_method=True)
+        self.ReadCurve = channel.unary_unary(
+                '/swath.training.v1.RunService/ReadCurve',
+                request_serializer=swath_dot_training_dot_v1_dot_runs__pb2.ReadCurveRequest.SerializeToString,
+                response_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.ReadCurveResponse.FromString,
+                _registered_method=True)
 
 
 class RunServiceServicer(object):
@@ -72,6 +172,148 @@ class RunServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListRuns(self, request, context):
+        """Lists runs, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRun(self, request, context):
+        """Gives one run. NOT_FOUND: no such run.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AttachRun(self, request, context):
+        """Gives the events of a run in its log's own form, and counts as a follower of it, as Train's stream does.
+
+        NOT_FOUND: no such run. UNAVAILABLE: the server goes away; attach again after the last event.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseRun(self, request, context):
+        """Commands. Each is on disk when the call returns, and takes effect between two optimizer steps; ListCommands says
+        when it did. A call with the `command_id` of an earlier one answers with that one's command.
+
+        NOT_FOUND: no such run, split or checkpoint. FAILED_PRECONDITION: the run is over, or its kind has no such command.
+        INVALID_ARGUMENT: an argument is out of its range, or the id belongs to another command.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeRun(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ChangeRun(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EvaluateRun(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelEvaluation(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SaveCheckpoint(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RestoreRun(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetSamples(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StopRun(self, request, context):
+        """Has a run stop with what it has learnt; one that is over stays as it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DescribeRun(self, request, context):
+        """Says which hyper-parameters of a run can be changed, and within which range.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetEvaluation(self, request, context):
+        """Gives one evaluation: the one of that number, or the last one. NOT_FOUND: there is none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCommands(self, request, context):
+        """Lists the commands of a run, in their order.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCheckpoints(self, request, context):
+        """Lists the checkpoints of a run, oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadFiles(self, request, context):
+        """Lists the files that a run has written, in their order.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadArtifact(self, request, context):
+        """Gives what a run was made of, or what came of it, in order, in parts of at most a mebibyte.
+
+        NOT_FOUND: no such run, or it has none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadCurves(self, request, context):
+        """Says which curves a run has.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadCurve(self, request, context):
+        """Gives one curve with at most so many points. Where it has more, they are cut into equal parts in order, and the
+        lowest and highest point of each part are given. NOT_FOUND: the run has no such curve.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RunServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -84,6 +326,106 @@ def add_RunServiceServicer_to_server(servicer, server):
                     servicer.ReadMetrics,
                     request_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.ReadMetricsRequest.FromString,
                     response_serializer=swath_dot_training_dot_v1_dot_runs__pb2.ReadMetricsResponse.SerializeToString,
+            ),
+            'ListRuns': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRuns,
+                    request_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.ListRunsRequest.FromString,
+                    response_serializer=swath_dot_training_dot_v1_dot_runs__pb2.ListRunsResponse.SerializeToString,
+            ),
+            'GetRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRun,
+                    request_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.GetRunRequest.FromString,
+                    response_serializer=swath_dot_training_dot_v1_dot_runs__pb2.GetRunResponse.SerializeToString,
+            ),
+            'AttachRun': grpc.unary_stream_rpc_method_handler(
+                    servicer.AttachRun,
+                    request_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.AttachRunRequest.FromString,
+                    response_serializer=swath_dot_training_dot_v1_dot_runs__pb2.AttachRunResponse.SerializeToString,
+            ),
+            'PauseRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseRun,
+                    request_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.PauseRunRequest.FromString,
+                    response_serializer=swath_dot_training_dot_v1_dot_runs__pb2.PauseRunResponse.SerializeToString,
+            ),
+            'ResumeRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeRun,
+                    request_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.ResumeRunRequest.FromString,
+                    response_serializer=swath_dot_training_dot_v1_dot_runs__pb2.ResumeRunResponse.SerializeToString,
+            ),
+            'ChangeRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangeRun,
+                    request_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.ChangeRunRequest.FromString,
+                    response_serializer=swath_dot_training_dot_v1_dot_runs__pb2.ChangeRunResponse.SerializeToString,
+            ),
+            'EvaluateRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.EvaluateRun,
+                    request_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.EvaluateRunRequest.FromString,
+                    response_serializer=swath_dot_training_dot_v1_dot_runs__pb2.EvaluateRunResponse.SerializeToString,
+            ),
+            'CancelEvaluation': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelEvaluation,
+                    request_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.CancelEvaluationRequest.FromString,
+                    response_serializer=swath_dot_training_dot_v1_dot_runs__pb2.CancelEvaluationResponse.SerializeToString,
+            ),
+            'SaveCheckpoint': grpc.unary_unary_rpc_method_handler(
+                    servicer.SaveCheckpoint,
+                    request_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.SaveCheckpointRequest.FromString,
+                    response_serializer=swath_dot_training_dot_v1_dot_runs__pb2.SaveCheckpointResponse.SerializeToString,
+            ),
+            'RestoreRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.RestoreRun,
+                    request_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.RestoreRunRequest.FromString,
+                    response_serializer=swath_dot_training_dot_v1_dot_runs__pb2.RestoreRunResponse.SerializeToString,
+            ),
+            'SetSamples': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetSamples,
+                    request_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.SetSamplesRequest.FromString,
+                    response_serializer=swath_dot_training_dot_v1_dot_runs__pb2.SetSamplesResponse.SerializeToString,
+            ),
+            'StopRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.StopRun,
+                    request_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.StopRunRequest.FromString,
+                    response_serializer=swath_dot_training_dot_v1_dot_runs__pb2.StopRunResponse.SerializeToString,
+            ),
+            'DescribeRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.DescribeRun,
+                    request_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.DescribeRunRequest.FromString,
+                    response_serializer=swath_dot_training_dot_v1_dot_runs__pb2.DescribeRunResponse.SerializeToString,
+            ),
+            'GetEvaluation': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetEvaluation,
+                    request_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.GetEvaluationRequest.FromString,
+                    response_serializer=swath_dot_training_dot_v1_dot_runs__pb2.GetEvaluationResponse.SerializeToString,
+            ),
+            'ListCommands': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCommands,
+                    request_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.ListCommandsRequest.FromString,
+                    response_serializer=swath_dot_training_dot_v1_dot_runs__pb2.ListCommandsResponse.SerializeToString,
+            ),
+            'ListCheckpoints': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCheckpoints,
+                    request_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.ListCheckpointsRequest.FromString,
+                    response_serializer=swath_dot_training_dot_v1_dot_runs__pb2.ListCheckpointsResponse.SerializeToString,
+            ),
+            'ReadFiles': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadFiles,
+                    request_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.ReadFilesRequest.FromString,
+                    response_serializer=swath_dot_training_dot_v1_dot_runs__pb2.ReadFilesResponse.SerializeToString,
+            ),
+            'ReadArtifact': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadArtifact,
+                    request_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.ReadArtifactRequest.FromString,
+                    response_serializer=swath_dot_training_dot_v1_dot_runs__pb2.ReadArtifactResponse.SerializeToString,
+            ),
+            'ReadCurves': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadCurves,
+                    request_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.ReadCurvesRequest.FromString,
+                    response_serializer=swath_dot_training_dot_v1_dot_runs__pb2.ReadCurvesResponse.SerializeToString,
+            ),
+            'ReadCurve': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadCurve,
+                    request_deserializer=swath_dot_training_dot_v1_dot_runs__pb2.ReadCurveRequest.FromString,
+                    response_serializer=swath_dot_training_dot_v1_dot_runs__pb2.ReadCurveResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -141,6 +483,546 @@ class RunService(object):
             '/swath.training.v1.RunService/ReadMetrics',
             swath_dot_training_dot_v1_dot_runs__pb2.ReadMetricsRequest.SerializeToString,
             swath_dot_training_dot_v1_dot_runs__pb2.ReadMetricsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRuns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swath.training.v1.RunService/ListRuns',
+            swath_dot_training_dot_v1_dot_runs__pb2.ListRunsRequest.SerializeToString,
+            swath_dot_training_dot_v1_dot_runs__pb2.ListRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swath.training.v1.RunService/GetRun',
+            swath_dot_training_dot_v1_dot_runs__pb2.GetRunRequest.SerializeToString,
+            swath_dot_training_dot_v1_dot_runs__pb2.GetRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AttachRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/swath.training.v1.RunService/AttachRun',
+            swath_dot_training_dot_v1_dot_runs__pb2.AttachRunRequest.SerializeToString,
+            swath_dot_training_dot_v1_dot_runs__pb2.AttachRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swath.training.v1.RunService/PauseRun',
+            swath_dot_training_dot_v1_dot_runs__pb2.PauseRunRequest.SerializeToString,
+            swath_dot_training_dot_v1_dot_runs__pb2.PauseRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swath.training.v1.RunService/ResumeRun',
+            swath_dot_training_dot_v1_dot_runs__pb2.ResumeRunRequest.SerializeToString,
+            swath_dot_training_dot_v1_dot_runs__pb2.ResumeRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangeRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swath.training.v1.RunService/ChangeRun',
+            swath_dot_training_dot_v1_dot_runs__pb2.ChangeRunRequest.SerializeToString,
+            swath_dot_training_dot_v1_dot_runs__pb2.ChangeRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EvaluateRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swath.training.v1.RunService/EvaluateRun',
+            swath_dot_training_dot_v1_dot_runs__pb2.EvaluateRunRequest.SerializeToString,
+            swath_dot_training_dot_v1_dot_runs__pb2.EvaluateRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelEvaluation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swath.training.v1.RunService/CancelEvaluation',
+            swath_dot_training_dot_v1_dot_runs__pb2.CancelEvaluationRequest.SerializeToString,
+            swath_dot_training_dot_v1_dot_runs__pb2.CancelEvaluationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SaveCheckpoint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swath.training.v1.RunService/SaveCheckpoint',
+            swath_dot_training_dot_v1_dot_runs__pb2.SaveCheckpointRequest.SerializeToString,
+            swath_dot_training_dot_v1_dot_runs__pb2.SaveCheckpointResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RestoreRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swath.training.v1.RunService/RestoreRun',
+            swath_dot_training_dot_v1_dot_runs__pb2.RestoreRunRequest.SerializeToString,
+            swath_dot_training_dot_v1_dot_runs__pb2.RestoreRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetSamples(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swath.training.v1.RunService/SetSamples',
+            swath_dot_training_dot_v1_dot_runs__pb2.SetSamplesRequest.SerializeToString,
+            swath_dot_training_dot_v1_dot_runs__pb2.SetSamplesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StopRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swath.training.v1.RunService/StopRun',
+            swath_dot_training_dot_v1_dot_runs__pb2.StopRunRequest.SerializeToString,
+            swath_dot_training_dot_v1_dot_runs__pb2.StopRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DescribeRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swath.training.v1.RunService/DescribeRun',
+            swath_dot_training_dot_v1_dot_runs__pb2.DescribeRunRequest.SerializeToString,
+            swath_dot_training_dot_v1_dot_runs__pb2.DescribeRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetEvaluation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swath.training.v1.RunService/GetEvaluation',
+            swath_dot_training_dot_v1_dot_runs__pb2.GetEvaluationRequest.SerializeToString,
+            swath_dot_training_dot_v1_dot_runs__pb2.GetEvaluationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCommands(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swath.training.v1.RunService/ListCommands',
+            swath_dot_training_dot_v1_dot_runs__pb2.ListCommandsRequest.SerializeToString,
+            swath_dot_training_dot_v1_dot_runs__pb2.ListCommandsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCheckpoints(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swath.training.v1.RunService/ListCheckpoints',
+            swath_dot_training_dot_v1_dot_runs__pb2.ListCheckpointsRequest.SerializeToString,
+            swath_dot_training_dot_v1_dot_runs__pb2.ListCheckpointsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadFiles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swath.training.v1.RunService/ReadFiles',
+            swath_dot_training_dot_v1_dot_runs__pb2.ReadFilesRequest.SerializeToString,
+            swath_dot_training_dot_v1_dot_runs__pb2.ReadFilesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadArtifact(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/swath.training.v1.RunService/ReadArtifact',
+            swath_dot_training_dot_v1_dot_runs__pb2.ReadArtifactRequest.SerializeToString,
+            swath_dot_training_dot_v1_dot_runs__pb2.ReadArtifactResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadCurves(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swath.training.v1.RunService/ReadCurves',
+            swath_dot_training_dot_v1_dot_runs__pb2.ReadCurvesRequest.SerializeToString,
+            swath_dot_training_dot_v1_dot_runs__pb2.ReadCurvesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadCurve(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/swath.training.v1.RunService/ReadCurve',
+            swath_dot_training_dot_v1_dot_runs__pb2.ReadCurveRequest.SerializeToString,
+            swath_dot_training_dot_v1_dot_runs__pb2.ReadCurveResponse.FromString,
             options,
             channel_credentials,
             insecure,

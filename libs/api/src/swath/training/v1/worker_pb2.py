@@ -22,9 +22,10 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from swath.training.v1 import commands_pb2 as swath_dot_training_dot_v1_dot_commands__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eswath/training/v1/worker.proto\x12\x11swath.training.v1\"\xcf\x01\n\x0e\x43onnectRequest\x12)\n\x05hello\x18\x01 \x01(\x0b\x32\x18.swath.training.v1.HelloH\x00\x12)\n\x05items\x18\x02 \x01(\x0b\x32\x18.swath.training.v1.ItemsH\x00\x12\x31\n\theartbeat\x18\x03 \x01(\x0b\x32\x1c.swath.training.v1.HeartbeatH\x00\x12)\n\x05lines\x18\x04 \x01(\x0b\x32\x18.swath.training.v1.LinesH\x00\x42\t\n\x07message\"\xca\x01\n\x0f\x43onnectResponse\x12-\n\x07welcome\x18\x01 \x01(\x0b\x32\x1a.swath.training.v1.WelcomeH\x00\x12%\n\x03\x61\x63k\x18\x02 \x01(\x0b\x32\x16.swath.training.v1.AckH\x00\x12\'\n\x04stop\x18\x03 \x01(\x0b\x32\x17.swath.training.v1.StopH\x00\x12-\n\x07release\x18\x04 \x01(\x0b\x32\x1a.swath.training.v1.ReleaseH\x00\x42\t\n\x07message\"c\n\x05Hello\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x03\x12\r\n\x05token\x18\x03 \x01(\t\x12\x0b\n\x03pid\x18\x04 \x01(\x03\x12\x0c\n\x04host\x18\x05 \x01(\t\x12\x0f\n\x07process\x18\x06 \x01(\x05\"/\n\x05Items\x12&\n\x05items\x18\x01 \x03(\x0b\x32\x17.swath.training.v1.Item\"\x86\x02\n\x04Item\x12\x0b\n\x03seq\x18\x01 \x01(\x03\x12)\n\x05\x65vent\x18\x02 \x01(\x0b\x32\x18.swath.training.v1.EventH\x00\x12\x33\n\ncheckpoint\x18\x03 \x01(\x0b\x32\x1d.swath.training.v1.CheckpointH\x00\x12+\n\x06result\x18\x04 \x01(\x0b\x32\x19.swath.training.v1.ResultH\x00\x12-\n\x07\x66\x61ilure\x18\x05 \x01(\x0b\x32\x1a.swath.training.v1.FailureH\x00\x12-\n\x07stopped\x18\x06 \x01(\x0b\x32\x1a.swath.training.v1.StoppedH\x00\x42\x06\n\x04item\":\n\x05\x45vent\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x10\n\x08response\x18\x02 \x01(\x0c\x12\r\n\x05\x65vent\x18\x03 \x01(\x0c\".\n\nCheckpoint\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\x03\"b\n\x06Result\x12\x16\n\x0eweights_digest\x18\x01 \x01(\t\x12\x17\n\x0fpipeline_digest\x18\x02 \x01(\t\x12\'\n\x05\x66inal\x18\x03 \x01(\x0b\x32\x18.swath.training.v1.Event\"\xa5\x01\n\x07\x46\x61ilure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12:\n\x08metadata\x18\x04 \x03(\x0b\x32(.swath.training.v1.Failure.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x90\x01\n\x07Stopped\x12\x16\n\x0eweights_digest\x18\x01 \x01(\t\x12\x17\n\x0fpipeline_digest\x18\x02 \x01(\t\x12+\n\x05\x63\x61use\x18\x03 \x01(\x0e\x32\x1c.swath.training.v1.StopCause\x12\'\n\x05\x66inal\x18\x04 \x01(\x0b\x32\x18.swath.training.v1.Event\"/\n\x05Lines\x12&\n\x05lines\x18\x01 \x03(\x0b\x32\x17.swath.training.v1.Line\"$\n\x04Line\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x0c\n\x04line\x18\x02 \x01(\x0c\"\x0b\n\tHeartbeat\"\xbe\x01\n\x07Welcome\x12%\n\x04spec\x18\x01 \x01(\x0b\x32\x17.swath.training.v1.Spec\x12\x11\n\tacked_seq\x18\x02 \x01(\x03\x12\x13\n\x0bheartbeat_s\x18\x03 \x01(\x01\x12\x14\n\x0clost_after_s\x18\x04 \x01(\x01\x12*\n\x04stop\x18\x05 \x01(\x0e\x32\x1c.swath.training.v1.StopCause\x12\x0e\n\x06logged\x18\x06 \x01(\x03\x12\x12\n\nrun_events\x18\x07 \x01(\x08\"\xab\x01\n\x04Spec\x12\x0f\n\x07trainer\x18\x01 \x01(\x05\x12\x10\n\x08trainrun\x18\x02 \x01(\x0c\x12\x17\n\x0fpipeline_digest\x18\x03 \x01(\t\x12\x16\n\x0eweights_digest\x18\x04 \x01(\t\x12\x19\n\x11\x63heckpoint_digest\x18\x05 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x06 \x01(\t\x12\x11\n\tartifacts\x18\x07 \x01(\x0c\x12\x11\n\tworkspace\x18\x08 \x01(\x0c\"\x12\n\x03\x41\x63k\x12\x0b\n\x03seq\x18\x01 \x01(\x03\"3\n\x04Stop\x12+\n\x05\x63\x61use\x18\x01 \x01(\x0e\x32\x1c.swath.training.v1.StopCause\"\t\n\x07Release*\x8d\x01\n\tStopCause\x12\x1a\n\x16STOP_CAUSE_UNSPECIFIED\x10\x00\x12\x15\n\x11STOP_CAUSE_CLIENT\x10\x01\x12\x18\n\x14STOP_CAUSE_ABANDONED\x10\x02\x12\x1d\n\x19STOP_CAUSE_SESSION_CLOSED\x10\x03\x12\x14\n\x10STOP_CAUSE_DRAIN\x10\x04\x32\x62\n\nWorkerLink\x12T\n\x07\x43onnect\x12!.swath.training.v1.ConnectRequest\x1a\".swath.training.v1.ConnectResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eswath/training/v1/worker.proto\x12\x11swath.training.v1\x1a swath/training/v1/commands.proto\"\xcf\x01\n\x0e\x43onnectRequest\x12)\n\x05hello\x18\x01 \x01(\x0b\x32\x18.swath.training.v1.HelloH\x00\x12)\n\x05items\x18\x02 \x01(\x0b\x32\x18.swath.training.v1.ItemsH\x00\x12\x31\n\theartbeat\x18\x03 \x01(\x0b\x32\x1c.swath.training.v1.HeartbeatH\x00\x12)\n\x05lines\x18\x04 \x01(\x0b\x32\x18.swath.training.v1.LinesH\x00\x42\t\n\x07message\"\xfc\x01\n\x0f\x43onnectResponse\x12-\n\x07welcome\x18\x01 \x01(\x0b\x32\x1a.swath.training.v1.WelcomeH\x00\x12%\n\x03\x61\x63k\x18\x02 \x01(\x0b\x32\x16.swath.training.v1.AckH\x00\x12\'\n\x04stop\x18\x03 \x01(\x0b\x32\x17.swath.training.v1.StopH\x00\x12-\n\x07release\x18\x04 \x01(\x0b\x32\x1a.swath.training.v1.ReleaseH\x00\x12\x30\n\x07\x63ommand\x18\x05 \x01(\x0b\x32\x1d.swath.training.v1.RunCommandH\x00\x42\t\n\x07message\"{\n\x05Hello\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x03\x12\r\n\x05token\x18\x03 \x01(\t\x12\x0b\n\x03pid\x18\x04 \x01(\x03\x12\x0c\n\x04host\x18\x05 \x01(\t\x12\x0f\n\x07process\x18\x06 \x01(\x05\x12\x16\n\x0etakes_commands\x18\x07 \x01(\x08\"/\n\x05Items\x12&\n\x05items\x18\x01 \x03(\x0b\x32\x17.swath.training.v1.Item\"\xaf\x02\n\x04Item\x12\x0b\n\x03seq\x18\x01 \x01(\x03\x12)\n\x05\x65vent\x18\x02 \x01(\x0b\x32\x18.swath.training.v1.EventH\x00\x12\x33\n\ncheckpoint\x18\x03 \x01(\x0b\x32\x1d.swath.training.v1.CheckpointH\x00\x12+\n\x06result\x18\x04 \x01(\x0b\x32\x19.swath.training.v1.ResultH\x00\x12-\n\x07\x66\x61ilure\x18\x05 \x01(\x0b\x32\x1a.swath.training.v1.FailureH\x00\x12-\n\x07stopped\x18\x06 \x01(\x0b\x32\x1a.swath.training.v1.StoppedH\x00\x12\'\n\x04\x66ile\x18\x07 \x01(\x0b\x32\x17.swath.training.v1.FileH\x00\x42\x06\n\x04item\":\n\x05\x45vent\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x10\n\x08response\x18\x02 \x01(\x0c\x12\r\n\x05\x65vent\x18\x03 \x01(\x0c\"|\n\nCheckpoint\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\x03\x12/\n\x04kind\x18\x03 \x01(\x0e\x32!.swath.training.v1.CheckpointKind\x12\x0c\n\x04step\x18\x04 \x01(\x03\x12\r\n\x05\x65poch\x18\x05 \x01(\x03\"k\n\x04\x46ile\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x0c\n\x04rows\x18\x03 \x01(\x03\x12\x12\n\nfirst_step\x18\x04 \x01(\x03\x12\x11\n\tlast_step\x18\x05 \x01(\x03\x12\x10\n\x08position\x18\x06 \x01(\x03\"b\n\x06Result\x12\x16\n\x0eweights_digest\x18\x01 \x01(\t\x12\x17\n\x0fpipeline_digest\x18\x02 \x01(\t\x12\'\n\x05\x66inal\x18\x03 \x01(\x0b\x32\x18.swath.training.v1.Event\"\xa5\x01\n\x07\x46\x61ilure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12:\n\x08metadata\x18\x04 \x03(\x0b\x32(.swath.training.v1.Failure.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x90\x01\n\x07Stopped\x12\x16\n\x0eweights_digest\x18\x01 \x01(\t\x12\x17\n\x0fpipeline_digest\x18\x02 \x01(\t\x12+\n\x05\x63\x61use\x18\x03 \x01(\x0e\x32\x1c.swath.training.v1.StopCause\x12\'\n\x05\x66inal\x18\x04 \x01(\x0b\x32\x18.swath.training.v1.Event\"/\n\x05Lines\x12&\n\x05lines\x18\x01 \x03(\x0b\x32\x17.swath.training.v1.Line\"$\n\x04Line\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x0c\n\x04line\x18\x02 \x01(\x0c\"\x0b\n\tHeartbeat\"\x97\x02\n\x07Welcome\x12%\n\x04spec\x18\x01 \x01(\x0b\x32\x17.swath.training.v1.Spec\x12\x11\n\tacked_seq\x18\x02 \x01(\x03\x12\x13\n\x0bheartbeat_s\x18\x03 \x01(\x01\x12\x14\n\x0clost_after_s\x18\x04 \x01(\x01\x12*\n\x04stop\x18\x05 \x01(\x0e\x32\x1c.swath.training.v1.StopCause\x12\x0e\n\x06logged\x18\x06 \x01(\x03\x12\x12\n\nrun_events\x18\x07 \x01(\x08\x12\x14\n\x0clive_control\x18\x08 \x01(\x08\x12/\n\x08\x63ommands\x18\t \x03(\x0b\x32\x1d.swath.training.v1.RunCommand\x12\x10\n\x08position\x18\n \x01(\x03\"\xab\x01\n\x04Spec\x12\x0f\n\x07trainer\x18\x01 \x01(\x05\x12\x10\n\x08trainrun\x18\x02 \x01(\x0c\x12\x17\n\x0fpipeline_digest\x18\x03 \x01(\t\x12\x16\n\x0eweights_digest\x18\x04 \x01(\t\x12\x19\n\x11\x63heckpoint_digest\x18\x05 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x06 \x01(\t\x12\x11\n\tartifacts\x18\x07 \x01(\x0c\x12\x11\n\tworkspace\x18\x08 \x01(\x0c\"\x12\n\x03\x41\x63k\x12\x0b\n\x03seq\x18\x01 \x01(\x03\"3\n\x04Stop\x12+\n\x05\x63\x61use\x18\x01 \x01(\x0e\x32\x1c.swath.training.v1.StopCause\"\t\n\x07Release*g\n\x0e\x43heckpointKind\x12\x1f\n\x1b\x43HECKPOINT_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x43HECKPOINT_KIND_RESUME\x10\x01\x12\x18\n\x14\x43HECKPOINT_KIND_USER\x10\x02*\x8d\x01\n\tStopCause\x12\x1a\n\x16STOP_CAUSE_UNSPECIFIED\x10\x00\x12\x15\n\x11STOP_CAUSE_CLIENT\x10\x01\x12\x18\n\x14STOP_CAUSE_ABANDONED\x10\x02\x12\x1d\n\x19STOP_CAUSE_SESSION_CLOSED\x10\x03\x12\x14\n\x10STOP_CAUSE_DRAIN\x10\x04\x32\x62\n\nWorkerLink\x12T\n\x07\x43onnect\x12!.swath.training.v1.ConnectRequest\x1a\".swath.training.v1.ConnectResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,46 +34,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_FAILURE_METADATAENTRY']._loaded_options = None
   _globals['_FAILURE_METADATAENTRY']._serialized_options = b'8\001'
-  _globals['_STOPCAUSE']._serialized_start=1958
-  _globals['_STOPCAUSE']._serialized_end=2099
-  _globals['_CONNECTREQUEST']._serialized_start=54
-  _globals['_CONNECTREQUEST']._serialized_end=261
-  _globals['_CONNECTRESPONSE']._serialized_start=264
-  _globals['_CONNECTRESPONSE']._serialized_end=466
-  _globals['_HELLO']._serialized_start=468
-  _globals['_HELLO']._serialized_end=567
-  _globals['_ITEMS']._serialized_start=569
-  _globals['_ITEMS']._serialized_end=616
-  _globals['_ITEM']._serialized_start=619
-  _globals['_ITEM']._serialized_end=881
-  _globals['_EVENT']._serialized_start=883
-  _globals['_EVENT']._serialized_end=941
-  _globals['_CHECKPOINT']._serialized_start=943
-  _globals['_CHECKPOINT']._serialized_end=989
-  _globals['_RESULT']._serialized_start=991
-  _globals['_RESULT']._serialized_end=1089
-  _globals['_FAILURE']._serialized_start=1092
-  _globals['_FAILURE']._serialized_end=1257
-  _globals['_FAILURE_METADATAENTRY']._serialized_start=1210
-  _globals['_FAILURE_METADATAENTRY']._serialized_end=1257
-  _globals['_STOPPED']._serialized_start=1260
-  _globals['_STOPPED']._serialized_end=1404
-  _globals['_LINES']._serialized_start=1406
-  _globals['_LINES']._serialized_end=1453
-  _globals['_LINE']._serialized_start=1455
-  _globals['_LINE']._serialized_end=1491
-  _globals['_HEARTBEAT']._serialized_start=1493
-  _globals['_HEARTBEAT']._serialized_end=1504
-  _globals['_WELCOME']._serialized_start=1507
-  _globals['_WELCOME']._serialized_end=1697
-  _globals['_SPEC']._serialized_start=1700
-  _globals['_SPEC']._serialized_end=1871
-  _globals['_ACK']._serialized_start=1873
-  _globals['_ACK']._serialized_end=1891
-  _globals['_STOP']._serialized_start=1893
-  _globals['_STOP']._serialized_end=1944
-  _globals['_RELEASE']._serialized_start=1946
-  _globals['_RELEASE']._serialized_end=1955
-  _globals['_WORKERLINK']._serialized_start=2101
-  _globals['_WORKERLINK']._serialized_end=2199
+  _globals['_CHECKPOINTKIND']._serialized_start=2382
+  _globals['_CHECKPOINTKIND']._serialized_end=2485
+  _globals['_STOPCAUSE']._serialized_start=2488
+  _globals['_STOPCAUSE']._serialized_end=2629
+  _globals['_CONNECTREQUEST']._serialized_start=88
+  _globals['_CONNECTREQUEST']._serialized_end=295
+  _globals['_CONNECTRESPONSE']._serialized_start=298
+  _globals['_CONNECTRESPONSE']._serialized_end=550
+  _globals['_HELLO']._serialized_start=552
+  _globals['_HELLO']._serialized_end=675
+  _globals['_ITEMS']._serialized_start=677
+  _globals['_ITEMS']._serialized_end=724
+  _globals['_ITEM']._serialized_start=727
+  _globals['_ITEM']._serialized_end=1030
+  _globals['_EVENT']._serialized_start=1032
+  _globals['_EVENT']._serialized_end=1090
+  _globals['_CHECKPOINT']._serialized_start=1092
+  _globals['_CHECKPOINT']._serialized_end=1216
+  _globals['_FILE']._serialized_start=1218
+  _globals['_FILE']._serialized_end=1325
+  _globals['_RESULT']._serialized_start=1327
+  _globals['_RESULT']._serialized_end=1425
+  _globals['_FAILURE']._serialized_start=1428
+  _globals['_FAILURE']._serialized_end=1593
+  _globals['_FAILURE_METADATAENTRY']._serialized_start=1546
+  _globals['_FAILURE_METADATAENTRY']._serialized_end=1593
+  _globals['_STOPPED']._serialized_start=1596
+  _globals['_STOPPED']._serialized_end=1740
+  _globals['_LINES']._serialized_start=1742
+  _globals['_LINES']._serialized_end=1789
+  _globals['_LINE']._serialized_start=1791
+  _globals['_LINE']._serialized_end=1827
+  _globals['_HEARTBEAT']._serialized_start=1829
+  _globals['_HEARTBEAT']._serialized_end=1840
+  _globals['_WELCOME']._serialized_start=1843
+  _globals['_WELCOME']._serialized_end=2122
+  _globals['_SPEC']._serialized_start=2125
+  _globals['_SPEC']._serialized_end=2296
+  _globals['_ACK']._serialized_start=2298
+  _globals['_ACK']._serialized_end=2316
+  _globals['_STOP']._serialized_start=2318
+  _globals['_STOP']._serialized_end=2369
+  _globals['_RELEASE']._serialized_start=2371
+  _globals['_RELEASE']._serialized_end=2380
+  _globals['_WORKERLINK']._serialized_start=2631
+  _globals['_WORKERLINK']._serialized_end=2729
 # @@protoc_insertion_point(module_scope)

@@ -1,3 +1,4 @@
+from swath.training.v1 import commands_pb2 as _commands_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -7,6 +8,12 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class CheckpointKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CHECKPOINT_KIND_UNSPECIFIED: _ClassVar[CheckpointKind]
+    CHECKPOINT_KIND_RESUME: _ClassVar[CheckpointKind]
+    CHECKPOINT_KIND_USER: _ClassVar[CheckpointKind]
+
 class StopCause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     STOP_CAUSE_UNSPECIFIED: _ClassVar[StopCause]
@@ -14,6 +21,9 @@ class StopCause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     STOP_CAUSE_ABANDONED: _ClassVar[StopCause]
     STOP_CAUSE_SESSION_CLOSED: _ClassVar[StopCause]
     STOP_CAUSE_DRAIN: _ClassVar[StopCause]
+CHECKPOINT_KIND_UNSPECIFIED: CheckpointKind
+CHECKPOINT_KIND_RESUME: CheckpointKind
+CHECKPOINT_KIND_USER: CheckpointKind
 STOP_CAUSE_UNSPECIFIED: StopCause
 STOP_CAUSE_CLIENT: StopCause
 STOP_CAUSE_ABANDONED: StopCause
@@ -33,32 +43,36 @@ class ConnectRequest(_message.Message):
     def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., items: _Optional[_Union[Items, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., lines: _Optional[_Union[Lines, _Mapping]] = ...) -> None: ...
 
 class ConnectResponse(_message.Message):
-    __slots__ = ("welcome", "ack", "stop", "release")
+    __slots__ = ("welcome", "ack", "stop", "release", "command")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     ACK_FIELD_NUMBER: _ClassVar[int]
     STOP_FIELD_NUMBER: _ClassVar[int]
     RELEASE_FIELD_NUMBER: _ClassVar[int]
+    COMMAND_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     ack: Ack
     stop: Stop
     release: Release
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., stop: _Optional[_Union[Stop, _Mapping]] = ..., release: _Optional[_Union[Release, _Mapping]] = ...) -> None: ...
+    command: _commands_pb2.RunCommand
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., stop: _Optional[_Union[Stop, _Mapping]] = ..., release: _Optional[_Union[Release, _Mapping]] = ..., command: _Optional[_Union[_commands_pb2.RunCommand, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("run_id", "attempt", "token", "pid", "host", "process")
+    __slots__ = ("run_id", "attempt", "token", "pid", "host", "process", "takes_commands")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
     HOST_FIELD_NUMBER: _ClassVar[int]
     PROCESS_FIELD_NUMBER: _ClassVar[int]
+    TAKES_COMMANDS_FIELD_NUMBER: _ClassVar[int]
     run_id: str
     attempt: int
     token: str
     pid: int
     host: str
     process: int
-    def __init__(self, run_id: _Optional[str] = ..., attempt: _Optional[int] = ..., token: _Optional[str] = ..., pid: _Optional[int] = ..., host: _Optional[str] = ..., process: _Optional[int] = ...) -> None: ...
+    takes_commands: bool
+    def __init__(self, run_id: _Optional[str] = ..., attempt: _Optional[int] = ..., token: _Optional[str] = ..., pid: _Optional[int] = ..., host: _Optional[str] = ..., process: _Optional[int] = ..., takes_commands: bool = ...) -> None: ...
 
 class Items(_message.Message):
     __slots__ = ("items",)
@@ -67,20 +81,22 @@ class Items(_message.Message):
     def __init__(self, items: _Optional[_Iterable[_Union[Item, _Mapping]]] = ...) -> None: ...
 
 class Item(_message.Message):
-    __slots__ = ("seq", "event", "checkpoint", "result", "failure", "stopped")
+    __slots__ = ("seq", "event", "checkpoint", "result", "failure", "stopped", "file")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     EVENT_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
     RESULT_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     STOPPED_FIELD_NUMBER: _ClassVar[int]
+    FILE_FIELD_NUMBER: _ClassVar[int]
     seq: int
     event: Event
     checkpoint: Checkpoint
     result: Result
     failure: Failure
     stopped: Stopped
-    def __init__(self, seq: _Optional[int] = ..., event: _Optional[_Union[Event, _Mapping]] = ..., checkpoint: _Optional[_Union[Checkpoint, _Mapping]] = ..., result: _Optional[_Union[Result, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., stopped: _Optional[_Union[Stopped, _Mapping]] = ...) -> None: ...
+    file: File
+    def __init__(self, seq: _Optional[int] = ..., event: _Optional[_Union[Event, _Mapping]] = ..., checkpoint: _Optional[_Union[Checkpoint, _Mapping]] = ..., result: _Optional[_Union[Result, _Mapping]] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., stopped: _Optional[_Union[Stopped, _Mapping]] = ..., file: _Optional[_Union[File, _Mapping]] = ...) -> None: ...
 
 class Event(_message.Message):
     __slots__ = ("position", "response", "event")
@@ -93,12 +109,34 @@ class Event(_message.Message):
     def __init__(self, position: _Optional[int] = ..., response: _Optional[bytes] = ..., event: _Optional[bytes] = ...) -> None: ...
 
 class Checkpoint(_message.Message):
-    __slots__ = ("digest", "position")
+    __slots__ = ("digest", "position", "kind", "step", "epoch")
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     POSITION_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
     digest: str
     position: int
-    def __init__(self, digest: _Optional[str] = ..., position: _Optional[int] = ...) -> None: ...
+    kind: CheckpointKind
+    step: int
+    epoch: int
+    def __init__(self, digest: _Optional[str] = ..., position: _Optional[int] = ..., kind: _Optional[_Union[CheckpointKind, str]] = ..., step: _Optional[int] = ..., epoch: _Optional[int] = ...) -> None: ...
+
+class File(_message.Message):
+    __slots__ = ("kind", "digest", "rows", "first_step", "last_step", "position")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_STEP_FIELD_NUMBER: _ClassVar[int]
+    LAST_STEP_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    digest: str
+    rows: int
+    first_step: int
+    last_step: int
+    position: int
+    def __init__(self, kind: _Optional[str] = ..., digest: _Optional[str] = ..., rows: _Optional[int] = ..., first_step: _Optional[int] = ..., last_step: _Optional[int] = ..., position: _Optional[int] = ...) -> None: ...
 
 class Result(_message.Message):
     __slots__ = ("weights_digest", "pipeline_digest", "final")
@@ -160,7 +198,7 @@ class Heartbeat(_message.Message):
     def __init__(self) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("spec", "acked_seq", "heartbeat_s", "lost_after_s", "stop", "logged", "run_events")
+    __slots__ = ("spec", "acked_seq", "heartbeat_s", "lost_after_s", "stop", "logged", "run_events", "live_control", "commands", "position")
     SPEC_FIELD_NUMBER: _ClassVar[int]
     ACKED_SEQ_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_S_FIELD_NUMBER: _ClassVar[int]
@@ -168,6 +206,9 @@ class Welcome(_message.Message):
     STOP_FIELD_NUMBER: _ClassVar[int]
     LOGGED_FIELD_NUMBER: _ClassVar[int]
     RUN_EVENTS_FIELD_NUMBER: _ClassVar[int]
+    LIVE_CONTROL_FIELD_NUMBER: _ClassVar[int]
+    COMMANDS_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
     spec: Spec
     acked_seq: int
     heartbeat_s: float
@@ -175,7 +216,10 @@ class Welcome(_message.Message):
     stop: StopCause
     logged: int
     run_events: bool
-    def __init__(self, spec: _Optional[_Union[Spec, _Mapping]] = ..., acked_seq: _Optional[int] = ..., heartbeat_s: _Optional[float] = ..., lost_after_s: _Optional[float] = ..., stop: _Optional[_Union[StopCause, str]] = ..., logged: _Optional[int] = ..., run_events: bool = ...) -> None: ...
+    live_control: bool
+    commands: _containers.RepeatedCompositeFieldContainer[_commands_pb2.RunCommand]
+    position: int
+    def __init__(self, spec: _Optional[_Union[Spec, _Mapping]] = ..., acked_seq: _Optional[int] = ..., heartbeat_s: _Optional[float] = ..., lost_after_s: _Optional[float] = ..., stop: _Optional[_Union[StopCause, str]] = ..., logged: _Optional[int] = ..., run_events: bool = ..., live_control: bool = ..., commands: _Optional[_Iterable[_Union[_commands_pb2.RunCommand, _Mapping]]] = ..., position: _Optional[int] = ...) -> None: ...
 
 class Spec(_message.Message):
     __slots__ = ("trainer", "trainrun", "pipeline_digest", "weights_digest", "checkpoint_digest", "device", "artifacts", "workspace")

@@ -18,7 +18,7 @@ from swath.client.errors import (
     call_error,
     trailers,
 )
-from swath.client.runs import Position
+from swath.client.runs import Position, belonging
 from swath.client.streaming.cubes import CubeCall, Place, Progress
 from swath.client.streaming.frames import AsyncInferenceStream
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
@@ -78,13 +78,15 @@ class AsyncSession:
         *,
         data: Mapping[str, Any] | None = None,
         training: Mapping[str, Any] | None = None,
+        experiment: str = "",
+        name: str = "",
     ) -> AsyncIterator[pb.TrainResponse]:
         """As `Session.train`, for ``async for``."""
         config, request = self._client.config, calls.train(self.id, phase, data, training)
-        position = Position(config.retry)
+        position, labels = Position(config.retry), belonging(experiment, name)
         self.run_id = ""
         while True:
-            stream = self._client.stub.Train(request, metadata=config.call_metadata() + position.metadata())
+            stream = self._client.stub.Train(request, metadata=config.call_metadata() + labels + position.metadata())
             try:
                 position.opened(await stream.initial_metadata() or ())
                 self.run_id = position.run_id

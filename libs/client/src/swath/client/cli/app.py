@@ -13,6 +13,8 @@ from typer.core import TyperCommand, TyperGroup
 from swath.client.cli.bench import bench
 from swath.client.cli.files import cp, ls, rm
 from swath.client.cli.infer import infer
+from swath.client.cli.live.commands import attach, pause, resume, runs, set_values, stop, top
+from swath.client.cli.live.compare import compare
 from swath.client.cli.logs import logs
 from swath.client.cli.models import alias, models, unpublish, update
 from swath.client.cli.nodes import nodes
@@ -34,6 +36,14 @@ def version() -> None:
 _OWN: tuple[Callable[..., Any], ...] = (
     train,
     logs,
+    runs,
+    attach,
+    pause,
+    resume,
+    stop,
+    set_values,
+    compare,
+    top,
     infer,
     restore,
     publish,

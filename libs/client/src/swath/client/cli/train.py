@@ -49,6 +49,10 @@ def train(
     save_pipeline: Annotated[
         str, typer.Option(help="Save pipeline and weights below the server's configs/pipeline.")
     ] = "",
+    experiment: Annotated[
+        str, typer.Option("--experiment", "-e", help="What the runs belong to; their session if left out.")
+    ] = "",
+    name: Annotated[str, typer.Option(help="A name for the runs.")] = "",
     keep: Annotated[bool, typer.Option("--keep", help="Leave the session open and print its id.")] = False,
 ) -> None:
     """Train a pipeline and watch it."""
@@ -62,8 +66,8 @@ def train(
     try:
         config = session.resolve("trainrun", trainrun, quoted(overrides or ()))
         session.set_run_config(config)
-        for name in phases(phase, config):
-            run_phase(session, name, console)
+        for each in phases(phase, config):
+            run_phase(session, each, console, experiment, name)
         if save_pipeline:
             saved = session.save_pipeline(save_pipeline)
             _print_saved(client, console, "pipeline", saved.pipeline)
@@ -103,7 +107,7 @@ def phases(phase: Phase, config: dict[str, Any]) -> list[str]:
     return ["statistical", "gradient"] if phase is Phase.BOTH else [phase.value]
 
 
-def run_phase(session: Session, phase: str, console: Console) -> RunSummary:
+def run_phase(session: Session, phase: str, console: Console, experiment: str = "", name: str = "") -> RunSummary:
     """Run one phase with progress bars and print what it came to.
 
     Raises:
@@ -117,7 +121,7 @@ def run_phase(session: Session, phase: str, console: Console) -> RunSummary:
     started = perf_counter()
     try:
         with TrainView(phase, console) as view:
-            summary = view.follow(_announced(session, phase, console))
+            summary = view.follow(_announced(session, phase, console, experiment, name))
     except KeyboardInterrupt:
         session.stop()
         raise
@@ -132,11 +136,13 @@ def run_phase(session: Session, phase: str, console: Console) -> RunSummary:
     return summary
 
 
-def _announced(session: Session, phase: str, console: Console) -> Iterator[pb.TrainResponse]:
+def _announced(
+    session: Session, phase: str, console: Console, experiment: str, name: str
+) -> Iterator[pb.TrainResponse]:
     """Train, and print the id under which the run's log is found, also if it fails at once."""
     announced = ""
     try:
-        for progress in session.train(phase):
+        for progress in session.train(phase, experiment=experiment, name=name):
             if announced != session.run_id:
                 announced = _announce(session, console)
             yield progress

@@ -199,16 +199,27 @@ class InferenceStream:
 
 
 class AsyncInferenceStream:
-    """As `InferenceStream`, with ``await``; use it as an async context manager."""
+    """As `InferenceStream`, with ``await``; use it as an async context manager.
+
+    Args:
+        channel, config, what, outputs: As of `InferenceStream`.
+        timeout_s: Deadline of the whole stream in seconds; None for none.
+    """
 
     frames_ahead: int
     version: int
 
     def __init__(
-        self, channel: grpc.aio.Channel, config: ClientConfig, what: str | ModelRef, outputs: Iterable[str]
+        self,
+        channel: grpc.aio.Channel,
+        config: ClientConfig,
+        what: str | ModelRef,
+        outputs: Iterable[str],
+        timeout_s: float | None = None,
     ) -> None:
         self._said = _Conversation(config, what, outputs)
-        self._call: Any = channel.stream_stream(STREAM_INFER)(metadata=config.call_metadata(model_of(what)))
+        call: Any = channel.stream_stream(STREAM_INFER)
+        self._call: Any = call(timeout=timeout_s, metadata=config.call_metadata(model_of(what)))
         self._ended = False
 
     async def __aenter__(self) -> AsyncInferenceStream:

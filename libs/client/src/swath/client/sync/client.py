@@ -18,6 +18,7 @@ from swath.client.errors import (
     call_error,
     translated,
 )
+from swath.client.live.runs import Runs
 from swath.client.logs import LogLine
 from swath.client.models import Models
 from swath.client.published import PublishedModel
@@ -51,7 +52,9 @@ class Client:
         node_stub: The generated stub of NodeService, likewise.
         model_stub: That of ModelService.
         workspace: The server's files.
+        run_stub: That of RunService.
         models: The server's published models.
+        runs: The server's training runs.
         applications: The applications that are deployed there.
     """
 
@@ -64,7 +67,8 @@ class Client:
         self.model_stub = ModelServiceStub(self._channel)
         self.models = Models(self.call)
         self.applications = Applications(self._channel, self.config)
-        self._runs = RunServiceStub(self._channel)
+        self.run_stub = RunServiceStub(self._channel)
+        self.runs = Runs(self)
         self._bare: dict[str, Any] = {}
 
     def __enter__(self) -> Client:
@@ -251,7 +255,7 @@ class Client:
         position = Position(self.config.retry, run_id=run_id)
         while True:
             request = calls.read_logs(run_id, position.seq, follow)
-            stream = self._runs.ReadLogs(request, metadata=self.config.call_metadata())
+            stream = self.run_stub.ReadLogs(request, metadata=self.config.call_metadata())
             try:
                 for reply in stream:
                     for line in map(LogLine.of, reply.lines):

@@ -17,7 +17,7 @@ from swath.client.errors import (
     call_error,
     trailers,
 )
-from swath.client.runs import Position
+from swath.client.runs import Position, belonging
 from swath.client.streaming.cubes import CubeCall, Place, Progress
 from swath.client.streaming.frames import InferenceStream
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
@@ -90,6 +90,8 @@ class Session:
         *,
         data: Mapping[str, Any] | None = None,
         training: Mapping[str, Any] | None = None,
+        experiment: str = "",
+        name: str = "",
     ) -> Iterator[pb.TrainResponse]:
         """Train and follow it, message by message.
 
@@ -100,15 +102,19 @@ class Session:
             phase: "statistical", "gradient" or "calibration".
             data: Replaces the data section of the trainrun.
             training: Replaces its training section.
+            experiment: What the run belongs to; the session if empty.
+            name: A name for people.
 
         Raises:
             CallError: The run failed, or could not be found again.
         """
         config, request = self._client.config, calls.train(self.id, phase, data, training)
-        position = Position(config.retry)
+        position, labels = Position(config.retry), belonging(experiment, name)
         self.run_id = ""
         while True:
-            stream: Any = self._client.stub.Train(request, metadata=config.call_metadata() + position.metadata())
+            stream: Any = self._client.stub.Train(
+                request, metadata=config.call_metadata() + labels + position.metadata()
+            )
             try:
                 position.opened(stream.initial_metadata() or ())
                 self.run_id = position.run_id

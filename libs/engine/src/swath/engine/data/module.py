@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from swath.engine.data.collection import Collection, Sample
-from swath.engine.data.loading import Loader, epoch_batches
+from swath.engine.data.loading import Batch, Loader, epoch_batches
 from swath.engine.data.params import LoaderParams
 from swath.errors import DataInvalid
 
@@ -92,10 +92,14 @@ class FrameModule:
     def frames(self, split: str) -> int:
         return len(self.samples(split)) * self._repeats(split)
 
-    def loader(self, split: str, *, epoch: int, start_batch: int = 0, part: Part = WHOLE) -> Iterator[dict[str, Any]]:
+    def loader(
+        self, split: str, *, epoch: int, start_batch: int = 0, part: Part = WHOLE, batch_size: int | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """As in `DataModule`; `batch_size`: another one than the module's own."""
+        size = batch_size or self._batch_size
         batches = epoch_batches(
             len(self.samples(split)),
-            self._batch_size * part.size,
+            size * part.size,
             repeats=self._repeats(split),
             shuffle=(self._seed, epoch) if split == "train" else None,
         )
@@ -104,13 +108,18 @@ class FrameModule:
                 f"split '{split}' has {len(batches)} batches an epoch, so none can start at batch {start_batch}",
                 metadata={"split": split},
             )
-        if split not in self._loaders:
-            self._loaders[split] = Loader(
-                self.samples(split), self._collection.read, self._options, num_workers=self._num_workers
-            )
-        first = part.rank * self._batch_size
-        own = [batch[first : first + self._batch_size] or batch[-1:] for batch in batches[start_batch:]]
-        return self._loaders[split].run(own)
+        first = part.rank * size
+        return self._read(split, [batch[first : first + size] or batch[-1:] for batch in batches[start_batch:]])
+
+    def _read(self, split: str, batches: list[Batch]) -> Iterator[dict[str, Any]]:
+        """Read batches with the split's loader, or with another where that one is in the middle of an epoch."""
+        loader = self._loaders.pop(split, None)
+        if loader is None:
+            loader = Loader(self.samples(split), self._collection.read, self._options, num_workers=self._num_workers)
+        try:
+            yield from loader.run(batches)
+        finally:
+            self._loaders.setdefault(split, loader)
 
     def _repeats(self, split: str) -> int:
         return self._options.samples_per_frame if split == "train" else 1

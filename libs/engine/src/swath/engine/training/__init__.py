@@ -7,6 +7,8 @@ Nothing here knows how events travel or where snapshots are stored.
 from swath.engine.training.control import Checkpointer, Control, StopFlag
 from swath.engine.training.distributed.group import Group, PeerLost
 from swath.engine.training.distributed.rendezvous import Rank, Rendezvous, listen
+from swath.engine.training.live.commands import Journal, LiveControl
+from swath.engine.training.reporting.commands import Command, CommandReport
 from swath.engine.training.reporting.events import (
     EpochProgress,
     Event,
@@ -34,6 +36,8 @@ __all__ = [
     "CalibrationOutcome",
     "CheckpointRestored",
     "Checkpointer",
+    "Command",
+    "CommandReport",
     "Control",
     "DeciderCalibration",
     "DeciderSkip",
@@ -45,7 +49,9 @@ __all__ = [
     "FrameProgress",
     "Group",
     "Hook",
+    "Journal",
     "Lifecycle",
+    "LiveControl",
     "Outcome",
     "PeerLost",
     "PhaseSkip",

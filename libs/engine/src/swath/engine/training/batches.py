@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -29,8 +30,33 @@ class Batches:
         self._own = batch_size
         self._batch_size = batch_size * group.size
         self._device = device
-        self._part = {"part": Part(group.rank, group.size)} if group.size > 1 else {}
+        self._part: dict[str, Any] = {"part": Part(group.rank, group.size)} if group.size > 1 else {}
         self._before = batch_size * group.rank
+        self._group = group
+        self._sized: dict[str, Any] = {}
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits that hold frames."""
+        return self._data.splits
+
+    @property
+    def resizable(self) -> bool:
+        """Whether the data takes another batch size while it is read."""
+        return "batch_size" in inspect.signature(self._data.loader).parameters
+
+    def resize(self, batch_size: int) -> None:
+        """Have so many frames per batch and process from the next epoch on; only where `resizable`."""
+        self._own = batch_size
+        self._batch_size = batch_size * self._group.size
+        self._before = batch_size * self._group.rank
+        self._sized = {"batch_size": batch_size}
+
+    def alone(self) -> Batches:
+        """Return the same batches for one process by itself."""
+        other = Batches(self._data, self._own, self._device)
+        other._sized = self._sized
+        return other
 
     def has(self, split: str) -> bool:
         """Whether a split holds frames."""
@@ -56,7 +82,7 @@ class Batches:
         """Iterate over the batches of an epoch from number `start` up to, but not including, number `stop`."""
         if stop is not None and start >= stop:
             return
-        batches = iter(self._data.loader(split, epoch=epoch, start_batch=start, **self._part))
+        batches = iter(self._data.loader(split, epoch=epoch, start_batch=start, **self._part, **self._sized))
         # Readers may draw random numbers when they start; those of the run must not depend on where it was resumed.
         with torch.random.fork_rng(devices=[]):
             batch = next(batches, None)

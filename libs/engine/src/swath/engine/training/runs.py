@@ -19,6 +19,8 @@ from swath.engine.training.distributed.device import adapted, device_of, switche
 from swath.engine.training.distributed.group import ALONE, Group
 from swath.engine.training.distributed.precision import format_of
 from swath.engine.training.finite import require_finite_state
+from swath.engine.training.live.commands import LiveControl
+from swath.engine.training.live.desk import Desk
 from swath.engine.training.phases import statistical
 from swath.engine.training.phases.gradient import GradientPhase
 from swath.engine.training.phases.postfit import restore_best, run_post_fit
@@ -67,6 +69,7 @@ def run(
     checkpointer: Checkpointer | None = None,
     snapshot: bytes | None = None,
     group: Group = ALONE,
+    commands: LiveControl | None = None,
 ) -> Outcome:
     """Do what a spec says.
 
@@ -82,6 +85,7 @@ def run(
             bit-equal to those of an uninterrupted run, and the same events follow.
         group: The processes that share a gradient run. Each calls this with the same arguments. Only process 0 emits
             events and writes snapshots and checkpoints; the others return after the fit.
+        commands: Gives what is asked of the run while it is under way; only process 0 needs it.
 
     Raises:
         InvalidInput: A setting is invalid, or a node cannot take the data.
@@ -98,6 +102,9 @@ def run(
     if former is not None:
         stream.count = former.events
         snapshots.latest = snapshot
+    desk = Desk(commands, stream, group)
+    if former is not None:
+        desk.skip()
     with _named_errors(), randomness.isolated(device), switches(spec.training or TrainingDocument()):
         randomness.seed_all(spec.seed + group.rank)
         if stream.stop_requested():
@@ -105,7 +112,7 @@ def run(
             return _outcome(Status.CANCELLED, _NOT_STARTED, pipeline, stream, snapshots)
         pipeline.to(device)
         try:
-            message, calibration, last = _phases(spec, data, pipeline, stream, snapshots, device, former, group)
+            message, calibration, last = _phases(spec, data, pipeline, stream, snapshots, device, former, group, desk)
         except StopRun:
             group.leave()
             _require_finite(pipeline)
@@ -128,16 +135,19 @@ def _phases(
     device: torch.device,
     former: Snapshot | None,
     group: Group,
+    desk: Desk,
 ) -> tuple[str, CalibrationOutcome | None, Position]:
     """Do the work; return the last message, the outcome of the calibration, and the last position."""
     batches = Batches(data, spec.trainrun.data.batch_size, device)
     match spec.trainer:
         case Trainer.STATISTICAL:
+            stream.settle = lambda: desk.settle(Position(), {}, _nothing)
             return _statistical(spec, pipeline, batches, stream, snapshots, former)
         case Trainer.GRADIENT:
             shared = Batches(data, spec.trainrun.data.batch_size, device, group)
-            return _gradient(spec, pipeline, shared, batches, stream, snapshots, device, former, group)
+            return _gradient(spec, pipeline, shared, batches, stream, snapshots, device, former, group, desk)
         case Trainer.CALIBRATION:
+            stream.settle = lambda: desk.settle(Position(), {}, _nothing)
             return _calibration(spec, pipeline, batches, stream)
 
 
@@ -178,11 +188,12 @@ def _gradient(
     device: torch.device,
     former: Snapshot | None,
     group: Group,
+    desk: Desk,
 ) -> tuple[str, CalibrationOutcome | None, Position]:
     assert spec.training is not None
     parameters = spec.trainable(pipeline)
     mixed = format_of(spec.training) is not None
-    phase = GradientPhase(spec, pipeline, parameters, shared, device, stream, snapshots, group)
+    phase = GradientPhase(spec, pipeline, parameters, shared, device, stream, snapshots, group, desk)
     if former is None or former.phase is Phase.GRADIENT:
         with adapted(pipeline, frozen=spec.trainrun.freeze_nodes, mixed=mixed):
             phase.run(former.content if former else None)
@@ -222,6 +233,10 @@ def _repeatable(snapshots: SnapshotWriter, stream: EventStream, content: dict[st
         if not snapshots.active:
             snapshots.write(Phase.POST_FIT, events, content)
         raise
+
+
+def _nothing() -> None:
+    """A pause of a pass over the data writes no snapshot: one that breaks off starts again."""
 
 
 def _with_summary(message: str, calibration: CalibrationOutcome) -> str:

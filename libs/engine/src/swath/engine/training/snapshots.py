@@ -65,6 +65,25 @@ def load(data: bytes, identity: str) -> Snapshot:
         WeightsInvalid: It is no snapshot.
         Precondition: It is of a run with another configuration.
     """
+    snapshot = _read(data)
+    if snapshot.identity != identity:
+        raise Precondition("The snapshot belongs to a run with another configuration")
+    return snapshot
+
+
+def content_of(data: bytes) -> dict[str, Any]:
+    """Return the content of a snapshot of a gradient phase, of whichever run.
+
+    Raises:
+        WeightsInvalid: It is none.
+    """
+    snapshot = _read(data)
+    if snapshot.phase is not Phase.GRADIENT:
+        raise WeightsInvalid(f"The snapshot is of the {snapshot.phase} part of a run, expected {Phase.GRADIENT}")
+    return snapshot.content
+
+
+def _read(data: bytes) -> Snapshot:
     try:
         record = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
         snapshot = Snapshot(record["identity"], Phase(record["phase"]), int(record["events"]), record["content"])
@@ -73,8 +92,6 @@ def load(data: bytes, identity: str) -> Snapshot:
         raise WeightsInvalid(f"The run's snapshot cannot be read: {str(error).strip().splitlines()[:1]}") from error
     if not known:
         raise WeightsInvalid(f"The run's snapshot has format {record['format']}, expected {_FORMAT}")
-    if snapshot.identity != identity:
-        raise Precondition("The snapshot belongs to a run with another configuration")
     return snapshot
 
 
@@ -105,6 +122,12 @@ class SnapshotWriter:
     def due(self) -> bool:
         """Whether a snapshot is due: the last one is too old."""
         return self.active and self._group.broadcast_flag(time.monotonic() - self._taken_at >= self._every_s)
+
+    def pack(self, events: int, content: dict[str, Any]) -> bytes | None:
+        """Return a snapshot of a gradient phase without writing it; None in other processes than 0."""
+        if not self._group.is_leader:
+            return None
+        return Snapshot(self._identity, Phase.GRADIENT, events, content).dump()
 
     def write(self, phase: Phase, events: int, content: dict[str, Any]) -> None:
         """Write a snapshot now."""

@@ -5,7 +5,7 @@ folding      lines that repeat
 line_writer  lines on their way to a stream
 """
 
-from swath.runtime.logs.line_writer import LineWriter, tell
+from swath.rpc.line_writer import LineWriter, tell
 from swath.runtime.logs.setup import (
     LogHandler,
     Telemetry,

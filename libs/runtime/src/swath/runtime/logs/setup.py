@@ -10,9 +10,9 @@ from typing import Any, Self, TextIO
 
 import structlog
 
+from swath.rpc.line_writer import LineWriter
 from swath.rpc.tracing import call_facts
 from swath.runtime.logs.folding import Folding
-from swath.runtime.logs.line_writer import LineWriter
 from swath.runtime.settings import ServerSettings
 
 _EXTRA = ("error", "files", "count")

@@ -76,7 +76,12 @@ def run(
     options.notes(found.read.notes)
     if not found.read.config.grpc_options.grpc_servicer_functions:
         options.note("no servicer function is given: no service of yours is served over gRPC")
-    code = asyncio.run(_run(found, read, reload=reload, ready_fd=ready_fd))
+    # Imported with gRPC's core, which `swath --help` has no use for.
+    from swath.rpc.line_writer import unblocked
+    from swath.rpc.server.reactor import run as run_server
+
+    with unblocked():
+        code = run_server(_run(found, read, reload=reload, ready_fd=ready_fd))
     if code:
         raise typer.Exit(code)
 

@@ -10,6 +10,7 @@ from typing import Any
 from swath.serve.config import nearest
 from swath.serve.controller.application import DeployedApplication, overridden
 from swath.serve.controller.describing import described
+from swath.serve.controller.orders import SuiteOf, no_suite
 from swath.serve.controller.pool import Host, Pool
 from swath.serve.controller.specs import ApplicationSpec
 from swath.serve.controller.status import ServeStatus
@@ -37,6 +38,7 @@ class Controller:
         servicer_functions: Import paths of the functions that add the users' services to a server, beside those of each
             application.
         send_tracebacks: Whether clients get the whole traceback of a failure.
+        suite: Gives what replicas are told of the suite that has published models, when they start.
         pool: Makes the replicas of a deployment, such as those of a cluster; `Pool` if None.
     """
 
@@ -45,12 +47,13 @@ class Controller:
         launcher: Launcher,
         servicer_functions: Sequence[str] = (),
         send_tracebacks: bool = False,
+        suite: SuiteOf = no_suite,
         pool: Callable[..., Pool] | None = None,
     ) -> None:
         keep_large_blocks()
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self._launcher = launcher
-        self._host = Host(launcher, Relays(self._resolve), self._changed, pool)
+        self._host = Host(launcher, Relays(self._resolve), self._changed, suite, pool)
         self._settings = (servicer_functions, send_tracebacks)
         self._applications: dict[str, DeployedApplication] = {}
         self._leaving: list[DeployedApplication] = []

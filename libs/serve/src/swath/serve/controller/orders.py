@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
@@ -13,6 +14,14 @@ from swath.serve.replica.definition import Definition
 
 if TYPE_CHECKING:
     from swath.serve.controller.replica import Replica
+
+SuiteOf = Callable[[], Awaitable[Mapping[str, str]]]
+"""Gives what replicas are told of the suite that has published models, in the names of a client's variables."""
+
+
+async def no_suite() -> Mapping[str, str]:
+    """Give nothing: the environment says where it is, if anything does."""
+    return {}
 
 
 class State(StrEnum):

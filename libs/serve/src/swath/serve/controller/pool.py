@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from swath.serve.config import DeploymentOptions
-from swath.serve.controller.orders import Orders, State
+from swath.serve.controller.orders import Orders, State, SuiteOf
 from swath.serve.controller.replica import Replica
 from swath.serve.controller.restarts import Restarts
 from swath.serve.controller.scaling import Scaler
@@ -35,12 +35,14 @@ class Host:
         launcher: Starts processes.
         relays: Carry calls between replicas.
         changed: Called when something of an application has changed.
+        suite: Gives what replicas are told of the suite, as it is when they start.
         pool: Makes the replicas of a deployment; `Pool` if None.
     """
 
     launcher: Launcher
     relays: Relays
     changed: Callable[[], None]
+    suite: SuiteOf
     pool: Callable[..., Pool] | None = None
 
 
@@ -286,7 +288,7 @@ class Pool:
         tag = f"{self._application}#{self.name}#{uuid.uuid4().hex[:8]}"
         world_size = max(1, self.target)
         host = self._host
-        return Replica(tag, rank, world_size, self.orders, self, host.launcher, host.relays, spare)
+        return Replica(tag, rank, world_size, self.orders, self, host.launcher, host.relays, host.suite, spare)
 
     def _retire(self, replica: Replica, grace_s: float | None) -> None:
         if replica.place is not None:

@@ -7,10 +7,11 @@ import logging
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from contextvars import Context
 from typing import Any
 
 from swath.serve.config import DeploymentOptions
-from swath.serve.controller.orders import Orders, Owner, Refused, State
+from swath.serve.controller.orders import Orders, Owner, Refused, State, SuiteOf
 from swath.serve.exceptions import RayServeException
 from swath.serve.launch.port import Launcher, Process
 from swath.serve.router.calls import Relays
@@ -39,6 +40,7 @@ class Replica:
         owner: Is told what becomes of it.
         launcher: Starts its process.
         relays: Carry calls that its code makes.
+        suite: Gives what it is told of the suite.
         spare: Whether to wait with the constructor until `go`.
     """
 
@@ -51,6 +53,7 @@ class Replica:
         owner: Owner,
         launcher: Launcher,
         relays: Relays,
+        suite: SuiteOf,
         spare: bool = False,
     ) -> None:
         self.tag = tag
@@ -65,6 +68,7 @@ class Replica:
         self._owner = owner
         self._launcher = launcher
         self._relays = relays
+        self._suite = suite
         self._process: Process | None = None
         self._channel: Channel | None = None
         self._go = asyncio.Event()
@@ -74,7 +78,9 @@ class Replica:
         self._failed_checks = 0
         if not spare:
             self._go.set()
-        self.task = asyncio.get_running_loop().create_task(self._live())
+        # In a context of its own: it outlives the call that it may be started for. And in the loop's own thread, which
+        # a process that is to die with its parent must be started by: Linux means the thread.
+        self.task = asyncio.get_running_loop().create_task(self._live(), context=Context())
 
     def go(self) -> None:
         """Have a spare call the constructor."""
@@ -148,6 +154,7 @@ class Replica:
             "environment": self._owner.options.environment,
             "path": list(orders.environment.path),
             "send_tracebacks": orders.send_tracebacks,
+            "suite": dict(await self._suite()),
             "servicer_functions": list(orders.servicer_functions),
         }
         model_limit = await self._ask(("load", orders.definition.encoded(), settings))

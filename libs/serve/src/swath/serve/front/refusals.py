@@ -16,12 +16,12 @@ from swath.errors import (
     Unavailable,
     Unsupported,
 )
+from swath.rpc.metadata import sendable
 from swath.rpc.server.handlers import MAKERS
 from swath.rpc.status import short
 from swath.serve.exceptions import ApplicationNotFound, BackPressureError, RayServeException, RequestTimedOut
 from swath.serve.exchange import Outcome
 from swath.serve.front.requests import REQUEST_ID, Trailers, identify, no_application
-from swath.serve.grpc_util import checked_metadata
 
 _PUSHBACK = "grpc-retry-pushback-ms"
 """Clients of gRPC that try again by a policy wait so long: https://github.com/grpc/proposal/blob/master/A6-client-retries.md"""
@@ -81,7 +81,7 @@ async def end(context: grpc.aio.ServicerContext, request_id: str, outcome: Outco
         SwathError: Its trailers cannot be sent.
     """
     try:
-        own = checked_metadata(outcome.trailing_metadata)
+        own = sendable(outcome.trailing_metadata)
     except ValueError as error:
         context.set_trailing_metadata(((REQUEST_ID, request_id),))
         raise SwathError(f"ValueError: {error}") from error

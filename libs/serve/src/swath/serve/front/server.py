@@ -18,6 +18,7 @@ from swath.rpc.server.binding import listen, server_options
 from swath.rpc.server.calls import Admit, Calls
 from swath.rpc.server.in_flight import InFlight
 from swath.rpc.server.methods import Methods, whole_handler
+from swath.rpc.server.reactor import make_server
 from swath.rpc.server.reflection import changing_reflection_handlers
 from swath.rpc.tls import TlsSettings, tls_files
 from swath.rpc.tracing import CallTraces
@@ -177,7 +178,7 @@ class Front:
         standard = [whole_handler(_HEALTH, self.health.servicer)]
         if options.enable_reflection:
             standard += changing_reflection_handlers(self.names, self.pools)
-        server = grpc.aio.server(options=server_options(options.max_message_bytes, options.max_metadata_bytes))
+        server = make_server(server_options(options.max_message_bytes, options.max_metadata_bytes))
         server.add_generic_rpc_handlers(
             (
                 Calls(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from swath.serve.exceptions import RayServeException
-from swath.serve.handle.answers import DeploymentResponse
+from swath.serve.handle.calls import DeploymentResponse
 from swath.serve.handle.generators import DeploymentResponseGenerator
 from swath.serve.handle.target import Caller, Target, as_tuple, get_caller, set_caller
 

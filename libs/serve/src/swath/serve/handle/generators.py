@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, NoReturn, Self
 
-from swath.serve.handle.answers import Answer, value_of
+from swath.serve.handle.calls import Called, value_of
 from swath.serve.transport.call import Call
 from swath.serve.transport.values import unpack
 
 
-class DeploymentResponseGenerator(Answer):
+class DeploymentResponseGenerator(Called):
     """The answers of a generator: `async for` in asyncio, `for` elsewhere. The generator waits for its reader."""
 
     async def _run(self) -> Call:
@@ -46,7 +46,7 @@ class DeploymentResponseGenerator(Answer):
         try:
             if self._on_loop():
                 return await self._next()
-            later = asyncio.run_coroutine_threadsafe(self._next_or(), self._caller.loop)
+            later = asyncio.run_coroutine_threadsafe(self._next_or(), self._loop)
             found, value = await asyncio.wrap_future(later)
         except asyncio.CancelledError:
             self.cancel()

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Mapping
 from typing import Any
 
+from swath.rpc.line_writer import Unblocked
 from swath.serve.context import running
 
 _FORMAT = "%(asctime)s %(levelname)s %(application)s/%(deployment)s %(replica)s %(request_id)s %(name)s: %(message)s"
+
+_output = Unblocked(sys.stderr)
 
 _where = {"application": "", "deployment": "", "replica": ""}
 
@@ -29,7 +33,8 @@ def start(settings: Mapping[str, Any]) -> None:
     _where.update(application=settings["application"], deployment=settings["deployment"])
     root = logging.getLogger()
     if not root.handlers:
-        handler = logging.StreamHandler()
+        # Where nobody reads, a line must not hold up the event loop, and with it all calls of the replica.
+        handler = logging.StreamHandler(_output)
         handler.setFormatter(logging.Formatter(_FORMAT))
         root.addHandler(handler)
         root.setLevel(logging.INFO)
@@ -40,3 +45,8 @@ def start(settings: Mapping[str, Any]) -> None:
 def named(replica: str) -> None:
     """Say which replica the lines are of."""
     _where["replica"] = replica
+
+
+def end() -> None:
+    """Write what is left; the process ends then."""
+    _output.end()

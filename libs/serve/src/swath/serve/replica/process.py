@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from swath.serve import multiplex
+from swath.serve import multiplex, published
 from swath.serve.context import ReplicaContext, set_replica_context
 from swath.serve.handle import set_caller
 from swath.serve.replica import logs
@@ -40,6 +40,7 @@ def main(sock: socket.socket) -> None:
     except BaseException:
         traceback.print_exc()
     finally:
+        logs.end()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
@@ -105,6 +106,7 @@ class ReplicaProcess:
         _, definition, settings = call.about
         self._settings = settings
         os.environ.update(settings["environment"])
+        published.told.update(settings["suite"])
         _search(settings["path"])
         logs.start(settings)
         self._messages = Messages(settings["servicer_functions"])

@@ -8,8 +8,9 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from swath.serve.transport import segments
 from swath.serve.transport.call import Call
-from swath.serve.transport.frames import HEADER, SCRATCH, Buffer, Kind, encode
+from swath.serve.transport.frames import HEADER, IN_FILE, NAME, SCRATCH, Buffer, Kind, encode
 
 _ALONE = 64 * 1024
 """Parts of so many bytes are written by themselves; smaller ones are joined first."""
@@ -36,6 +37,7 @@ class Channel(asyncio.BufferedProtocol):
         self._on_event = on_event
         self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
+        self._segments: segments.Segments | None = None
         self._opened: dict[int, Call] = {}
         self._taken: dict[int, Call] = {}
         self._number = 0
@@ -57,6 +59,8 @@ class Channel(asyncio.BufferedProtocol):
     ) -> Channel:
         """Take a connected socket."""
         channel = cls(on_call, on_event, on_lost)
+        if sock.family == socket.AF_UNIX and segments.usable():
+            channel._segments = segments.Segments()
         sock.setblocking(False)
         for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
             sock.setsockopt(socket.SOL_SOCKET, option, _SOCKET)
@@ -87,7 +91,7 @@ class Channel(asyncio.BufferedProtocol):
 
     def write(self, kind: Kind, call: Call, about: Any = None, payload: Sequence[Buffer] = ()) -> None:
         """Send a frame of a call."""
-        self._queue(encode(kind, call.number, call.opener, about, payload))
+        self._queue(encode(kind, call.number, call.opener, about, payload, self._segments))
 
     def _queue(self, parts: list[Buffer]) -> None:
         # What one turn of the loop has to say is written at once.
@@ -154,7 +158,15 @@ class Channel(asyncio.BufferedProtocol):
                     return
                 break
             about = marshal.loads(self._view[start + HEADER.size : begin]) if said else None
-            self._dispatch(Kind(kind), number, opener, about, bytes(self._view[begin : begin + size]))
+            payload: Buffer = bytes(self._view[begin : begin + size])
+            if kind & IN_FILE:
+                length, name = NAME.unpack(payload)
+                found = segments.read(name.rstrip(b"\0").decode("ascii", "replace"), length)
+                if found is None:  # the other end is not what it should be
+                    self.close()
+                    return
+                payload = found
+            self._dispatch(Kind(kind & ~IN_FILE), number, opener, about, payload)
             start = begin + size
         self._keep(start, end)
 
@@ -186,6 +198,8 @@ class Channel(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell every call that the other end has gone."""
         self._transport = None
+        if self._segments is not None:
+            self._segments.clear()
         self._on_lost()
         for calls in (self._opened, self._taken):
             for call in list(calls.values()):

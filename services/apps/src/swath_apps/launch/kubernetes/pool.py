@@ -244,7 +244,7 @@ class PodPool(Pool):
         tag = f"{self._application}#{self.name}#{pod.name.rpartition('-')[2]}"
         tag = f"{tag}-{next(self._numbers)}" if tag in self._tags else tag
         self._tags.add(tag)
-        replica = Replica(tag, rank, max(1, self.target), self.orders, self, pod, self._host.relays)
+        replica = Replica(tag, rank, max(1, self.target), self.orders, self, pod, self._host.relays, self._host.suite)
         self._replicas[tag] = self._of_pod[pod.name] = replica
 
     # What replicas say.

@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError
 from swath.errors import InvalidInput
 from swath.training.v1 import events_pb2 as pb
 from swath_training.api.adapters.train_responses import response
+from swath_training.link.commands import command_of_message
 from swath_training.runs.items import Event
 from swath_training.runs.model import Metric
 
@@ -34,7 +35,15 @@ class RunEventCodec:
             message = pb.RunEvent.FromString(event.payload)
         except DecodeError as error:
             raise InvalidInput(f"event {event.position} is none: {error}") from error
-        return Event(event.position, event.payload, response(message).SerializeToString(), metrics_of(message))
+        return Event(
+            event.position,
+            event.payload,
+            response(message).SerializeToString(),
+            metrics_of(message),
+            command_of_message(message.command) if message.HasField("command") else None,
+            message.step,
+            message.epoch,
+        )
 
 
 def metrics_of(event: pb.RunEvent) -> tuple[Metric, ...]:

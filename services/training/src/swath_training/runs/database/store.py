@@ -17,17 +17,27 @@ from swath.storage.sql.engine import GroupWriter, now
 from swath.storage.sql.notifications import notify
 from swath_training.runs.database import retention, stops
 from swath_training.runs.database.leases import Leases
+from swath_training.runs.database.live.commands import CommandStore, close_commands
+from swath_training.runs.database.live.curves import CurveStore
+from swath_training.runs.database.live.files import FileStore
 from swath_training.runs.database.log_store import LogStore
 from swath_training.runs.database.metric_store import MetricStore
 from swath_training.runs.database.quotas import quota_exceeded, runs_over_quota
 from swath_training.runs.database.reads import RunReads
-from swath_training.runs.database.rows import Written, append, change, record, run_row
+from swath_training.runs.database.records import record
+from swath_training.runs.database.rows import Written, append, change, run_row
 from swath_training.runs.database.tables import RUNS, SCHEMA
 from swath_training.runs.items import Event, Item
 from swath_training.runs.model import WORKING, Run, RunState, StopCause
 
 MOVED = "run.moved"
 """Notifications of this channel hold a run's id, the last number in its log, and the state of one that is over."""
+
+_BEGINNING = (
+    *("id", "session_id", "owner", "trainer", "arguments_digest", "spec_digest", "pipeline_digest", "weights_digest"),
+    *("device", "traceparent", "name", "hash", "hash_base"),
+)
+"""Columns of a run that are known when it begins."""
 
 
 class RunStore(RunReads):
@@ -46,6 +56,9 @@ class RunStore(RunReads):
         leases: Which replica holds which run.
         lines: What workers have logged.
         metrics: What runs have measured.
+        commands: What was asked of runs.
+        files: What runs have written.
+        curves: What runs have measured, curve by curve.
     """
 
     def __init__(
@@ -58,6 +71,9 @@ class RunStore(RunReads):
         self.leases = Leases(engine, self._writer, holder, lease_s)
         self.lines = LogStore(engine, self._writer, holder, log_bytes)
         self.metrics = MetricStore(engine)
+        self.commands = CommandStore(engine, self._writer, holder)
+        self.files = FileStore(engine)
+        self.curves = CurveStore(engine, self._writer)
 
     async def prepare(self) -> None:
         """Make sure that the tables are there.
@@ -97,17 +113,10 @@ class RunStore(RunReads):
                 return present
             connection.execute(
                 insert(RUNS).values(
-                    id=run.id,
-                    session_id=run.session_id,
-                    owner=run.owner,
+                    **{name: getattr(run, name) for name in _BEGINNING},
                     state=RunState.CANCELLED if stop else run.state,
-                    trainer=run.trainer,
-                    arguments_digest=run.arguments_digest,
-                    spec_digest=run.spec_digest,
-                    pipeline_digest=run.pipeline_digest,
-                    weights_digest=run.weights_digest,
-                    device=run.device,
-                    traceparent=run.traceparent,
+                    experiment=run.experiment or run.session_id,
+                    hyperparameters=dict(run.hyperparameters),
                     holder=self._holder,
                     held_until=now() + self._lease_s,
                     created_at=now(),
@@ -198,8 +207,10 @@ class RunStore(RunReads):
             run = self._held(connection, run_id)
             if run.state.over:
                 return Written(run)
+            close_commands(connection, run_id)
             written = append(connection, run, [final] if final else [])
-            ended = change(connection, run, state=state, finished_at=now(), final=None, final_response=None)
+            facts = {"state": state, "paused": False, "finished_at": now(), "final": None, "final_response": None}
+            ended = change(connection, run, **facts)
             notify(connection, MOVED, f"{run_id} {written.run.last_seq} {state}")
             return Written(ended, written.events)
 

@@ -20,6 +20,8 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
+    false,
 )
 
 from swath.storage.sql.migrations import Schema
@@ -80,8 +82,25 @@ RUNS = Table(
     Column("final_event", LargeBinary, key="final"),
     # How many metrics are kept of it.
     Column("metric_rows", BigInteger, nullable=False, server_default="0"),
+    # Empty in rows that the release before wrote: their session's id.
+    Column("experiment", Text, nullable=False, server_default=""),
+    Column("name", Text, nullable=False, server_default=""),
+    Column("paused", Boolean, nullable=False, server_default=false()),
+    # Present values by name of what can be changed.
+    Column("hyperparameters", JSON, nullable=False, server_default="{}"),
+    # As of its start or last resume, and what it is made of beside hyper-parameters and samples.
+    Column("hash", String(24), nullable=False, server_default=""),
+    Column("hash_base", String(24), nullable=False, server_default=""),
+    # Artifact with the samples that the train split leaves out.
+    Column("discarded", String(71)),
+    # Of the last event that has them.
+    Column("step", BigInteger, nullable=False, server_default="0"),
+    Column("epoch", Integer, nullable=False, server_default="0"),
+    # Up to which event its curves are summed up.
+    Column("curves_seq", Integer, nullable=False, server_default="0"),
     Index("runs_by_session", "session_id", "number"),
     Index("runs_by_state", "state"),
+    Index("runs_by_experiment", "experiment", "number"),
     sqlite_autoincrement=True,
 )
 
@@ -137,6 +156,93 @@ CHECKPOINTS = Table(
     Column("attempt", Integer, nullable=False),
     Column("digest", String(71), nullable=False),
     Column("created_at", Float, nullable=False),
+    Column("step", BigInteger, nullable=False, server_default="0"),
+    Column("epoch", Integer, nullable=False, server_default="0"),
+    Column("hash", String(24), nullable=False, server_default=""),
+)
+
+SAVED_CHECKPOINTS = Table(
+    "saved_checkpoints",
+    METADATA,
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("attempt", Integer, nullable=False),
+    Column("step", BigInteger, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("hash", String(24), nullable=False),
+    Column("digest", String(71), nullable=False),
+    Column("created_at", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+COMMANDS = Table(
+    "run_commands",
+    METADATA,
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("id", String(64), nullable=False),
+    Column("kind", String(24), nullable=False),
+    Column("arguments", JSON, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    # Null until it has taken effect: optimizer steps and events of the run before that.
+    Column("step", BigInteger),
+    Column("position", Integer),
+    Column("message", Text, nullable=False),
+    Column("progress", JSON, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("changed_at", Float, nullable=False),
+    UniqueConstraint("run_id", "id", name="run_commands_by_id"),
+    sqlite_with_rowid=False,
+)
+
+FILES = Table(
+    "run_files",
+    METADATA,
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("attempt", Integer, nullable=False),
+    Column("kind", String(16), nullable=False),
+    # Counts the files of a kind that an undisturbed run writes.
+    Column("position", Integer, nullable=False),
+    Column("digest", String(71), nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("first_step", BigInteger, nullable=False),
+    Column("last_step", BigInteger, nullable=False),
+    Column("created_at", Float, nullable=False),
+    UniqueConstraint("run_id", "kind", "position", name="run_files_by_position"),
+    sqlite_with_rowid=False,
+)
+
+CURVES = Table(
+    "run_curves",
+    METADATA,
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("curve", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("split", String(16), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+CURVE_PARTS = Table(
+    "curve_parts",
+    METADATA,
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("curve", Integer, primary_key=True),
+    # So many neighbouring points of a curve in one row, in order; only the last row of a level still grows.
+    Column("level", Integer, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("count", Integer, nullable=False),
+    Column("first_seq", Integer, nullable=False),
+    Column("last_seq", Integer, nullable=False),
+    Column("first_step", BigInteger, nullable=False),
+    Column("last_step", BigInteger, nullable=False),
+    # Null where no point is a number.
+    Column("low", Float),
+    Column("low_step", BigInteger, nullable=False),
+    Column("high", Float),
+    Column("high_step", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 STOPS = Table(
@@ -149,7 +255,15 @@ STOPS = Table(
 
 
 _NOT_OF_RUN = frozenset(
-    ("number", "held_until", "followed_until", "created_at", "started_at", "finished_at", "state", "trainer", "stop")
+    (
+        "number",
+        "held_until",
+        "followed_until",
+        "state",
+        "trainer",
+        "stop",
+        "curves_seq",
+    )
 )
 # Attributes of a `Run`, and the columns' names in a row.
 _FIELDS = tuple((column.key, column.name) for column in RUNS.columns if column.key not in _NOT_OF_RUN)
@@ -158,6 +272,7 @@ _FIELDS = tuple((column.key, column.name) for column in RUNS.columns if column.k
 def run_of(row: RowMapping) -> Run:
     """Return a row of `RUNS` as a `Run`."""
     values: dict[str, Any] = {attribute: row[name] for attribute, name in _FIELDS}
+    values["experiment"] = values["experiment"] or values["session_id"]
     return Run(
         state=RunState(row["state"]),
         trainer=Trainer(row["trainer"]),
@@ -166,4 +281,4 @@ def run_of(row: RowMapping) -> Run:
     )
 
 
-SCHEMA = Schema("training", METADATA, "0005", Path(__file__).parent / "migrations")
+SCHEMA = Schema("training", METADATA, "0006", Path(__file__).parent / "migrations")

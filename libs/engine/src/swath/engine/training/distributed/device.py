@@ -179,3 +179,9 @@ def _in_port_types(run: Run, node: Node) -> Run:
         }
 
     return cast
+
+
+def release(training: TrainingDocument, device: torch.device) -> None:
+    """Give cached memory of a device back around a validation, where the document asks for it."""
+    if training.release_cuda_cache_on_validation and device.type == "cuda":
+        torch.cuda.empty_cache()

@@ -11,12 +11,16 @@ from swath.engine.graph.pipeline import Pipeline
 from swath.engine.graph.ports import Stage
 from swath.engine.training import randomness
 from swath.engine.training.batches import Batch, Batches
-from swath.engine.training.cadence import cadence, takes_all
+from swath.engine.training.cadence import takes_all
 from swath.engine.training.checkpoints import Checkpoints, Progress
 from swath.engine.training.checks import unplaced
 from swath.engine.training.control import StopRun
+from swath.engine.training.distributed.device import release
 from swath.engine.training.distributed.group import Group
 from swath.engine.training.finite import require_finite_losses, require_finite_state
+from swath.engine.training.live.desk import Desk
+from swath.engine.training.live.values import LiveValues
+from swath.engine.training.phases.commands.gradient import LiveGradient
 from swath.engine.training.phases.early_stopping import EarlyStopping
 from swath.engine.training.phases.gradient_state import GradientState
 from swath.engine.training.phases.loop_state import LoopState
@@ -28,7 +32,7 @@ from swath.engine.training.reporting.stream import EventStream
 from swath.engine.training.reporting.values import Values
 from swath.engine.training.snapshots import SnapshotWriter
 from swath.engine.training.spec import RunSpec
-from swath.errors import DataInvalid, NotFinite
+from swath.errors import NotFinite
 
 
 class GradientPhase:
@@ -43,6 +47,7 @@ class GradientPhase:
         stream: Takes the events.
         snapshots: Takes the snapshots.
         group: The processes that train together. All call the same methods; process 0 keeps checkpoints.
+        desk: Takes the commands.
 
     Attributes:
         checkpoints: The user's checkpoints, if any are kept.
@@ -59,6 +64,7 @@ class GradientPhase:
         stream: EventStream,
         snapshots: SnapshotWriter,
         group: Group,
+        desk: Desk,
     ) -> None:
         assert spec.training is not None
         self._spec, self._training = spec, spec.training
@@ -66,7 +72,6 @@ class GradientPhase:
         self._batches, self._device = batches, device
         self._stream, self._snapshots = stream, snapshots
         self._group = group
-        self._cadence = cadence(self._training, batches)
         self._optimization = Optimization(spec, pipeline, parameters, device, group)
         self._validation = Validation(
             spec,
@@ -79,7 +84,7 @@ class GradientPhase:
         )
         self._values = Values()
         once = takes_all(self._training.val_check_interval) and self._training.check_val_every_n_epoch == 1
-        at_epoch_end = once or not self._cadence.val_batches
+        at_epoch_end = once or not batches.has("val")
         callbacks = self._training.callbacks
         self._stoppers = [
             EarlyStopping(document, at_epoch_end=at_epoch_end)
@@ -98,12 +103,16 @@ class GradientPhase:
             stoppers=self._stoppers,
             checkpoints=self.checkpoints,
             loop=self.loop,
+            live=LiveValues(),
             device=device,
             stream=stream,
             snapshots=snapshots,
             group=group,
         )
         self._before_validation: dict[str, Any] | None = None
+        self._live = LiveGradient(
+            spec, pipeline, self._optimization, batches, self._state, snapshots, desk, device, group
+        )
 
     def run(self, former: dict[str, Any] | None = None) -> None:
         """Train until the last epoch or an early stop.
@@ -117,13 +126,14 @@ class GradientPhase:
         try:
             if former is not None:
                 self._state.restore(former)
+                self._live.resume()
             else:
                 self._optimization.replicas.start()
                 self._announce()
             while self.loop.epoch < self._training.max_epochs and not self.loop.stopping:
                 self._run_epoch()
         except StopRun:
-            self._state.write_snapshot(self._before_validation)
+            self._state.write_snapshot(self._before_validation or self._live.undo)
             raise
         except Exception as error:
             if self.checkpoints is not None and not isinstance(error, NotFinite):
@@ -150,16 +160,17 @@ class GradientPhase:
 
     def _announce(self) -> None:
         self._reports.fit_start(calibration_pending=bool(unplaced(self._pipeline)))
-        if self._cadence.sanity_batches:
+        if self._live.cadence.sanity_batches:
             self._before_validation = self._state.before_validation()
             with randomness.isolated(self._device):
-                self._validation.rehearse(self._cadence.sanity_batches)
+                self._validation.rehearse(self._live.cadence.sanity_batches)
             self._before_validation = None
 
     def _run_epoch(self) -> None:
-        loop = self.loop
+        loop, resumed = self.loop, self.loop.open
         if not loop.open:
             loop.begin_epoch()
+            self._live.begin_epoch()
             self._values.begin_epoch()
             if self._rates is not None and self._rates.logging_interval != "step":
                 self._measure_rates()
@@ -167,21 +178,20 @@ class GradientPhase:
         self._train_mode()
         if loop.owes_validation:
             self._validate()
-        count = self._cadence.train_batches
-        state = randomness.collect(self._device) if loop.batch else None
+        count = self._live.cadence.train_batches
+        state = randomness.collect(self._device) if resumed else None
         for batch in self._batches.over("train", epoch=loop.epoch, start=loop.batch, stop=count):
             if state is not None:
                 # Mid-epoch the random numbers continue from the snapshot, whatever opening the data has drawn.
                 randomness.restore(state, self._device)
                 state = None
-            self._stream.check_stop()
+            self._live.between_batches(self._at(), loop.batch, self._train_mode)
             self._train(batch, last=loop.batch + 1 == count)
             if loop.stopping:
                 break
             if self._snapshots.due:
                 self._state.write_snapshot()
-        if loop.batch != count and not loop.stopping:
-            raise DataInvalid(f"The train split gave {loop.batch} batches in epoch {loop.epoch}, expected {count}")
+        loop.require_batches(count)
         self._end_epoch()
 
     def _train(self, batch: Batch, *, last: bool) -> None:
@@ -204,7 +214,7 @@ class GradientPhase:
         self._reports.batch(self._at(), loop.frames, log_line=self._logs_step and self._group.is_leader)
         if stepped and self.checkpoints is not None:
             self.checkpoints.after_step(self._progress, self._values.known, self._state.checkpoint)
-        if self._cadence.validates(loop.epoch, loop.batch):
+        if self._live.cadence.validates(loop.epoch, loop.batch):
             if self._snapshots.due:
                 loop.owes_validation = True
                 self._state.write_snapshot()
@@ -214,9 +224,9 @@ class GradientPhase:
         loop = self.loop
         loop.owes_validation = True
         self._before_validation = self._state.before_validation()
-        self._release()
+        release(self._training, self._device)
         known = self._validation.run(
-            self._cadence.val_batches,
+            self._live.cadence.val_batches,
             self._values,
             epoch=loop.epoch,
             step=loop.step,
@@ -227,7 +237,7 @@ class GradientPhase:
         self._before_validation = None
         loop.owes_validation = False
         loop.validated = True
-        self._release()
+        release(self._training, self._device)
         self._train_mode()
         self._reports.validation_end(self._at(Stage.VAL))
         self._check_stoppers(at_epoch_end=False)
@@ -236,19 +246,14 @@ class GradientPhase:
 
     def _end_epoch(self) -> None:
         loop = self.loop
-        invalid, learnt = self._group.all_reduce(torch.tensor([loop.invalid, loop.learnt])).tolist()
-        if loop.batch and not learnt:
-            raise DataInvalid(
-                f"No pixel of the train split is valid in epoch {loop.epoch + 1}: each of {invalid} has a band that is "
-                "not finite"
-            )
+        invalid = loop.require_learnt(self._group)
         require_finite_state(self._pipeline, self._pipeline.order, f"at the end of epoch {loop.epoch + 1}")
         self._values.pool_train()
         loop.completed = loop.epoch + 1
         self._reports.epoch_end(self._at(), invalid)
         self._check_stoppers(at_epoch_end=True)
         if self.checkpoints is not None:
-            validated = loop.validated or not self._cadence.val_batches
+            validated = loop.validated or not self._live.cadence.val_batches
             self.checkpoints.after_epoch(
                 self._progress, self._values.known, self._state.checkpoint, validated=validated
             )
@@ -266,7 +271,7 @@ class GradientPhase:
 
     def _will_know(self, name: str) -> bool:
         """Whether a value is known or overdue, rather than still to come from the first validation."""
-        return name in self._values.known or self.loop.validated or not self._cadence.val_batches
+        return name in self._values.known or self.loop.validated or not self._live.cadence.val_batches
 
     def _train_mode(self) -> None:
         self._pipeline.train()
@@ -290,7 +295,3 @@ class GradientPhase:
         assert self._rates is not None
         rates = self._optimization.rates(momentum=self._rates.log_momentum, weight_decay=self._rates.log_weight_decay)
         self._values.known.update(rates)
-
-    def _release(self) -> None:
-        if self._training.release_cuda_cache_on_validation and self._device.type == "cuda":
-            torch.cuda.empty_cache()

@@ -15,6 +15,7 @@ from swath.engine.training.checkpoints import Checkpoints
 from swath.engine.training.distributed.group import Group
 from swath.engine.training.distributed.parallel import dump, load
 from swath.engine.training.finite import require_finite_state
+from swath.engine.training.live.values import LiveValues
 from swath.engine.training.phases.early_stopping import EarlyStopping
 from swath.engine.training.phases.loop_state import LoopState
 from swath.engine.training.phases.optimization import Optimization
@@ -28,7 +29,7 @@ class GradientState:
     """All parts of a gradient phase that have a state.
 
     Attributes:
-        pipeline, optimization, values, stoppers, checkpoints, loop: These parts.
+        pipeline, optimization, values, stoppers, checkpoints, loop, live: These parts.
         device: Whose random state counts.
         stream: Numbers the events.
         snapshots: Takes the snapshots.
@@ -41,6 +42,7 @@ class GradientState:
     stoppers: Sequence[EarlyStopping]
     checkpoints: Checkpoints | None
     loop: LoopState
+    live: LiveValues
     device: torch.device
     stream: EventStream
     snapshots: SnapshotWriter
@@ -76,6 +78,10 @@ class GradientState:
 
     def write_snapshot(self, before: dict[str, Any] | None = None) -> None:
         """Write a snapshot of now, or of the moment that `before_validation` copied."""
+        self.snapshots.write(Phase.GRADIENT, before["events"] if before else self.stream.count, self.content(before))
+
+    def content(self, before: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the content of a snapshot; all processes call it."""
         state = self.pipeline.state()
         for name, buffers in (before or {}).get("buffers", {}).items():
             state[name] |= {key: value for key, value in buffers.items() if key in state[name]}
@@ -84,7 +90,7 @@ class GradientState:
             "random": before["random"] if before else randomness.collect(self.device),
         }
         others = [load(each) for each in self.group.gather(dump(own))[1:]] if self.group.size > 1 else []
-        content = {
+        return {
             **own,
             "others": others,
             "state": state,
@@ -92,9 +98,9 @@ class GradientState:
             "values": before["values"] if before else self.values.state(),
             "stoppers": [stopper.state() for stopper in self.stoppers],
             "checkpoints": self.checkpoints.state() if self.checkpoints is not None else {},
+            "live": self.live.state(),
             **self.loop.state(),
         }
-        self.snapshots.write(Phase.GRADIENT, before["events"] if before else self.stream.count, content)
 
     def restore(self, content: dict[str, Any]) -> None:
         """Continue from the content of a snapshot."""
@@ -107,6 +113,7 @@ class GradientState:
             stopper.restore(state)
         if self.checkpoints is not None:
             self.checkpoints.restore(content["checkpoints"])
+        self.live.restore(content.get("live", {}))
         self.loop.restore(content)
         randomness.restore(own["random"], self.device)
 

@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+import torch
+
 from swath.engine.ops.validity import Valid, count_invalid
+from swath.engine.training.distributed.group import Group
+from swath.errors import DataInvalid
 
 
 @dataclass(slots=True)
@@ -48,6 +52,21 @@ class LoopState:
         """Count the invalid pixels of a batch."""
         self.invalid += count_invalid(valid)
         self.learnt += valid is None or any(bool(mask.any()) for mask in valid.values())
+
+    def require_batches(self, count: int) -> None:
+        """Refuse an epoch that did not have so many batches, unless it was stopped early."""
+        if self.batch != count and not self.stopping:
+            raise DataInvalid(f"The train split gave {self.batch} batches in epoch {self.epoch}, expected {count}")
+
+    def require_learnt(self, group: Group) -> int:
+        """Return the invalid pixels of the epoch in all processes; refuse an epoch without any valid one."""
+        invalid, learnt = group.all_reduce(torch.tensor([self.invalid, self.learnt])).tolist()
+        if self.batch and not learnt:
+            raise DataInvalid(
+                f"No pixel of the train split is valid in epoch {self.epoch + 1}: each of {invalid} has a band that is "
+                "not finite"
+            )
+        return int(invalid)
 
     def end_epoch(self) -> None:
         """Go on to the next epoch."""

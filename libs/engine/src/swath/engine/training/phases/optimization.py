@@ -86,6 +86,15 @@ class Optimization:
         """As `measure_rates`."""
         return measure_rates(self._optimizer, momentum=momentum, weight_decay=weight_decay)
 
+    def set_learning_rate(self, rate: float) -> None:
+        """Step with another learning rate from now on; a schedule goes on from it."""
+        self.schedule.rescale(rate)
+
+    def set_weight_decay(self, decay: float) -> None:
+        """Step with another weight decay from now on."""
+        for group in self._optimizer.param_groups:
+            group["weight_decay"] = decay
+
     def gradients(self) -> list[Tensor | None]:
         """Return the gradients that wait for a step; empty if there are none."""
         gradients = [parameter.grad for parameter in self._parameters]

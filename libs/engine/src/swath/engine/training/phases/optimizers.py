@@ -139,6 +139,22 @@ class Schedule:
         for group, floor in zip(self._optimizer.param_groups, self._floors, strict=True):
             group["lr"] = max(group["lr"], floor)
 
+    def rescale(self, rate: float) -> None:
+        """Have another learning rate now, and the same course from there: what is to come grows or shrinks with it."""
+        for index, group in enumerate(self._optimizer.param_groups):
+            factor = rate / group["lr"] if group["lr"] else 1.0
+            group["lr"] = rate
+            if "initial_lr" in group:
+                group["initial_lr"] *= factor
+            for scheduler in self._courses():
+                scheduler.base_lrs[index] *= factor
+
+    def _courses(self) -> list[Any]:
+        """Return torch's schedulers that compute a rate from the one that they began with."""
+        if isinstance(self._scheduler, SequentialLR):
+            return list(self._scheduler._schedulers)
+        return [self._scheduler] if hasattr(self._scheduler, "base_lrs") else []
+
     def rates(self) -> list[float]:
         """Return the learning rate of each parameter group."""
         return [float(group["lr"]) for group in self._optimizer.param_groups]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum, auto
 
 from swath.engine.graph.ports import Stage
+from swath.engine.training.reporting.commands import CommandReport
 from swath.engine.training.reporting.outcomes import CalibrationOutcome, CheckpointRestored, EvaluationOutcome
 
 
@@ -101,6 +102,7 @@ class Event:
         event: What is reported; None in the first and last event of a phase.
         ordinal: Number of the event in its run, from 0. A run resumed from a snapshot continues with the numbers after
             the snapshot, so it emits an event that was seen before under the same number.
+        command: What has become of a command, if it reports that.
     """
 
     context: Position
@@ -110,3 +112,4 @@ class Event:
     message: str = ""
     event: Lifecycle | None = None
     ordinal: int = 0
+    command: CommandReport | None = None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import TextIO
 
 QUEUE_BYTES = 4 * 1024 * 1024
@@ -118,6 +121,47 @@ class LineWriter:
         except (OSError, ValueError):
             return False
         return True
+
+
+class Unblocked(io.TextIOBase):
+    """A stream over a `LineWriter`, for what writes to streams: no write waits.
+
+    Args:
+        stream: Where text goes.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lines = LineWriter(stream)
+
+    def write(self, text: str) -> int:
+        self._lines.put(text)
+        return len(text)
+
+    def writable(self) -> bool:
+        return True
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def end(self) -> None:
+        """Give what is left some time to be read."""
+        self._lines.flush(TELL_S)
+
+
+@contextmanager
+def unblocked() -> Iterator[None]:
+    """Have nothing within a block wait for whoever reads standard output and standard error."""
+    output, errors = Unblocked(sys.stdout), Unblocked(sys.stderr)
+    with redirect_stdout(output), redirect_stderr(errors):
+        try:
+            yield
+        finally:
+            output.end()
+            errors.end()
 
 
 def tell(line: str, stream: TextIO) -> None:

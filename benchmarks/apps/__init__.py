@@ -1,0 +1,1 @@
+"""Applications beside Ray Serve: the same deployments, the same config file, the same client."""

@@ -1,0 +1,1 @@
+"""Runs that are under way, as clients list, follow, command and read them."""

@@ -1,0 +1,1 @@
+"""Commands, files, checkpoints and curves of runs, as rows."""
