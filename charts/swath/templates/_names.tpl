@@ -207,6 +207,6 @@ true
 {{- if eq .Values.mode "standalone" -}}
 standalone
 {{- else -}}
-{{ include "swath.services" . }} gateway{{ if eq .Values.training.launcher "kubernetes" }} worker{{ end }}
+{{ include "swath.services" . }} gateway{{ if eq .Values.training.launcher "kubernetes" }} worker{{ end }}{{ if eq .Values.apps.launcher "kubernetes" }} replica{{ end }}
 {{- end -}}
 {{- end -}}

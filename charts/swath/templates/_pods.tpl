@@ -117,6 +117,25 @@ dnsConfig:
 {{- $_ := set $set "SWATH_JOBS_LAST_PORT" (toString $root.Values.training.workers.ports.last) -}}
 {{- end -}}
 {{- end -}}
+{{- if eq .part "apps" -}}
+{{- with $root.Values.apps -}}
+{{- $_ := set $set "SWATH_APPS_LAUNCHER" .launcher -}}
+{{- $_ := set $set "SWATH_APPS_OWNER" (printf "%s-apps" $fullname) -}}
+{{- if eq .launcher "kubernetes" -}}
+{{- $_ := set $set "SWATH_APPS_TEMPLATE" "/etc/swath/replica/deployment.yaml" -}}
+{{- $_ := set $set "SWATH_APPS_GPU_RESOURCE" .replicas.gpu.resourceName -}}
+{{- $_ := set $set "SWATH_APPS_SCALING" .scaling.mode -}}
+{{- $_ := set $set "SWATH_APPS_CPU_PERCENT" (toString .scaling.cpuPercent) -}}
+{{- with .scaling.callsMetric }}{{ $_ := set $set "SWATH_APPS_CALLS_METRIC" . }}{{ end -}}
+{{- with .scaling.prometheusUrl }}{{ $_ := set $set "SWATH_APPS_PROMETHEUS_URL" . }}{{ end -}}
+{{- end -}}
+{{- if eq .launcher "ray" -}}
+{{- $_ := set $set "SWATH_APPS_RAY_IMAGE" .ray.image -}}
+{{- $_ := set $set "SWATH_APPS_RAY_VERSION" .ray.version -}}
+{{- $_ := set $set "SWATH_APPS_RAY_WORKERS" (toString .ray.workers) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- range $name, $value := mergeOverwrite $set (deepCopy $root.Values.settings) (deepCopy (.values.settings | default dict)) }}
 - name: {{ $name }}
   value: {{ $value | quote }}
@@ -308,6 +327,10 @@ dnsConfig:
 - name: worker
   configMap: {name: {{ include "swath.fullname" $root }}-worker}
 {{- end }}
+{{- if and (eq .part "apps") (eq $root.Values.apps.launcher "kubernetes") }}
+- name: replica
+  configMap: {name: {{ include "swath.fullname" $root }}-replica}
+{{- end }}
 {{- end }}
 {{- end -}}
 
@@ -365,6 +388,9 @@ dnsConfig:
 {{- end }}
 {{- if and (eq .part "training") (eq $root.Values.training.launcher "kubernetes") }}
 - {name: worker, mountPath: /etc/swath/worker, readOnly: true}
+{{- end }}
+{{- if and (eq .part "apps") (eq $root.Values.apps.launcher "kubernetes") }}
+- {name: replica, mountPath: /etc/swath/replica, readOnly: true}
 {{- end }}
 {{- end }}
 {{- end -}}

@@ -367,6 +367,8 @@ SERVICES = (
 PROCESSES = (
     Process(GATEWAY, image="core", ports=Ports(grpc=50051, probe=8086), extras=("envoy",), edge=True),
     Process("worker", image="torch", part_of="training", calls={WORKER_LINK: ("Connect",)}),
+    # Users' code of applications, where the apps service starts containers for it.
+    Process("replica", image="torch", part_of="apps"),
     Process("standalone", image="torch", ports=Ports(grpc=50051, health=8081)),
 )
 """Kinds of process that are no service, and have identities too."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -47,6 +48,7 @@ def wanted(
         deployed_at=at,
         deployed_by=who or "",
         text=text,
+        token=secrets.token_hex(32),
     )
 
 
@@ -84,7 +86,7 @@ def deployed(new: Sequence[Application], who: str | None, most: int) -> Callable
                 # It is the same, and goes on.
                 after[name] = old
             else:
-                after[name] = dataclasses.replace(application, owner=old.owner)
+                after[name] = dataclasses.replace(application, owner=old.owner, token=old.token)
         return after
 
     return decide

@@ -23,6 +23,7 @@ class Application:
         deployed_at: When it was last deployed, Unix time in seconds.
         deployed_by: Who did.
         text: A config file that deploys it again.
+        token: Secret that the apps service shares with the application's replicas elsewhere.
         revision: Grows with each change.
         position: Grows in order of deployment.
     """
@@ -36,6 +37,7 @@ class Application:
     deployed_at: float
     deployed_by: str
     text: str
+    token: str = dataclasses.field(default="", repr=False)
     revision: int = 0
     position: int = 0
 

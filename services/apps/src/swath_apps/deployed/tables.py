@@ -31,6 +31,8 @@ APPLICATIONS = Table(
     Column("deployed_by", String, nullable=False),
     # The same as people write it.
     Column("text", Text, nullable=False),
+    # By which replicas elsewhere know their hosts.
+    Column("token", String, nullable=False),
     Index("applications_by_owner", "owner"),
     Index("applications_by_position", "position"),
 )

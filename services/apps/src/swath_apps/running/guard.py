@@ -7,7 +7,7 @@ import dataclasses
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-from swath.errors import TimedOut, Unsupported
+from swath.errors import Precondition, TimedOut, Unsupported
 from swath.rpc.caller import caller, unidentified
 from swath.serve.exceptions import ApplicationNotFound, RequestTimedOut
 from swath.serve.exchange import Applications, ApplicationView, Exchange, Load, Method, Outcome, RequestFacts
@@ -67,6 +67,7 @@ class GuardedApplications(Applications):
             ApplicationNotFound: There is none, or it is another's own.
             Unauthenticated: Nothing proves who calls, and that is asked.
             Unsupported: The application has no such service.
+            Precondition: It runs elsewhere, and is called there.
         """
         row = self._hosting.rows.get(application)
         if row is None:
@@ -76,6 +77,8 @@ class GuardedApplications(Applications):
             raise refused
         if who is not None and not row.seen_by(who.name):
             raise ApplicationNotFound(application)
+        if where := self._hosting.called_at(application):
+            raise Precondition(f"application {application!r} runs on Ray: call it at {where}")
         # Of services of one name the applications may have different versions.
         own = self._methods_of(row).get(method.path)
         if own is None or (own.request_streaming, own.response_streaming) != (

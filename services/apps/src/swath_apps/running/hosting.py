@@ -22,12 +22,15 @@ from swath_apps.deployed.planning import config_of
 from swath_apps.deployed.rows import Application
 from swath_apps.deployed.store import CHANGED, Applications, ApplicationStore
 from swath_apps.running.bundles import Bundles
+from swath_apps.running.placing import Elsewhere, Place
 
 _log = structlog.get_logger("swath.apps")
 
 _OWN = "SWATH_"
 _UNDER_WAY = {ApplicationStatus.NOT_STARTED, ApplicationStatus.DEPLOYING, ApplicationStatus.DELETING}
 _RETRY_S = 5.0
+_SWEEP_S = 30.0
+_ASK_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,8 @@ class Hosting:
         bundles: Code by digest.
         grace_s: Seconds for which a bundle stays that no application refers to.
         suite: Gives what replicas are told of the suite.
+        place: Where replicas run; on this machine if None.
+        elsewhere: Where whole applications run, if it is not here.
     """
 
     def __init__(
@@ -68,6 +73,8 @@ class Hosting:
         bundles: Bundles,
         grace_s: float,
         suite: SuiteOf,
+        place: Place | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self._store = store
         self._notifications = notifications
@@ -75,7 +82,12 @@ class Hosting:
         self._grace_s = grace_s
         # Settings hold secrets, which are not for users' code.
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith(_OWN)}
-        self.controller = Controller(LocalLauncher(self.environment), suite=suite)
+        self._place = place
+        self._elsewhere = elsewhere
+        self._states: dict[str, State] = {}
+        pool = place.begin(self._token) if place is not None else None
+        # Users' code is imported here to see what it deploys, wherever it runs then.
+        self.controller = Controller(LocalLauncher(self.environment), suite=suite, pool=pool)
         self.controller.watch(self._wake)
         self.rows: Applications = {}
         self._applied: list[ApplicationSpec] = []
@@ -85,6 +97,7 @@ class Hosting:
         self._changed = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
         self._retrying: asyncio.Task[None] | None = None
+        self._sweeping: asyncio.Task[None] | None = None
 
     def told(self, function: Callable[[], None]) -> None:
         """Have a function called when there are other applications than before."""
@@ -98,13 +111,19 @@ class Hosting:
         """
         await self.reconcile()
         self._following = asyncio.create_task(self._follow())
+        if self._elsewhere is not None:
+            self._sweeping = asyncio.create_task(self._ask(self._elsewhere))
+        if self._place is not None:
+            self._sweeping = asyncio.create_task(self._sweep(self._place))
 
     async def stop(self) -> None:
         """End all that runs, within the time that calls have."""
-        if tasks := [each for each in (self._following, self._retrying) if each is not None]:
+        if tasks := [each for each in (self._following, self._retrying, self._sweeping) if each is not None]:
             for each in tasks:
                 each.cancel()
             await asyncio.wait(tasks)
+        if self._place is not None:
+            self._place.leave()
         await self.controller.stop()
 
     async def reconcile(self, *, again: bool = False) -> None:
@@ -132,6 +151,9 @@ class Hosting:
                     if (running := self.controller.spec(name)) is not None:
                         specs.append(running)
             self.rows, self._broken = rows, broken
+            if self._elsewhere is not None:
+                specs = []
+                await self._elsewhere.apply(rows)
             if again or specs != self._applied:
                 self.controller.apply(specs)
                 self._applied = specs
@@ -157,6 +179,8 @@ class Hosting:
         if name in self._broken:
             return State(ApplicationStatus.DEPLOY_FAILED, self._broken[name])
         found = self.controller.status().applications.get(name)
+        if self._elsewhere is not None:
+            return self._states.get(name, State(ApplicationStatus.DEPLOYING))
         if found is None:
             return State(ApplicationStatus.NOT_STARTED)
         return State(
@@ -204,6 +228,40 @@ class Hosting:
             with suppress(SwathError):
                 await self.reconcile()
         self._retrying = None
+
+    def _token(self, name: str) -> str:
+        return self.rows[name].token
+
+    async def _sweep(self, place: Place) -> None:
+        """Remove now and then what an apps service has left in the cluster that was killed."""
+        while True:
+            with suppress(SwathError):
+                made = await asyncio.to_thread(place.made)
+                # Read after that: whatever is made was written down before.
+                rows = await self._store.all()
+                settled = {spec.name for spec in self._applied if self._runs(spec)}
+                await asyncio.to_thread(place.sweep, made, rows.keys(), settled)
+            await asyncio.sleep(_SWEEP_S)
+
+    def called_at(self, name: str) -> str:
+        """Return where an application is called that does not run here; empty where it does."""
+        return self._elsewhere.address(name) if self._elsewhere is not None else ""
+
+    async def _ask(self, elsewhere: Elsewhere) -> None:
+        """Ask now and then what becomes of applications elsewhere."""
+        while True:
+            with suppress(SwathError):
+                told = {name: State(*each) for name, each in (await elsewhere.states()).items()}
+                if told != self._states:
+                    self._states = told
+                    self._wake()
+            await asyncio.sleep(_ASK_S)
+
+    def _runs(self, spec: ApplicationSpec) -> bool:
+        name = spec.name
+        state = self.controller.state(name)
+        running = state is not None and state.status is ApplicationStatus.RUNNING
+        return running and not self.controller.coming_up(name) and self.controller.spec(name) == spec
 
     async def _follow(self) -> None:
         async with aclosing(self._notifications.subscribe(CHANGED)) as changes:

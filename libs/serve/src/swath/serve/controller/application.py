@@ -117,8 +117,9 @@ class DeployedApplication:
         try:
             await self._until_ready(version, fresh)
         except RayServeException as error:
-            self._failure = error.message
+            # One that another version has taken the place of is no failure of that one.
             if self._coming is version:
+                self._failure = error.message
                 self._coming = None
             if self.current is not version:
                 self._end(version, [pool for pool in version.pools.values() if pool not in fresh])
@@ -176,7 +177,8 @@ class DeployedApplication:
                 pools[each.name] = old
             else:
                 replicas = old.target if old is not None and each.options.scaling else None
-                pools[each.name] = Pool(
+                make = self._host.pool or Pool
+                pools[each.name] = make(
                     each.name, self.name, each.options, each.user_config, orders, self._host, replicas
                 )
         return Version(spec, pools)

@@ -39,6 +39,7 @@ class Controller:
             application.
         send_tracebacks: Whether clients get the whole traceback of a failure.
         suite: Gives what replicas are told of the suite that has published models, when they start.
+        pool: Makes the replicas of a deployment, such as those of a cluster; `Pool` if None.
     """
 
     def __init__(
@@ -47,11 +48,12 @@ class Controller:
         servicer_functions: Sequence[str] = (),
         send_tracebacks: bool = False,
         suite: SuiteOf = no_suite,
+        pool: Callable[..., Pool] | None = None,
     ) -> None:
         keep_large_blocks()
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self._launcher = launcher
-        self._host = Host(launcher, Relays(self._resolve), self._changed, suite)
+        self._host = Host(launcher, Relays(self._resolve), self._changed, suite, pool)
         self._settings = (servicer_functions, send_tracebacks)
         self._applications: dict[str, DeployedApplication] = {}
         self._leaving: list[DeployedApplication] = []

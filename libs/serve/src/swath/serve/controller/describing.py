@@ -10,7 +10,6 @@ from swath.serve.controller.specs import ApplicationSpec, DeploymentSpec
 from swath.serve.exceptions import RayServeException
 from swath.serve.launch.port import Environment, Launcher
 from swath.serve.replica.definition import Definition
-from swath.serve.transport.channel import Channel
 
 _IMPORT_S = 120.0
 
@@ -21,7 +20,7 @@ def environment_of(spec: ApplicationSpec, servicer_functions: Sequence[str]) -> 
     if spec.import_path:
         modules.append(_module(spec.import_path))
     preload = tuple(dict.fromkeys((*modules, *spec.preload)))
-    return Environment(spec.folders, preload, tuple(sorted(spec.variables.items())))
+    return Environment(spec.folders, preload, tuple(sorted(spec.variables.items())), spec.image, spec.bundle)
 
 
 def _module(import_path: str) -> str:
@@ -38,7 +37,7 @@ async def described(
     """
     process = await launcher.start(environment_of(spec, servicer_functions))
     try:
-        channel = await Channel.connect(process.socket, lambda call: None, lambda event: None, lambda: None)
+        channel = await process.channel(lambda call: None, lambda event: None, lambda: None)
         definition = Definition(spec.name, "", b"", spec.import_path, spec.args, spec.code_version)
         call = channel.open(("describe", definition.encoded(), list(spec.folders)))
         try:

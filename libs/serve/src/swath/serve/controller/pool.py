@@ -36,12 +36,14 @@ class Host:
         relays: Carry calls between replicas.
         changed: Called when something of an application has changed.
         suite: Gives what replicas are told of the suite, as it is when they start.
+        pool: Makes the replicas of a deployment; `Pool` if None.
     """
 
     launcher: Launcher
     relays: Relays
     changed: Callable[[], None]
     suite: SuiteOf
+    pool: Callable[..., Pool] | None = None
 
 
 class Pool:

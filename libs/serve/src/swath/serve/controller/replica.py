@@ -61,6 +61,7 @@ class Replica:
         self.state = State.SPARE if spare else State.STARTING
         self.place: Place | None = None
         self.pid = 0
+        self.leaving = False
         self.since = time.monotonic()
         self._world_size = world_size
         self._orders = orders
@@ -104,6 +105,11 @@ class Replica:
         if self._process is not None:
             self._process.kill()
 
+    def limit(self, ongoing: int) -> None:
+        """Tell it how many calls it is to run at a time, of all hosts together where it has several."""
+        if self._channel is not None:
+            self._channel.tell(("limit", ongoing))
+
     async def reconfigure(self, user_config: bytes) -> None:
         """Give its object another `user_config`.
 
@@ -140,7 +146,8 @@ class Replica:
         orders = self._orders
         self._process = await self._launcher.start(orders.environment)
         self.pid = self._process.pid
-        self._channel = await Channel.connect(self._process.socket, self._relay, self._event, self._was_lost)
+        self._channel = await self._process.channel(self._relay, self._event, self._was_lost)
+        self.limit(self._owner.options.max_ongoing_requests)
         settings = {
             "application": orders.definition.application,
             "deployment": orders.definition.deployment,
@@ -228,7 +235,7 @@ class Replica:
             self._channel.close()
         if self._process is not None:
             if self._channel is None:
-                self._process.socket.close()
+                self._process.close()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_EXIT_S if self.place else 0):
                     await self._process.ended()
@@ -242,7 +249,11 @@ class Replica:
         self._owner.lost(self)
 
     def _event(self, event: Any) -> None:
-        if event[0] == "models" and self.place is not None:
+        if event[0] == "leaving":
+            # It goes on with what it runs; whoever started it lets it go.
+            self.leaving = True
+            self._owner.lost(self)
+        elif event[0] == "models" and self.place is not None:
             self.place.models = set(event[1])
 
     async def _ask(self, about: tuple[Any, ...], payload: Sequence[Buffer] = ()) -> Any:

@@ -52,6 +52,8 @@ class ApplicationSpec:
         preload: Modules to import before replicas are forked, beside the obvious ones.
         servicer_functions: Import paths of the functions that add its services to a server.
         code_version: Digest of its code: another one makes new replicas.
+        image: Container image of its replicas, where each has a container; empty for the launcher's.
+        bundle: Digest by which replicas elsewhere fetch its code.
         route_prefix: Taken and not used, since HTTP is not served.
     """
 
@@ -65,6 +67,8 @@ class ApplicationSpec:
     preload: tuple[str, ...] = ()
     servicer_functions: tuple[str, ...] = ()
     code_version: str = ""
+    image: str = ""
+    bundle: str = ""
     route_prefix: str | None = "/"
 
 

@@ -11,10 +11,13 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from swath.serve.exceptions import DeploymentUnavailableError
 from swath.serve.launch.port import NEWS, Environment
+from swath.serve.transport.call import Call
+from swath.serve.transport.channel import Channel
 
 
 class LocalProcess:
@@ -24,6 +27,16 @@ class LocalProcess:
         self.socket = sock
         self.pid = pid
         self._end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def channel(
+        self, on_call: Callable[[Call], None], on_event: Callable[[Any], None], on_lost: Callable[[], None]
+    ) -> Channel:
+        """Return what frames go over."""
+        return await Channel.connect(self.socket, on_call, on_event, on_lost)
+
+    def close(self) -> None:
+        """Close the socket where there was no channel."""
+        self.socket.close()
 
     async def ended(self) -> str:
         """Wait for its end; return how it ended, in words."""

@@ -45,8 +45,8 @@ class Calls:
         self._methods: dict[tuple[Any, ...], Method] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, call: Call) -> None:
-        """Run a call; whoever opened it may take it back, whatever its handler is."""
+    def start(self, call: Call) -> asyncio.Task[None]:
+        """Run a call, in a task that ends with it; whoever opened it may take it back, whatever its handler is."""
         kind, *about = call.about
         if kind == "grpc":
             method, facts = about
@@ -68,6 +68,7 @@ class Calls:
             task.cancel()
 
         call.on_cancel = cancel
+        return task
 
     async def _grpc(self, call: Call, method: Method, request: RunningRequest) -> None:
         running.set(request)

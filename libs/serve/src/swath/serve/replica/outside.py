@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from swath.serve.handle import Target
@@ -16,15 +16,15 @@ class Outside:
     """Carries calls out of a replica.
 
     Args:
-        channel: The replica's.
+        channel: Gives the channel to a host; raises RayServeException where there is none.
     """
 
     by_value = False
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Callable[[], Channel]) -> None:
         self._channel = channel
-        self.loop: asyncio.AbstractEventLoop = channel.loop
+        self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
 
     async def open(self, target: Target, about: tuple[Any, ...], payload: Sequence[Buffer]) -> Call:
         """Start a call. That it cannot start, the host says by its end."""
-        return self._channel.open(("python", target.application, target.deployment, *about), payload)
+        return self._channel().open(("python", target.application, target.deployment, *about), payload)

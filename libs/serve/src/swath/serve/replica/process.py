@@ -33,7 +33,7 @@ def main(sock: socket.socket) -> None:
     """Be a replica until the host has gone or says so. Never returns: threads of users may still run."""
     status = 1
     try:
-        asyncio.run(_Replica().run(sock))
+        asyncio.run(ReplicaProcess().run(sock))
         status = 0
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else 1
@@ -46,7 +46,7 @@ def main(sock: socket.socket) -> None:
         os._exit(status)
 
 
-class _Replica:
+class ReplicaProcess:
     """What the host asks of a replica: to load code, to make the object, and then its calls.
 
     Each operation is a call of its own, ended by (whether it went well, text, traceback, more).
@@ -70,9 +70,9 @@ class _Replica:
     async def run(self, sock: socket.socket) -> None:
         """Take calls until the host has gone."""
         self._gone = asyncio.Event()
-        self._channel = await Channel.connect(sock, self._called, lambda event: None, self._gone.set)
-        set_caller(Outside(self._channel))
-        multiplex.tell(lambda models: self._channel.tell(("models", models)))
+        channel = await Channel.connect(sock, self._called, lambda event: None, self._gone.set)
+        set_caller(Outside(lambda: channel))
+        multiplex.tell(lambda models: channel.tell(("models", models)))
         await self._gone.wait()
 
     def _called(self, call: Call) -> None:

@@ -45,6 +45,10 @@ class RuntimeEnv(Document):
     """Environment variables of its processes."""
     excludes: list[str] = Field(default_factory=list)
     """Accepted; `.swathignore` says what a bundle leaves out."""
+    image_uri: str | None = None
+    """Container image of its replicas, where each has a container; unused elsewhere."""
+    container: dict[str, Any] | None = None
+    """The same as older files have it: `{image: NAME}`."""
     pip: Any = None
     """Accepted and unused: nothing is installed; what the code imports must be there."""
     conda: Any = None
@@ -53,6 +57,11 @@ class RuntimeEnv(Document):
     """As `pip`."""
     config: dict[str, Any] = Field(default_factory=dict)
     """Accepted and unused."""
+
+    @property
+    def image(self) -> str:
+        """The container image, empty for none."""
+        return self.image_uri or str((self.container or {}).get("image") or "")
 
 
 class HTTPConfig(Document):

@@ -27,9 +27,8 @@ def spec(
     """
     environment = application.runtime_env
     # What has an effect on all its processes makes new ones, as other code does.
-    version = json.dumps(
-        [code_version, application.import_path, application.args, environment.env_vars], sort_keys=True
-    )
+    facts = [code_version, application.import_path, application.args, environment.env_vars]
+    version = json.dumps([*facts, environment.image] if environment.image else facts, sort_keys=True)
     return ApplicationSpec(
         name=application.name,
         import_path=application.import_path,
@@ -39,6 +38,8 @@ def spec(
         variables=environment.env_vars,
         servicer_functions=tuple(servicer_functions),
         code_version=version,
+        image=environment.image,
+        bundle=code_version,
         route_prefix=application.route_prefix,
     )
 

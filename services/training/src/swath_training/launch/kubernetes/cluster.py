@@ -7,23 +7,16 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-import structlog
-from kubernetes import client, config, watch
+from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 from pydantic import ValidationError
 from urllib3.exceptions import HTTPError
 
 from swath.errors import Precondition
-from swath.runtime.kubernetes import asking, connect, pod_server, words
+from swath.runtime.kubernetes import Document, asking, follow, owner_of, reach
 from swath_training.launch.kubernetes.manifest import INDEX, WORKER
 
-_log = structlog.get_logger("swath.training")
-
 _CALL_S = 10.0
-_WATCH_S = 240
-_PAUSE_S = 1.0
-
-Document = dict[str, Any]
 
 
 class Cluster:
@@ -37,21 +30,10 @@ class Cluster:
     """
 
     def __init__(self, namespace: str = "") -> None:
-        try:
-            api, own = connect(pod_server())
-        except Precondition:
-            try:
-                config.load_kube_config()
-                _, current = config.list_kube_config_contexts()
-            except config.ConfigException as error:
-                raise Precondition(
-                    f"expected to run in a Kubernetes pod or with a kubeconfig, and found neither: {error}"
-                ) from error
-            api, own = client.ApiClient(), current["context"].get("namespace", "default")
-        self.namespace = namespace or own
+        api, self.namespace = reach(namespace)
+        self._api = api
         self._batch: Any = client.BatchV1Api(api)
         self._core: Any = client.CoreV1Api(api)
-        self._apps: Any = client.AppsV1Api(api)
         self._plain: Any = api.sanitize_for_serialization
         self._ended = threading.Event()
 
@@ -127,9 +109,7 @@ class Cluster:
             Denied, Unavailable: As for `create_job`.
         """
         with _asking(f"read the Deployment {deployment}"):
-            found = self._apps.read_namespaced_deployment(deployment, self.namespace, _request_timeout=_CALL_S)
-        facts = {"apiVersion": "apps/v1", "kind": "Deployment", "name": deployment, "uid": found.metadata.uid}
-        return {**facts, "blockOwnerDeletion": False}
+            return owner_of(self._api, self.namespace, deployment)
 
     def follow_pods(self, worker: str, seen: Callable[[Document, bool], None]) -> None:
         """Call back with each state of each worker's pod, and whether it is gone, until `close`.
@@ -153,26 +133,8 @@ class Cluster:
         """Have `follow_...` return, within the time of a watch at the latest."""
         self._ended.set()
 
-    def _follow(self, listing: Callable[..., Any], chosen: Mapping[str, str], seen: Callable[[Document], None]) -> None:
-        while not self._ended.is_set():
-            stream = watch.Watch()
-            try:
-                # Begins with what there is, then goes on with what changes.
-                events: Any = stream.stream(listing, self.namespace, timeout_seconds=_WATCH_S, **chosen)
-                for event in events:
-                    if self._ended.is_set():
-                        return
-                    seen(event)
-            except ApiException as error:
-                # 410: what was seen last is too old for the server to go on from. It is looked at anew.
-                if error.status != 410:
-                    _log.warning("the cluster cannot be watched", error=words(error))
-                    self._ended.wait(_PAUSE_S)
-            except HTTPError as error:
-                _log.warning("the cluster cannot be watched", error=str(error))
-                self._ended.wait(_PAUSE_S)
-            finally:
-                stream.stop()
+    def _follow(self, listing: Callable[..., Any], chosen: Mapping[str, str], seen: Callable[[Any], None]) -> None:
+        follow(listing, self.namespace, chosen, seen, self._ended)
 
 
 def _asking(what: str) -> AbstractContextManager[None]:

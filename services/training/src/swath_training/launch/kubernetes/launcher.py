@@ -14,7 +14,8 @@ import yaml
 from swath.documents import TrainingDocument
 from swath.errors import Denied, InvalidInput, Precondition, SwathError
 from swath.retry import Retry
-from swath_training.launch.kubernetes.cluster import Cluster, Document
+from swath.runtime.kubernetes import Document
+from swath_training.launch.kubernetes.cluster import Cluster
 from swath_training.launch.kubernetes.manifest import JobTask, Ports, check, job, name_of, service
 from swath_training.launch.kubernetes.pod_status import begun, complaint, index_of, outcome, trouble
 from swath_training.launch.kubernetes.settings import JobSettings

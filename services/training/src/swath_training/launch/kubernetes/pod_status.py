@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from swath.runtime.kubernetes import containers
+from swath.runtime.kubernetes import trouble as trouble_of
 from swath_training.launch.kubernetes.manifest import INDEX
 
-_QUIET = frozenset({"", "ContainerCreating", "PodInitializing", "Completed"})
 _PLAIN = ("Error", "Completed")
 _SIGNALLED = 128
 
 
 def trouble(pod: Mapping[str, Any]) -> str:
     """Return why a pod does not run yet, empty if it does or is about to."""
-    status = pod.get("status") or {}
-    for condition in status.get("conditions") or ():
-        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            return f"the cluster has no place for the worker yet: {condition.get('message') or condition.get('reason')}"
-    for container in _containers(status):
-        waiting = (container.get("state") or {}).get("waiting") or {}
-        reason = waiting.get("reason") or ""
-        if reason not in _QUIET:
-            message = waiting.get("message") or ""
-            return f"the worker's container does not start: {reason}{f' ({message})' if message else ''}"
-    return ""
+    return trouble_of(pod, "the worker")
 
 
 def index_of(pod: Mapping[str, Any]) -> int:
@@ -49,7 +40,7 @@ def outcome(pod: Mapping[str, Any], *, gone: bool) -> tuple[bool, int | None, st
 
 def begun(pod: Mapping[str, Any]) -> bool:
     """Whether the worker's container runs, or has run."""
-    states = [container.get("state") or {} for container in _containers(pod.get("status") or {}, init=False)]
+    states = [container.get("state") or {} for container in containers(pod.get("status") or {}, init=False)]
     return any("running" in state or "terminated" in state for state in states)
 
 
@@ -59,7 +50,7 @@ def ended(pod: Mapping[str, Any]) -> tuple[bool, int | None, str]:
     if status.get("phase") not in ("Succeeded", "Failed"):
         return False, None, ""
     reason = ": ".join(filter(None, (status.get("reason"), status.get("message"))))
-    for container in _containers(status, init=False):
+    for container in containers(status, init=False):
         terminated = (container.get("state") or {}).get("terminated")
         if terminated is not None:
             code = int(terminated.get("exitCode", 0))
@@ -73,9 +64,3 @@ def complaint(event: Mapping[str, Any]) -> str:
     if event.get("type") != "Warning" or event.get("reason") != "FailedCreate":
         return ""
     return f"the cluster refuses the worker's pod: {event.get('message') or event['reason']}"
-
-
-def _containers(status: Mapping[str, Any], *, init: bool = True) -> Iterator[Mapping[str, Any]]:
-    if init:
-        yield from status.get("initContainerStatuses") or ()
-    yield from status.get("containerStatuses") or ()

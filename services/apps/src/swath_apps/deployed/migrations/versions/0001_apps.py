@@ -21,6 +21,7 @@ def upgrade() -> None:
         sa.Column("deployed_at", sa.Float, nullable=False),
         sa.Column("deployed_by", sa.String, nullable=False),
         sa.Column("text", sa.Text, nullable=False),
+        sa.Column("token", sa.String, nullable=False),
     )
     op.create_index("applications_by_owner", "applications", ["owner"])
     op.create_index("applications_by_position", "applications", ["position"])

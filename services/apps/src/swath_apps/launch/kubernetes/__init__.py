@@ -1,0 +1,1 @@
+"""Replicas as pods: one Kubernetes Deployment for each deployment of an application's version."""
