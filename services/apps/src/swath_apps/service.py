@@ -104,6 +104,9 @@ class AppsService:
             if now_told != told:
                 told = now_told
                 yield Deployment(told)
+        # It may have come up between two looks.
+        if wait and (now_told := await self._mine(who)) != told:
+            yield Deployment(now_told)
 
     async def status(self, name: str = "") -> list[tuple[Application, State]]:
         """Return the applications that the caller may call or owns, in order of deployment.
