@@ -115,8 +115,10 @@ async def test_views_and_what_people_say_of_samples(files: StoredSampleFiles, wr
     assert list(narrowed) == IDS[:3:-1]
     assert list(table.select(narrowed, "x > 20 head 2")) == [IDS[7], IDS[6]]
     assert [bar.count for bar in table.histogram(ids, "origin", 10).bars] == [4, 4]
-    (first, _) = table.histogram(ids, "x", 2).bins or ()
-    assert (first.low, first.high, first.mean) == (0, 75, 37.5)
+    slices = table.histogram(ids, "x", 2).bins
+    assert slices is not None
+    first = slices[0]
+    assert (len(slices), first.low, first.high, first.mean) == (2, 0, 75, 37.5)
     with pytest.raises(InvalidInput, match="character 1: there is no column 'orign'; the nearest: `origin`"):
         table.select(ids, "orign == 'val'")
 

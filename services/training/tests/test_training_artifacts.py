@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import grpc
 import pytest
@@ -34,7 +35,7 @@ async def stub(world: World) -> AsyncIterator[runs_pb2_grpc.RunServiceStub]:
     await server.stop(None)
 
 
-async def read(stub, run_id: str, artifact: int) -> bytes:
+async def read(stub, run_id: str, artifact: Any) -> bytes:
     request = runs_pb2.ReadArtifactRequest(run_id=run_id, artifact=artifact)
     return b"".join([part.data async for part in stub.ReadArtifact(request)])
 

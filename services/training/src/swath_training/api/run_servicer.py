@@ -25,7 +25,7 @@ from swath_training.api.service import TrainingService
 from swath_training.runs.model import RunArtifact
 
 _PART_BYTES = 1 << 20
-_ARTIFACTS = {
+_ARTIFACTS: dict[int, RunArtifact] = {
     pb.RUN_ARTIFACT_SPECIFICATION: RunArtifact.SPECIFICATION,
     pb.RUN_ARTIFACT_PIPELINE: RunArtifact.PIPELINE,
     pb.RUN_ARTIFACT_WEIGHTS: RunArtifact.WEIGHTS,

@@ -52,7 +52,9 @@ class SampleRecorder:
         from swath.samples.manifest import Sample
 
         list_samples = getattr(data, "samples", None)
-        for split in data.splits if list_samples is not None else ():
+        if list_samples is None:
+            return
+        for split in data.splits:
             for frame in list_samples(split):
                 top, bottom, left, right = frame.extent or (0, 0, 0, 0)
                 yield (
