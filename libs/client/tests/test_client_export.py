@@ -6,6 +6,7 @@ import csv
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -102,7 +103,8 @@ def test_tensorboard_reads_curves_and_hyper_parameters(record: RunRecord, tmp_pa
     assert math.isnan(read["val/metrics/iou"][0][1])
     assert read.keys() == {"train/total", "val/loss", "val/metrics/iou", "train/lr-Adam"}
     (content,) = (events.summary_metadata["_hparams_/session_start_info"].plugin_data.content,)
-    started = getattr(plugin_data_pb2, "HParamsPluginData").FromString(content).session_start_info
+    messages: Any = plugin_data_pb2
+    started = messages.HParamsPluginData.FromString(content).session_start_info
     assert started.hparams["training.optimizer.lr"].string_value == "0.001"
     assert (folder / "artifacts" / "weights.pt").read_bytes() == b"\x00\x01weights"
 
