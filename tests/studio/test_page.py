@@ -97,6 +97,23 @@ def test_the_landing_screen_is_left_and_curves_are_drawn(browser: Browser, studi
     assert browser.failures == []
 
 
+def test_samples_have_pictures_of_the_scene(browser: Browser, studio: StudioServer, channel: grpc.Channel):
+    # A page that was open before there were samples asks for them when it is loaded again.
+    browser.open(studio.url)
+    cells = "[...document.querySelectorAll('.cell:not(.empty) img')].filter((each) => each.naturalWidth == 25)"
+    browser.wait(f"{cells}.length >= 6", 60)
+    table = ExperimentServiceStub(channel)
+    request = pb.DataSamplesRequest(records_cnt=16, include_raw_data=True, resize_width=192, resize_height=192)
+    shown = table.GetDataSamples(request)
+    pictures = {
+        each.thumbnail for record in shown.data_records for each in record.data_stats if each.name == "raw_data"
+    }
+    assert (shown.total_count, len(pictures)) == (16, 16)
+    losses = [each for each in shown.data_records[0].data_stats if each.name.startswith("signal//")]
+    assert losses
+    browser.wait(f"{TRAIN} && {TRAIN}.innerText == 'Pause' && {AGE} > 0", 60)
+
+
 def test_pause_and_train(browser: Browser, channel: grpc.Channel):
     browser.run(f"{TRAIN}.click()")
     browser.wait(f"{TRAIN}.innerText == 'Train'")

@@ -16,8 +16,9 @@ import swath.inference.v1.profiles_pb2
 import swath.models.v1.catalogue_pb2
 import swath.training.v1.references_pb2
 import swath.training.v1.worker_pb2  # noqa: F401
-from swath.api import REDHARE, ROUTES
+from swath.api import REDHARE, REGISTRY, ROUTES
 from swath.api.descriptors import find_service
+from swath.api.model import paths
 from swath.cuvis_ai.v1 import cuvis_ai_pb2 as pb
 from swath.cuvis_ai.v1.cuvis_ai_pb2_grpc import CuvisAIServiceStub
 from swath.errors import InvalidInput
@@ -100,8 +101,13 @@ def test_the_table_names_methods_that_there_are():
         assert name in find_service(service).methods_by_name
 
 
-def test_the_table_opens_public_methods_to_the_gateway_alone():
-    assert all((service == "gateway") == bool(methods & ROUTES.keys()) for service, methods in GRANTS.items())
+def test_the_table_opens_public_methods_to_the_gateway_and_to_who_forwards_calls_alone():
+    forwarded = {each.name: paths(each.forwards) for each in (*REGISTRY.services, *REGISTRY.processes)}
+    for service, methods in GRANTS.items():
+        if service != "gateway":
+            assert methods & ROUTES.keys() == forwarded.get(service, frozenset()), service
+    assert GRANTS["gateway"] >= ROUTES.keys()
+    assert [name for name, methods in forwarded.items() if methods] == ["experiment"]
 
 
 # Users

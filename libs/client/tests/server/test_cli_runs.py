@@ -124,4 +124,4 @@ def test_a_run_goes_to_other_tools_whole(swath: Swath, run: str, tmp_path: Path)
     assert facts["specification"]["training"]["optimizer"]["lr"] == 0.01
     assert json.loads((folder / "artifacts" / "pipeline.json").read_text())["nodes"][1]["name"] == "zscore"
     assert (folder / "artifacts" / "weights.pt").stat().st_size > 100
-    assert "no run" in refused(swath("export", "0000", "--to", "csv", "--out", str(tmp_path)))
+    assert "Run 0000 not found" in refused(swath("export", "0000", "--to", "csv", "--out", str(tmp_path)))
