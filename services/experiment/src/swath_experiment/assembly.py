@@ -6,7 +6,7 @@ from swath.api import EXPERIMENT
 from swath.rpc.server.methods import slice_handler
 from swath.runtime.assembly import Assembly, Deps
 from swath.storage.sql.engine import open_engine
-from swath_experiment.adapters.sample_files import StoredSampleFiles
+from swath_experiment.adapters.later import LaterSampleFiles
 from swath_experiment.runs.model import Runs
 from swath_experiment.runs.samples import SampleFiles
 from swath_experiment.service.services import Services
@@ -28,7 +28,7 @@ def build(deps: Deps, *, settings: ExperimentSettings, runs: Runs, files: Sample
     engine = open_engine(deps.database(f"{SCHEMA.name}.db"), schema=SCHEMA.name)
     store = ExperimentStore(engine)
     deps.stack.push_async_callback(store.close)
-    files = files or StoredSampleFiles(runs, deps.artifacts, deps.workspace, deps.state / "pictures")
+    files = files or LaterSampleFiles(runs, deps.artifacts, deps.workspace, deps.state / "pictures")
     services = Services(runs, files, store, settings)
     return Assembly(
         service="experiment",

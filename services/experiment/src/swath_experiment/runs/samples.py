@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from swath.samples.histograms import Bar, Bin
 from swath_experiment.runs.model import Run
+
+if TYPE_CHECKING:
+    from swath.samples.histograms import Bar, Bin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from swath.errors import SwathError
 from swath.experiment_service import experiment_service_pb2 as pb
-from swath.samples.histograms import Share
 from swath_experiment.runs.samples import Picture
 from swath_experiment.service.edits import EditKind, Wish
 from swath_experiment.service.samples import DISCARDED, Counts
 from swath_experiment.servicer.calls import Methods, refused
+
+if TYPE_CHECKING:
+    from swath.samples.histograms import Share
 
 _KINDS: Mapping[int, EditKind] = {
     pb.EDIT_OVERRIDE: "override",
