@@ -54,8 +54,9 @@ async def store(database: Path | str, tmp_path: Path) -> AsyncIterator[RunStore]
     """A store on tables of the release before, brought forward, with a run that was about to end."""
     folder = tmp_path / "old"
     shutil.copytree(SCHEMA.folder, folder)
-    (newer,) = (folder / "versions").glob("0005_*.py")
-    newer.unlink()
+    for revision in (folder / "versions").glob("0*.py"):
+        if revision.name[: len(OLD)] > OLD:
+            revision.unlink()
     engine = open_engine(database, schema=SCHEMA.name)
     await dataclasses.replace(SCHEMA, revision=OLD, folder=folder).migrate(engine)
 
