@@ -11,7 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from swath.samples.query import QueryInvalid, condition, parse, sort_columns
+from swath.errors import QueryInvalid
+from swath.samples.query import condition, parse, sort_columns
 
 ROWS: list[dict[str, Any]] = [
     {"loss": 0.5, "step": 1, "origin": "train", "tag:cloud": True, "signal//val loss": 2.0, "note": "a.b"},
@@ -141,9 +142,9 @@ def test_what_is_wrong_is_said_with_its_place(text: str, at: int, what: str) -> 
         query = parse(text)
         condition(query, FRAME.schema)
         sort_columns(query, FRAME.schema)
-    assert refused.value.at == at
+    assert refused.value.metadata == {"position": str(at)}
     assert what in str(refused.value)
-    assert pickle.loads(pickle.dumps(refused.value)).at == at
+    assert pickle.loads(pickle.dumps(refused.value)).metadata == refused.value.metadata
 
 
 _WORDS = st.sampled_from(
@@ -209,7 +210,7 @@ def test_any_text_is_a_query_or_is_refused_at_a_character(text: str) -> None:
         wanted = condition(query, FRAME.schema)
         sort_columns(query, FRAME.schema)
     except QueryInvalid as refused:
-        assert 0 <= refused.at <= len(text)
+        assert 0 <= int(refused.metadata["position"]) <= len(text)
         return
     if wanted is not None:
         FRAME.with_columns(wanted.alias("wanted"))

@@ -9,7 +9,8 @@ SwathError                          INTERNAL
 │   ├── DataInvalid                   a data file or split that is invalid
 │   ├── NotFinite                     a loss or a state of a run that became NaN or infinite
 │   ├── WeightsInvalid                weights that are unsafe or match no node
-│   └── ContentMismatch               bytes that do not match their size or digest
+│   ├── ContentMismatch               bytes that do not match their size or digest
+│   └── QueryInvalid                  a query over samples that does not parse, or asks for what there is not
 ├── NotFound                        NOT_FOUND
 │   ├── SessionNotFound
 │   ├── ConfigNotFound
@@ -85,6 +86,7 @@ from swath.errors.request import (
     PipelineMissing,
     PluginDenied,
     Precondition,
+    QueryInvalid,
     RunActive,
     RunNotFound,
     SchemaOutdated,
@@ -155,6 +157,7 @@ __all__ = [
     "PipelineMissing",
     "PluginDenied",
     "Precondition",
+    "QueryInvalid",
     "QuotaExceeded",
     "RevisionConflict",
     "RunActive",

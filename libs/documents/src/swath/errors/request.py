@@ -60,6 +60,12 @@ class ContentMismatch(InvalidInput):
     reason = "CONTENT_MISMATCH"
 
 
+class QueryInvalid(InvalidInput):
+    """A query over samples does not parse, or asks for what there is not."""
+
+    reason = "QUERY_INVALID"
+
+
 class NotFound(SwathError):
     """What the request names does not exist, or belongs to somebody else."""
 

@@ -6,7 +6,7 @@ some of them; `pictures` shows them. Needs neither torch nor grpc.
 
 from swath.samples.edits import Edits, Tag
 from swath.samples.manifest import Sample
-from swath.samples.query import Query, QueryInvalid, parse
+from swath.samples.query import Query, parse
 from swath.samples.table import Counts, SampleTable
 
-__all__ = ["Counts", "Edits", "Query", "QueryInvalid", "Sample", "SampleTable", "Tag", "parse"]
+__all__ = ["Counts", "Edits", "Query", "Sample", "SampleTable", "Tag", "parse"]

@@ -11,7 +11,8 @@ from enum import Enum
 
 import polars as pl
 
-from swath.samples.query.errors import QueryInvalid
+from swath.errors import QueryInvalid
+from swath.samples.query.errors import invalid
 from swath.samples.query.nodes import Binary, Column, Listed, Literal, Method, Node, Scalar, Unary
 from swath.samples.query.parser import Query
 
@@ -70,7 +71,7 @@ def condition(query: Query, schema: Mapping[str, pl.DataType]) -> pl.Expr | None
     compiler = _Compiler(query.text, schema)
     expression, kind = compiler.compiled(query.where)
     if kind is not Type.TRUTH:
-        raise QueryInvalid(query.text, query.where.at, f"expected a condition, got {kind.value}")
+        raise invalid(query.text, query.where.at, f"expected a condition, got {kind.value}")
     return expression.fill_null(value=False)
 
 
@@ -263,7 +264,7 @@ class _Compiler:
         return self._expected(node.operand, Type.TEXT, node.name).str.len_chars(), Type.NUMBER
 
     def _wrong(self, node: Node, what: str) -> QueryInvalid:
-        return QueryInvalid(self._text, node.at, what)
+        return invalid(self._text, node.at, what)
 
 
 def _type_of_value(value: Scalar) -> Type:

@@ -17,7 +17,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from swath.samples.query.errors import QueryInvalid
+from swath.errors import QueryInvalid
+from swath.samples.query.errors import invalid
 from swath.samples.query.nodes import Binary, Column, Listed, Literal, Method, Node, Scalar, Unary
 from swath.samples.query.tokens import Kind, Token, tokens
 
@@ -111,7 +112,7 @@ class _Parser:
     def _wrong(self, what: str, at: int | None = None) -> QueryInvalid:
         if at is None:
             what, at = f"{what}, got {self._here}", self._here.at
-        return QueryInvalid(self._text, at, what)
+        return invalid(self._text, at, what)
 
     def _number(self, what: str) -> int:
         token = self._here

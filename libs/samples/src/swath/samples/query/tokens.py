@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
-from swath.samples.query.errors import QueryInvalid
+from swath.samples.query.errors import invalid
 
 _LONGEST = 10_000
 """Characters of a query."""
@@ -58,14 +58,14 @@ def tokens(query: str) -> list[Token]:
         QueryInvalid: A character begins no word, a text or a column has no end, or there is too much of it.
     """
     if len(query) > _LONGEST:
-        raise QueryInvalid(query, _LONGEST, f"a query has at most {_LONGEST} characters, got {len(query)}")
+        raise invalid(query, _LONGEST, f"a query has at most {_LONGEST} characters, got {len(query)}")
     found, at = [], 0
     while at < len(query):
         match = _PATTERN.match(query, at)
         if match is None:
             unclosed = {"'": "text", '"': "text", "`": "column"}.get(query[at])
             what = f"this {unclosed} has no closing {query[at]}" if unclosed else f"expected a word, got {query[at]!r}"
-            raise QueryInvalid(query, at, what)
+            raise invalid(query, at, what)
         text, at_next = match.group(), match.end()
         match match.lastgroup:
             case "number":
