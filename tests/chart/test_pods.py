@@ -130,7 +130,7 @@ def test_the_removal_can_be_left_out(render: Callable[..., Objects]) -> None:
 
 def test_services_are_of_the_ip_families_that_are_asked_for(render: Callable[..., Objects]) -> None:
     services = [each for each in render(TAINTED, "ipFamilies={IPv6,IPv4}") if each["kind"] == "Service"]
-    assert len(services) == 15
+    assert len(services) == 17
     for each in services:
         assert each["spec"]["ipFamilyPolicy"] == "PreferDualStack", each["metadata"]["name"]
         assert each["spec"]["ipFamilies"] == ["IPv6", "IPv4"]

@@ -97,13 +97,17 @@ def test_every_value_is_described() -> None:
     assert set(leaves(yaml.safe_load(text))) == described
 
 
+# Whose pods services make, by values of those.
+MADE_LATER = ("worker", "replica")
+
+
 def test_every_service_has_its_values() -> None:
     values = yaml.safe_load((CHARTS / "swath" / "values.yaml").read_text())
     assert tuple(values["services"]) == SERVICE_NAMES
     images = {name: each["image"] for name, each in values["services"].items()}
     images |= {name: values[name]["image"] for name in (GATEWAY, "standalone")}
     declared = {each.name: each.image for each in (*REGISTRY.services, *REGISTRY.processes)}
-    assert images == {name: image for name, image in declared.items() if name != "worker"}
+    assert images == {name: image for name, image in declared.items() if name not in MADE_LATER}
     assert set(declared.values()) < values["images"].keys()
 
 
@@ -151,6 +155,7 @@ def test_services_get_credentials_of_what_they_use_alone(render: Callable[..., O
         "session",
         "pipeline",
         "training",
+        "experiment",
         "apps",
     }
     assert "SWATH_S3_SECRET_ACCESS_KEY" not in held["gateway"]

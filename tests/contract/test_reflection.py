@@ -21,6 +21,7 @@ def ask(grpcurl, server):
 
 def test_list_names_every_service(ask):
     assert ask("list").split() == [
+        "ExperimentService",
         "cuvis_ai.v1.CuvisAIService",
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",

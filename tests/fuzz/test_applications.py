@@ -51,7 +51,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace
     functions = ("user_defined_protos_pb2_grpc.add_UserDefinedServiceServicer_to_server",)
     serve.start(grpc_options=gRPCOptions(port=0, grpc_servicer_functions=functions, access_log=False))
     for name in ("app1", "app2"):
-        serve.run(importlib.import_module("greeting").g, name=name)
+        serve.run(importlib.import_module("greeting").g, name=name, route_prefix=None)
     address = serve.address()
     assert address is not None
     with grpc.insecure_channel(address) as channel:
