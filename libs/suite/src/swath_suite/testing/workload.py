@@ -42,7 +42,7 @@ class Workload:
     ) -> None:
         if isinstance(config, str):
             # A service of one replica takes some seconds to come back, more on a machine that is busy.
-            config = ClientConfig(target=config, retry=RetryConfig(initial_s=1.0))
+            config = ClientConfig(target=config, retry=RetryConfig(initial_s=1.0, max_s=15.0))
         self._config = config
         self._detector = fitted if detector is None else detector
         self._folder = f"chaos-{next(_folders)}"
