@@ -1,4 +1,8 @@
-"""Users' applications as pods of a real cluster: the examples, deployed by their config file through the gateway."""
+"""Users' applications as pods of a real cluster: the examples, deployed by their config file through the gateway.
+
+Modules run in the order of their names: the scenarios, which want a small node for themselves, before the suite is
+installed, and this one before the suite's own tests, which end with its removal.
+"""
 
 from __future__ import annotations
 
