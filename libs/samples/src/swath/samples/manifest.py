@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -101,10 +101,7 @@ def read(data: bytes) -> pl.DataFrame:
     Raises:
         DataInvalid: It is no manifest.
     """
-    frame = from_parquet(data, "a manifest of samples")
-    if missing := [name for name in SCHEMA if name not in frame.columns]:
-        raise DataInvalid(f"a manifest of samples: expected columns {', '.join(SCHEMA)}, missing {', '.join(missing)}")
-    return frame
+    return from_parquet(data, "a manifest of samples", SCHEMA)
 
 
 def to_parquet(frame: pl.DataFrame) -> bytes:
@@ -114,13 +111,16 @@ def to_parquet(frame: pl.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def from_parquet(data: bytes, what: str) -> pl.DataFrame:
-    """Return a table that is Parquet.
+def from_parquet(data: bytes, what: str, columns: Collection[str]) -> pl.DataFrame:
+    """Return a table that is Parquet and has some columns, among others.
 
     Raises:
-        DataInvalid: It is not. The text says what was to be read.
+        DataInvalid: It is not, or lacks one. The text says what was to be read.
     """
     try:
-        return pl.read_parquet(io.BytesIO(data))
+        frame = pl.read_parquet(io.BytesIO(data))
     except pl.exceptions.PolarsError as error:
         raise DataInvalid(f"{what}: expected Parquet, got {len(data)} bytes that are none: {error}") from error
+    if missing := [name for name in columns if name not in frame.columns]:
+        raise DataInvalid(f"{what}: expected columns {', '.join(columns)}, missing {', '.join(missing)}")
+    return frame

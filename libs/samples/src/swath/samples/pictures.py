@@ -95,6 +95,12 @@ def webp(picture: np.ndarray, height: int, width: int) -> bytes:
     return buffer.getvalue()
 
 
+def size_of(data: bytes) -> tuple[int, int]:
+    """Return height and width of a picture that `webp` has made, by its header."""
+    width, height = Image.open(io.BytesIO(data)).size
+    return height, width
+
+
 class PictureCache:
     """Pictures that were made, in memory and in a folder. Safe to use from several threads.
 

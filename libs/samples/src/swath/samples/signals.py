@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import polars as pl
 
-from swath.errors import DataInvalid
 from swath.samples.manifest import from_parquet, to_parquet
 
 KEYS = ("sample_id", "step", "epoch")
@@ -74,10 +73,7 @@ def read(data: bytes) -> pl.DataFrame:
     Raises:
         DataInvalid: It is no segment.
     """
-    frame = from_parquet(data, "a segment of signals")
-    if missing := [name for name in KEYS if name not in frame.columns]:
-        raise DataInvalid(f"a segment of signals: expected columns {', '.join(KEYS)}, missing {', '.join(missing)}")
-    return frame
+    return from_parquet(data, "a segment of signals", KEYS)
 
 
 def names(segment: pl.DataFrame) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,8 @@ from swath.scenes import Scene, read_scene
 from swath.storage import Workspace
 from swath_experiment.runs.samples import Picture
 
+KINDS = ("cube", "mask")
+"""What there are pictures of."""
 _MOST_SCENES = 4
 """Scenes that are held open: neighbouring samples are tiles of one."""
 
@@ -40,27 +41,20 @@ class Pictures:
 
         Args:
             row: The sample, with the columns of its manifest.
-            kind: "cube" or "mask".
+            kind: One of `KINDS`.
             width: Of the box, in pixels.
             height: Of the box.
 
         Raises:
             FileMissing, DataInvalid, PathDenied: The sample's scene cannot be read any more.
         """
-        if kind not in ("cube", "mask"):
-            return None
         path = self._read(row["source"])
         if not path.exists():
             raise FileMissing(f"{row['source']} is not there any more")
         version = path.stat().st_mtime_ns
-        scene = self._scene(path, row, version)
-        if kind == "mask" and scene.mask is None and scene.class_mask is None:
-            return None
-        rectangle = _rectangle(row, scene)
-        size = pictures.fitted(rectangle[1] - rectangle[0], rectangle[3] - rectangle[2], height, width)
-        key = (row["source"], str(version), row["sample_id"], kind, f"{size[0]}x{size[1]}")
-        data = self._cache.get(key, partial(_drawn, scene, rectangle, kind, size))
-        return Picture(webp=data, shape=(*size, 3))
+        key = (row["source"], str(version), row["sample_id"], kind, f"{height}x{width}")
+        data = self._cache.get(key, lambda: _drawn(self._scene(path, row, version), row, kind, height, width))
+        return Picture(webp=data, shape=(*pictures.size_of(data), 3)) if data else None
 
     def _scene(self, path: Path, row: Mapping[str, Any], version: int) -> Scene:
         key = (str(path), version, row["frame"])
@@ -83,10 +77,14 @@ def _rectangle(row: Mapping[str, Any], scene: Scene) -> tuple[int, int, int, int
     return (row["y"], row["y"] + row["height"], row["x"], row["x"] + row["width"])
 
 
-def _drawn(scene: Scene, rectangle: tuple[int, int, int, int], kind: str, size: tuple[int, int]) -> bytes:
-    top, bottom, left, right = rectangle
+def _drawn(scene: Scene, row: Mapping[str, Any], kind: str, height: int, width: int) -> bytes:
+    """Return a picture of a sample that fits into a box; nothing where the scene has none of that kind."""
+    top, bottom, left, right = _rectangle(row, scene)
+    size = pictures.fitted(bottom - top, right - left, height, width)
     if kind == "cube":
         nm = None if scene.wavelengths is None else scene.wavelengths.tolist()
         return pictures.webp(pictures.false_colour(scene.cube[top:bottom, left:right], nm), *size)
     plane = scene.class_mask if scene.class_mask is not None else scene.mask
+    if plane is None:
+        return b""
     return pictures.webp(pictures.classes(np.asarray(plane)[top:bottom, left:right]), *size)

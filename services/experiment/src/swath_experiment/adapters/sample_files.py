@@ -19,7 +19,7 @@ from swath.samples.edits import signal_name, tag_name
 from swath.samples.histograms import bars, bins, is_number
 from swath.samples.table import DISCARDED, INDEX
 from swath.storage import ArtifactStore, Workspace
-from swath_experiment.adapters.pictures import Pictures
+from swath_experiment.adapters.pictures import KINDS, Pictures
 from swath_experiment.runs.model import Run, Runs
 from swath_experiment.runs.samples import Histogram, Picture
 
@@ -93,7 +93,7 @@ class StoredTable:
 
     async def picture(self, sample: str, kind: str, width: int, height: int) -> Picture | None:
         place = self._table.row(sample)
-        if place is None:
+        if place is None or kind not in KINDS:
             return None
         row = self._table.frame.row(place, named=True)
         try:

@@ -151,9 +151,7 @@ class Edits:
         name = wish.text or wish.name.partition(":")[2]
         samples = await self._known(experiment, wish)
         if wish.kind == "remove":
-            await self._tag(experiment, name)
-            edits = [Edit(TAG + name, dict.fromkeys(samples))]
-            await self._store.edit(experiment.place, edits, _told("tag_remove", samples, tag=name))
+            await self._untag(experiment, name, samples)
             return f"Tag '{name}' removed from {len(samples)} samples"
         edits = [Edit(TAG + name, dict.fromkeys(samples, True))]
         if wish.kind == "override":
@@ -170,9 +168,7 @@ class Edits:
         allowed = list(wish.categories) or list(tags.get(name) or ())
         samples = await self._known(experiment, wish)
         if wish.kind == "remove":
-            await self._tag(experiment, name)
-            edits = [Edit(TAG + name, dict.fromkeys(samples))]
-            await self._store.edit(experiment.place, edits, _told("tag_remove", samples, tag=name))
+            await self._untag(experiment, name, samples)
             return f"Tag '{name}' cleared for {len(samples)} samples"
         if wish.text not in allowed:
             raise InvalidInput(f"tag {name!r}: expected one of {allowed}, got {wish.text[:64]!r}")
@@ -181,6 +177,11 @@ class Edits:
         entry = _told("tag_add", samples, tag=name, category=wish.text)
         await self._store.edit(experiment.place, edits, entry, declare=declare)
         return f"Tag '{name}' is '{wish.text}' for {len(samples)} samples"
+
+    async def _untag(self, experiment: Experiment, name: str, samples: Sequence[str]) -> None:
+        await self._tag(experiment, name)
+        edits = [Edit(TAG + name, dict.fromkeys(samples))]
+        await self._store.edit(experiment.place, edits, _told("tag_remove", samples, tag=name))
 
     async def _drop(self, experiment: Experiment, name: str) -> str:
         await self._tag(experiment, name)

@@ -7,7 +7,7 @@ import math
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from swath.errors import Exhausted
 from swath_experiment.runs.model import CurveSummary, Run, Runs
@@ -193,7 +193,7 @@ class Metrics:
     async def _noted(self, experiment: Experiment, points: list[Point]) -> list[Point]:
         notes = await self._store.point_notes(experiment.place)
         if notes:
-            points = [_with_note(each, notes.get((each.hash, each.metric, each.step), "")) for each in points]
+            points = [replace(each, note=notes.get((each.hash, each.metric, each.step), each.note)) for each in points]
         return sorted(points, key=lambda each: (each.hash, each.step, each.metric))
 
 
@@ -201,19 +201,3 @@ def metric_of(summary: CurveSummary) -> str:
     """Return the name by which a curve is shown: one name may be measured on several splits."""
     split, name = summary.split, summary.name
     return name if not split or name.startswith((f"{split}/", f"{split}_")) else f"{split}/{name}"
-
-
-def _with_note(point: Point, note: str) -> Point:
-    if not note:
-        return point
-    return Point(
-        metric=point.metric,
-        step=point.step,
-        value=point.value,
-        hash=point.hash,
-        split=point.split,
-        at=point.at,
-        note=note,
-        is_evaluation=point.is_evaluation,
-        tags=point.tags,
-    )

@@ -45,6 +45,24 @@ class Seen:
     ids: Sequence[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What there is to know of samples: names of columns, rows of a view, and one sample's values if asked for."""
+
+    columns: Sequence[str]
+    rows: Sequence[Mapping[str, Any]]
+    sample: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """All samples, and what people say of them, read once."""
+
+    table: SampleTable | None
+    values: Mapping[str, Mapping[str, Any]]
+    tags: Mapping[str, Sequence[str] | None]
+
+
 class Samples:
     """Samples of an experiment, as one user sees them.
 
@@ -60,34 +78,37 @@ class Samples:
 
     async def table(self, experiment: Experiment) -> SampleTable | None:
         """Return the experiment's samples with what people say of them, None where no run has written any."""
-        values = await self._store.values(experiment.place)
-        tags = await self._store.tags(experiment.place)
-        return await self._files.table(experiment.runs, values, list(tags))
+        return (await self._read(experiment)).table
 
     async def seen(self, experiment: Experiment) -> Seen | None:
         """Return the caller's view, None where there are no samples."""
-        table = await self.table(experiment)
+        return await self._seen(experiment, await self.table(experiment))
+
+    async def counts(self, experiment: Experiment) -> Counts:
+        """Count the samples."""
+        read = await self._read(experiment)
+        seen = await self._seen(experiment, read.table)
+        every = frozenset() if seen is None else frozenset(seen.table.ids())
+        return Counts(
+            every=len(every),
+            seen=0 if seen is None else len(seen.ids),
+            discarded=sum(each in every for each, is_so in read.values.get(DISCARDED, {}).items() if is_so),
+            tags=list(read.tags),
+            categories={name: list(each) for name, each in read.tags.items() if each},
+        )
+
+    async def _read(self, experiment: Experiment) -> _Read:
+        values = await self._store.values(experiment.place)
+        tags = await self._store.tags(experiment.place)
+        return _Read(await self._files.table(experiment.runs, values, list(tags)), values, tags)
+
+    async def _seen(self, experiment: Experiment, table: SampleTable | None) -> Seen | None:
         if table is None:
             return None
         ids = table.ids()
         for query in await self._store.view(experiment.place):
             ids = table.select(ids, query)
         return Seen(table, ids)
-
-    async def counts(self, experiment: Experiment) -> Counts:
-        """Count the samples."""
-        seen = await self.seen(experiment)
-        tags = await self._store.tags(experiment.place)
-        values = await self._store.values(experiment.place)
-        categories = {name: list(each) for name, each in tags.items() if each}
-        every = frozenset() if seen is None else frozenset(seen.table.ids())
-        return Counts(
-            every=len(every),
-            seen=0 if seen is None else len(seen.ids),
-            discarded=sum(each in every for each, is_so in values.get(DISCARDED, {}).items() if is_so),
-            tags=list(tags),
-            categories=categories,
-        )
 
     async def query(self, experiment: Experiment, query: str) -> Counts:
         """Narrow or order the caller's view; `@reset` shows all again. What fails changes nothing.
@@ -117,20 +138,29 @@ class Samples:
             InvalidInput: The range is none.
             NotFound: It is beyond the end.
         """
-        most = self._settings.experiment_page
-        if start < 0 or not 0 < count <= most:
-            raise InvalidInput(f"expected start_index from 0 and records_cnt from 1 to {most}, got {start} and {count}")
-        seen = await self.seen(experiment)
-        if seen is None or start >= len(seen.ids):
-            raise NotFound("No samples found")
-        return seen, seen.table.rows(seen.ids[start : start + count])
+        self._check_page(start, count)
+        return _page(await self.seen(experiment), start, count)
 
-    async def splits(self, experiment: Experiment) -> Sequence[str]:
-        """Return the names of splits, sorted: of samples, else those that the current run can evaluate."""
+    async def metadata(self, experiment: Experiment, start: int, count: int, sample: str) -> Metadata:
+        """Return the names of columns, some rows of the caller's view, and the values of a sample.
+
+        Args:
+            experiment: The experiment.
+            start: First row of the view.
+            count: Rows; 0 for none.
+            sample: A sample, in the view or not; none if empty.
+
+        Raises:
+            InvalidInput: The range is none.
+            NotFound: It is beyond the end, or there is no such sample; the text names the nearest.
+        """
         table = await self.table(experiment)
-        if table is not None:
-            return sorted({str(row["origin"]) for row in table.rows(table.ids())})
-        return sorted((await self._runs.describe(experiment.current.id))[1]) if experiment.runs else []
+        rows: Sequence[Mapping[str, Any]] = ()
+        if count:
+            self._check_page(start, count)
+            _, rows = _page(await self._seen(experiment, table), start, count)
+        found = _row(table, sample) if sample else None
+        return Metadata(() if table is None else table.columns, rows, found)
 
     async def find(self, experiment: Experiment, sample: str) -> Mapping[str, Any]:
         """Return the values of a sample.
@@ -138,11 +168,19 @@ class Samples:
         Raises:
             NotFound: There is none; the text names the nearest.
         """
+        return _row(await self.table(experiment), sample)
+
+    def _check_page(self, start: int, count: int) -> None:
+        most = self._settings.experiment_page
+        if start < 0 or not 0 < count <= most:
+            raise InvalidInput(f"expected start_index from 0 and records_cnt from 1 to {most}, got {start} and {count}")
+
+    async def splits(self, experiment: Experiment) -> Sequence[str]:
+        """Return the names of splits, sorted: of samples, else those that the current run can evaluate."""
         table = await self.table(experiment)
-        known = () if table is None else table.ids()
-        if table is None or sample not in known:
-            raise NotFound(f"there is no sample {sample[:64]!r}{near(sample, known)}")
-        return table.rows([sample])[0]
+        if table is not None:
+            return sorted(bar.label for bar in table.histogram(table.ids(), "origin", 1).bars)
+        return sorted((await self._runs.describe(experiment.current.id))[1]) if experiment.runs else []
 
     async def with_tags(self, experiment: Experiment, tags: Sequence[str], split: str = "") -> Sequence[str]:
         """Return the samples that have all of some tags, of a split or of all."""
@@ -190,3 +228,16 @@ class Samples:
         """Return the samples behind a point of a curve; none where it is not one of samples."""
         table = await self.table(experiment)
         return {} if table is None or signal not in table.columns else table.at_step(signal, step)
+
+
+def _page(seen: Seen | None, start: int, count: int) -> tuple[Seen, Sequence[Mapping[str, Any]]]:
+    if seen is None or start >= len(seen.ids):
+        raise NotFound("No samples found")
+    return seen, seen.table.rows(seen.ids[start : start + count])
+
+
+def _row(table: SampleTable | None, sample: str) -> Mapping[str, Any]:
+    known = () if table is None else table.ids()
+    if table is None or sample not in known:
+        raise NotFound(f"there is no sample {sample[:64]!r}{near(sample, known)}")
+    return table.rows([sample])[0]

@@ -80,18 +80,17 @@ class SampleMethods(Methods):
 
     async def GetMetaData(self, request: pb.GetMetaDataRequest, context: Any) -> pb.GetMetaDataResponse:
         """Return metadata of samples of the caller's view."""
-        samples = self.services.samples
         try:
-            experiment = await self.experiment(context)
-            table = await samples.table(experiment)
-            answer = pb.GetMetaDataResponse(success=True, all_metadata_names=() if table is None else table.columns)
-            if request.records_cnt:
-                _, rows = await samples.page(experiment, request.start_index, request.records_cnt)
-                answer.grid_records.extend(_record(row) for row in rows)
-            if request.modal_sample_id:
-                answer.modal_record.CopyFrom(_record(await samples.find(experiment, request.modal_sample_id)))
+            found = await self.services.samples.metadata(
+                await self.experiment(context), request.start_index, request.records_cnt, request.modal_sample_id
+            )
         except SwathError as error:
             return refused(error, pb.GetMetaDataResponse)
+        answer = pb.GetMetaDataResponse(
+            success=True, all_metadata_names=found.columns, grid_records=map(_record, found.rows)
+        )
+        if found.sample is not None:
+            answer.modal_record.CopyFrom(_record(found.sample))
         return answer
 
     async def GetHistogram(self, request: pb.HistogramRequest, context: Any) -> pb.HistogramResponse:

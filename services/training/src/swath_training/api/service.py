@@ -214,21 +214,19 @@ class TrainingService:
             RunNotFound: The caller has no such run.
             ArtifactMissing: The run has none of that kind.
         """
-        run = await self._callers(run_id)
+        run = await self.reading.own(run_id)
         digest = {
             RunArtifact.SPECIFICATION: run.spec_digest,
             RunArtifact.PIPELINE: run.result_pipeline or run.pipeline_digest,
             RunArtifact.WEIGHTS: run.result_weights,
         }[kind]
         if not digest:
-            raise ArtifactMissing(f"run {run_id} has no {kind}: it is {run.state}", metadata={"run": run_id})
+            raise ArtifactMissing(f"run {run.id} has no {kind}: it is {run.state}", metadata={"run": run.id})
         return await self._artifacts.get(digest)
 
-    async def _callers(self, run_id: str) -> Run:
-        run = await self._store.get(run_id)
-        if not is_callers(run.owner):
+    async def _callers(self, run_id: str) -> None:
+        if not is_callers((await self._store.get(run_id)).owner):
             raise no_run(run_id)
-        return run
 
     async def artifacts(self) -> set[str]:
         """Return the digests of artifacts that runs still need."""

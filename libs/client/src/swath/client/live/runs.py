@@ -217,7 +217,7 @@ class Runs:
             ValueError: There is no such artifact.
         """
         kind: Any = pb.RunArtifact.Value(f"RUN_ARTIFACT_{artifact.upper()}")
-        for reply in self._stream("ReadArtifact", pb.ReadArtifactRequest(run_id=self.get(run).run_id, artifact=kind)):
+        for reply in self._stream("ReadArtifact", pb.ReadArtifactRequest(run_id=run, artifact=kind)):
             yield reply.data
 
     def _stream(self, method: str, request: Any) -> Iterator[Any]:

@@ -8,6 +8,7 @@ from contextlib import aclosing
 
 from swath.errors import InvalidInput, NotFound
 from swath.rpc.caller import caller
+from swath.sessions.ownership import is_callers
 from swath_training.api.streams import Following, Streams
 from swath_training.runs.database.rows import no_run
 from swath_training.runs.database.store import RunStore
@@ -39,8 +40,8 @@ class Reading:
             RunNotFound: The caller has no such run; the message has the nearest.
             InvalidInput: The characters name several.
         """
-        owner = _owner()
         if len(run_id) < _ID_LENGTH and run_id:
+            owner = _owner()
             found = await self._store.named(run_id, owner)
             if len(found) > 1:
                 raise InvalidInput(f"several runs begin with '{run_id}': give more characters of the id")
@@ -52,7 +53,7 @@ class Reading:
                 raise type(error)(f"{error.message}{hint}", metadata=error.metadata)
             run_id = found[0]
         run = await self._store.get(run_id)
-        if owner is not None and run.owner != owner:
+        if not is_callers(run.owner):
             raise no_run(run_id)
         return run
 

@@ -10,14 +10,12 @@ import structlog
 
 from swath.rpc.server.handlers import EOF, answers_of, behaviour
 from swath.rpc.server.reactor.context import CallContext, message_of
-from swath.rpc.server.reactor.core import cygrpc
+from swath.rpc.server.reactor.core import NO_FLAGS, cygrpc
 
 if TYPE_CHECKING:
     from swath.rpc.server.reactor.server import Reactor
 
 _log = structlog.get_logger("swath.calls")
-
-_NO_FLAGS = 0
 
 
 class ReactorCall(CallContext):
@@ -32,7 +30,7 @@ class ReactorCall(CallContext):
     def __init__(self, server: Reactor, event: Any, handler: grpc.RpcMethodHandler) -> None:
         super().__init__(server, event, handler)
         self._task: asyncio.Task[None] | None = None
-        self._batch((cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),), self._on_close)
+        self._batch((cygrpc.ReceiveCloseOnServerOperation(NO_FLAGS),), self._on_close)
 
     def on_message(self, event: Any) -> None:
         """Begin, now that the message of a call that carries one has come; or does not come any more."""

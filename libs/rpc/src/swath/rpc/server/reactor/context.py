@@ -12,12 +12,11 @@ import grpc
 
 from swath.rpc.metadata import sendable
 from swath.rpc.server.handlers import EOF
-from swath.rpc.server.reactor.core import cygrpc, metadata_of
+from swath.rpc.server.reactor.core import NO_FLAGS, cygrpc, metadata_of
 
 if TYPE_CHECKING:
     from swath.rpc.server.reactor.server import Reactor
 
-_NO_FLAGS = 0
 _GONE = "the call is over: its client has left, or it was answered"
 
 Trailers = Sequence[tuple[str, str | bytes]]
@@ -47,7 +46,7 @@ class CallContext(grpc.aio.ServicerContext[Any, Any]):
         self._text = ""
         self._trailers: Trailers = ()
         self._compression: grpc.Compression | None = None
-        self._flags = _NO_FLAGS
+        self._flags = NO_FLAGS
         self._begun = False
         self._answered = False
         self._left = False
@@ -123,7 +122,7 @@ class CallContext(grpc.aio.ServicerContext[Any, Any]):
         if self._left:
             raise asyncio.CancelledError
         waiting = self._server.loop.create_future()
-        self._batch((cygrpc.ReceiveMessageOperation(_NO_FLAGS),), _resolver(waiting, message_of))
+        self._batch((cygrpc.ReceiveMessageOperation(NO_FLAGS),), _resolver(waiting, message_of))
         data = await waiting
         if data is None and self._left:
             raise asyncio.CancelledError  # a client that leaves has not sent all
@@ -164,7 +163,7 @@ class CallContext(grpc.aio.ServicerContext[Any, Any]):
         number = code if isinstance(code, int) else code.value[0]
         sent = () if message is None or number else (cygrpc.SendMessageOperation(message, self._next_flags()),)
         status = cygrpc.SendStatusFromServerOperation(
-            self._trailers, number, self._text.encode(errors="replace"), _NO_FLAGS
+            self._trailers, number, self._text.encode(errors="replace"), NO_FLAGS
         )
         self._answered = True
         # A server that has been stopped has ended its calls.
@@ -178,10 +177,10 @@ class CallContext(grpc.aio.ServicerContext[Any, Any]):
         self._begun = True
         if self._compression is not None:
             metadata = (metadata_of(self._compression), *metadata)
-        return (cygrpc.SendInitialMetadataOperation(metadata or None, _NO_FLAGS),)
+        return (cygrpc.SendInitialMetadataOperation(metadata or None, NO_FLAGS),)
 
     def _next_flags(self) -> int:
-        flags, self._flags = self._flags, _NO_FLAGS
+        flags, self._flags = self._flags, NO_FLAGS
         return flags
 
     async def _sent(self, operations: tuple[Any, ...]) -> None:

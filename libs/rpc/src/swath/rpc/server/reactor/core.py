@@ -8,6 +8,9 @@ from typing import Any
 cygrpc: Any = import_module("grpc._cython.cygrpc")
 _compression: Any = import_module("grpc._compression")
 
+NO_FLAGS = 0
+"""What operations and messages are sent with that ask for nothing special."""
+
 
 def metadata_of(compression: Any) -> tuple[str, str]:
     """Return the initial metadata by which gRPC is told how to compress the answers of a call."""
